@@ -1,0 +1,1 @@
+"""Run, record and compare: the part of the suite that counts."""

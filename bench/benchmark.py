@@ -1,0 +1,274 @@
+"""What measures an architecture: a table, a formula, a predictor, or a training.
+
+A benchmark is pure in (architecture, seed): the same call gives the same numbers whatever was asked before.
+`evaluate` answers from the searched (validation) column; `report` answers from the test column and is called
+by the suite only, never by a method.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.errors import UserError, suggest
+from bench.registry import Registry
+from bench.table import Table
+from spaces.base import SPACES, FloatArray, IntArray, Objective, Problem, SearchSpace
+
+
+class Evaluation(NamedTuple):
+    """Outcome of evaluating ``n`` architectures.
+
+    Attributes:
+        F: Objectives ``(n, n_obj)``, minimised; NaN where an evaluation failed.
+        seconds: Cost of each evaluation ``(n,)`` in seconds (0 for tables).
+        errors: Reason of each failure, "" where there is none.
+    """
+
+    F: FloatArray
+    seconds: FloatArray
+    errors: tuple[str, ...]
+
+
+class Reference(NamedTuple):
+    """The best that is possible on the searched columns.
+
+    Attributes:
+        front: Non-dominated points ``(k, n_obj)``, sorted by the first objective.
+        ideal: Smallest value of each objective on the front ``(n_obj,)``.
+        nadir: Largest value of each objective on the front ``(n_obj,)``.
+        exact: Whether the whole space was enumerated, or the front is only the best known.
+        report_front: Test-split values ``(k, n_obj)`` of the same architectures.
+    """
+
+    front: FloatArray
+    ideal: FloatArray
+    nadir: FloatArray
+    exact: bool
+    report_front: FloatArray
+
+
+class Benchmark(ABC):
+    """A space, a data set and the objectives to minimise."""
+
+    space: SearchSpace
+    dataset: str
+    objectives: tuple[Objective, ...]
+    #: Names of the same quantities on the split that is reported.
+    report_names: tuple[str, ...]
+    #: Statements a reader of results must know (single split, seeds ignored, ...).
+    notes: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> Problem:
+        """What a method may see."""
+        return Problem(self.space, self.objectives)
+
+    @abstractmethod
+    def evaluate(self, X: IntArray, seed: int) -> Evaluation:
+        """Evaluate genotypes ``(n, n_var)`` on the searched split."""
+
+    @abstractmethod
+    def report(self, X: IntArray) -> FloatArray:
+        """Return ``(n, n_obj)`` on the test split, the mean over trainings; for the final report only."""
+
+    def reference(self) -> Reference | None:
+        """Return the reference front, or None where nothing is known."""
+        return None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what identifies the data: checksums, sources."""
+        return {}
+
+
+class TabularBenchmark(Benchmark):
+    """Look-ups in a `Table` that covers the space.
+
+    Args:
+        space: The space; its `index` (or the table's sorted keys) finds the row.
+        table: The table.
+        objectives: Names of table columns with role "objective", or of the space's own costs. "error" also
+            names the searched error column of a table that separates validation and test.
+
+    Raises:
+        UserError: An objective is unknown, repeated, or belongs to the test split.
+    """
+
+    def __init__(self, space: SearchSpace, table: Table, objectives: Sequence[str] = ()) -> None:
+        self.space = space
+        self.table = table
+        self.dataset = str(table.header["dataset"])
+        self.notes = tuple(table.header.get("notes", ()))
+        names = tuple(objectives) or tuple(table.header["default_objectives"])
+        aliases: dict[str, str] = table.header.get("aliases", {})
+        costs = {c.name: c for c in space.costs}
+        searchable = {n: c for n, c in table.columns.items() if c["role"] == "objective"}
+        chosen, report_names = [], []
+        for name in (aliases.get(n, n) for n in names):
+            column = table.columns.get(name)
+            if name in searchable:
+                chosen.append(Objective(name, searchable[name]["unit"], False))
+                report_names.append(str(searchable[name].get("report", name)))
+            elif name in costs:
+                chosen.append(costs[name])
+                report_names.append(name)
+            elif column is not None and column["role"] == "report":
+                raise UserError(
+                    f"{name!r} is the test split, which is reported and never searched. "
+                    f"Search on one of: {', '.join(sorted([*searchable, *costs]))}."
+                )
+            else:
+                raise UserError(
+                    f"{space.name}/{self.dataset} has no objective {name!r}."
+                    f"{suggest(name, [*searchable, *costs, *aliases])}"
+                )
+        self.objectives = tuple(chosen)
+        self.report_names = tuple(report_names)
+        if len(set(o.name for o in chosen)) != len(chosen):
+            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+
+    def rows(self, X: IntArray) -> IntArray:
+        """Return the table row ``(n,)`` of each genotype; -1 where the table has none."""
+        if self.table.header["index"] == "grid":
+            return self.space.index(X)
+        keys = self.table.column("key")
+        wanted = self.space.canonical(X).astype(keys.dtype)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[at] == wanted, at, -1).astype(np.int64)
+
+    def _column(self, name: str, X: IntArray, rows: IntArray, seed: int | None) -> FloatArray:
+        """Values of one objective; one of the repeats for a seed, their mean without."""
+        if name not in self.table.columns:
+            return self.space.cost(X, name)
+        column = self.table.column(name)
+        if column.ndim == 1:
+            values = np.asarray(column[rows], dtype=np.float64)
+        elif seed is None:
+            values = np.asarray(column[rows], dtype=np.float64).mean(axis=1)
+        else:
+            values = np.asarray(column[rows, repeat_of(rows, seed, column.shape[1])], dtype=np.float64)
+        return np.where(rows >= 0, values, np.nan)
+
+    def evaluate(self, X: IntArray, seed: int) -> Evaluation:
+        """Look up the searched columns; vectorised. A missing value is a failed evaluation."""
+        rows = self.rows(X)
+        F = np.stack([self._column(o.name, X, rows, seed) for o in self.objectives], axis=1)
+        bad = np.isnan(F)
+        if not bad.any():
+            return Evaluation(F, np.zeros(len(X)), ("",) * len(X))
+        errors = tuple(
+            f"no value of {self.objectives[int(np.argmax(row))].name} in the table" if row.any() else "" for row in bad
+        )
+        return Evaluation(F, np.zeros(len(X)), errors)
+
+    def report(self, X: IntArray) -> FloatArray:
+        """Look up the columns of the test split, averaged over trainings."""
+        rows = self.rows(X)
+        return np.stack([self._column(n, X, rows, None) for n in self.report_names], axis=1)
+
+    def reference(self) -> Reference | None:
+        """Return the exact front of the searched columns (repeats averaged) where the space can be enumerated."""
+        if not self.space.is_enumerable:
+            return None
+        from moocore import is_nondominated
+
+        X = self.space.enumerate()
+        rows = self.rows(X)
+        F = np.stack([self._column(o.name, X, rows, None) for o in self.objectives], axis=1)
+        known = np.isfinite(F).all(axis=1)
+        X, F = X[known], F[known]
+        keep = is_nondominated(F)
+        X, F = X[keep], F[keep]
+        order = np.lexsort(F.T[::-1])
+        X, F = X[order], F[order]
+        return Reference(F, F.min(axis=0), F.max(axis=0), True, self.report(X))
+
+    def provenance(self) -> dict[str, Any]:
+        """Return name and checksum of the table."""
+        return {"table": self.table.header["name"], "sha256": self.table.sha256}
+
+
+def repeat_of(rows: IntArray, seed: int, n_repeats: int) -> IntArray:
+    """Choose which of the recorded trainings ``(n,)`` a seed sees, independently for each architecture."""
+    mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= np.uint64(seed & 0xFFFFFFFF) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.asarray((mixed >> np.uint64(33)) % np.uint64(n_repeats), dtype=np.int64)
+
+
+class CallableBenchmark(Benchmark):
+    """Your own function as a benchmark.
+
+    Args:
+        space: The space to search.
+        function: Maps genotypes ``(n, n_var)`` and a seed to objectives ``(n, n_obj)``, minimised.
+        objectives: What the function returns, in order; cheap ones must be among `space.costs`.
+        dataset: Name for logs and reports.
+        front: The exact front ``(k, n_obj)`` where it is known.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        function: Callable[[IntArray, int], FloatArray],
+        objectives: Sequence[Objective],
+        *,
+        dataset: str = "callable",
+        front: FloatArray | None = None,
+    ) -> None:
+        self.space = space
+        self.dataset = dataset
+        self.objectives = tuple(objectives)
+        self.report_names = tuple(o.name for o in objectives)
+        self.notes = ("One function gives the searched and the reported value.",)
+        self._function = function
+        self._front = front
+
+    def evaluate(self, X: IntArray, seed: int) -> Evaluation:
+        """Call the function."""
+        F = np.asarray(self._function(X, seed), dtype=np.float64).reshape(len(X), len(self.objectives))
+        return Evaluation(F, np.zeros(len(X)), tuple("" if np.isfinite(f).all() else "not finite" for f in F))
+
+    def report(self, X: IntArray) -> FloatArray:
+        """Call the function with seed 0."""
+        return self.evaluate(X, 0).F
+
+    def reference(self) -> Reference | None:
+        """Return the front given at construction."""
+        if self._front is None:
+            return None
+        front = np.asarray(self._front, dtype=np.float64)
+        return Reference(front, front.min(axis=0), front.max(axis=0), True, front)
+
+
+#: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
+
+
+def open_benchmark(space: str, dataset: str | None = None, objectives: Sequence[str] = ()) -> Benchmark:
+    """Open the benchmark of a space and data set.
+
+    Args:
+        space: Registered space.
+        dataset: Data set; None takes the space's default.
+        objectives: Objective names; empty takes the benchmark's defaults.
+
+    Raises:
+        UserError: Unknown space, data set or objective; near misses are suggested.
+        DataError: The table is not installed or is corrupt.
+    """
+    entry = SPACES.get(space)
+    chosen = dataset or str(getattr(entry.factory, "default_dataset", ""))
+    name = f"{space}/{chosen}"
+    if name not in BENCHMARKS:
+        known = [n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")]
+        raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, known)}")
+    return BENCHMARKS.create(name, objectives=tuple(objectives))
+
+
+def datasets_of(space: str) -> list[str]:
+    """Return the data sets registered for a space."""
+    return [n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")]

@@ -1,0 +1,1 @@
+"""Recipes: original files -> Table, run once and never at search time."""

@@ -1,0 +1,34 @@
+"""toy/closed-form: the toy space measured by its formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.benchmark import BENCHMARKS, CallableBenchmark
+from bench.errors import UserError, suggest
+from spaces.base import FloatArray, IntArray, Objective
+from spaces.toy import Toy, error, front
+
+
+@BENCHMARKS.register("toy/closed-form", summary="error and flops by formula, exact front; no data needed")
+def open_toy(objectives: Sequence[str] = ()) -> CallableBenchmark:
+    """Open the toy benchmark with any of its two objectives in any order."""
+    space = Toy()
+    names = tuple(objectives) or ("error", "flops")
+    known = {"error": Objective("error", "%", False), "flops": space.costs[0]}
+    for name in names:
+        if name not in known:
+            raise UserError(f"toy/closed-form has no objective {name!r}.{suggest(name, known)}")
+    columns = [list(known).index(name) for name in names]
+    exact = front()[:, columns]
+    if len(columns) == 1:
+        exact = exact.min(axis=0, keepdims=True)
+
+    def evaluate(X: IntArray, seed: int) -> FloatArray:
+        return np.stack([error(X), space.cost(X, "flops")], axis=1)[:, columns]
+
+    return CallableBenchmark(
+        space, evaluate, [known[name] for name in names], dataset="closed-form", front=exact[np.lexsort(exact.T[::-1])]
+    )

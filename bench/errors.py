@@ -1,0 +1,35 @@
+"""Errors a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake outside the code: the message says what was expected, what came and what to do.
+
+    The command line prints it as one line and exits with `exit_code`, never with a traceback.
+    """
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """A file is missing, corrupt, truncated or of another version."""
+
+    exit_code = 1
+
+
+class RunError(UserError):
+    """A run cannot start, continue or be written."""
+
+    exit_code = 1
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" plus the list of known words, for an error message."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return f"{hint} Known: {', '.join(known) if known else '(none)'}."

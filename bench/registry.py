@@ -1,0 +1,212 @@
+"""Names to classes: what can be searched, who searches, who guesses, who measures.
+
+Each kind has one registry. A class enters it with a decorator in the file that defines it; the files
+of the package are imported on first use. The same decorator serves plug-ins: a single file named with
+`--plugin FILE`, or a package that announces the entry-point group `smemnas.plugins`. A name can be
+taken only once: a clash raises instead of overwriting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from bench.errors import UserError, suggest
+
+T = TypeVar("T")
+ENTRY_POINT_GROUP = "smemnas.plugins"
+#: Constructor arguments that the suite itself fills in; everything else is a user's `--param`.
+RESERVED = frozenset({"self", "problem", "budget", "seed"})
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One registered name.
+
+    Attributes:
+        name: Registry key.
+        factory: Class or function that makes the object.
+        params: Arguments a preset fixes (empty for the class itself).
+        summary: One line for `cli.py list`.
+        origin: Module that registered it.
+    """
+
+    name: str
+    factory: Callable[..., T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    origin: str = ""
+
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Return the named parameters that a user may set, in order."""
+        found = inspect.signature(self.factory).parameters
+        return {n: p for n, p in found.items() if n not in RESERVED and p.kind is not p.VAR_KEYWORD}
+
+    def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge the preset's parameters with a user's, refusing unknown names.
+
+        Raises:
+            UserError: A parameter does not exist.
+        """
+        known = self.parameters()
+        for name in params:
+            if name not in known:
+                raise UserError(f"{self.name!r} has no parameter {name!r}.{suggest(name, known)}")
+        merged = dict(self.params)
+        for name, value in params.items():
+            if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
+                value = {**merged[name], **value}
+            merged[name] = value
+        return merged
+
+
+class Registry(Generic[T]):
+    """Name to `Entry`, filled by decorators and discovered lazily from one package."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._entries: dict[str, Entry[T]] = {}
+        self._discovered = False
+
+    def register(self, name: str, *, summary: str = "") -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Decorate a class or factory function to register it under `name`."""
+
+        def add(factory: Callable[..., T]) -> Callable[..., T]:
+            doc = (inspect.getdoc(factory) or "").strip().splitlines()
+            self._add(Entry(name, factory, {}, summary or (doc[0] if doc else ""), factory.__module__))
+            return factory
+
+        return add
+
+    def preset(self, name: str, base: str, summary: str, **params: Any) -> None:
+        """Register `name` as `base` with some parameters fixed; users can still override them."""
+        parent = self._entries[base]
+        self._add(Entry(name, parent.factory, parent.resolve(params), summary, parent.origin))
+
+    def _add(self, entry: Entry[T]) -> None:
+        if entry.name != entry.name.lower() or not entry.name.strip():
+            raise UserError(f"{self.kind} names are lower case, got {entry.name!r}: rename it.")
+        old = self._entries.get(entry.name)
+        if old is not None:
+            raise UserError(
+                f"{self.kind} {entry.name!r} is already registered by {old.origin}; "
+                f"{entry.origin} must choose another name."
+            )
+        self._entries[entry.name] = entry
+
+    def discover(self) -> None:
+        """Import every module of the package once, then the installed plug-ins."""
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        load_entry_points()
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        self.discover()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        self.discover()
+        return iter([self._entries[n] for n in sorted(self._entries)])
+
+    def __contains__(self, name: str) -> bool:
+        self.discover()
+        return name in self._entries
+
+    def get(self, name: str) -> Entry[T]:
+        """Return the entry of `name`.
+
+        Raises:
+            UserError: The name is unknown; near misses are suggested.
+        """
+        self.discover()
+        if name not in self._entries:
+            raise UserError(f"no {self.kind} {name!r}.{suggest(name, self._entries)}")
+        return self._entries[name]
+
+    def create(self, name: str, /, *args: Any, params: Mapping[str, Any] | None = None, **fixed: Any) -> T:
+        """Make the object: `fixed` comes from the suite, `params` from the user.
+
+        Raises:
+            UserError: Unknown name or parameter, or a value the class refuses.
+        """
+        entry = self.get(name)
+        resolved = entry.resolve(params or {})
+        try:
+            return entry.factory(*args, **fixed, **resolved)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.kind} {name!r}: {error}") from error
+
+
+_entry_points_loaded = False
+#: Plug-ins that failed to load, as (name, reason); `cli.py list` shows them.
+broken_plugins: list[tuple[str, str]] = []
+
+
+def load_entry_points() -> None:
+    """Import every installed plug-in once. A broken one is recorded, it does not stop the suite."""
+    global _entry_points_loaded
+    if _entry_points_loaded:
+        return
+    _entry_points_loaded = True
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            broken_plugins.append((point.name, f"{type(error).__name__}: {error}"))
+
+
+_loaded_files: set[Path] = set()
+
+
+def load_plugin(path: str | Path) -> None:
+    """Import one plug-in file, at most once per process.
+
+    Raises:
+        UserError: The file is missing or fails to import.
+    """
+    file = Path(path).expanduser().resolve()
+    if file in _loaded_files:
+        return
+    if not file.is_file():
+        raise UserError(f"plug-in {str(path)!r} is not a file: give the path of a Python file.")
+    name = f"smemnas_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plug-in {str(path)!r} is not a Python file (expected the ending .py).")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, file)
+        raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {error}") from error
+    _loaded_files.add(file)
+
+
+def _last_line(error: BaseException, file: Path) -> int | None:
+    """Return the deepest line of `file` in the traceback of `error`."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

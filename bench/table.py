@@ -1,0 +1,162 @@
+"""One format for every tabular benchmark: a folder with `header.json` and one `.npy` file per column.
+
+Columns are memory-mapped, so opening costs milliseconds whatever the size, and each column's sha256 is
+checked the first time it is read. The header carries what a number needs to be understood (unit, split,
+source, licence) and its own checksum. A table is written to a temporary folder and renamed: it is there
+whole or not at all. NumPy only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, suggest
+
+FORMAT = 1
+
+
+class Table:
+    """A read-only table.
+
+    Attributes:
+        path: Its folder.
+        header: Parsed `header.json`. `columns` maps a name to unit, split, role and sha256.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a table; columns are read when they are asked for.
+
+        Raises:
+            DataError: The folder is missing, of another format version, or its header is corrupt.
+        """
+        self.path = Path(path)
+        try:
+            text = (self.path / "header.json").read_bytes()
+            self.header: dict[str, Any] = json.loads(text)
+        except FileNotFoundError as error:
+            raise DataError(f"no table at {self.path} (header.json is missing).") from error
+        except ValueError as error:
+            raise DataError(f"{self.path / 'header.json'} is corrupt: {REPAIR}") from error
+        if self.header.get("format") != FORMAT:
+            found = self.header.get("format")
+            raise DataError(f"{self.path} has table format {found}, this version reads {FORMAT}: {REPAIR}")
+        if self.header.get("sha256") != header_digest(self.header):
+            raise DataError(f"{self.path / 'header.json'} does not match its checksum: {REPAIR}")
+        self._columns: dict[str, NDArray[Any]] = {}
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the header, which holds those of all columns: the identity of the table."""
+        return str(self.header["sha256"])
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.header["n_rows"])
+
+    @property
+    def columns(self) -> dict[str, dict[str, Any]]:
+        """Description of each column."""
+        columns: dict[str, dict[str, Any]] = self.header["columns"]
+        return columns
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column, memory-mapped, ``(n_rows,)`` or ``(n_rows, repeats)``.
+
+        Raises:
+            DataError: No such column, or the file is missing or does not match its checksum.
+        """
+        if name not in self._columns:
+            if name not in self.columns:
+                raise DataError(f"table {self.path.name} has no column {name!r}.{suggest(name, self.columns)}")
+            file = self.path / f"{name}.npy"
+            try:
+                if file_digest(file) != self.columns[name]["sha256"]:
+                    raise DataError(f"{file} does not match its checksum: {REPAIR}")
+                self._columns[name] = np.load(file, mmap_mode="r", allow_pickle=False)
+            except FileNotFoundError as error:
+                raise DataError(f"{file} is missing: {REPAIR}") from error
+            except OSError as error:
+                raise DataError(f"{file} cannot be read ({error.strerror or error}): {REPAIR}") from error
+        return self._columns[name]
+
+
+REPAIR = "remove that folder and run the command again; the table is then made anew."
+
+
+def header_digest(header: Mapping[str, Any]) -> str:
+    """Return the sha256 of a header without its own `sha256` entry."""
+    body = {k: v for k, v in header.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """Return the sha256 of a file."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_table(
+    path: str | Path,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    describe: Mapping[str, Mapping[str, Any]],
+    **header: Any,
+) -> Table:
+    """Write a table as a whole or not at all, and open it.
+
+    Args:
+        path: Folder to make; an existing one is replaced.
+        columns: Arrays with equally many rows.
+        describe: For each column at least `unit`, `split` and `role`.
+        header: Further entries: name, space, dataset, source, licence, notes, ...
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    target = Path(path)
+    rows = {len(values) for values in columns.values()}
+    if len(rows) != 1:
+        raise ValueError(f"columns of one table have equally many rows, got {sorted(rows)}")
+    temporary = ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
+        entries = {}
+        for name, values in columns.items():
+            file = Path(temporary) / f"{name}.npy"
+            with open(file, "wb") as stream:
+                np.save(stream, np.ascontiguousarray(values), allow_pickle=False)
+                stream.flush()
+                os.fsync(stream.fileno())
+            entries[name] = {**describe[name], "sha256": file_digest(file)}
+        full = {"format": FORMAT, "n_rows": rows.pop(), **header, "columns": entries}
+        full["sha256"] = header_digest(full)
+        with open(Path(temporary) / "header.json", "w", encoding="utf-8") as text:
+            json.dump(full, text, indent=1, sort_keys=True)
+            text.flush()
+            os.fsync(text.fileno())
+        os.chmod(temporary, 0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise DataError(
+            f"cannot write the table {target}: {reason}. Free space or point SMEMNAS_DATA at a writable folder."
+        ) from error
+    finally:
+        if temporary and os.path.isdir(temporary):
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Table(target)

@@ -1,0 +1,161 @@
+"""The contract of a search method: ask for architectures, be told their objectives.
+
+The run loop owns budget, log and clock. It calls ``ask`` for genotypes, evaluates them (or finds them in
+its log) and calls ``tell`` with exactly the rows it evaluated, until the budget is spent or ``ask`` returns
+no row. ``tell`` carries the genotypes, so a warm start is one ``tell`` of old rows before the first ``ask``.
+A method sees a `Problem` and nothing else. Failed evaluations arrive as rows of +inf.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError
+from bench.registry import Registry
+from spaces.base import FloatArray, IntArray, Problem
+
+#: First numbers of the seed sequences: one stream for the shared initial design, one for the method itself.
+DESIGN_STREAM, METHOD_STREAM = 1, 2
+
+
+class Method(ABC):
+    """A search method. Subclasses add keyword parameters with defaults to ``__init__``.
+
+    Args:
+        problem: Space and objectives.
+        budget: Number of evaluations the run will pay for; methods may plan with it.
+        seed: Everything random follows from it.
+    """
+
+    #: Set where a method handles one costly objective only; others enter by their evaluated set.
+    single_objective: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem, *, budget: int, seed: int) -> None:
+        self.problem = problem
+        self.budget = budget
+        self.seed = seed
+        self.rng = np.random.default_rng([METHOD_STREAM, seed])
+
+    @abstractmethod
+    def ask(self) -> IntArray:
+        """Return genotypes ``(m, n_var)`` to evaluate next; no rows when the method is done."""
+
+    @abstractmethod
+    def tell(self, X: IntArray, F: FloatArray) -> None:
+        """Take evaluated genotypes ``(m, n_var)`` with objectives ``(m, n_obj)``, minimised, +inf if failed."""
+
+
+class DesignStream:
+    """The shared stream of random architectures of one seed, without repetition.
+
+    A method with initial size n takes the first n; random search simply continues. So all methods of a
+    study start from the same architectures as far as their sizes allow.
+    """
+
+    _BLOCK = 64
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self._space = problem.space
+        self._rng = np.random.default_rng([DESIGN_STREAM, seed])
+        self._seen: set[bytes] = set()
+        self._ready: list[IntArray] = []
+        self._rest: IntArray | None = None
+
+    def take(self, n: int) -> IntArray:
+        """Return the next up to ``n`` genotypes ``(<=n, n_var)``; fewer only when the space is exhausted."""
+        while len(self._ready) < n and self._draw():
+            pass
+        taken, self._ready = self._ready[:n], self._ready[n:]
+        return np.array(taken, dtype=np.int64).reshape(len(taken), self._space.n_var)
+
+    def _draw(self) -> bool:
+        """Add a block of new genotypes; switch to the enumerated rest when most draws are repeats."""
+        if self._rest is None:
+            block = self._space.sample(self._BLOCK, self._rng)
+            fresh = []
+            for x in block:
+                key = x.tobytes()
+                if key not in self._seen:
+                    self._seen.add(key)
+                    fresh.append(x)
+            self._ready.extend(fresh)
+            if 2 * len(fresh) >= len(block):
+                return True
+            if not self._space.is_enumerable:
+                return bool(fresh) or len(self._seen) < 10
+            grid = self._space.enumerate()
+            unseen = np.array([x.tobytes() not in self._seen for x in grid])
+            self._rest = self._rng.permutation(grid[unseen])
+        self._ready.extend(self._rest)
+        more, self._rest = len(self._rest) > 0, self._rest[:0]
+        return more
+
+
+def initial_design(problem: Problem, n: int, seed: int) -> IntArray:
+    """Return the first ``n`` genotypes of the seed's shared stream, ``(n, n_var)``."""
+    return DesignStream(problem, seed).take(n)
+
+
+class Archive:
+    """Evaluated architectures in order of evaluation, failed ones apart."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._n_obj = problem.n_obj
+        self._x: list[IntArray] = []
+        self._f: list[FloatArray] = []
+        self.seen: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def add(self, X: IntArray, F: FloatArray) -> None:
+        """Append rows; a genotype that is already in is skipped."""
+        for x, f in zip(np.asarray(X, dtype=np.int64), np.asarray(F, dtype=np.float64), strict=True):
+            key = x.tobytes()
+            if key not in self.seen:
+                self.seen.add(key)
+                self._x.append(x)
+                self._f.append(f)
+
+    @property
+    def all_x(self) -> IntArray:
+        """Every told genotype, failed ones too, ``(n, n_var)``."""
+        return np.array(self._x, dtype=np.int64)
+
+    def finite(self) -> tuple[IntArray, FloatArray]:
+        """Return genotypes and objectives of the evaluations that succeeded."""
+        F = np.array(self._f).reshape(-1, self._n_obj)
+        ok = np.isfinite(F).all(axis=1)
+        return np.array(self._x, dtype=np.int64)[ok] if len(F) else np.empty((0, 0), np.int64), F[ok]
+
+    def unseen(self, X: IntArray) -> NDArray[np.bool_]:
+        """Return ``(n,)``: which genotypes were never told."""
+        return np.array([x.tobytes() not in self.seen for x in np.asarray(X, dtype=np.int64)], dtype=bool)
+
+
+def require_positive(**values: int) -> None:
+    """Check that named integer parameters are at least 1.
+
+    Raises:
+        UserError: One is not a positive integer.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"parameter {name!r} must be an integer of at least 1, got {value!r}.")
+
+
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Check that a named parameter is one of its choices.
+
+    Raises:
+        UserError: It is not.
+    """
+    if value not in choices:
+        raise UserError(f"parameter {name!r} must be one of {', '.join(choices)}, got {value!r}.")
+
+
+METHODS: Registry[Method] = Registry("method", "methods")

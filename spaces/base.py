@@ -1,0 +1,211 @@
+"""The contract of a search space, and the problem that a method sees.
+
+A genotype is a row of integers, gene ``j`` in ``0 .. n_choices[j]-1``. Everything works on arrays of
+genotypes ``X`` of shape ``(n, n_var)`` and dtype int64; nothing loops over architectures.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError, suggest
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+#: Spaces up to this size are enumerated where that helps (whole-space ranking, exact fronts).
+ENUMERABLE = 1_000_000
+
+
+class Objective(NamedTuple):
+    """One quantity to minimise.
+
+    Attributes:
+        name: Column name, for example "error" or "flops".
+        unit: "%", "M", "ms", "mJ".
+        cheap: Exact and free from the genotype alone, so that a method may compute it.
+    """
+
+    name: str
+    unit: str
+    cheap: bool
+
+
+class SearchSpace(ABC):
+    """A fixed-length integer search space.
+
+    Subclasses set `n_choices`, `encodings` and `costs` (class or instance attributes) and implement
+    `to_str`, `from_str` and whatever of `encode` and `cost` they offer beyond the common ones.
+    """
+
+    #: Registry key, set by the subclass.
+    name: str = ""
+    #: Alphabet size of each gene.
+    n_choices: tuple[int, ...] = ()
+    #: Names that `encode` accepts. "int" and "onehot" come for free.
+    encodings: tuple[str, ...] = ("int", "onehot")
+    #: Encoding that surrogates use unless told otherwise; "a+b" puts two side by side.
+    default_encoding: str = "onehot"
+    #: Exact, free objectives that `cost` computes.
+    costs: tuple[Objective, ...] = ()
+    #: Data set used when the user names none.
+    default_dataset: str = ""
+
+    @property
+    def n_var(self) -> int:
+        """Number of genes."""
+        return len(self.n_choices)
+
+    @property
+    def size(self) -> int:
+        """Number of genotypes on the full grid, valid or not."""
+        return math.prod(self.n_choices)
+
+    @abstractmethod
+    def to_str(self, x: IntArray) -> str:
+        """Return the stable name of one genotype ``(n_var,)``; key of logs and of imported tables."""
+
+    @abstractmethod
+    def from_str(self, arch: str) -> IntArray:
+        """Parse `to_str`'s result to ``(n_var,)``.
+
+        Raises:
+            UserError: The string names no architecture of this space.
+        """
+
+    def is_valid(self, X: IntArray) -> NDArray[np.bool_]:
+        """Return ``(n,)``: which genotypes are architectures of this space. Default: all on the grid."""
+        choices = np.asarray(self.n_choices)
+        return np.asarray(((X >= 0) & (X < choices)).all(axis=1))
+
+    def sample(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Draw ``(n, n_var)`` valid genotypes, independently and uniformly over the grid."""
+        return rng.integers(0, np.asarray(self.n_choices), size=(n, self.n_var), dtype=np.int64)
+
+    def enumerate(self) -> IntArray:
+        """Return all valid genotypes ``(N, n_var)`` in lexicographic order.
+
+        Raises:
+            UserError: The space is too large to enumerate.
+        """
+        if not self.is_enumerable:
+            raise UserError(
+                f"space {self.name!r} has {self.size:.3g} genotypes and cannot be enumerated "
+                f"(limit {ENUMERABLE:,}): use a method that samples."
+            )
+        grid = np.stack(np.unravel_index(np.arange(self.size), self.n_choices), axis=1).astype(np.int64)
+        return grid[self.is_valid(grid)]
+
+    @property
+    def is_enumerable(self) -> bool:
+        """Whether `enumerate` works."""
+        return self.size <= ENUMERABLE
+
+    def index(self, X: IntArray) -> IntArray:
+        """Return the grid index ``(n,)`` of each genotype (mixed radix, first gene most significant)."""
+        return np.asarray(np.ravel_multi_index(tuple(X.T), self.n_choices), dtype=np.int64)
+
+    def canonical(self, X: IntArray) -> NDArray[Any]:
+        """Return ``(n,)`` keys, equal exactly where two genotypes build the same network.
+
+        Default: the genotype itself. Spaces with inactive genes or isomorphic graphs override it.
+        """
+        X = np.ascontiguousarray(X, dtype=np.int64)
+        return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
+
+    def encode(self, X: IntArray, kind: str | None = None) -> FloatArray:
+        """Return ``(n, d)`` features for a surrogate; "a+b" concatenates two encodings.
+
+        Raises:
+            UserError: The space has no encoding of that name.
+        """
+        parts = [self._encode(X, part) for part in self.encoding_parts(kind)]
+        return parts[0] if len(parts) == 1 else np.hstack(parts)
+
+    def encoding_parts(self, kind: str | None = None) -> tuple[str, ...]:
+        """Split "a+b" into its names and check each of them."""
+        parts = tuple((kind or self.default_encoding).split("+"))
+        for part in parts:
+            if part not in self.encodings:
+                raise UserError(
+                    f"space {self.name!r} has no encoding {part!r}.{suggest(part, self.encodings)}"
+                )
+        return parts
+
+    def _encode(self, X: IntArray, part: str) -> FloatArray:
+        """Compute one encoding; subclasses handle their own names and call this for the common ones."""
+        if part == "int":
+            return X / np.maximum(np.asarray(self.n_choices) - 1, 1)
+        return one_hot(X, self.n_choices)
+
+    def cost(self, X: IntArray, name: str) -> FloatArray:
+        """Return ``(n,)`` values of the exact, free objective `name`.
+
+        Raises:
+            UserError: The space computes no such cost.
+        """
+        raise UserError(
+            f"space {self.name!r} computes no cost {name!r}.{suggest(name, [c.name for c in self.costs])}"
+        )
+
+    def build(self, x: IntArray, n_classes: int) -> nn.Module:
+        """Return the network of genotype ``(n_var,)`` as a torch module, where the space offers it."""
+        raise UserError(f"space {self.name!r} describes no networks that can be built and trained here.")
+
+    def describe(self, x: IntArray) -> str:
+        """Return a short human-readable description of one genotype. Default: its name."""
+        return self.to_str(x)
+
+
+def one_hot(X: IntArray, n_choices: Iterable[int]) -> FloatArray:
+    """Return ``(n, sum(n_choices))`` zeros and ones, one block per gene."""
+    sizes = np.asarray(tuple(n_choices))
+    offsets = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    Z = np.zeros((len(X), int(sizes.sum())))
+    Z[np.arange(len(X))[:, None], X + offsets] = 1.0
+    return Z
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a method may see: the space, the objectives, and the values of the free ones.
+
+    A method never holds a benchmark, so it can neither query the table nor read the test split.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+
+    @property
+    def n_obj(self) -> int:
+        """Number of objectives."""
+        return len(self.objectives)
+
+    @property
+    def cheap(self) -> tuple[int, ...]:
+        """Indices of the objectives that `cheap_values` computes."""
+        return tuple(i for i, o in enumerate(self.objectives) if o.cheap)
+
+    @property
+    def costly(self) -> tuple[int, ...]:
+        """Indices of the objectives that only an evaluation gives."""
+        return tuple(i for i, o in enumerate(self.objectives) if not o.cheap)
+
+    def cheap_values(self, X: IntArray) -> FloatArray:
+        """Return ``(n, len(cheap))`` exact values of the free objectives."""
+        columns = [self.space.cost(X, self.objectives[i].name) for i in self.cheap]
+        return np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
+
+
+SPACES: Registry[SearchSpace] = Registry("space", "spaces")

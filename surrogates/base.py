@@ -1,0 +1,83 @@
+"""The contract of a surrogate: arrays in, an order out.
+
+Life cycle: made once with its settings, then `fit` and `rank` any number of times; `fit` forgets the
+previous data. Randomness comes only from `seed`: two objects with the same seed and the same calls
+answer the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError
+from bench.registry import Registry
+
+FloatArray = NDArray[np.float64]
+
+
+class Surrogate(ABC):
+    """Orders architectures by an expected outcome that is to be minimised.
+
+    Subclasses take keyword arguments only, `seed` among them, and store them.
+    """
+
+    #: Whether the constructor takes `blocks`, the widths of the encodings put side by side.
+    uses_blocks: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, Z: FloatArray, y: FloatArray) -> Self:
+        """Learn from encodings ``(n, d)`` and outcomes ``(n,)``, smaller is better; return self.
+
+        Works for ``n >= 2``, constant ``y``, ties and repeated rows.
+
+        Raises:
+            UserError: Shapes do not match, fewer than two rows, or a value is not finite.
+        """
+
+    @abstractmethod
+    def rank(self, Z: FloatArray) -> FloatArray:
+        """Return ``(m,)`` scores for encodings ``(m, d)``: smaller = better, comparable within this call."""
+
+
+def check_training_data(Z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ``Z`` ``(n, d)`` and ``y`` ``(n,)`` as float64 after checking them.
+
+    Raises:
+        UserError: Shapes do not match, fewer than two rows, or a value is not finite.
+    """
+    Z, y = np.asarray(Z, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if Z.ndim != 2 or y.ndim != 1 or len(Z) != len(y):
+        raise UserError(f"a surrogate needs Z (n, d) and y (n,), got {Z.shape} and {y.shape}.")
+    if len(y) < 2:
+        raise UserError(f"a surrogate needs at least 2 evaluated architectures, got {len(y)}.")
+    if not (np.isfinite(Z).all() and np.isfinite(y).all()):
+        raise UserError("a surrogate needs finite values: drop failed evaluations (NaN or inf) before fit.")
+    return Z, y
+
+
+def average_ranks(y: FloatArray) -> FloatArray:
+    """Return the ranks ``(n,)`` of ``y`` scaled to [-1, 1]; tied values share their mean rank."""
+    values, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if len(values) == 1:
+        return np.zeros(len(y))
+    last = np.cumsum(counts)
+    mean_rank = last - (counts - 1) / 2.0
+    return 2.0 * (mean_rank[inverse.reshape(-1)] - 1.0) / (len(y) - 1) - 1.0
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Pin BLAS and OpenMP to one thread, so that decisions do not depend on the thread count."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
+
+
+SURROGATES: Registry[Surrogate] = Registry("surrogate", "surrogates")

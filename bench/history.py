@@ -1,0 +1,189 @@
+"""The log of a run: `evals.jsonl`, one row per evaluation in ask order, only ever appended to.
+
+A row is ``{"i", "arch", "x", "F", "status", "error"}``; a failed objective is null. There is no time in it, so a
+resumed run is byte-identical to an uninterrupted one; times go to `timing.jsonl`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bench.errors import RunError
+from spaces.base import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation.
+
+    Attributes:
+        i: Position in ask order.
+        arch: Name of the architecture.
+        x: Genotype.
+        F: Objectives; None where the evaluation failed.
+        status: "ok" or "failed".
+        error: Reason of a failure.
+    """
+
+    i: int
+    arch: str
+    x: tuple[int, ...]
+    F: tuple[float | None, ...]
+    status: str = "ok"
+    error: str = ""
+
+    def to_json(self) -> str:
+        """Return the line, without its end."""
+        return _encode(
+            {"i": self.i, "arch": self.arch, "x": self.x, "F": self.F, "status": self.status, "error": self.error}
+        )
+
+
+_encode = json.JSONEncoder(separators=(", ", ": "), allow_nan=False, ensure_ascii=False).encode
+
+
+class History:
+    """The rows of a run, in memory and on disk.
+
+    Attributes:
+        path: The log file.
+        rows: All rows so far.
+        repaired: Number of bytes of a torn last line that were dropped on opening.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a log, dropping an incomplete last line as a killed process leaves it.
+
+        Raises:
+            RunError: A line other than the last is corrupt, or rows are missing.
+        """
+        self.path = path
+        self.rows: list[Row] = []
+        self.repaired = 0
+        self._stream: IO[bytes] | None = None
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        data = self.path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:end].splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                row = Row(
+                    int(entry["i"]),
+                    str(entry["arch"]),
+                    tuple(int(v) for v in entry["x"]),
+                    tuple(None if v is None else float(v) for v in entry["F"]),
+                    str(entry["status"]),
+                    str(entry["error"]),
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(
+                    f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with --overwrite."
+                ) from error
+            if row.i != number - 1:
+                raise RunError(
+                    f"{self.path}, line {number} holds evaluation {row.i}, expected {number - 1}: a line is missing or "
+                    "doubled. Restore the file, or start again with --overwrite."
+                )
+            self.rows.append(row)
+        self.repaired = len(data) - end
+        self._size = end
+
+    def __enter__(self) -> History:
+        try:
+            self._stream = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed in __exit__
+            if self.repaired:
+                self._stream.truncate(self._size)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}. Choose another folder with --out.") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def append(self, rows: list[Row]) -> None:
+        """Write rows, each as one unbuffered write, so that a kill leaves at most one torn line.
+
+        Raises:
+            RunError: The disk is full or the file cannot be written; what was logged before is kept.
+        """
+        assert self._stream is not None, "History is open only inside its with block"
+        for row in rows:
+            write_line(self._stream, self.path, row.to_json())
+            self.rows.append(row)
+
+    def arrays(self) -> tuple[IntArray, FloatArray]:
+        """Return genotypes ``(n, n_var)`` and objectives ``(n, n_obj)``, +inf rows for failures."""
+        if not self.rows:
+            return np.empty((0, 0), np.int64), np.empty((0, 0))
+        X = np.array([r.x for r in self.rows], dtype=np.int64)
+        return X, np.array([objectives_of(r) for r in self.rows])
+
+
+def objectives_of(row: Row) -> list[float]:
+    """Return a row's objectives as a method is told them: +inf throughout if it failed."""
+    if row.status != "ok":
+        return [math.inf] * len(row.F)
+    return [math.inf if v is None else v for v in row.F]
+
+
+def write_line(stream: IO[bytes], path: Path, line: str) -> None:
+    """Write one line in a single system call and cut off what a full disk tore.
+
+    Raises:
+        RunError: The line could not be written; the file is as it was before.
+    """
+    data = (line + "\n").encode()
+    position = stream.seek(0, os.SEEK_END)
+    try:
+        written = stream.write(data)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        try:
+            stream.truncate(position)
+        except OSError:
+            pass  # the torn line is dropped when the log is opened again
+        raise RunError(
+            f"cannot write {path}: {error.strerror}. Everything before it is kept: free space and run the same "
+            "command again to continue."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file as a whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror}. Free space or choose another folder with --out.") from error

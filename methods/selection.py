@@ -1,0 +1,129 @@
+"""Selection among architectures: sorting, crowding, gap filling, predicted hypervolume gain."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces.base import FloatArray, IntArray
+
+IndexArray = NDArray[np.intp]
+
+
+def pareto_ranks(F: FloatArray) -> IntArray:
+    """Return the front number ``(n,)`` of each row of ``F`` ``(n, n_obj)``; 0 is non-dominated."""
+    if F.shape[1] == 1:
+        return np.unique(F[:, 0], return_inverse=True)[1].reshape(-1).astype(np.int64)
+    from moocore import pareto_rank
+
+    return np.asarray(pareto_rank(F), dtype=np.int64)
+
+
+def crowding_distance(F: FloatArray) -> FloatArray:
+    """Return the crowding distance ``(n,)`` of each row (Deb et al. 2002, III-B); the extremes get +inf."""
+    n, n_obj = F.shape
+    if n <= 2:
+        return np.full(n, np.inf)
+    distance = np.zeros(n)
+    for j in range(n_obj):
+        order = np.argsort(F[:, j], kind="stable")
+        column = F[order, j]
+        span = column[-1] - column[0]
+        distance[order[0]] = distance[order[-1]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (column[2:] - column[:-2]) / span
+    return distance
+
+
+def rank_and_crowding(F: FloatArray, n: int) -> IndexArray:
+    """Return the indices of NSGA-II's survivors: front by front, the last one by crowding."""
+    ranks = pareto_ranks(F)
+    crowding = np.empty(len(F))
+    for r in np.unique(ranks):
+        members = ranks == r
+        crowding[members] = crowding_distance(F[members])
+    return np.lexsort((-crowding, ranks))[:n]
+
+
+def gap_filling(candidates: FloatArray, archive: FloatArray, n: int) -> IndexArray:
+    """Choose candidates that fill the gaps of the archive's front along one axis, as MSuNAS does.
+
+    Each step takes the candidate that is farthest from everything evaluated or already chosen, on an axis
+    scaled by the range of both.
+
+    Args:
+        candidates: Complexity of the candidates ``(m,)``.
+        archive: Complexity of the archive's front ``(k,)``.
+        n: How many to choose.
+
+    Returns:
+        Up to ``n`` indices in the order of choice.
+    """
+    chosen: list[int] = []
+    distance = np.abs(candidates[:, None] - archive[None, :]).min(axis=1, initial=np.inf)
+    for _ in range(min(n, len(candidates))):
+        best = int(np.argmax(distance))
+        chosen.append(best)
+        distance = np.minimum(distance, np.abs(candidates - candidates[best]))
+        distance[chosen] = -np.inf
+    return np.array(chosen, dtype=np.intp)
+
+
+def hypervolume_gains(candidates: FloatArray, front: FloatArray, reference: FloatArray) -> FloatArray:
+    """Return by how much each candidate alone would enlarge the hypervolume of a front.
+
+    Args:
+        candidates: Points ``(m, n_obj)``, minimised.
+        front: Points ``(k, n_obj)``; dominated ones do no harm.
+        reference: Reference point ``(n_obj,)``.
+
+    Returns:
+        Gains ``(m,)``, 0 for dominated candidates. Two objectives: ``O((m + k) k)`` without loops over
+        candidates; more: one exact hypervolume of moocore per candidate.
+    """
+    inside = (candidates < reference).all(axis=1)
+    if candidates.shape[1] == 1:
+        best = min(float(front.min(initial=np.inf)), float(reference[0]))
+        return np.maximum(best - candidates[:, 0], 0.0)
+    if candidates.shape[1] == 2:
+        gains = _gains_2d(candidates, front, reference)
+        return np.where(inside, gains, 0.0)
+    from moocore import hypervolume
+
+    gains = np.zeros(len(candidates))
+    base = float(hypervolume(front, ref=reference)) if len(front) else 0.0
+    for k in np.flatnonzero(inside):
+        if not len(front) or not (front <= candidates[k]).all(axis=1).any():
+            gains[k] = float(hypervolume(np.vstack([front, candidates[k]]), ref=reference)) - base
+    return gains
+
+
+def _gains_2d(candidates: FloatArray, front: FloatArray, reference: FloatArray) -> FloatArray:
+    """Area that each candidate dominates and the front does not: a sum over the steps of the front."""
+    front = front[(front < reference).all(axis=1)]
+    order = np.lexsort((front[:, 1], front[:, 0]))
+    front = front[order]
+    lower = np.minimum.accumulate(front[:, 1]) if len(front) else front[:, 1]
+    edges = np.concatenate(([-np.inf], front[:, 0], [reference[0]]))
+    heights = np.concatenate(([reference[1]], lower))
+    left = np.maximum(edges[:-1][None, :], candidates[:, :1])
+    width = np.maximum(edges[1:][None, :] - left, 0.0)
+    height = np.maximum(heights[None, :] - candidates[:, 1:], 0.0)
+    return (width * height).sum(axis=1)
+
+
+def greedy_hypervolume(candidates: FloatArray, front: FloatArray, reference: FloatArray, n: int) -> IndexArray:
+    """Choose up to ``n`` candidates one after the other, each by its hypervolume gain given those before.
+
+    Ends early when no candidate gains anything.
+    """
+    chosen: list[int] = []
+    for _ in range(min(n, len(candidates))):
+        gains = hypervolume_gains(candidates, front, reference)
+        gains[chosen] = 0.0
+        best = int(np.argmax(gains))
+        if gains[best] <= 0.0:
+            break
+        chosen.append(best)
+        front = np.vstack([front, candidates[best]])
+    return np.array(chosen, dtype=np.intp)

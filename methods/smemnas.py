@@ -1,0 +1,347 @@
+"""SMEM-NAS: a pairwise-comparison surrogate and a main and a vice population (Xue et al., arXiv 2407.15600).
+
+Outer loop: evaluate an initial sample; then repeat: fit the surrogate on all evaluated architectures, search
+with it by MP-MOEA (surrogate rank and exact complexity), evaluate `batch` of what it finds.
+
+MP-MOEA, each generation, on the union of both populations and their offspring: non-dominated sorting; the
+non-dominated members become the main population; of the remaining ones those with large crowding distance
+become the vice population.
+
+Differs from the paper, where it is silent or where measurements led elsewhere (each a parameter; the
+preset ``smemnas/paper`` keeps what is published):
+
+* the surrogate is the closed form on all pairs instead of an SVM on pairs (`surrogate`);
+* `initial`, `batch` and the population sizes are smaller or larger than those of the ancestor MSuNAS;
+* mating, the start of the inner search, truncation of the main population and the choice of the
+  evaluated architectures are not published: `mating`, `main_share`, `selection`, `pool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.errors import UserError
+from methods.base import (
+    METHODS,
+    Archive,
+    Method,
+    initial_design,
+    require_choice,
+    require_positive,
+)
+from methods.selection import (
+    crowding_distance,
+    gap_filling,
+    greedy_hypervolume,
+    pareto_ranks,
+    rank_and_crowding,
+)
+from methods.variation import crossover, mutate, unique_rows
+from spaces.base import FloatArray, IntArray, Problem
+from surrogates.base import SURROGATES, Surrogate, single_thread
+
+INNER = ("mp-moea", "nsga2", "enumerate", "random")
+MATING = ("cross", "union", "within")
+SELECTION = ("hypervolume", "gap", "split", "crowding")
+
+
+@METHODS.register("smemnas", summary="SMEM-NAS: pairwise surrogate (closed form), main and vice population")
+class SMEMNAS(Method):
+    """SMEM-NAS with every silent point of the paper as a parameter.
+
+    Args:
+        problem: Space and objectives.
+        budget: Evaluations of the run.
+        seed: Root of all randomness.
+        initial: Size of the random initial sample (N; 100 in MSuNAS).
+        batch: Architectures evaluated per iteration (K; 8 in MSuNAS).
+        surrogate: Registered surrogate; one is fitted for each costly objective.
+        surrogate_params: Its parameters.
+        encoding: Encoding for the surrogate; None takes the space's default.
+        inner: Search on the surrogate: "mp-moea", "nsga2" (one population), "enumerate" (ranks the whole
+            space where that is possible) or "random" (as many random candidates).
+        population: Size of both inner populations together (P; 40 in MSuNAS).
+        generations: Generations of the inner search (G; 20 in MSuNAS).
+        main_share: Largest share of the main population; beyond it the main one is truncated by crowding.
+        mating: Parents: "cross" one from each population, "union" both from the union by tournament,
+            "within" both from the same population.
+        crossover: "uniform" or "two-point".
+        crossover_rate: Share of the matings that cross.
+        mutation: "reset" (a gene is drawn anew) or "step" (moves by one).
+        mutation_rate: Expected mutated genes per child.
+        selection: The evaluated ones: "hypervolume" (greedy predicted gain), "gap" (fill the gaps of the
+            archive's front along the complexity, as MSuNAS), "split" (half from each population), "crowding".
+        pool: Candidates for it: "final" (the last populations) or "all" (everything the inner search saw).
+        merge_isomorphic: Skip candidates whose network equals an evaluated one.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        budget: int,
+        seed: int,
+        initial: int = 30,
+        batch: int = 5,
+        surrogate: str = "kernel_pairwise",
+        surrogate_params: Mapping[str, Any] | None = None,
+        encoding: str | None = None,
+        inner: str = "mp-moea",
+        population: int = 40,
+        generations: int = 20,
+        main_share: float = 0.5,
+        mating: str = "cross",
+        crossover: str = "uniform",
+        crossover_rate: float = 0.9,
+        mutation: str = "reset",
+        mutation_rate: float = 1.0,
+        selection: str = "hypervolume",
+        pool: str = "final",
+        merge_isomorphic: bool = False,
+    ) -> None:
+        super().__init__(problem, budget=budget, seed=seed)
+        require_positive(initial=initial, batch=batch, population=population, generations=generations)
+        require_choice("inner", inner, INNER)
+        require_choice("mating", mating, MATING)
+        require_choice("crossover", crossover, ("uniform", "two-point"))
+        require_choice("mutation", mutation, ("reset", "step"))
+        require_choice("selection", selection, SELECTION)
+        require_choice("pool", pool, ("final", "all"))
+        if not 0 < main_share < 1:
+            raise UserError(f"parameter 'main_share' must lie between 0 and 1, got {main_share!r}.")
+        if population < 4:
+            raise UserError(f"parameter 'population' must be at least 4, got {population}.")
+        if not problem.costly:
+            raise UserError("SMEM-NAS needs an objective that is not free, such as error.")
+        if inner == "enumerate" and not problem.space.is_enumerable:
+            raise UserError(f"space {problem.space.name!r} is too large for inner='enumerate': use 'mp-moea'.")
+        self.initial = min(initial, budget)
+        self.batch = batch
+        self.inner = inner
+        self.population = population
+        self.generations = generations
+        self.main_size = max(1, min(population - 1, round(main_share * population)))
+        self.mating = mating
+        self.crossover = crossover
+        self.crossover_rate = crossover_rate
+        self.mutation = mutation
+        self.mutation_rate = mutation_rate
+        self.selection = selection
+        self.pool = pool
+        self.merge_isomorphic = merge_isomorphic
+        self.encoding = encoding
+        self._archive = Archive(problem)
+        self._choices = np.asarray(problem.space.n_choices)
+        blocks = tuple(
+            problem.space.encode(np.zeros((1, problem.space.n_var), np.int64), part).shape[1]
+            for part in problem.space.encoding_parts(encoding)
+        )
+        self._surrogates = [self._make_surrogate(surrogate, surrogate_params or {}, blocks) for _ in problem.costly]
+
+    def _make_surrogate(self, name: str, params: Mapping[str, Any], blocks: tuple[int, ...]) -> Surrogate:
+        if getattr(SURROGATES.get(name).factory, "uses_blocks", False):
+            params = {"blocks": blocks, **params}
+        return SURROGATES.create(name, seed=self.seed, params=params)
+
+    def tell(self, X: IntArray, F: FloatArray) -> None:
+        """Add evaluated architectures to the archive."""
+        self._archive.add(X, F)
+
+    def ask(self) -> IntArray:
+        """Return the initial sample first, then `batch` architectures per fitted surrogate."""
+        known = len(self._archive)
+        if known < self.initial:
+            design = initial_design(self.problem, self.initial, self.seed)
+            return design[self._archive.unseen(design)]
+        X, F = self._archive.finite()
+        if len(X) < 2:
+            return self._random_unseen(self.batch)
+        with single_thread():
+            model = Model(self.problem, self._surrogates, self.encoding, X, F)
+            candidates, vice = self._search(model)
+            return self._choose(model, candidates, vice)
+
+    def _search(self, model: Model) -> tuple[IntArray, IntArray]:
+        """Search on the surrogate; return candidates (main part) and those of the vice population."""
+        space, rng = self.problem.space, self.rng
+        if self.inner == "enumerate":
+            return space.enumerate(), np.empty((0, space.n_var), np.int64)
+        if self.inner == "random":
+            drawn = space.sample(self.population * self.generations, rng)
+            return drawn[unique_rows(drawn)], drawn[:0]
+        main, vice = self._split(model.X, model.F)
+        seen = [main, vice]
+        for _ in range(self.generations):
+            children = self._offspring(main, vice, model)
+            union = np.vstack([main, vice, children])
+            union = union[unique_rows(union)]
+            seen.append(children)
+            main, vice = self._split(union, model.predict(union))
+        if self.pool == "all":
+            everything = np.vstack([*seen, main])
+            return everything[unique_rows(everything)], vice
+        return main, vice
+
+    def _split(self, X: IntArray, F: FloatArray) -> tuple[IntArray, IntArray]:
+        """Return the next main and vice population from a union ``(n, n_var)`` with objectives ``(n, n_obj)``."""
+        if self.inner == "nsga2":
+            keep = rank_and_crowding(F, self.population)
+            return X[keep], X[keep[:0]]
+        best = np.flatnonzero(pareto_ranks(F) == 0)
+        if len(best) > self.main_size:
+            best = best[np.argsort(-crowding_distance(F[best]), kind="stable")[: self.main_size]]
+        rest = np.setdiff1d(np.arange(len(X)), best)
+        order = np.argsort(-crowding_distance(F[rest]), kind="stable")
+        return X[best], X[rest[order[: self.population - len(best)]]]
+
+    def _offspring(self, main: IntArray, vice: IntArray, model: Model) -> IntArray:
+        """Return one generation of children, `population` rows."""
+        rng, n = self.rng, self.population
+        if self.inner == "nsga2" or len(vice) == 0 or self.mating == "union":
+            parents = np.vstack([main, vice])
+            F = model.predict(parents)
+            ranks, crowding = pareto_ranks(F), crowding_distance(F)
+            first, second = (_tournament(ranks, crowding, n, rng) for _ in range(2))
+            A, B = parents[first], parents[second]
+        elif self.mating == "cross":
+            A, B = main[rng.integers(len(main), size=n)], vice[rng.integers(len(vice), size=n)]
+            swap = rng.random(n) < 0.5
+            A, B = np.where(swap[:, None], B, A), np.where(swap[:, None], A, B)
+        else:
+            half = n // 2
+            A = np.vstack([main[rng.integers(len(main), size=half)], vice[rng.integers(len(vice), size=n - half)]])
+            B = np.vstack([main[rng.integers(len(main), size=half)], vice[rng.integers(len(vice), size=n - half)]])
+        children = crossover(A, B, rng, kind=self.crossover, probability=self.crossover_rate)
+        children = mutate(children, self._choices, rng, kind=self.mutation, rate=self.mutation_rate)
+        return children[self.problem.space.is_valid(children)]
+
+    def _choose(self, model: Model, candidates: IntArray, vice: IntArray) -> IntArray:
+        """Return up to `batch` unevaluated candidates; random ones where there are too few."""
+        pool = np.vstack([candidates, vice])
+        from_vice = np.arange(len(pool)) >= len(candidates)
+        new = self._new(pool)
+        pool, from_vice = pool[new], from_vice[new]
+        first = unique_rows(pool) if len(pool) else np.arange(0)
+        pool, from_vice = pool[first], from_vice[first]
+        chosen = self._pick(model, pool, from_vice) if len(pool) else np.arange(0)
+        picked = pool[chosen]
+        if len(picked) < self.batch:
+            picked = np.vstack([picked, self._random_unseen(self.batch - len(picked), picked)])
+        return picked
+
+    def _new(self, X: IntArray) -> Any:
+        """Return ``(n,)``: not evaluated yet (nor an isomorphic one, where those are merged)."""
+        new = self._archive.unseen(X)
+        if self.merge_isomorphic and len(X):
+            canonical = self.problem.space.canonical
+            new &= ~np.isin(canonical(X), canonical(self._archive.all_x))
+        return new
+
+    def _pick(self, model: Model, pool: IntArray, from_vice: Any) -> Any:
+        """Return the indices of the chosen rows of the pool."""
+        F = model.predict(pool)
+        archive = model.archive_prediction
+        ranks = pareto_ranks(F)
+        if self.selection == "hypervolume":
+            low, high = archive.min(axis=0), archive[pareto_ranks(archive) == 0].max(axis=0)
+            span = np.where(high > low, high - low, 1.0)
+            reference = np.full(F.shape[1], 1.1)
+            chosen = greedy_hypervolume((F - low) / span, (archive - low) / span, reference, self.batch)
+        elif self.selection == "gap":
+            front = np.flatnonzero(ranks == 0)
+            axis = self._complexity_axis()
+            evaluated = model.F[pareto_ranks(model.F) == 0][:, axis]
+            chosen = front[gap_filling(F[front, axis], evaluated, self.batch)]
+        elif self.selection == "split":
+            chosen = self._split_choice(F, from_vice)
+        else:
+            front = np.flatnonzero(ranks == 0)
+            chosen = front[np.argsort(-crowding_distance(F[front]), kind="stable")[: self.batch]]
+        if len(chosen) < self.batch:
+            rest = np.setdiff1d(np.arange(len(pool)), chosen)
+            order = rest[np.lexsort((F[rest, 0], ranks[rest]))]
+            chosen = np.concatenate([chosen, order[: self.batch - len(chosen)]])
+        return chosen
+
+    def _split_choice(self, F: FloatArray, from_vice: Any) -> Any:
+        """Half of the batch from each population, by rank and crowding."""
+        parts = []
+        for members, n in ((~from_vice, self.batch - self.batch // 2), (from_vice, self.batch // 2)):
+            index = np.flatnonzero(members)
+            parts.append(index[rank_and_crowding(F[index], n)] if len(index) else index)
+        return np.concatenate(parts)
+
+    def _complexity_axis(self) -> int:
+        """The objective along which gaps are filled: the first free one, else the last."""
+        return self.problem.cheap[0] if self.problem.cheap else self.problem.n_obj - 1
+
+    def _random_unseen(self, n: int, exclude: IntArray | None = None) -> IntArray:
+        """Return up to ``n`` random architectures that are neither evaluated nor excluded."""
+        space = self.problem.space
+        taken = {x.tobytes() for x in exclude} if exclude is not None else set()
+        drawn = space.sample(max(20 * n, 64), self.rng)
+        drawn = drawn[unique_rows(drawn)]
+        fresh = [x for x in drawn[self._archive.unseen(drawn)] if x.tobytes() not in taken]
+        if not fresh and space.is_enumerable:
+            grid = space.enumerate()
+            fresh = [x for x in grid[self._archive.unseen(grid)] if x.tobytes() not in taken]
+        return np.array(fresh[:n], dtype=np.int64).reshape(-1, space.n_var)
+
+
+def _tournament(ranks: IntArray, crowding: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    """Return ``n`` winners of binary tournaments by rank, then by crowding."""
+    a, b = rng.integers(len(ranks), size=(2, n))
+    a_wins = (ranks[a] < ranks[b]) | ((ranks[a] == ranks[b]) & (crowding[a] >= crowding[b]))
+    return np.where(a_wins, a, b)
+
+
+class Model:
+    """The fitted surrogates of one iteration: predicted objectives of any genotypes.
+
+    A surrogate only orders. To weigh an improvement in error against one in complexity its score is mapped to
+    the unit of the objective by the archive: the score of an architecture between two evaluated ones is
+    interpolated between their (sorted) outcomes. The mapping is monotone, so it never changes an order.
+    """
+
+    def __init__(
+        self, problem: Problem, surrogates: list[Surrogate], encoding: str | None, X: IntArray, F: FloatArray
+    ) -> None:
+        self.problem = problem
+        self.X = X
+        self.F = F
+        self._encoding = encoding
+        self._surrogates = surrogates
+        Z = problem.space.encode(X, encoding)
+        for surrogate, j in zip(surrogates, problem.costly, strict=True):
+            surrogate.fit(Z, F[:, j])
+        self._scores = [s.rank(Z) for s in surrogates]
+        self._maps = [
+            (np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)
+        ]
+        self.archive_prediction = self.predict(X)
+
+    def predict(self, X: IntArray) -> FloatArray:
+        """Return ``(n, n_obj)``: exact values of the free objectives, predicted values of the others."""
+        F = np.empty((len(X), self.problem.n_obj))
+        F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
+        Z = self.problem.space.encode(X, self._encoding)
+        for surrogate, (scores, values), j in zip(self._surrogates, self._maps, self.problem.costly, strict=True):
+            F[:, j] = _interpolate(surrogate.rank(Z), scores, values)
+        return F
+
+
+def _interpolate(score: FloatArray, scores: FloatArray, values: FloatArray) -> FloatArray:
+    """Map scores to values piecewise linearly, strictly monotone, and beyond the ends with the mean slope."""
+    span = scores[-1] - scores[0]
+    slope = (values[-1] - values[0]) / span if span > 0 else 1.0
+    slope = slope if slope > 0 else 1.0
+    inside = np.interp(score, scores, values)
+    beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
+    return inside + slope * beyond + 1e-9 * score
+
+
+METHODS.preset("smemnas/enumerate", "smemnas", "SMEM-NAS, surrogate ranks the whole space", inner="enumerate")
+METHODS.preset("smemnas/nsga2-inside", "smemnas", "SMEM-NAS with one population (NSGA-II) inside", inner="nsga2")

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import UserError, suggest
+from bench.indicators import nondominated
 from bench.registry import Registry
+from bench.store import table_folder
 from bench.table import Table
 from spaces.base import SPACES, FloatArray, IntArray, Objective, Problem, SearchSpace
 
@@ -41,7 +43,9 @@ class Reference(NamedTuple):
         ideal: Smallest value of each objective on the front ``(n_obj,)``.
         nadir: Largest value of each objective on the front ``(n_obj,)``.
         exact: Whether the whole space was enumerated, or the front is only the best known.
-        report_front: Test-split values ``(k, n_obj)`` of the same architectures.
+        report_front: Test-split values ``(k, n_obj)`` of the same architectures: what a perfect search
+            would report, hence the floor of every reported regret.
+        report_best: Non-dominated points of the test split itself.
     """
 
     front: FloatArray
@@ -49,6 +53,7 @@ class Reference(NamedTuple):
     nadir: FloatArray
     exact: bool
     report_front: FloatArray
+    report_best: FloatArray
 
 
 class Benchmark(ABC):
@@ -143,13 +148,14 @@ class TabularBenchmark(Benchmark):
         """Values of one objective; one of the repeats for a seed, their mean without."""
         if name not in self.table.columns:
             return self.space.cost(X, name)
-        column = self.table.column(name)
-        if column.ndim == 1:
-            values = np.asarray(column[rows], dtype=np.float64)
-        elif seed is None:
-            values = np.asarray(column[rows], dtype=np.float64).mean(axis=1)
-        else:
-            values = np.asarray(column[rows, repeat_of(rows, seed, column.shape[1])], dtype=np.float64)
+        values = np.asarray(self.table.column(name)[rows], dtype=np.float64)
+        if values.ndim == 2:
+            trainings = np.isfinite(values).sum(axis=1)  # they come first, the rest of the row is NaN
+            if seed is None:
+                values = np.where(np.isfinite(values), values, 0.0).sum(axis=1) / np.maximum(trainings, 1)
+                values[trainings == 0] = np.nan
+            else:
+                values = values[np.arange(len(rows)), repeat_of(rows, seed, np.maximum(trainings, 1))]
         return np.where(rows >= 0, values, np.nan)
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
@@ -159,10 +165,9 @@ class TabularBenchmark(Benchmark):
         bad = np.isnan(F)
         if not bad.any():
             return Evaluation(F, np.zeros(len(X)), ("",) * len(X))
-        errors = tuple(
-            f"no value of {self.objectives[int(np.argmax(row))].name} in the table" if row.any() else "" for row in bad
-        )
-        return Evaluation(F, np.zeros(len(X)), errors)
+        texts = np.array(["", *(f"no value of {o.name} in the table" for o in self.objectives)], dtype=object)
+        errors = texts[np.where(bad.any(axis=1), 1 + bad.argmax(axis=1), 0)]
+        return Evaluation(F, np.zeros(len(X)), tuple(errors.tolist()))
 
     def report(self, X: IntArray) -> FloatArray:
         """Look up the columns of the test split, averaged over trainings."""
@@ -173,30 +178,37 @@ class TabularBenchmark(Benchmark):
         """Return the exact front of the searched columns (repeats averaged) where the space can be enumerated."""
         if not self.space.is_enumerable:
             return None
-        from moocore import is_nondominated
-
         X = self.space.enumerate()
         rows = self.rows(X)
         F = np.stack([self._column(o.name, X, rows, None) for o in self.objectives], axis=1)
-        known = np.isfinite(F).all(axis=1)
-        X, F = X[known], F[known]
-        keep = is_nondominated(F)
+        keep = nondominated(F)
         X, F = X[keep], F[keep]
         order = np.lexsort(F.T[::-1])
-        X, F = X[order], F[order]
-        return Reference(F, F.min(axis=0), F.max(axis=0), True, self.report(X))
+        tested = self.report(self.space.enumerate())
+        best = tested[nondominated(tested)]
+        return Reference(
+            F[order],
+            F.min(axis=0),
+            F.max(axis=0),
+            True,
+            self.report(X[order]),
+            best[np.lexsort(best.T[::-1])],
+        )
 
     def provenance(self) -> dict[str, Any]:
         """Return name and checksum of the table."""
         return {"table": self.table.header["name"], "sha256": self.table.sha256}
 
 
-def repeat_of(rows: IntArray, seed: int, n_repeats: int) -> IntArray:
-    """Choose which of the recorded trainings ``(n,)`` a seed sees, independently for each architecture."""
+def repeat_of(rows: IntArray, seed: int, n_repeats: int | IntArray) -> IntArray:
+    """Choose which of the recorded trainings ``(n,)`` a seed sees, independently for each architecture.
+
+    `n_repeats` is their number, for all architectures alike or one for each ``(n,)``.
+    """
     mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= np.uint64(seed & 0xFFFFFFFF) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed ^= np.uint64(((seed & 0xFFFFFFFF) * 0xC2B2AE3D27D4EB4F) & 0xFFFFFFFFFFFFFFFF)
     mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.asarray((mixed >> np.uint64(33)) % np.uint64(n_repeats), dtype=np.int64)
+    return np.asarray((mixed >> np.uint64(33)) % np.asarray(n_repeats, dtype=np.uint64), dtype=np.int64)
 
 
 class CallableBenchmark(Benchmark):
@@ -241,7 +253,7 @@ class CallableBenchmark(Benchmark):
         if self._front is None:
             return None
         front = np.asarray(self._front, dtype=np.float64)
-        return Reference(front, front.min(axis=0), front.max(axis=0), True, front)
+        return Reference(front, front.min(axis=0), front.max(axis=0), True, front, front)
 
 
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
@@ -263,12 +275,16 @@ def open_benchmark(space: str, dataset: str | None = None, objectives: Sequence[
     entry = SPACES.get(space)
     chosen = dataset or str(getattr(entry.factory, "default_dataset", ""))
     name = f"{space}/{chosen}"
-    if name not in BENCHMARKS:
-        known = [n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")]
-        raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, known)}")
-    return BENCHMARKS.create(name, objectives=tuple(objectives))
+    if name in BENCHMARKS:
+        return BENCHMARKS.create(name, objectives=tuple(objectives))
+    if chosen not in datasets_of(space):
+        raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
+    table = Table(table_folder(name))
+    return TabularBenchmark(SPACES.create(space, params=table.header["space_params"]), table, objectives)
 
 
 def datasets_of(space: str) -> list[str]:
-    """Return the data sets registered for a space."""
-    return [n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")]
+    """Return the data sets of a space: the registered ones and the tables that a user has imported."""
+    registered = {n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")}
+    imported = {path.parent.name for path in table_folder(space).glob("*/header.json")}
+    return sorted(registered | {name for name in imported if not name.startswith(".")})

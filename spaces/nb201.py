@@ -30,7 +30,7 @@ CHANNELS = (16, 32, 64)
 CELLS_PER_STAGE = 5
 
 
-@SPACES.register("nb201", summary="NAS-Bench-201 cell, 5^6 = 15,625 genotypes (6,466 distinct graphs)")
+@SPACES.register("nb201", summary="NAS-Bench-201 cell, 5^6 = 15,625 genotypes (5,425 distinct graphs)")
 class NB201(SearchSpace):
     """Six genes, one operation each.
 

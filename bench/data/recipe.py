@@ -1,0 +1,219 @@
+"""Recipes: from the original files of a benchmark to one `Table`, run once and never at search time.
+
+A module of this folder describes what it needs and how it is read, and registers it:
+
+    RECIPE = register(Recipe(
+        name="nb201-cifar10",        # what `data fetch` takes
+        table="nb201/cifar10",       # "space/dataset", the folder below tables/
+        version=1,                   # raise it whenever the written numbers or columns change
+        sources=(Source("file.json", "https://...", sha256, n_bytes, "MIT"),),
+        make=make,                   # make({"file.json": Path(...)}, target) -> Table, by write_table
+        text="15,625 cells, 200 epochs",          # one line for `data list`
+        gives="val_error, test_error, latency_*", # columns, for `data list`
+    ))
+
+    @BENCHMARKS.register(RECIPE.table)
+    def open_it(objectives: Sequence[str] = ()) -> TabularBenchmark:
+        return TabularBenchmark(Space(), open_table(RECIPE), objectives)
+
+`make` must store `recipe_version=<version>` and the entries that TabularBenchmark reads (name, space,
+dataset, index, default_objectives, notes); `write` of bench/data/build.py does that. It gets checked files:
+their size and sha256 are right. A recipe makes one table; several recipes may share a source, which is
+downloaded once.
+
+A source without `url` is one that users bring themselves (`how` says where it comes from); a source without
+`sha256` has no published checksum, so it is recorded instead of compared. A source may be a folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.download import Source as Source
+from bench.data.download import check, download
+from bench.errors import DataError, UserError, suggest
+from bench.store import data_folder, open_or_make, table_folder
+from bench.table import Table
+
+#: Folders or files that users of the official packages already name.
+ENVIRONMENT = ("TORCH_HOME", "NASBENCH101_PATH", "NASBENCH201_PATH", "NASBENCHMARK_DIR")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one table is made; see the module's docstring."""
+
+    name: str
+    table: str
+    version: int
+    sources: tuple[Source, ...]
+    make: Callable[[Mapping[str, Path], Path], Table]
+    text: str
+    gives: str
+
+    @property
+    def size(self) -> int:
+        """Bytes to download (0 where unknown)."""
+        return sum(s.bytes for s in self.sources)
+
+    @property
+    def licence(self) -> str:
+        """Licences of the sources, each once."""
+        return "; ".join(dict.fromkeys(s.licence for s in self.sources))
+
+
+#: Recipe name -> recipe; filled by `register`, complete after `recipes()`.
+RECIPES: dict[str, Recipe] = {}
+
+
+def register(recipe: Recipe) -> Recipe:
+    """Add a recipe and return it.
+
+    Raises:
+        UserError: The name or the table is taken.
+    """
+    for other in RECIPES.values():
+        if recipe.name == other.name or recipe.table == other.table:
+            raise UserError(
+                f"recipe {recipe.name!r} ({recipe.table}) is already registered: choose another name."
+            )
+    RECIPES[recipe.name] = recipe
+    return recipe
+
+
+def recipes() -> list[Recipe]:
+    """Return all recipes by name, after importing every module that has one."""
+    from bench.benchmark import BENCHMARKS
+
+    BENCHMARKS.discover()
+    return [RECIPES[name] for name in sorted(RECIPES)]
+
+
+def find(name: str) -> Recipe:
+    """Return a recipe by its name, or by the name of its table.
+
+    Raises:
+        UserError: Unknown; near misses are suggested.
+    """
+    known = {r.name: r for r in recipes()}
+    by_table = {r.table: r for r in known.values()}
+    if name not in known and name not in by_table:
+        raise UserError(f"no data set {name!r}.{suggest(name, known)}")
+    return known.get(name) or by_table[name]
+
+
+def open_table(recipe: Recipe) -> Table:
+    """Open the installed table of a recipe.
+
+    Raises:
+        DataError: It is not installed, of another version, or corrupt; the message says what to run.
+    """
+    folder = table_folder(recipe.table)
+    command = f"python cli.py data fetch {recipe.name} (or --from DIR with {_names(recipe)})"
+    if not (folder / "header.json").exists():
+        raise DataError(f"{recipe.table} is not installed: {command}")
+    table = Table(folder)
+    found = table.header.get("recipe_version")
+    if found != recipe.version:
+        raise DataError(
+            f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}"
+        )
+    return table
+
+
+def fetch(name: str, from_dir: str | Path | None = None, *, progress: bool = False) -> Table:
+    """Install a data set: find or download its original files, check them, make the table.
+
+    Each file is looked for in `from_dir`, among earlier downloads, in the folders of `ENVIRONMENT`, and is
+    downloaded last. Two processes may fetch the same thing at once: one works, the other waits.
+
+    Args:
+        name: Recipe (or table) name.
+        from_dir: Folder with the original files (or one folder above), or the file itself.
+        progress: Show a progress bar on standard error.
+
+    Raises:
+        UserError: Unknown name.
+        DataError: A file is missing, truncated, corrupt or not what the recipe reads; no table is left then.
+    """
+    recipe = find(name)
+    if from_dir is not None and not Path(from_dir).expanduser().exists():
+        raise DataError(f"--from {from_dir}: no such folder. Expected one with {_names(recipe)}.")
+    try:
+        table_folder(recipe.table).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{data_folder()} cannot be written ({error.strerror}): set SMEMNAS_DATA.") from error
+
+    def make(target: Path) -> Table:
+        return recipe.make(
+            {s.file: obtain(s, recipe, from_dir, progress=progress) for s in recipe.sources}, target
+        )
+
+    return open_or_make(recipe.table, recipe.version, make)
+
+
+def obtain(
+    source: Source, recipe: Recipe, from_dir: str | Path | None = None, *, progress: bool = False
+) -> Path:
+    """Return the path of one checked source file; see `fetch` for the order of the search.
+
+    Raises:
+        DataError: The file is nowhere, or the one in `from_dir` is not the published one.
+    """
+    if from_dir is not None:
+        for path in _candidates(Path(from_dir).expanduser(), source.file):
+            fault = check(path, source)
+            if fault:
+                raise DataError(f"{path} {fault}: get the file anew{_origin(source)}.")
+            return path
+    downloads = data_folder() / "downloads"
+    path = downloads / source.file
+    if path.exists() and not check(path, source):
+        return path
+    for variable in ENVIRONMENT:
+        value = os.environ.get(variable)
+        if value:
+            for path in _candidates(Path(value).expanduser(), source.file):
+                if not check(path, source):
+                    return path
+    tried = f"not in {from_dir}" if from_dir is not None else "not among the downloads"
+    wanted = f"{source.file} ({_size(source)}) of {recipe.name} is missing: {tried}"
+    instead = f"run: python cli.py data fetch {recipe.name} --from DIR (DIR with {source.file})"
+    addresses = [a for a in (source.url, *source.mirrors) if a]
+    if not addresses:
+        raise DataError(
+            f"{wanted}, and it has no address to download from. {source.how or 'Get it'}, then {instead}"
+        )
+    faults = []
+    for address in addresses:
+        try:
+            return download(source, address, downloads, progress=progress)
+        except DataError as error:
+            faults.append(f"{address}: {error}")
+    raise DataError(f"{wanted}, and the download failed ({'; '.join(faults)}). Try again or {instead}")
+
+
+def _candidates(place: Path, file: str) -> Iterator[Path]:
+    """Yield the existing paths that a user may mean by naming `place`: the file, its folder, or one above."""
+    if place.name == file and place.exists():
+        yield place
+    elif place.is_dir():
+        yield from (p for p in (place / file, *sorted(place.glob(f"*/{file}"))) if p.exists())
+
+
+def _size(source: Source) -> str:
+    """Return the size of a source in words."""
+    return f"{source.bytes / 1e6:.1f} MB" if source.bytes else "size unknown"
+
+
+def _names(recipe: Recipe) -> str:
+    """Return the file names of a recipe in one line."""
+    return ", ".join(s.file for s in recipe.sources)
+
+
+def _origin(source: Source) -> str:
+    """Return " from ..." for a message, where an origin is known."""
+    return f" from {source.url}" if source.url else ""

@@ -1,0 +1,186 @@
+"""What one run found: summary.json, front.csv and front.png in its folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.benchmark import Benchmark, Reference
+from bench.errors import RunError
+from bench.history import write_json, write_text
+from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
+from bench.run import Result
+from spaces.base import FloatArray, IntArray
+
+#: Okabe-Ito colours, distinguishable with any colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+
+
+def front_of(result: Result) -> tuple[IntArray, FloatArray]:
+    """Return the run's non-dominated genotypes ``(k, n_var)`` and objectives, by the first objective."""
+    keep = np.flatnonzero(nondominated(result.F)) if len(result.F) else np.arange(0)
+    F = result.F[keep]
+    order = np.lexsort(F.T[::-1]) if len(F) else np.arange(0)
+    return result.X[keep][order], F[order]
+
+
+def summarise(result: Result, benchmark: Benchmark, reference: Reference | None) -> dict[str, Any]:
+    """Return what the run achieved, with the conventions that make the numbers comparable."""
+    job = result.job
+    X, F = front_of(result)
+    failed = int((~np.isfinite(result.F).all(axis=1)).sum()) if len(result.F) else 0
+    summary: dict[str, Any] = {
+        "method": job.label,
+        "space": job.space,
+        "dataset": job.dataset,
+        "objectives": list(job.objectives),
+        "reported": list(benchmark.report_names),
+        "seed": job.seed,
+        "budget": job.budget,
+        "evaluations": len(result.F),
+        "failed": failed,
+        "front_size": len(F),
+        "notes": [*benchmark.notes, *([result.note] if result.note else [])],
+    }
+    if reference is not None and len(F):
+        summary["hypervolume"] = hypervolume(F, reference.ideal, reference.nadir)
+        summary["hypervolume_of_reference"] = hypervolume(reference.front, reference.ideal, reference.nadir)
+        summary["hypervolume_regret"] = hypervolume_regret(F, reference.front)
+        summary["igd_plus"] = igd_plus(F, reference.front)
+        summary["reference"] = {
+            "exact": reference.exact,
+            "points": len(reference.front),
+            "ideal": reference.ideal.tolist(),
+            "nadir": reference.nadir.tolist(),
+            "reference_point": REFERENCE_POINT,
+        }
+        if benchmark.report_names != tuple(job.objectives):
+            summary["reported_regret"] = hypervolume_regret(benchmark.report(X), reference.report_best)
+            summary["reported_regret_floor"] = hypervolume_regret(reference.report_front, reference.report_best)
+    return summary
+
+
+def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str, Any]:
+    """Write summary.json, front.csv and front.png into the run's folder and return the summary.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    reference = benchmark.reference()
+    summary = summarise(result, benchmark, reference)
+    X, F = front_of(result)
+    reported = benchmark.report(X) if len(X) else F
+    write_text(folder / "front.csv", front_csv(benchmark, X, F, reported))
+    plot_run(folder / "front.png", result, benchmark, reference)
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatArray) -> str:
+    """Return the front as CSV: architecture, searched objectives, reported values where they differ, genes."""
+    names = [o.name for o in benchmark.objectives]
+    extra = [j for j, name in enumerate(benchmark.report_names) if name != names[j]]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch", *names, *(benchmark.report_names[j] for j in extra), "x"])
+    for x, f, r in zip(X, F, reported, strict=True):
+        genes = " ".join(str(int(v)) for v in x)
+        writer.writerow([benchmark.space.to_str(x), *f.tolist(), *(r[j] for j in extra), genes])
+    return text.getvalue()
+
+
+def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Reference | None) -> None:
+    """Draw all evaluations, the front found and the reference front; for one objective the best value so far.
+
+    Raises:
+        RunError: The picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    objectives = benchmark.objectives
+    pairs = [(a, b) for a in range(len(objectives)) for b in range(a)] or [(0, 0)]
+    columns = min(3, len(pairs))
+    lines = -(-len(pairs) // columns)
+    figure = Figure(figsize=(6.4 * columns, 4.6 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (a, b) in zip(figure.subplots(lines, columns, squeeze=False).flat, pairs, strict=False):
+        if len(objectives) == 1:
+            _draw_progress(axes, result.F[:, 0], objectives[0], reference)
+        else:
+            _draw_pair(axes, result.F, (a, b), objectives, reference)
+        axes.spines[["top", "right"]].set_visible(False)
+    for unused in figure.axes[len(pairs) :]:
+        unused.set_visible(False)
+    figure.axes[0].legend(frameon=False, fontsize=9)
+    job = result.job
+    figure.suptitle(f"{job.label} on {job.space}/{job.dataset}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11)
+    try:
+        figure.savefig(file, dpi=120)
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror}. Free space or choose another folder with --out.") from error
+
+
+def _draw_pair(
+    axes: Any, F: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None
+) -> None:
+    x, y = pair
+    finite = F[np.isfinite(F).all(axis=1)]
+    found = finite[nondominated(finite)] if len(finite) else finite
+    two = F.shape[1] == 2
+    axes.scatter(finite[:, x], finite[:, y], s=12, color=GREY, alpha=0.6, linewidths=0, label="evaluated")
+    if reference is not None:
+        label = "reference front" if reference.exact else "best-known front"
+        front = reference.front[np.argsort(reference.front[:, x])]
+        axes.plot(front[:, x], front[:, y], color=BLUE, lw=1.4, ls="-" if two else "", marker="o", ms=3.5, label=label)
+        _zoom(axes, reference.front[:, y], finite[:, y])
+    order = np.argsort(found[:, x])
+    axes.plot(
+        found[order, x], found[order, y], color=ORANGE, ls="", marker="s", ms=5.5, mfc="none", mew=1.4, label="front found"
+    )
+    axes.set_xlabel(axis_label(objectives[x]))
+    axes.set_ylabel(axis_label(objectives[y]))
+
+
+def _zoom(axes: Any, front: FloatArray, values: FloatArray) -> None:
+    """Cut off far outliers above the front, which would flatten it; say how many are out of the picture."""
+    low, high = float(front.min()), float(front.max())
+    top = high + 1.5 * max(high - low, 1e-9)
+    above = int((values > top).sum())
+    if above:
+        axes.set_ylim(low - 0.08 * (top - low), top)
+        axes.text(0.99, 0.98, f"{above} above the picture", transform=axes.transAxes, ha="right", va="top", fontsize=8)
+
+
+def _draw_progress(axes: Any, values: FloatArray, objective: Any, reference: Reference | None) -> None:
+    count = np.arange(1, len(values) + 1)
+    best = np.minimum.accumulate(values)
+    axes.plot(count, np.where(np.isfinite(values), values, np.nan), ls="", marker=".", ms=4, color=GREY, label="evaluated")
+    axes.step(count, np.where(np.isfinite(best), best, np.nan), where="post", color=ORANGE, label="best so far")
+    if reference is not None:
+        axes.axhline(float(reference.ideal[0]), color=BLUE, lw=1.2, label="best in the space")
+        spread = float(np.nanmedian(values[np.isfinite(values)])) if np.isfinite(values).any() else 1.0
+        axes.set_ylim(top=max(spread, float(reference.ideal[0])) * 1.3)
+    axes.set_xlabel("evaluations")
+    axes.set_ylabel(axis_label(objective))
+
+
+def axis_label(objective: Any) -> str:
+    """Return "name (unit)"."""
+    return f"{objective.name} ({objective.unit})"
+
+
+def read_summary(folder: Path) -> Mapping[str, Any] | None:
+    """Return the summary of a finished run, or None."""
+    import json
+
+    file = folder / "summary.json"
+    if not file.exists():
+        return None
+    summary: Mapping[str, Any] = json.loads(file.read_bytes())
+    return summary

@@ -1,0 +1,83 @@
+"""What the suite prints: progress bars and tables, quiet where nobody looks."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.benchmark import Benchmark
+from bench.report.run import front_of
+from bench.run import Progress, Result
+
+#: Fronts longer than this are shortened on screen; front.csv has them whole.
+ROWS_SHOWN = 24
+
+
+def console() -> Any:
+    """Return a rich console on standard output that never wraps table cells to pieces when piped."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, soft_wrap=False)
+
+
+@contextlib.contextmanager
+def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
+    """Show a progress bar on a terminal; yield the function to call with (done, total), or None."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, folder: Path) -> None:
+    """Print the front as a table, the indicators, the time and where the files are."""
+    from rich.table import Table
+
+    out = console()
+    X, F = front_of(result)
+    names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
+    searched = [o.name for o in benchmark.objectives]
+    extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
+    table = Table(title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}", title_justify="left")
+    for name in [*names, *(benchmark.report_names[j] for j in extra)]:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold")
+    reported = benchmark.report(X) if len(X) and extra else F
+    for x, f, r in list(zip(X, F, reported, strict=True))[:ROWS_SHOWN]:
+        values = [*f.tolist(), *(r[j] for j in extra)]
+        table.add_row(*(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x))
+    out.print(table)
+    if len(F) > ROWS_SHOWN:
+        out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")
+    failed = f", {summary['failed']} failed" if summary["failed"] else ""
+    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}")
+    if "hypervolume" in summary:
+        kind = "exact" if summary["reference"]["exact"] else "best-known"
+        out.print(
+            f"hypervolume  {summary['hypervolume']:.4f} of {summary['hypervolume_of_reference']:.4f} "
+            f"(regret {summary['hypervolume_regret']:.4f}, IGD+ {summary['igd_plus']:.4f}; reference: {kind} front of "
+            f"{summary['reference']['points']} points, reference point 1.1)"
+        )
+    if "reported_regret" in summary:
+        out.print(
+            f"reported     regret {summary['reported_regret']:.4f} on {', '.join(summary['reported'])} "
+            f"(a perfect search would report {summary['reported_regret_floor']:.4f})"
+        )
+    seconds = result.seconds
+    out.print(
+        f"time         {seconds['total']:.2f} s ({seconds['method']:.2f} s in the method, "
+        f"{seconds['evaluate']:.2f} s in evaluations)"
+    )
+    for note in summary["notes"]:
+        out.print(f"note         {note}")
+    out.print(f"files        {folder}: evals.jsonl, front.csv, front.png, summary.json, job.json")

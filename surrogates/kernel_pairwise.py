@@ -4,8 +4,11 @@ For concatenated inputs an RBF kernel factorises, ``k([a, b], [c, d]) = k(a, c) 
 the kernel matrix is the Kronecker product of K with itself, and ridge regression of the labels
 ``Y_ij = sign(y_j - y_i)`` (+1: i is better) needs only the eigendecomposition ``K = Q diag(w) Q'``::
 
-    A = Q [ (Q' Y Q) / (w w' + penalty) ] Q'          f(x, x_j) = k_x' A K_j
+    A = Q [ (Q' Y Q) / (w w' + penalty * max(w)) ] Q'          f(x, x_j) = k_x' A K_j
     score(x) = mean_j tanh f(x, x_j)
+
+The penalty is in units of the largest eigenvalue because most of an architecture's score comes from pairs whose
+other side lies along it; so one penalty means the same for both forms and for ridge regression on ranks.
 
 Antisymmetry, ``f(a, b) = -f(b, a)``, holds by construction. Fit O(n^3), rank O(n^2) per candidate, no sampling
 of pairs. Background: Kronecker kernel ridge regression, Pahikkala et al., Machine Learning 93 (2013); Stock et
@@ -28,14 +31,17 @@ from surrogates.base import (
     check_training_data,
 )
 from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
+from surrogates.regression import check_query
 
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 #: Candidates ranked at once; bounds the memory at ``_BLOCK * n`` numbers.
 _BLOCK = 4096
 
 
-@SURROGATES.register("kernel_pairwise", summary="Pairwise kernel classifier on all pairs, closed form (default)")
+@SURROGATES.register(
+    "kernel_pairwise", summary="Pairwise kernel classifier on all pairs, closed form (default)"
+)
 class KernelPairwise(Surrogate):
     """Kernel least squares on the labels of all ordered pairs.
 
@@ -45,7 +51,7 @@ class KernelPairwise(Surrogate):
         readout: How pair predictions become a score: "tanh" (soft vote), "vote" (share of opponents beaten)
             or "mean". Opponents are the training architectures.
         width: Kernel width in units of the root mean squared distance; None chooses it from `WIDTHS`.
-        penalty: Ridge penalty; None chooses it from `PENALTIES`.
+        penalty: Ridge penalty in units of the largest eigenvalue (one side of the pair); None chooses it from `PENALTIES`.
         good_weight: Weight of pairs within the better half when width and penalty are chosen; other pairs
             weigh 1.
         blocks: Widths of encodings placed side by side; each has its own kernel.
@@ -80,11 +86,13 @@ class KernelPairwise(Surrogate):
         self.penalty = penalty
         self.good_weight = good_weight
         self.blocks, self.weights = check_blocks(blocks, weights)
+        self._columns: int | None = None
 
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
         """Choose width and penalty if they are not given, then solve for all pairs at once."""
         Z, y = check_training_data(Z, y)
         self._Z = Z
+        self._columns = Z.shape[1]
         sizes, self._weights = resolve_blocks(Z.shape[1], self.blocks, self.weights)
         self._sizes = sizes
         distances = block_distances(Z, Z, sizes)
@@ -93,7 +101,7 @@ class KernelPairwise(Surrogate):
         Y = np.sign(y[None, :] - y[:, None])
         inner = Q.T @ Y @ Q
         if self.form == "kronecker":
-            inner = inner / (w[:, None] * w[None, :] + self.penalty_)
+            inner = inner / (w[:, None] * w[None, :] + self.penalty_ * w[-1])
         else:
             inner = inner / ((w + self.penalty_)[:, None] * (w + self.penalty_)[None, :])
         self._A = Q @ inner @ Q.T
@@ -103,7 +111,7 @@ class KernelPairwise(Surrogate):
 
     def rank(self, Z: FloatArray) -> FloatArray:
         """Return minus the mean outcome against the training architectures."""
-        Z = np.asarray(Z, dtype=np.float64)
+        Z = check_query(Z, self._columns)
         scores = np.empty(len(Z))
         if self.readout == "mean":
             AK = self._AK.mean(axis=1, keepdims=True)
@@ -124,9 +132,13 @@ class KernelPairwise(Surrogate):
         return self._kernel(A) @ self._A @ self._kernel(B).T
 
     def _kernel(self, Z: FloatArray) -> FloatArray:
-        return mixed_kernel(block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_)
+        return mixed_kernel(
+            block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_
+        )
 
-    def _choose(self, distances: list[FloatArray], y: FloatArray) -> tuple[float, float, FloatArray, FloatArray]:
+    def _choose(
+        self, distances: list[FloatArray], y: FloatArray
+    ) -> tuple[float, float, FloatArray, FloatArray]:
         """Return width, penalty and the eigendecomposition of the kernel.
 
         The criterion is exact leave-one-out of ridge regression on the ranks of ``y``, which shares the

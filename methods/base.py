@@ -33,6 +33,8 @@ class Method(ABC):
 
     #: Set where a method handles one costly objective only; others enter by their evaluated set.
     single_objective: ClassVar[bool] = False
+    #: Whether the first ask is a prefix of the seed's shared initial design, so that methods start alike.
+    shared_start: ClassVar[bool] = True
 
     def __init__(self, problem: Problem, *, budget: int, seed: int) -> None:
         self.problem = problem
@@ -114,7 +116,7 @@ class Archive:
 
     def add(self, X: IntArray, F: FloatArray) -> None:
         """Append rows; a genotype that is already in is skipped."""
-        for x, f in zip(np.asarray(X, dtype=np.int64), np.asarray(F, dtype=np.float64), strict=True):
+        for x, f in zip(np.array(X, dtype=np.int64), np.array(F, dtype=np.float64), strict=True):
             key = x.tobytes()
             if key not in self.seen:
                 self.seen.add(key)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from methods.base import METHODS, METHOD_STREAM, Method, initial_design, require_choice, require_positive
-from spaces.base import FloatArray, IntArray, Problem
+from spaces.base import FloatArray, IntArray, Problem, SearchSpace
 
 #: Stands for the objectives of a failed evaluation: worse than any real value, but finite for the crowding.
 FAILED = 1e9
@@ -33,7 +34,7 @@ class NSGA2(Method):
     """
 
     def __init__(
-        self, problem: Problem, *, budget: int, seed: int, population: int = 20, operators: str = "choice"
+        self, problem: Problem, *, budget: int, seed: int, population: int = 10, operators: str = "choice"
     ) -> None:
         super().__init__(problem, budget=budget, seed=seed)
         require_positive(population=population)
@@ -90,10 +91,26 @@ def _make_algorithm(problem: Problem, seed: int, population: int, operators: str
         sampling=initial_design(problem, population, seed),
         crossover=crossover,
         mutation=mutation,
+        eliminate_duplicates=_new_and_valid(space),
         seed=int(np.random.default_rng([METHOD_STREAM, seed]).integers(2**31)),
     )
     algorithm.setup(view, termination=NoTermination(), verbose=False)
     return algorithm
+
+
+def _new_and_valid(space: SearchSpace) -> Any:
+    """Return pymoo's elimination of duplicates, which also drops children that are no architectures.
+
+    Mating is repeated until a generation is full, so invalid children cost nothing but time.
+    """
+    from pymoo.core.duplicate import DefaultDuplicateElimination
+
+    class NewAndValid(DefaultDuplicateElimination):  # type: ignore[misc]
+        def _do(self, pop: Any, other: Any, is_duplicate: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            dropped: NDArray[np.bool_] = super()._do(pop, other, is_duplicate)
+            return dropped | ~space.is_valid(np.asarray(pop.get("X"), dtype=np.int64))
+
+    return NewAndValid()
 
 
 def _reset_mutation(n_choices: IntArray) -> Any:

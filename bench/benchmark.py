@@ -132,7 +132,7 @@ class TabularBenchmark(Benchmark):
                 )
         self.objectives = tuple(chosen)
         self.report_names = tuple(report_names)
-        if len(set(o.name for o in chosen)) != len(chosen):
+        if len({o.name for o in chosen}) != len(chosen):
             raise UserError(f"every objective can be named once, got {','.join(names)}.")
 
     def rows(self, X: IntArray) -> IntArray:
@@ -176,22 +176,25 @@ class TabularBenchmark(Benchmark):
 
     def reference(self) -> Reference | None:
         """Return the exact front of the searched columns (repeats averaged) where the space can be enumerated."""
-        if not self.space.is_enumerable:
+        if self.space.is_enumerable:
+            X = self.space.enumerate()
+            rows = self.rows(X)
+        elif "genotype" in self.table.columns:  # what the table leaves out cannot be evaluated
+            X = np.asarray(self.table.column("genotype"), dtype=np.int64)
+            rows = np.arange(len(X))
+        else:
             return None
-        X = self.space.enumerate()
-        rows = self.rows(X)
         F = np.stack([self._column(o.name, X, rows, None) for o in self.objectives], axis=1)
-        keep = nondominated(F)
-        X, F = X[keep], F[keep]
-        order = np.lexsort(F.T[::-1])
-        tested = self.report(self.space.enumerate())
+        tested = np.stack([self._column(n, X, rows, None) for n in self.report_names], axis=1)
+        front = np.flatnonzero(nondominated(F))
+        front = front[np.lexsort(F[front].T[::-1])]
         best = tested[nondominated(tested)]
         return Reference(
-            F[order],
-            F.min(axis=0),
-            F.max(axis=0),
+            F[front],
+            F[front].min(axis=0),
+            F[front].max(axis=0),
             True,
-            self.report(X[order]),
+            tested[front],
             best[np.lexsort(best.T[::-1])],
         )
 

@@ -6,6 +6,7 @@ resumed run is byte-identical to an uninterrupted one; times go to `timing.jsonl
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -77,7 +78,7 @@ class History:
         end = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:end].splitlines(), start=1):
             try:
-                entry = json.loads(line)
+                entry = json.loads(line, parse_constant=_refuse)
                 row = Row(
                     int(entry["i"]),
                     str(entry["arch"]),
@@ -88,7 +89,8 @@ class History:
                 )
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(
-                    f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with --overwrite."
+                    f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with "
+                    "--overwrite."
                 ) from error
             if row.i != number - 1:
                 raise RunError(
@@ -101,7 +103,7 @@ class History:
 
     def __enter__(self) -> History:
         try:
-            self._stream = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed in __exit__
+            self._stream = open(self.path, "ab", buffering=0)
             if self.repaired:
                 self._stream.truncate(self._size)
         except OSError as error:
@@ -132,6 +134,15 @@ class History:
         return X, np.array([objectives_of(r) for r in self.rows])
 
 
+def _refuse(constant: str) -> None:
+    """Refuse NaN and Infinity, which a log never holds.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"{constant} is no value")
+
+
 def objectives_of(row: Row) -> list[float]:
     """Return a row's objectives as a method is told them: +inf throughout if it failed."""
     if row.status != "ok":
@@ -152,10 +163,8 @@ def write_line(stream: IO[bytes], path: Path, line: str) -> None:
         if written != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        try:
+        with contextlib.suppress(OSError):  # else the torn line is dropped when the log is opened again
             stream.truncate(position)
-        except OSError:
-            pass  # the torn line is dropped when the log is opened again
         raise RunError(
             f"cannot write {path}: {error.strerror}. Everything before it is kept: free space and run the same "
             "command again to continue."
@@ -185,5 +194,8 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}. Free space or choose another folder with --out.") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {path}: {error.strerror}. Free space or choose another folder with --out."
+        ) from error

@@ -18,7 +18,7 @@ REFERENCE_POINT = 1.1
 def nondominated(F: FloatArray) -> NDArray[np.bool_]:
     """Return ``(n,)``: finite rows of ``F`` ``(n, n_obj)`` that no other dominates; of equal rows the first."""
     F = np.asarray(F, dtype=np.float64)
-    keep = np.isfinite(F).all(axis=1)
+    keep: NDArray[np.bool_] = np.asarray(np.isfinite(F).all(axis=1))
     if F.shape[1] == 1:
         keep &= F[:, 0] == np.min(F[keep, 0], initial=np.inf)
         first = np.flatnonzero(keep)[:1]

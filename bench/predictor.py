@@ -7,6 +7,7 @@ from, how its bias was corrected and what they cannot tell stands in the notes o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Evaluation, Reference
+from bench.benchmark import Benchmark, Evaluation, Reference, open_benchmark
 from bench.errors import UserError, suggest
+from bench.indicators import nondominated
 from spaces.base import FloatArray, IntArray, Objective
 from spaces.mnv3 import MNV3, RESOLUTIONS
 
@@ -63,7 +65,7 @@ class Predictor:
         """Return the network's output ``(n,)`` in percent for inputs ``(n, 128)``, in blocks."""
         out = np.empty(len(Z), dtype=self.weights[0].dtype)
         for start in range(0, len(Z), _BLOCK):
-            H = Z[start : start + _BLOCK]
+            H = Z[start : start + _BLOCK].astype(out.dtype, copy=False)
             for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
                 H = H @ weight.T
                 H += bias
@@ -129,7 +131,7 @@ class PredictorBenchmark(Benchmark):
                 raise UserError(f"mnv3/{dataset} has no objective {name!r}.{suggest(name, known)}")
         if len(set(names)) != len(names):
             raise UserError(f"every objective can be named once, got {','.join(names)}.")
-        self.space = space
+        self.space: MNV3 = space
         self.predictor = predictor
         self.dataset = dataset
         self.objectives = tuple(known[name] for name in names)
@@ -161,17 +163,46 @@ class PredictorBenchmark(Benchmark):
         """Return the front of the best networks known for these objectives (not proven to be the best)."""
         if self._pool is None:
             return None
-        F = non_dominated(self.values(self._pool()))
-        return Reference(F, F.min(axis=0), F.max(axis=0), False, F)
+        F = self.values(self._pool())
+        F = F[nondominated(F)]
+        F = F[np.lexsort(F.T[::-1])]
+        return Reference(F, F.min(axis=0), F.max(axis=0), False, F, F)
 
     def provenance(self) -> dict[str, Any]:
-        """Return names and checksums of the data."""
-        return dict(self._source)
+        """Return names and checksums of the data and of the networks behind the reference front."""
+        found = dict(self._source)
+        if self._pool is not None:
+            keys = np.sort(self.space.canonical(self._pool()))
+            found["reference_sha256"] = hashlib.sha256(b"".join(keys.tolist())).hexdigest()
+        return found
+
+    def with_objectives(self, objectives: Sequence[str]) -> PredictorBenchmark:
+        """Return the same benchmark with other objectives."""
+        return self._like(self.predictor, objectives)
+
+    def with_predictor(self, predictor: Predictor) -> PredictorBenchmark:
+        """Return the same benchmark with another predictor."""
+        return self._like(predictor, [o.name for o in self.objectives])
+
+    def _like(self, predictor: Predictor, objectives: Sequence[str]) -> PredictorBenchmark:
+        return PredictorBenchmark(
+            self.space,
+            predictor,
+            objectives,
+            dataset=self.dataset,
+            notes=self.notes,
+            pool=self._pool,
+            source=self._source,
+        )
 
 
-def non_dominated(F: FloatArray) -> FloatArray:
-    """Return the distinct non-dominated rows ``(k, n_obj)``, sorted."""
-    from moocore import is_nondominated
+def open_problem(name: str) -> Benchmark:
+    """Open one of `PROBLEMS`.
 
-    F = np.unique(F, axis=0)
-    return np.asarray(F[is_nondominated(F)])
+    Raises:
+        UserError: Unknown name; near misses are suggested.
+        DataError: Its data is not installed.
+    """
+    if name not in PROBLEMS:
+        raise UserError(f"no problem {name!r}.{suggest(name, PROBLEMS)}")
+    return open_benchmark(*PROBLEMS[name])

@@ -9,7 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("smemnas", "numpy", "scipy", "scikit-learn", "pandas", "moocore", "pymoo", "analog-nasbench", "torch", "timm")
+PACKAGES = (
+    "smemnas",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "moocore",
+    "pymoo",
+    "analog-nasbench",
+    "torch",
+    "timm",
+)
 
 
 @cache

@@ -90,12 +90,15 @@ class Registry(Generic[T]):
 
     def preset(self, name: str, base: str, summary: str, **params: Any) -> None:
         """Register `name` as `base` with some parameters fixed; users can still override them."""
-        parent = self._entries[base]
+        # A plug-in is loaded before anything is discovered; `get` does that. A built-in finds its base at once.
+        parent = self._entries[base] if base in self._entries else self.get(base)
         self._add(Entry(name, parent.factory, parent.resolve(params), summary, parent.origin))
 
     def _add(self, entry: Entry[T]) -> None:
         if entry.name != entry.name.lower() or not entry.name.strip():
             raise UserError(f"{self.kind} names are lower case, got {entry.name!r}: rename it.")
+        if entry.origin.partition(".")[0] != self.package.partition(".")[0]:
+            self.discover()  # so that a clash blames the plug-in, not the built-in that comes later
         old = self._entries.get(entry.name)
         if old is not None:
             raise UserError(
@@ -166,7 +169,7 @@ def load_entry_points() -> None:
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             broken_plugins.append((point.name, f"{type(error).__name__}: {error}"))
 
 
@@ -195,7 +198,7 @@ def load_plugin(path: str | Path) -> None:
     except UserError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, file)
         raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {error}") from error

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, open_benchmark
+from bench.benchmark import Benchmark, Evaluation, open_benchmark
 from bench.errors import RunError, UserError
 from bench.history import History, Row, objectives_of, write_json, write_line
 from bench.provenance import environment
@@ -175,7 +175,8 @@ def search(
             break
         X = check_genotypes(X, benchmark)
         asked += len(X)
-        keys = [x.tobytes() for x in X]
+        expressed = np.ascontiguousarray(benchmark.space.normalise(X))
+        keys = [x.tobytes() for x in expressed]
         new, taken = [], set()
         for position, key in enumerate(keys):
             if key not in known and key not in taken:
@@ -184,15 +185,16 @@ def search(
         new = new[: budget - len(known)]
         logged = [history.rows[replayed + k] for k in range(min(len(new), len(history.rows) - replayed))]
         for row, position in zip(logged, new, strict=False):
-            if row.x != tuple(X[position].tolist()):
+            if row.x != tuple(expressed[position].tolist()):
+                wanted = benchmark.space.to_str(expressed[position])
                 raise RunError(
-                    f"{history.path} does not replay: evaluation {row.i} is {row.arch!r} in the log, but the method now "
-                    f"asks for {benchmark.space.to_str(X[position])!r} (other code, processor or libraries). Run with "
+                    f"{history.path} does not replay: evaluation {row.i} is {row.arch!r} in the log, but the method "
+                    f"now asks for {wanted!r} (other code, processor or libraries). Run with "
                     "--continue-from-log to tell the method all logged rows and go on, or --overwrite to start again."
                 )
         fresh = new[len(logged) :]
         if fresh:
-            rows = _evaluate(benchmark, X[fresh], seed, replayed + len(logged))
+            rows = _evaluate(benchmark, expressed[fresh], seed, replayed + len(logged))
             after_evaluation = time.perf_counter()
             in_evaluation += after_evaluation - after_ask
             history.append(rows)
@@ -235,10 +237,10 @@ def check_genotypes(X: IntArray, benchmark: Benchmark) -> IntArray:
 
 def _evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int) -> list[Row]:
     """Evaluate genotypes and make their log rows; a failure is a row with its reason."""
-    outcome = benchmark.evaluate(X, seed)
+    outcome = _measure(benchmark, X, seed)
     to_str = benchmark.space.to_str
-    finite = np.isfinite(outcome.F)
-    ok = finite.all(axis=1)
+    finite = np.asarray(np.isfinite(outcome.F))
+    ok = np.asarray(finite.all(axis=1))
     rows = []
     for k, (x, f) in enumerate(zip(X.tolist(), outcome.F.tolist(), strict=True)):
         if ok[k]:
@@ -248,6 +250,25 @@ def _evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int) -> list[
             reason = outcome.errors[k] or "an objective is not finite"
             rows.append(Row(first + k, to_str(X[k]), tuple(x), values, "failed", reason))
     return rows
+
+
+def _measure(benchmark: Benchmark, X: IntArray, seed: int) -> Evaluation:
+    """Evaluate genotypes; where that raises, one by one, so that each failure gets its own reason.
+
+    Raises:
+        UserError: Something is wrong with the benchmark itself, not with an architecture.
+    """
+    try:
+        return benchmark.evaluate(X, seed)
+    except UserError:
+        raise
+    except Exception as error:
+        if len(X) == 1:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return Evaluation(np.full((1, len(benchmark.objectives)), np.nan), np.zeros(1), (reason,))
+    parts = [_measure(benchmark, X[k : k + 1], seed) for k in range(len(X))]
+    F, seconds, errors = zip(*parts, strict=True)
+    return Evaluation(np.vstack(F), np.concatenate(seconds), tuple(e for part in errors for e in part))
 
 
 def run(
@@ -332,10 +353,10 @@ def clear(folder: Path) -> None:
     Raises:
         RunError: The folder holds files but no job.json.
     """
-    entries = [p for p in folder.iterdir() if p.name != LOCK]
+    entries = [p for p in folder.iterdir() if p.name not in (LOCK, f"{JOB}.part")]
     if entries and not (folder / JOB).exists():
         raise RunError(f"{folder} holds files but no {JOB}, so it is not deleted: choose another --out.")
-    for entry in entries:
+    for entry in sorted(entries, key=lambda p: p.name == JOB):  # last, so that a kill leaves what is recognised
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -353,18 +374,20 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     if file.exists():
         try:
             found = json.loads(file.read_bytes())
-            differing = sorted(k for k in wanted["job"] if found["job"].get(k) != wanted["job"][k])
-            data = found["data"]
+            its, data = dict(found["job"]), found["data"]
+            differing = sorted(k for k in wanted["job"] if its.get(k) != wanted["job"][k])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} is corrupt ({error}): start again with --overwrite.") from error
         if differing:
             k = differing[0]
             raise RunError(
-                f"{folder} holds a run with {k} {found['job'].get(k)!r}, this one has {wanted['job'][k]!r}: "
+                f"{folder} holds a run with {k} {its.get(k)!r}, this one has {wanted['job'][k]!r}: "
                 "choose another --out, or --overwrite it."
             )
         if data != wanted["data"]:
-            raise RunError(f"{folder} was run on another version of the table: choose another --out, or --overwrite it.")
+            raise RunError(
+                f"{folder} was run on another version of the table: choose another --out, or --overwrite it."
+            )
         return
     if (folder / LOG).exists():
         raise RunError(f"{folder} holds a log but no {JOB}: choose another --out.")

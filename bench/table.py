@@ -43,10 +43,12 @@ class Table:
         self.path = Path(path)
         try:
             text = (self.path / "header.json").read_bytes()
-            self.header: dict[str, Any] = json.loads(text)
+            self.header: dict[str, Any] = dict(json.loads(text))
         except FileNotFoundError as error:
             raise DataError(f"no table at {self.path} (header.json is missing).") from error
-        except ValueError as error:
+        except OSError as error:
+            raise DataError(f"{self.path / 'header.json'} cannot be read ({error.strerror}): {REPAIR}") from error
+        except (ValueError, TypeError) as error:
             raise DataError(f"{self.path / 'header.json'} is corrupt: {REPAIR}") from error
         if self.header.get("format") != FORMAT:
             found = self.header.get("format")
@@ -152,7 +154,9 @@ def write_table(
             shutil.rmtree(target)
         os.rename(temporary, target)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        # numpy reports a short write, which only a full disk causes, without a number
+        full_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
+        reason = "the disk is full" if full_disk else (error.strerror or str(error))
         raise DataError(
             f"cannot write the table {target}: {reason}. Free space or point SMEMNAS_DATA at a writable folder."
         ) from error

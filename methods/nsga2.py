@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from methods.base import METHODS, METHOD_STREAM, Method, initial_design, require_choice, require_positive
+from methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
 from spaces.base import FloatArray, IntArray, Problem, SearchSpace
 
 #: Stands for the objectives of a failed evaluation: worse than any real value, but finite for the crowding.
@@ -55,7 +55,7 @@ class NSGA2(Method):
         from pymoo.core.population import Population
         from pymoo.problems.static import StaticProblem
 
-        F = np.where(np.isfinite(F).all(axis=1)[:, None], F, FAILED)
+        F = np.where(np.isfinite(F).all(axis=1, keepdims=True), F, FAILED)
         asked = self._asked
         if asked is None or len(asked) != len(X) or not np.array_equal(asked.get("X"), X):
             asked = Population.new("X", X)
@@ -69,17 +69,15 @@ def _make_algorithm(problem: Problem, seed: int, population: int, operators: str
     from pymoo.algorithms.moo.nsga2 import NSGA2 as PymooNSGA2
     from pymoo.config import Config
     from pymoo.core.problem import Problem as PymooProblem
+    from pymoo.core.termination import NoTermination
     from pymoo.operators.crossover.pntx import TwoPointCrossover
     from pymoo.operators.crossover.ux import UniformCrossover
     from pymoo.operators.mutation.pm import PolynomialMutation
     from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.core.termination import NoTermination
 
     Config.warnings["not_compiled"] = False
     space = problem.space
-    view = PymooProblem(
-        n_var=space.n_var, n_obj=problem.n_obj, xl=0, xu=np.asarray(space.n_choices) - 1, vtype=int
-    )
+    view = PymooProblem(n_var=space.n_var, n_obj=problem.n_obj, xl=0, xu=np.asarray(space.n_choices) - 1, vtype=int)
     if operators == "choice":
         crossover = UniformCrossover(prob=0.9)
         mutation = _reset_mutation(np.asarray(space.n_choices))

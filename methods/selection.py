@@ -109,7 +109,7 @@ def _gains_2d(candidates: FloatArray, front: FloatArray, reference: FloatArray) 
     left = np.maximum(edges[:-1][None, :], candidates[:, :1])
     width = np.maximum(edges[1:][None, :] - left, 0.0)
     height = np.maximum(heights[None, :] - candidates[:, 1:], 0.0)
-    return (width * height).sum(axis=1)
+    return np.asarray((width * height).sum(axis=1))
 
 
 def greedy_hypervolume(candidates: FloatArray, front: FloatArray, reference: FloatArray, n: int) -> IndexArray:

@@ -45,7 +45,7 @@ from surrogates.base import SURROGATES, Surrogate, single_thread
 
 INNER = ("mp-moea", "nsga2", "enumerate", "random")
 MATING = ("cross", "union", "within")
-SELECTION = ("hypervolume", "gap", "split", "crowding")
+SELECTION = ("hypervolume", "gap", "mixed", "split", "crowding")
 
 
 @METHODS.register("smemnas", summary="SMEM-NAS: pairwise surrogate (closed form), main and vice population")
@@ -73,7 +73,8 @@ class SMEMNAS(Method):
         mutation: "reset" (a gene is drawn anew) or "step" (moves by one).
         mutation_rate: Expected mutated genes per child.
         selection: The evaluated ones: "hypervolume" (greedy predicted gain), "gap" (fill the gaps of the
-            archive's front along the complexity, as MSuNAS), "split" (half from each population), "crowding".
+            archive's front along the complexity, as MSuNAS), "mixed" (the first by gap filling, the others by
+            hypervolume), "split" (half from each population), "crowding".
         pool: Candidates for it: "final" (the last populations) or "all" (everything the inner search saw).
         merge_isomorphic: Skip candidates whose network equals an evaluated one.
     """
@@ -216,7 +217,8 @@ class SMEMNAS(Method):
             B = np.vstack([main[rng.integers(len(main), size=half)], vice[rng.integers(len(vice), size=n - half)]])
         children = crossover(A, B, rng, kind=self.crossover, probability=self.crossover_rate)
         children = mutate(children, self._choices, rng, kind=self.mutation, rate=self.mutation_rate)
-        return children[self.problem.space.is_valid(children)]
+        space = self.problem.space
+        return space.normalise(children[np.asarray(space.is_valid(children))])
 
     def _choose(self, model: Model, candidates: IntArray, vice: IntArray) -> IntArray:
         """Return up to `batch` unevaluated candidates; random ones where there are too few."""
@@ -243,28 +245,30 @@ class SMEMNAS(Method):
     def _pick(self, model: Model, pool: IntArray, from_vice: Any) -> Any:
         """Return the indices of the chosen rows of the pool."""
         F = model.predict(pool)
-        archive = model.archive_prediction
         ranks = pareto_ranks(F)
-        if self.selection == "hypervolume":
-            low, high = archive.min(axis=0), archive[pareto_ranks(archive) == 0].max(axis=0)
-            span = np.where(high > low, high - low, 1.0)
-            reference = np.full(F.shape[1], 1.1)
-            chosen = greedy_hypervolume((F - low) / span, (archive - low) / span, reference, self.batch)
-        elif self.selection == "gap":
-            front = np.flatnonzero(ranks == 0)
+        front = np.flatnonzero(ranks == 0)
+        if self.selection == "split":
+            chosen = self._split_choice(F, from_vice)
+        elif self.selection == "crowding":
+            chosen = front[np.argsort(-crowding_distance(F[front]), kind="stable")[: self.batch]]
+        else:
+            fill = {"hypervolume": 0, "gap": self.batch, "mixed": 1}[self.selection]
             axis = self._complexity_axis()
             evaluated = model.F[pareto_ranks(model.F) == 0][:, axis]
-            chosen = front[gap_filling(F[front, axis], evaluated, self.batch)]
-        elif self.selection == "split":
-            chosen = self._split_choice(F, from_vice)
-        else:
-            front = np.flatnonzero(ranks == 0)
-            chosen = front[np.argsort(-crowding_distance(F[front]), kind="stable")[: self.batch]]
+            chosen = front[gap_filling(F[front, axis], evaluated, fill)]
+            chosen = np.concatenate([chosen, self._gain_choice(F, chosen, model.archive_prediction)])
         if len(chosen) < self.batch:
             rest = np.setdiff1d(np.arange(len(pool)), chosen)
             order = rest[np.lexsort((F[rest, 0], ranks[rest]))]
             chosen = np.concatenate([chosen, order[: self.batch - len(chosen)]])
         return chosen
+
+    def _gain_choice(self, F: FloatArray, taken: Any, archive: FloatArray) -> Any:
+        """Indices that greedily enlarge the predicted hypervolume of the archive and the taken ones."""
+        low, high = archive.min(axis=0), archive[pareto_ranks(archive) == 0].max(axis=0)
+        span = np.where(high > low, high - low, 1.0)
+        known = (np.vstack([archive, F[taken]]) - low) / span
+        return greedy_hypervolume((F - low) / span, known, np.full(F.shape[1], 1.1), self.batch - len(taken))
 
     def _split_choice(self, F: FloatArray, from_vice: Any) -> Any:
         """Half of the batch from each population, by rank and crowding."""
@@ -295,7 +299,7 @@ def _tournament(ranks: IntArray, crowding: FloatArray, n: int, rng: np.random.Ge
     """Return ``n`` winners of binary tournaments by rank, then by crowding."""
     a, b = rng.integers(len(ranks), size=(2, n))
     a_wins = (ranks[a] < ranks[b]) | ((ranks[a] == ranks[b]) & (crowding[a] >= crowding[b]))
-    return np.where(a_wins, a, b)
+    return np.asarray(np.where(a_wins, a, b), dtype=np.int64)
 
 
 class Model:
@@ -318,9 +322,7 @@ class Model:
         for surrogate, j in zip(surrogates, problem.costly, strict=True):
             surrogate.fit(Z, F[:, j])
         self._scores = [s.rank(Z) for s in surrogates]
-        self._maps = [
-            (np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)
-        ]
+        self._maps = [(np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)]
         self.archive_prediction = self.predict(X)
 
     def predict(self, X: IntArray) -> FloatArray:
@@ -340,8 +342,25 @@ def _interpolate(score: FloatArray, scores: FloatArray, values: FloatArray) -> F
     slope = slope if slope > 0 else 1.0
     inside = np.interp(score, scores, values)
     beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
-    return inside + slope * beyond + 1e-9 * score
+    return np.asarray(inside + slope * beyond + 1e-9 * score)
 
 
-METHODS.preset("smemnas/enumerate", "smemnas", "SMEM-NAS, surrogate ranks the whole space", inner="enumerate")
+METHODS.preset(
+    "smemnas/paper",
+    "smemnas",
+    "SMEM-NAS as published: SVM on concatenated pairs, N=100, K=8, gap filling",
+    surrogate="svm_pairwise",
+    surrogate_params={"combine": "concat", "max_pairs": 2000},
+    encoding="onehot",
+    initial=100,
+    batch=8,
+    population=40,
+    generations=20,
+    crossover="two-point",
+    selection="gap",
+)
 METHODS.preset("smemnas/nsga2-inside", "smemnas", "SMEM-NAS with one population (NSGA-II) inside", inner="nsga2")
+METHODS.preset(
+    "smemnas/regression", "smemnas", "SMEM-NAS with kernel ridge regression on accuracy", surrogate="kernel_ridge"
+)
+METHODS.preset("smemnas/enumerate", "smemnas", "SMEM-NAS, the surrogate ranks the whole space", inner="enumerate")

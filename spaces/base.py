@@ -116,6 +116,14 @@ class SearchSpace(ABC):
         """Return the grid index ``(n,)`` of each genotype (mixed radix, first gene most significant)."""
         return np.asarray(np.ravel_multi_index(tuple(X.T), self.n_choices), dtype=np.int64)
 
+    def normalise(self, X: IntArray) -> IntArray:
+        """Return ``X`` with genes that are not expressed set to their standard value. Default: all are expressed.
+
+        The run loop evaluates and logs the normalised genotype, so that a method which changes only silent
+        genes is served from the log, at no cost, whatever the method.
+        """
+        return X
+
     def canonical(self, X: IntArray) -> NDArray[Any]:
         """Return ``(n,)`` keys, equal exactly where two genotypes build the same network.
 
@@ -138,15 +146,13 @@ class SearchSpace(ABC):
         parts = tuple((kind or self.default_encoding).split("+"))
         for part in parts:
             if part not in self.encodings:
-                raise UserError(
-                    f"space {self.name!r} has no encoding {part!r}.{suggest(part, self.encodings)}"
-                )
+                raise UserError(f"space {self.name!r} has no encoding {part!r}.{suggest(part, self.encodings)}")
         return parts
 
     def _encode(self, X: IntArray, part: str) -> FloatArray:
         """Compute one encoding; subclasses handle their own names and call this for the common ones."""
         if part == "int":
-            return X / np.maximum(np.asarray(self.n_choices) - 1, 1)
+            return np.asarray(X / np.maximum(np.asarray(self.n_choices) - 1, 1))
         return one_hot(X, self.n_choices)
 
     def cost(self, X: IntArray, name: str) -> FloatArray:
@@ -155,9 +161,7 @@ class SearchSpace(ABC):
         Raises:
             UserError: The space computes no such cost.
         """
-        raise UserError(
-            f"space {self.name!r} computes no cost {name!r}.{suggest(name, [c.name for c in self.costs])}"
-        )
+        raise UserError(f"space {self.name!r} computes no cost {name!r}.{suggest(name, [c.name for c in self.costs])}")
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return the network of genotype ``(n_var,)`` as a torch module, where the space offers it."""

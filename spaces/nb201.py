@@ -78,11 +78,11 @@ class NB201(SearchSpace):
         conv3, conv1, pool = ((X == op).sum(axis=1) for op in (CONV3, CONV1, POOL))
         if name == "params":
             per_conv3, per_conv1 = _edge_parameters(9), _edge_parameters(1)
-            return (_fixed_parameters(self.n_classes) + per_conv3 * conv3 + per_conv1 * conv1) / 1e6
+            return np.asarray((_fixed_parameters(self.n_classes) + per_conv3 * conv3 + per_conv1 * conv1) / 1e6)
         if name == "flops":
             edge = _edge_madds(self.image_size)
             fixed = _fixed_madds(self.image_size) + 65 * self.n_classes
-            return (fixed + edge * (9 * conv3 + conv1)) / 1e6
+            return np.asarray((fixed + edge * (9 * conv3 + conv1)) / 1e6)
         if name == "flops_naslib":
             return _naslib_flops(conv3, conv1, pool)
         return super().cost(X, name)

@@ -39,13 +39,13 @@ class Toy(SearchSpace):
     def cost(self, X: IntArray, name: str) -> FloatArray:
         """Return ``1 + sum(x)`` for "flops"."""
         if name == "flops":
-            return 1.0 + X.sum(axis=1)
+            return np.asarray(1.0 + X.sum(axis=1))
         return super().cost(X, name)
 
 
 def error(X: IntArray) -> FloatArray:
     """Return the closed-form error ``(n,)`` in percent."""
-    return 4.0 + 0.5 * ((LEVELS - 1 - X) ** 2).sum(axis=1)
+    return np.asarray(4.0 + 0.5 * ((LEVELS - 1 - X) ** 2).sum(axis=1))
 
 
 def front() -> FloatArray:

@@ -26,9 +26,7 @@ class GaussianProcess(Regressor):
         restarts: Random starts after the first.
     """
 
-    def __init__(
-        self, *, seed: int, targets: str = "value", kernel: str = "matern", restarts: int = 2
-    ) -> None:
+    def __init__(self, *, seed: int, targets: str = "value", kernel: str = "matern", restarts: int = 2) -> None:
         super().__init__(seed=seed, targets=targets)
         require_choice("kernel", kernel, KERNELS)
         require_integer("restarts", restarts, 0)

@@ -39,9 +39,7 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _BLOCK = 4096
 
 
-@SURROGATES.register(
-    "kernel_pairwise", summary="Pairwise kernel classifier on all pairs, closed form (default)"
-)
+@SURROGATES.register("kernel_pairwise", summary="Pairwise kernel classifier on all pairs, closed form (default)")
 class KernelPairwise(Surrogate):
     """Kernel least squares on the labels of all ordered pairs.
 
@@ -51,7 +49,7 @@ class KernelPairwise(Surrogate):
         readout: How pair predictions become a score: "tanh" (soft vote), "vote" (share of opponents beaten)
             or "mean". Opponents are the training architectures.
         width: Kernel width in units of the root mean squared distance; None chooses it from `WIDTHS`.
-        penalty: Ridge penalty in units of the largest eigenvalue (one side of the pair); None chooses it from `PENALTIES`.
+        penalty: Ridge penalty, see above; None chooses it from `PENALTIES`.
         good_weight: Weight of pairs within the better half when width and penalty are chosen; other pairs
             weigh 1.
         blocks: Widths of encodings placed side by side; each has its own kernel.
@@ -132,13 +130,9 @@ class KernelPairwise(Surrogate):
         return self._kernel(A) @ self._A @ self._kernel(B).T
 
     def _kernel(self, Z: FloatArray) -> FloatArray:
-        return mixed_kernel(
-            block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_
-        )
+        return mixed_kernel(block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_)
 
-    def _choose(
-        self, distances: list[FloatArray], y: FloatArray
-    ) -> tuple[float, float, FloatArray, FloatArray]:
+    def _choose(self, distances: list[FloatArray], y: FloatArray) -> tuple[float, float, FloatArray, FloatArray]:
         """Return width, penalty and the eigendecomposition of the kernel.
 
         The criterion is exact leave-one-out of ridge regression on the ranks of ``y``, which shares the

@@ -87,9 +87,7 @@ class KernelRidge(Regressor):
         return np.asarray(K @ self._coefficients + self._intercept, dtype=np.float64)
 
 
-def leave_one_out(
-    K: FloatArray, t: FloatArray, lambdas: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def leave_one_out(K: FloatArray, t: FloatArray, lambdas: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return leave-one-out residuals, coefficients and intercepts of kernel ridge regression for each ridge.
 
     Args:

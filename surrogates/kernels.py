@@ -25,9 +25,7 @@ from bench.errors import UserError
 FloatArray = NDArray[np.float64]
 
 
-def check_blocks(
-    blocks: Sequence[int], weights: Sequence[float]
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def check_blocks(blocks: Sequence[int], weights: Sequence[float]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return both settings as tuples after checking what can be checked without data.
 
     Args:

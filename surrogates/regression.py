@@ -69,9 +69,7 @@ def check_query(Z: FloatArray, columns: int | None) -> FloatArray:
         raise UserError("a surrogate ranks after fit: call fit(Z, y) first.")
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != columns:
-        raise UserError(
-            f"the surrogate was fitted on {columns} columns and ranks (m, {columns}), got {Z.shape}."
-        )
+        raise UserError(f"the surrogate was fitted on {columns} columns and ranks (m, {columns}), got {Z.shape}.")
     if not np.isfinite(Z).all():
         raise UserError("a surrogate ranks finite encodings only, got NaN or inf.")
     return Z

@@ -159,9 +159,7 @@ class SVMPairwise(Surrogate):
         return f
 
 
-def sample_pairs(
-    y: FloatArray, max_rows: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def sample_pairs(y: FloatArray, max_rows: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the row numbers of (better, worse), each ``(p,)``, of at most ``max_rows // 2`` unordered pairs.
 
     Untied pairs are counted, not listed, so thousands of architectures cost no more than the pairs returned.

@@ -69,7 +69,7 @@ def read_records(stream: IO[bytes]) -> tuple[IntArray, dict[str, np.ndarray[Any,
     """
     try:
         records = _RecordUnpickler(stream).load()
-        keys = np.array(list(records), dtype=np.int64)
+        X = OPERATION[np.array(list(records), dtype=np.int64)[:, POSITION]]
         items = list(records.values())
         columns: dict[str, np.ndarray[Any, Any]] = {}
         for attribute, (column, _) in COLUMNS.items():
@@ -78,12 +78,12 @@ def read_records(stream: IO[bytes]) -> tuple[IntArray, dict[str, np.ndarray[Any,
                 columns[f"{column}_sd"] = np.array([v.uncertainty for v in values], dtype=np.float64)
                 values = [v.value for v in values]
             columns[column] = 100.0 - np.array(values, dtype=np.float64)
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
-        raise DataError(f"the analog-nasbench data file is corrupt ({error}): install analog-nasbench again.") from error
-    for column, values in columns.items():
-        if not ((values >= 0) & (values <= 100)).all():
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, ValueError, TypeError) as error:
+        raise DataError(f"the analog-nasbench data file is corrupt ({error}): install it again.") from error
+    for column, errors in columns.items():
+        if not ((errors >= 0) & (errors <= 100)).all():
             raise DataError(f"the analog-nasbench column {column!r} has values outside 0..100 %.")
-    return OPERATION[keys[:, POSITION]], columns
+    return X, columns
 
 
 def make(folder: Path) -> Table:
@@ -93,7 +93,10 @@ def make(folder: Path) -> Table:
         raise DataError("the embedded table is missing: pip install analog-nasbench==0.1.3")
     source = Path(next(iter(spec.submodule_search_locations))) / "data.anb"
     if not source.is_file() or file_digest(source) != SOURCE_SHA256:
-        raise DataError(f"{source} is missing or not the file of version 0.1.3: pip install --force-reinstall analog-nasbench==0.1.3")
+        raise DataError(
+            f"{source} is missing or not the file of version 0.1.3: "
+            "pip install --force-reinstall analog-nasbench==0.1.3"
+        )
     with open(source, "rb") as stream:
         X, columns = read_records(stream)
     space = NB201()

@@ -18,7 +18,7 @@ from bench.errors import DataError
 from bench.table import file_digest
 
 ATTEMPTS = 3
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 TIMEOUT = (15.0, 60.0)  # seconds to connect, seconds without a byte
 
 

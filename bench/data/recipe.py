@@ -62,7 +62,7 @@ class Recipe:
     @property
     def licence(self) -> str:
         """Licences of the sources, each once."""
-        return "; ".join(dict.fromkeys(s.licence for s in self.sources))
+        return " + ".join(dict.fromkeys(s.licence for s in self.sources))
 
 
 #: Recipe name -> recipe; filled by `register`, complete after `recipes()`.
@@ -167,7 +167,7 @@ def obtain(
         for path in _candidates(Path(from_dir).expanduser(), source.file):
             fault = check(path, source)
             if fault:
-                raise DataError(f"{path} {fault}: get the file anew{_origin(source)}.")
+                raise DataError(f"{path} {fault}: get the file anew{_origin(source)}")
             return path
     downloads = data_folder() / "downloads"
     path = downloads / source.file

@@ -120,9 +120,7 @@ def read_records(path: str | Path, *, block: int = BLOCK) -> Iterator[bytes]:
                         buffer = buffer[at:] + stream.read(max(block, missing))
                         base, at = base + at, 0
                         if len(buffer) < size:
-                            raise DataError(
-                                f"{place} is cut ({len(buffer):,} of {size:,} bytes): get the file anew."
-                            )
+                            raise DataError(f"{place} is cut ({len(buffer):,} of {size:,} bytes): get the file anew.")
                     if part == "header":
                         size += _payload_size(buffer, at, number, place) + _CRC.size
                 payload = buffer[at + _HEADER : at + size - _CRC.size]

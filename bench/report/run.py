@@ -119,16 +119,18 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
         unused.set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
-    figure.suptitle(f"{job.label} on {job.space}/{job.dataset}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11)
+    figure.suptitle(
+        f"{job.label} on {job.space}/{job.dataset}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11
+    )
     try:
         figure.savefig(file, dpi=120)
     except OSError as error:
-        raise RunError(f"cannot write {file}: {error.strerror}. Free space or choose another folder with --out.") from error
+        raise RunError(
+            f"cannot write {file}: {error.strerror}. Free space or choose another folder with --out."
+        ) from error
 
 
-def _draw_pair(
-    axes: Any, F: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None
-) -> None:
+def _draw_pair(axes: Any, F: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None) -> None:
     x, y = pair
     finite = F[np.isfinite(F).all(axis=1)]
     found = finite[nondominated(finite)] if len(finite) else finite
@@ -141,7 +143,15 @@ def _draw_pair(
         _zoom(axes, reference.front[:, y], finite[:, y])
     order = np.argsort(found[:, x])
     axes.plot(
-        found[order, x], found[order, y], color=ORANGE, ls="", marker="s", ms=5.5, mfc="none", mew=1.4, label="front found"
+        found[order, x],
+        found[order, y],
+        color=ORANGE,
+        ls="",
+        marker="s",
+        ms=5.5,
+        mfc="none",
+        mew=1.4,
+        label="front found",
     )
     axes.set_xlabel(axis_label(objectives[x]))
     axes.set_ylabel(axis_label(objectives[y]))
@@ -160,7 +170,9 @@ def _zoom(axes: Any, front: FloatArray, values: FloatArray) -> None:
 def _draw_progress(axes: Any, values: FloatArray, objective: Any, reference: Reference | None) -> None:
     count = np.arange(1, len(values) + 1)
     best = np.minimum.accumulate(values)
-    axes.plot(count, np.where(np.isfinite(values), values, np.nan), ls="", marker=".", ms=4, color=GREY, label="evaluated")
+    axes.plot(
+        count, np.where(np.isfinite(values), values, np.nan), ls="", marker=".", ms=4, color=GREY, label="evaluated"
+    )
     axes.step(count, np.where(np.isfinite(best), best, np.nan), where="post", color=ORANGE, label="best so far")
     if reference is not None:
         axes.axhline(float(reference.ideal[0]), color=BLUE, lw=1.2, label="best in the space")

@@ -48,7 +48,9 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
     names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
     searched = [o.name for o in benchmark.objectives]
     extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
-    table = Table(title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}", title_justify="left")
+    table = Table(
+        title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}", title_justify="left"
+    )
     for name in [*names, *(benchmark.report_names[j] for j in extra)]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")

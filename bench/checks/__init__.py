@@ -1,0 +1,155 @@
+"""The contracts as code: run by pytest over everything registered, and by `cli.py check NAME` for a plug-in.
+
+A check is a plain function that raises `CheckFailed` with what was expected, what came and what to do. Known
+exceptions stand in `EXCEPTIONS` with their reason; one that does not fail any more is itself a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.benchmark import BENCHMARKS, datasets_of, open_benchmark
+from bench.checks import benchmarks, methods, spaces, surrogates
+from bench.checks.common import CheckFailed
+from bench.errors import DataError, UserError, suggest
+from methods.base import METHODS
+from spaces.base import SPACES
+from surrogates.base import SURROGATES
+
+__all__ = ["EXCEPTIONS", "Check", "CheckFailed", "NotInstalled", "check_name", "checks_of", "entries"]
+
+#: (entry, check) -> why the entry does not keep the contract, and may.
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("surrogate random", "check_smaller_is_better"): "the control of an ablation orders at random",
+    ("surrogate random", "check_learns"): "the control of an ablation orders at random",
+}
+
+
+class NotInstalled(Exception):
+    """The data of a benchmark are not on this machine, so nothing can be checked."""
+
+
+class Check(NamedTuple):
+    """One check of one registered entry.
+
+    Attributes:
+        entry: Kind and name, for example "method smemnas".
+        name: Name of the check function.
+        run: Runs it; raises `CheckFailed` or `NotInstalled`.
+        exception: Reason why it is known to fail, "" where it must hold.
+    """
+
+    entry: str
+    name: str
+    run: Callable[[], None]
+    exception: str
+
+
+def entries() -> list[tuple[str, str]]:
+    """Return (kind, name) of everything registered."""
+    registries: Mapping[str, Any] = {
+        "method": METHODS,
+        "space": SPACES,
+        "surrogate": SURROGATES,
+        "benchmark": BENCHMARKS,
+    }
+    return [(kind, name) for kind, registry in registries.items() for name in registry.names()]
+
+
+def checks_of(kind: str, name: str) -> list[Check]:
+    """Return the checks of one registered entry, or of an imported table named "space/dataset".
+
+    Args:
+        kind: "method", "space", "surrogate" or "benchmark".
+        name: Registered name.
+    """
+    functions: Sequence[Callable[[Any], None]]
+    subject: Callable[[], Any]
+    if kind == "method":
+        functions = methods.CHECKS
+        subject = lambda: lambda problem, budget, seed: METHODS.create(name, problem, budget=budget, seed=seed)  # noqa: E731
+    elif kind == "surrogate":
+        functions = surrogates.CHECKS
+        subject = lambda: lambda seed: SURROGATES.create(name, seed=seed)  # noqa: E731
+    elif kind == "space":
+        functions = spaces.CHECKS
+        subject = lambda: SPACES.create(name)  # noqa: E731
+    else:
+        functions = benchmarks.CHECKS
+        subject = lambda: _opener(name)  # noqa: E731
+    entry = f"{kind} {name}"
+
+    def bind(function: Callable[[Any], None]) -> Callable[[], None]:
+        return lambda: function(subject())
+
+    return [Check(entry, f.__name__, bind(f), EXCEPTIONS.get((entry, f.__name__), "")) for f in functions]
+
+
+def _opener(name: str) -> benchmarks.Make:
+    """Return the function that opens a benchmark with given objectives.
+
+    Raises:
+        NotInstalled: Its data are not on this machine.
+    """
+    space, _, dataset = name.partition("/")
+    try:
+        open_benchmark(space, dataset)
+    except DataError as error:
+        if "not installed" in str(error):
+            raise NotInstalled(str(error)) from error
+        raise
+    return lambda objectives: open_benchmark(space, dataset, objectives)
+
+
+def check_name(name: str) -> Iterator[tuple[str, str | None]]:
+    """Run the checks of everything that carries a name.
+
+    Args:
+        name: A method, preset, space, surrogate, or "space/dataset".
+
+    Yields:
+        Name of the check, and None where it holds or else what is wrong.
+
+    Raises:
+        UserError: Nothing has that name; near misses are suggested.
+    """
+    known = entries()
+    found = [(kind, n) for kind, n in known if n == name]
+    space, slash, dataset = name.partition("/")
+    if not found and slash and space in SPACES and dataset in datasets_of(space):
+        found = [("benchmark", name)]
+    if not found:
+        raise UserError(f"nothing registered is called {name!r}.{suggest(name, {n for _, n in known})}")
+    for kind, _ in found:
+        for check in checks_of(kind, name):
+            label = f"{check.entry}: {check.name.removeprefix('check_').replace('_', ' ')}"
+            try:
+                problem = problem_of(check)
+            except NotInstalled as error:
+                yield f"{check.entry}: installed", str(error)
+                break
+            if check.exception:
+                yield (
+                    f"{label} (known exception: {check.exception})",
+                    (None if problem else "holds now: remove it from bench.checks.EXCEPTIONS"),
+                )
+            else:
+                yield label, problem
+
+
+def problem_of(check: Check) -> str | None:
+    """Run a check; return what is wrong in one line, or None.
+
+    Raises:
+        NotInstalled: There is nothing to check on this machine.
+    """
+    try:
+        check.run()
+    except NotInstalled:
+        raise
+    except CheckFailed as error:
+        return " ".join(str(error).split())
+    except Exception as error:
+        return " ".join(f"unexpected {type(error).__name__}: {error}".split())
+    return None

@@ -1,0 +1,259 @@
+"""What is there, what is in it, is it whole, and out again: the functions behind `cli.py data`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.data.recipe import Recipe, find, open_table, recipes
+from bench.errors import DataError, UserError, suggest
+from bench.store import data_folder, open_or_make, table_folder
+from bench.table import Table
+from spaces.base import SPACES, SearchSpace
+
+EMBEDDED = "nb201/analog"
+
+
+class Status(NamedTuple):
+    """One data set for `data list`.
+
+    Attributes:
+        name: What `data fetch`, `info`, `export` take.
+        table: "space/dataset".
+        state: "installed", "not installed", "outdated", "corrupt", "embedded" or "imported".
+        megabytes: Size of the original files, or of the table if there are none; None if unknown.
+        licence: Licence of the original files.
+        text: What it is.
+        gives: Columns in short.
+    """
+
+    name: str
+    table: str
+    state: str
+    megabytes: float | None
+    licence: str
+    text: str
+    gives: str
+
+
+def list_data() -> list[Status]:
+    """Return every data set: recipes, the embedded one, and what the user has imported."""
+    known = recipes()
+    rows = [
+        Status(r.name, r.table, state_of(r), r.size / 1e6 if r.size else None, r.licence, r.text, r.gives)
+        for r in known
+    ]
+    from bench.benchmark import BENCHMARKS
+
+    rows.append(
+        Status(
+            *(EMBEDDED, EMBEDDED, "embedded", 0.0, "as published on PyPI: analog-nasbench"),
+            *(BENCHMARKS.get(EMBEDDED).summary, "error, error_ptq, error_qat, error_noisy, error_analog, ..."),
+        )
+    )
+    for name in imported():
+        try:
+            table = Table(table_folder(name))
+        except DataError:
+            rows.append(Status(name, name, "corrupt", None, "", "imported table", ""))
+            continue
+        size = sum(f.stat().st_size for f in table.path.iterdir()) / 1e6
+        gives = ", ".join(c for c in table.columns if table.columns[c]["role"] != "info")
+        text = f"imported: {table.header.get('rows_given', table.n_rows):,} rows"
+        rows.append(Status(name, name, "imported", size, str(table.header["licence"]), text, gives))
+    return rows
+
+
+def state_of(recipe: Recipe) -> str:
+    """Return whether a recipe's table is there and of its version (checksums: see `verify`)."""
+    folder = table_folder(recipe.table)
+    if not (folder / "header.json").exists():
+        return "not installed"
+    try:
+        found = Table(folder).header.get("recipe_version")
+    except DataError:
+        return "corrupt"
+    return "installed" if found == recipe.version else "outdated"
+
+
+def installed() -> list[str]:
+    """Return the names "space/dataset" of all tables on this machine."""
+    root = data_folder() / "tables"
+    names = (f"{p.parent.parent.name}/{p.parent.name}" for p in root.glob("*/*/header.json"))
+    return sorted(n for n in names if "/." not in n)
+
+
+def imported() -> list[str]:
+    """Return the installed tables that neither a recipe nor the suite itself makes."""
+    made = {r.table for r in recipes()} | {EMBEDDED}
+    return [name for name in installed() if name not in made]
+
+
+def open_named(name: str) -> Table:
+    """Open an installed table by the name of its recipe or "space/dataset".
+
+    Raises:
+        UserError: Unknown; near misses are suggested.
+        DataError: Not installed, of another version, or corrupt.
+    """
+    if name == EMBEDDED:
+        from bench.data.analog import RECIPE_VERSION, make
+
+        return open_or_make(EMBEDDED, RECIPE_VERSION, make)
+    if name in imported():
+        return Table(table_folder(name))
+    known = {key: r for r in recipes() for key in (r.name, r.table)}
+    if name not in known:
+        raise UserError(f"no data set {name!r}.{suggest(name, [*(r.name for r in recipes()), EMBEDDED, *imported()])}")
+    return open_table(find(name))
+
+
+class ColumnInfo(NamedTuple):
+    """One column for `data info`; `best` is the smallest value of what is minimised, else None."""
+
+    name: str
+    unit: str
+    split: str
+    role: str
+    shape: tuple[int, ...]
+    known: int
+    best: float | None
+    largest: float | None
+    sha256: str
+    text: str
+
+
+def describe_columns(table: Table) -> list[ColumnInfo]:
+    """Return what `data info` shows of each column, searched ones first.
+
+    Raises:
+        DataError: A column does not match its checksum.
+    """
+    rank = {"objective": 0, "report": 1, "info": 3, "proxy": 2}
+    rows = []
+    for name, entry in sorted(table.columns.items(), key=lambda c: (rank.get(c[1]["role"], 4), c[0])):
+        values = table.column(name)
+        best = largest = None
+        known = len(values)
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            known = int(finite.reshape(len(values), -1).any(axis=1).sum())
+            if entry["role"] in ("objective", "report") and known:
+                best, largest = float(values[finite].min()), float(values[finite].max())
+        rows.append(
+            ColumnInfo(
+                *(name, entry["unit"], entry["split"], entry["role"], values.shape, known, best, largest),
+                *(entry["sha256"], entry.get("text", "")),
+            )
+        )
+    return rows
+
+
+def verify(name: str | None = None) -> list[tuple[str, str]]:
+    """Check installed tables: header and column checksums, row counts, recipe version and source checksums.
+
+    Args:
+        name: One data set; None checks all that are installed.
+
+    Returns:
+        Name and fault of each table, "" where there is none.
+    """
+    by_table = {r.table: r for r in recipes()}
+    names = installed() if name is None else [open_named(name).header["name"]]
+    return [(table, _fault(table, by_table.get(table))) for table in names]
+
+
+def _fault(name: str, recipe: Recipe | None) -> str:
+    """Return what is wrong with one installed table."""
+    try:
+        table = Table(table_folder(name))
+        for column in table.columns:
+            values = table.column(column)
+            if len(values) != table.n_rows:
+                return f"column {column} has {len(values)} of {table.n_rows} rows"
+    except DataError as error:
+        return str(error)
+    if table.header.get("name") != name:
+        return f"its header names it {table.header.get('name')}"
+    if recipe is None:
+        return ""
+    if table.header.get("recipe_version") != recipe.version:
+        found = table.header.get("recipe_version")
+        return f"made by version {found} of its recipe, now {recipe.version}: data fetch {recipe.name}"
+    written = {s["file"]: s["sha256"] for s in table.header["source"]}
+    for source in recipe.sources:
+        if source.sha256 and written.get(source.file) != source.sha256:
+            return f"made from another {source.file} than the recipe names: remove {table.path} and fetch it again"
+    return ""
+
+
+def export(name: str, file: str | Path) -> int:
+    """Write an installed table to a CSV or Parquet file: a column `arch`, then every column of the table.
+
+    Columns with several trainings become `name_0`, `name_1`, ... Rows without any value are left out.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        UserError: Unknown data set, or another ending than .csv or .parquet.
+        DataError: The table is not installed or corrupt, or the file cannot be written.
+    """
+    import pandas as pd
+
+    path = Path(file).expanduser()
+    if path.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{path.name!r} has no known ending: expected .csv or .parquet.")
+    table = open_named(name)
+    names = architectures(table)
+    columns: dict[str, Any] = {"arch": names}
+    for column in table.columns:
+        if column in ("key", "genotype"):
+            continue
+        values = table.column(column)
+        if values.ndim == 1:
+            columns[column] = values
+        else:
+            columns.update({f"{column}_{i}": values[:, i] for i in range(values.shape[1])})
+    frame = pd.DataFrame(columns)
+    frame = frame[frame.drop(columns="arch").notna().any(axis=1)]
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+        os.replace(temporary, path)
+    except ImportError as error:
+        raise UserError("Parquet needs pyarrow: pip install pyarrow, or choose a file ending in .csv.") from error
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise DataError(f"cannot write {path}: {reason}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(frame)
+
+
+def space_of(table: Table) -> SearchSpace:
+    """Return the search space a table belongs to."""
+    return SPACES.create(str(table.header["space"]), params=table.header.get("space_params", {}))
+
+
+def architectures(table: Table) -> list[str]:
+    """Return the architecture string of every row.
+
+    Raises:
+        UserError: The space cannot name the rows of this table.
+    """
+    space = space_of(table)
+    if table.header["index"] == "grid":
+        X = np.stack(np.unravel_index(np.arange(table.n_rows), space.n_choices), axis=1)
+    elif "genotype" in table.columns:
+        X = np.asarray(table.column("genotype"))
+    else:
+        raise UserError(f"{table.header['name']} has no column 'genotype' to name its rows by.")
+    return [space.to_str(x) for x in X.astype(np.int64)]

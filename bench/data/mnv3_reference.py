@@ -1,0 +1,285 @@
+"""Best-known networks of mnv3 under OFA's predictor: where they are kept, how they are found and improved.
+
+One CSV file per width holds networks and their objectives; the front of any set of objectives is what is
+non-dominated among them. The files beside this module came from `search` with `OBJECTIVE_SETS`, as their first
+lines say. No run changes them: `improve_reference` merges better networks into a file of the user's data folder, and
+`known_networks` reads both.
+
+The search is evolutionary, with an archive: children by crossover and mutation of the non-dominated networks
+found so far, then every network that differs in one layer, depth or resolution from one of the archive, until
+that gains nothing. It evaluates the predictor some million times; no method under comparison may do that.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.errors import DataError, UserError
+from bench.indicators import REFERENCE_POINT, nondominated, normalise
+from bench.store import data_folder
+from spaces.base import FloatArray, IntArray
+from spaces.mnv3 import (
+    DEPTH_GENES,
+    EXPANSION_GENES,
+    KERNEL_GENES,
+    MNV3,
+    RESOLUTION_GENE,
+)
+
+if TYPE_CHECKING:
+    from bench.predictor import Predictor, PredictorBenchmark
+
+PACKAGED = Path(__file__).parent / "reference"
+#: Sets of objectives that the packaged files were searched for, by data set, and how many points each keeps.
+OBJECTIVE_SETS: dict[str, dict[tuple[str, ...], int]] = {
+    "imagenet": {("error", "params"): 210, ("error", "flops"): 210, ("error", "params", "flops"): 310},
+    "imagenet-w12": {
+        ("error", "params"): 120,
+        ("error", "flops"): 120,
+        ("error", "latency"): 120,
+        ("error", "params", "flops", "latency"): 280,
+    },
+}
+
+
+def _file(space: MNV3) -> str:
+    return f"mnv3-w{round(10 * space.width)}.csv"
+
+
+def user_file(space: MNV3) -> Path:
+    """Return the file of the user's data folder (not necessarily there)."""
+    return data_folder() / "reference" / _file(space)
+
+
+def known_networks(space: MNV3) -> IntArray:
+    """Return the best networks known ``(k, 46)``: the packaged ones and the user's, each once.
+
+    Raises:
+        DataError: A file is corrupt.
+    """
+    files = [PACKAGED / _file(space), user_file(space)]
+    X = np.vstack([read_networks(file, space) for file in files if file.exists()])
+    return X[np.sort(np.unique(space.canonical(X), return_index=True)[1])]
+
+
+def read_networks(file: Path, space: MNV3) -> IntArray:
+    """Read the networks of a file ``(k, 46)``; those of other resolutions than the space's are left out.
+
+    Raises:
+        DataError: The file cannot be read, has no column `arch`, or names no network.
+    """
+    wide = MNV3(space.width)
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            names = [row["arch"] for row in csv.DictReader(line for line in stream if not line.startswith("#"))]
+        X = np.array([wide.from_str(name) for name in names], dtype=np.int64).reshape(-1, wide.n_var)
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error, UserError) as error:
+        raise DataError(f"the reference file {file} is corrupt ({error}): remove it.") from error
+    sides = np.array([space.resolutions.index(r) if r in space.resolutions else -1 for r in wide.resolutions])
+    X[:, RESOLUTION_GENE] = sides[X[:, RESOLUTION_GENE]]
+    return X[X[:, RESOLUTION_GENE] >= 0]
+
+
+def write_networks(file: Path, benchmark: PredictorBenchmark, X: IntArray, comment: Sequence[str]) -> None:
+    """Write networks ``(k, 46)`` with all their objectives, as a whole or not at all.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    names, F = all_values(benchmark, X)
+    order = np.lexsort(F.T[::-1])
+    temporary = ""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(f"# {line}\n" for line in comment)
+            stream.write(",".join(("arch", *names)) + "\n")
+            for x, f in zip(X[order], F[order], strict=True):
+                stream.write(",".join((benchmark.space.to_str(x), *(f"{v:.7g}" for v in f))) + "\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise DataError(f"cannot write {file}: {error.strerror or error}.") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def all_values(benchmark: PredictorBenchmark, X: IntArray) -> tuple[tuple[str, ...], FloatArray]:
+    """Return the names of all objectives that the benchmark's space offers and their values ``(k, n)``."""
+    names = ("error", *sorted(c.name for c in benchmark.space.costs))
+    return names, benchmark.with_objectives(names).values(X)
+
+
+def improve_reference(benchmark: PredictorBenchmark, X: IntArray) -> int:
+    """Merge networks that beat the reference front of the benchmark's objectives into the user's file.
+
+    Args:
+        benchmark: Its objectives decide what is better.
+        X: Evaluated genotypes ``(n, 46)`` of any number of runs.
+
+    Returns:
+        How many networks entered the front; with 0 no file is written.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    from filelock import FileLock
+
+    space, file = benchmark.space, user_file(benchmark.space)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file.with_name(f".{file.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise DataError(f"cannot write {file}: {error.strerror or error}.") from error
+    try:
+        known = known_networks(space)
+        both = np.vstack([known, space.normalise(X)])
+        entered = nondominated(benchmark.values(both))
+        entered[: len(known)] = False
+        if entered.any():
+            mine = read_networks(file, space) if file.exists() else known[:0]
+            comment = (f"Networks of width {space.width} from runs on this machine that beat the packaged ones.",)
+            write_networks(file, benchmark, np.vstack([mine, both[entered]]), comment)
+        return int(entered.sum())
+    finally:
+        lock.release()
+
+
+def search(
+    benchmark: PredictorBenchmark,
+    *,
+    seed: int,
+    generations: int,
+    start: IntArray | None = None,
+    children: int = 2000,
+    size: int = 1200,
+    passes: int = 25,
+) -> IntArray:
+    """Search the front of the benchmark's objectives with as many predictions as it takes.
+
+    Args:
+        benchmark: Space, predictor and objectives.
+        seed: Everything random follows from it.
+        generations: Rounds of crossover and mutation.
+        start: Networks ``(k, 46)`` to begin with, besides random ones and the extremes.
+        children: New networks in each of them.
+        size: Most networks kept; the most crowded of more are dropped.
+        passes: Most rounds of one-change neighbours at the end; each network is expanded once.
+
+    Returns:
+        Non-dominated genotypes ``(k, 46)``, inactive genes 0.
+    """
+    rng = np.random.default_rng(seed)
+    space = benchmark.space
+    quick = benchmark.with_predictor(_single_precision(benchmark))
+    X = np.vstack([_extremes(space), space.sample(2 * children, rng), *([] if start is None else [start])])
+    X, F = _merge(space, quick, X[:0], X, size)
+    for _ in range(generations):
+        X, F = _merge(space, quick, X, _children(space, X, F, children, rng), size)
+    done = space.canonical(X[:0])
+    for _ in range(passes):
+        todo = X[~np.isin(space.canonical(X), done)]
+        if len(todo) == 0:
+            break
+        done = np.concatenate([done, space.canonical(todo)])
+        for part in np.array_split(todo, len(todo) // 100 + 1):
+            X, F = _merge(space, quick, X, np.vstack([_neighbours(space, x) for x in part]), size)
+    return X[nondominated(benchmark.values(X))]
+
+
+def thin(F: FloatArray, n: int) -> IntArray:
+    """Choose up to ``n`` points of a front that together have nearly its hypervolume; extremes first.
+
+    Greedy, with the gains of earlier rounds as upper bounds (a gain can only fall), so few are recomputed.
+    """
+    from moocore import hypervolume
+
+    if len(F) <= n:
+        return np.arange(len(F))
+    points = normalise(F, F.min(axis=0), F.max(axis=0))
+    corner = np.full(F.shape[1], REFERENCE_POINT)
+    chosen = list(dict.fromkeys([*np.argmin(points, axis=0).tolist(), *np.argmax(points, axis=0).tolist()]))
+    volume = float(hypervolume(points[chosen], ref=corner))
+    bound = np.prod(corner - points, axis=1)
+    bound[chosen] = -1.0
+    while len(chosen) < n:
+        current = np.zeros(len(F), dtype=bool)
+        best = int(np.argmax(bound))
+        while not current[best]:
+            bound[best] = float(hypervolume(points[[*chosen, best]], ref=corner)) - volume
+            current[best] = True
+            best = int(np.argmax(bound))
+        volume += bound[best]
+        bound[best] = -1.0
+        chosen.append(best)
+    return np.array(chosen)
+
+
+def _single_precision(benchmark: PredictorBenchmark) -> Predictor:
+    predictor = benchmark.predictor
+    weights, biases = (tuple(v.astype(np.float32) for v in group) for group in (predictor.weights, predictor.biases))
+    return replace(predictor, weights=weights, biases=biases)
+
+
+def _merge(
+    space: MNV3, quick: PredictorBenchmark, X: IntArray, fresh: IntArray, size: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the non-dominated networks of both sets, at most ``size``, by crowding, and their objectives."""
+    from methods.selection import crowding_distance
+
+    both = np.unique(space.normalise(np.vstack([X, fresh])), axis=0)
+    F = quick.values(both)
+    keep = nondominated(F)
+    both, F = both[keep], F[keep]
+    if len(both) > size:
+        order = np.sort(np.argsort(-crowding_distance(F), kind="stable")[:size])
+        both, F = both[order], F[order]
+    return both, F
+
+
+def _extremes(space: MNV3) -> IntArray:
+    """Return the smallest and the largest network at every resolution."""
+    X = np.zeros((2 * len(space.resolutions), space.n_var), dtype=np.int64)
+    X[1::2] = np.asarray(space.n_choices) - 1
+    X[:, RESOLUTION_GENE] = np.repeat(np.arange(len(space.resolutions)), 2)
+    return X
+
+
+def _children(space: MNV3, X: IntArray, F: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    """Cross networks with ones near them on the front, stage-wise or gene-wise, and mutate one to four genes."""
+    order = np.argsort(F[:, rng.integers(F.shape[1])], kind="stable")
+    a = rng.integers(len(X), size=n)
+    b = np.clip(a + np.rint(rng.normal(0.0, 0.05 * len(X) + 1.0, size=n)).astype(np.int64), 0, len(X) - 1)
+    first, second = X[order[a]], X[order[b]]
+    stage = np.minimum(np.arange(space.n_var) // 9, 5)
+    by_stage = (rng.random((n, 6)) < 0.5)[:, stage]
+    by_gene = rng.random((n, space.n_var)) < 0.5
+    child = np.where(np.where(rng.random((n, 1)) < 0.5, by_stage, by_gene), second, first)
+    rate = rng.integers(1, 5, size=(n, 1)) / space.n_var
+    new = rng.integers(0, np.asarray(space.n_choices), size=child.shape)
+    return np.where(rng.random(child.shape) < rate, new, child)
+
+
+def _neighbours(space: MNV3, x: IntArray) -> IntArray:
+    """Return all networks that differ from ``(46,)`` in one kernel and expansion, one depth, or the resolution."""
+    rows = [x]
+    for kernel, expansion in zip(KERNEL_GENES, EXPANSION_GENES, strict=True):
+        block = np.repeat(x[None], 9, axis=0)
+        block[:, kernel], block[:, expansion] = np.divmod(np.arange(9), 3)
+        rows.extend(block)
+    for gene in (*DEPTH_GENES, RESOLUTION_GENE):
+        block = np.repeat(x[None], space.n_choices[gene], axis=0)
+        block[:, gene] = np.arange(space.n_choices[gene])
+        rows.extend(block)
+    return np.unique(space.normalise(np.array(rows)), axis=0)

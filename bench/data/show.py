@@ -1,0 +1,60 @@
+"""Tables on the terminal for `cli.py data`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.data.manage import Status, describe_columns
+from bench.report.terminal import console
+from bench.table import Table
+
+COLOURS = {"installed": "green", "embedded": "green", "imported": "cyan", "outdated": "yellow", "corrupt": "red"}
+
+
+def print_list(rows: Sequence[Status]) -> None:
+    """Print one row per data set."""
+    from rich.table import Table as Grid
+
+    names = ("name", "state", "size", "gives", "licence", "what it is")
+    grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
+    grid.columns[0].no_wrap = grid.columns[2].no_wrap = True
+    grid.columns[2].justify = "right"
+    for row in rows:
+        size = "?" if row.megabytes is None else f"{row.megabytes:.1f} MB" if row.megabytes else "-"
+        colour = COLOURS.get(row.state, "default")
+        name = row.name if row.name == row.table else f"{row.name}\n  {row.table}"
+        grid.add_row(name, f"[{colour}]{row.state}[/]", size, row.gives, row.licence, row.text)
+    console().print(grid)
+
+
+def print_info(table: Table) -> None:
+    """Print what identifies a table and one row per column."""
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    out, header = console(), table.header
+    facts = {
+        "table": f"{header['name']}, {table.n_rows:,} rows, sha256 {table.sha256[:16]}...",
+        "folder": str(table.path),
+        "recipe": f"version {header.get('recipe_version')}",
+        "default": ", ".join(header["default_objectives"]),
+        "licence": str(header.get("licence", "not stated")),
+    }
+    sources = header.get("source", [])
+    for source in sources if isinstance(sources, list) else [sources]:
+        place = source.get("url") or source.get("package", "")
+        facts[f"source {source['file']}"] = f"sha256 {source['sha256'][:16] or 'none'}... {place}"
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        out.print(f"[bold]{key:<{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
+    for note in header.get("notes", ()):
+        out.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    names = ("column", "unit", "split", "role", "shape", "values", "best", "largest", "sha256", "what it is")
+    grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
+    for position in (5, 6, 7):
+        grid.columns[position].justify = "right"
+    for c in describe_columns(table):
+        shape = " x ".join(map(str, c.shape))
+        numbers = ["" if v is None else f"{v:.6g}" for v in (c.best, c.largest)]
+        grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], escape(c.text))
+    out.print(grid)

@@ -1,0 +1,306 @@
+"""What a study compares: variants of methods, cases to run them on, seeds; and its jobs in a fixed order.
+
+A plan holds names only. `check_plan` fills in defaults and refuses what cannot work before anything runs.
+Named plans are in `bench.plans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.benchmark import BENCHMARKS, Benchmark, Reference, datasets_of, open_benchmark
+from bench.errors import UserError, suggest
+from bench.run import Job
+from methods.base import METHODS
+from spaces.base import SPACES
+from surrogates.base import SURROGATES
+
+#: Where curves are read off unless the plan says otherwise; the budget is always added.
+CHECKPOINTS = (50, 100, 200)
+BUILT_IN = ("methods.", "spaces.", "surrogates.", "bench.")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with parameters, under the name that tables show."""
+
+    name: str
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One benchmark: where the variants are compared. An empty dataset or no objectives: the default."""
+
+    space: str
+    dataset: str = ""
+    objectives: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.space}/{self.dataset} ({', '.join(self.objectives)})"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison of two groups of variants, each averaged within a seed.
+
+    Attributes:
+        name: What is compared, as tables show it.
+        first: Names of the variants on the one side; a negative difference means that they are better.
+        second: Names of those on the other side.
+        family: Contrasts of one family are corrected together (Holm).
+    """
+
+    name: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    family: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study.
+
+    Attributes:
+        variants: What is compared.
+        cases: Where.
+        seeds: Runs of each variant on each case.
+        budget: Paid evaluations of a run.
+        baseline: Name of the variant that the others are tested against; "" is the first.
+        at: Evaluations at which results are read off.
+        target: Hypervolume regret of "evaluations to target"; None is the baseline's mean at the budget.
+        contrasts: Further comparisons.
+        plugins: Plug-in files.
+    """
+
+    variants: tuple[Variant, ...]
+    cases: tuple[Case, ...]
+    seeds: tuple[int, ...]
+    budget: int
+    baseline: str = ""
+    at: tuple[int, ...] = CHECKPOINTS
+    target: float | None = None
+    contrasts: tuple[Contrast, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    def job(self, variant: Variant, case: Case, seed: int) -> Job:
+        """Return one run. Plug-in files belong to it only where something of it is not built in."""
+        plugins = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
+        return Job(
+            variant.method, case.space, case.dataset, case.objectives, self.budget, seed, dict(variant.params), plugins
+        )
+
+    def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
+        """Yield the runs, or one of several parts of them, seed by seed: an unfinished study is already paired.
+
+        The seeds of each variant are dealt out in turn, so every part gets its share of the slow ones.
+        """
+        for c, case in enumerate(self.cases):
+            for s, seed in enumerate(self.seeds):
+                for v, variant in enumerate(self.variants):
+                    dealt = (c * len(self.variants) + v) * len(self.seeds) + s
+                    if dealt % parts == part - 1:
+                        yield self.job(variant, case, seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        return {
+            "variants": [{"name": v.name, "method": v.method, "params": dict(v.params)} for v in self.variants],
+            "cases": [{"space": c.space, "dataset": c.dataset, "objectives": list(c.objectives)} for c in self.cases],
+            "seeds": list(self.seeds),
+            "budget": self.budget,
+            "baseline": self.baseline,
+            "at": list(self.at),
+            "target": self.target,
+            "contrasts": [
+                {"name": c.name, "first": list(c.first), "second": list(c.second), "family": c.family}
+                for c in self.contrasts
+            ],
+        }
+
+
+def _is_built_in(variant: Variant, case: Case) -> bool:
+    """Whether method, space, data and every surrogate named in the parameters come with the suite."""
+    origins = [METHODS.get(variant.method).origin, SPACES.get(case.space).origin]
+    if f"{case.space}/{case.dataset}" in BENCHMARKS:
+        origins.append(BENCHMARKS.get(f"{case.space}/{case.dataset}").origin)
+    origins += [SURROGATES.get(v).origin for v in variant.params.values() if isinstance(v, str) and v in SURROGATES]
+    return all(origin.startswith(BUILT_IN) for origin in origins)
+
+
+@cache
+def benchmark_of(case: Case) -> Benchmark:
+    """Return a case's benchmark, opened once per process."""
+    return open_benchmark(case.space, case.dataset or None, case.objectives)
+
+
+@cache
+def reference_of(case: Case) -> Reference | None:
+    """Return a case's reference front, computed once per process."""
+    return benchmark_of(case).reference()
+
+
+def check_plan(plan: Plan) -> Plan:
+    """Return the plan with defaults filled in.
+
+    A variant that no case accepts is refused here; one that some cases refuse gets failed runs there.
+
+    Raises:
+        UserError: Something is unknown, named twice, or makes no sense.
+        DataError: A table is not installed.
+    """
+    if plan.budget < 1:
+        raise UserError(f"--budget must be at least 1 evaluation, got {plan.budget}.")
+    for kind, items in (("method", plan.variants), ("space", plan.cases), ("seed", plan.seeds)):
+        if not items:
+            raise UserError(f"a study needs at least one {kind}.")
+    names = [v.name for v in plan.variants]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two variants are called {name!r}: give each its own name, --variant NAME=METHOD:...")
+    made: dict[str, str] = {}
+    for variant in plan.variants:
+        METHODS.get(variant.method).resolve(variant.params)
+        label = Job(variant.method, "", "", (), 1, params=variant.params).label
+        if label in made:
+            raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
+        made[label] = variant.name
+    baseline = plan.baseline or names[0]
+    if baseline not in names:
+        raise UserError(f"the baseline {baseline!r} is not among the methods.{suggest(baseline, names)}")
+    cases = []
+    for case in plan.cases:
+        benchmark = benchmark_of(case)
+        full = Case(case.space, benchmark.dataset, tuple(o.name for o in benchmark.objectives))
+        if full not in cases:
+            cases.append(full)
+    plan = replace(
+        plan,
+        cases=tuple(cases),
+        seeds=tuple(dict.fromkeys(plan.seeds)),
+        baseline=baseline,
+        at=tuple(sorted({n for n in plan.at if n < plan.budget} | {plan.budget})),
+        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
+    )
+    for variant in plan.variants:
+        refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
+        if len(refusals) == len(plan.cases):
+            raise UserError(f"{variant.name}: {refusals[0]}")
+    return plan
+
+
+def _refusal(plan: Plan, variant: Variant, case: Case) -> UserError | None:
+    """Return why a method does not take a case, or None; a crash is left to the run, which records it."""
+    problem = benchmark_of(case).problem
+    try:
+        METHODS.create(variant.method, problem, budget=plan.budget, seed=plan.seeds[0], params=variant.params)
+    except UserError as error:
+        return error
+    except Exception:
+        return None
+    return None
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Turn "0-30" or "0,3,5-7" into seeds, in the order given.
+
+    Raises:
+        UserError: It is neither.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UserError(f"--seeds takes numbers and ranges like 0-30 or 0,3,5-7, got {text!r}.")
+        seeds.extend(range(int(first), int(last or first) + 1) if dash else [int(first)])
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
+    """Turn "100,300" into numbers from 1 to `largest`.
+
+    Raises:
+        UserError: One is not.
+    """
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= largest for part in numbers):
+        raise UserError(f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {text!r}.")
+    return tuple(int(part) for part in numbers)
+
+
+def split_variant(text: str) -> tuple[str, str, tuple[str, ...]]:
+    """Split "NAME=METHOD:PARAM=VALUE,PARAM=VALUE" into name, method and its "PARAM=VALUE" items.
+
+    Commas within brackets or quotes do not split.
+
+    Raises:
+        UserError: The text has another form.
+    """
+    name, equals, rest = text.partition("=")
+    method, colon, params = rest.partition(":")
+    if not (equals and name.strip() and method.strip()) or (colon and not params.strip()):
+        raise UserError(
+            "--variant takes NAME=METHOD:PARAM=VALUE,PARAM=VALUE, for example gp=smemnas:surrogate=gp,batch=8; "
+            f"got {text!r}."
+        )
+    return name.strip(), method.strip(), tuple(split_outside(params))
+
+
+def split_outside(text: str) -> list[str]:
+    """Split at the commas that are not within brackets or quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple[str, ...]) -> tuple[Case, ...]:
+    """Combine spaces ("nb201" or "nb201/cifar10") with those of the data sets that each of them has.
+
+    Raises:
+        UserError: A space is unknown, or a data set belongs to none of the spaces, or a space has none of them.
+    """
+    cases: list[Case] = []
+    used: set[str] = set()
+    for item in spaces:
+        space, slash, dataset = item.partition("/")
+        SPACES.get(space)
+        known = datasets_of(space)
+        wanted = [dataset] if slash else [d for d in datasets if d in known]
+        used.update(wanted)
+        if datasets and not wanted:
+            raise UserError(
+                f"space {space!r} has none of the data sets {', '.join(datasets)}.{suggest(datasets[0], known)}"
+            )
+        cases += [Case(space, d, objectives) for d in wanted or [""]]
+    for dataset in datasets:
+        if dataset not in used:
+            known = [d for item in spaces for d in datasets_of(item.partition("/")[0])]
+            raise UserError(f"none of the spaces has a data set {dataset!r}.{suggest(dataset, known)}")
+    return tuple(cases)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Turn "2/8" into (2, 8): the second of eight parts.
+
+    Raises:
+        UserError: It is no such pair.
+    """
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise UserError(f"--shard takes K/N with K from 1 to N, for example 2/8, got {text!r}.")
+    return int(k), int(n)

@@ -1,0 +1,131 @@
+"""The tables of a study as records, one per line of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from bench.comparison import Comparison, Tables
+from bench.plan import Case
+from bench.statistics import Interval
+
+
+def to_csv(records: Sequence[dict[str, Any]]) -> str:
+    """Return records with the same keys as CSV; NaN and None are empty, an infinite number is "inf"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(records[0])
+    for record in records:
+        writer.writerow(["" if v is None or v != v else v for v in record.values()])
+    return text.getvalue()
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {"space": case.space, "dataset": case.dataset, "objectives": "+".join(case.objectives)}
+
+
+def _interval(name: str, interval: Interval | None) -> dict[str, Any]:
+    value, low, high = interval or (None, None, None)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _comparison(c: Comparison | None) -> dict[str, Any]:
+    return {
+        "pairs": None if c is None else c.pairs,
+        **_interval("difference", None if c is None else c.difference),
+        **_interval("ratio", None if c is None else c.ratio),
+        "p": None if c is None else c.p,
+        "p_holm": None if c is None else c.p_holm,
+        "family_size": None if c is None else c.family_size,
+        "a12": None if c is None else c.a12,
+        "wins": None if c is None else c.wins,
+    }
+
+
+def study_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and variant; the target's columns stand at the budget."""
+    arrivals = {(a.case, a.variant): a for a in tables.arrivals}
+    records = []
+    for row in tables.rows:
+        arrival = arrivals[row.case, row.variant] if row.at == tables.plan.budget else None
+        ratio = arrival and arrival.ratio
+        records.append(
+            {
+                **_case(row.case),
+                "method": row.variant,
+                "evaluations": row.at,
+                "n": row.n,
+                "failed": row.failed,
+                **_interval("regret", row.regret),
+                "regret_sd": row.regret_sd,
+                **_interval("igd_plus", row.igd_plus),
+                **_interval("reported_regret", row.reported),
+                "reported_floor": row.floor,
+                "baseline": tables.plan.baseline,
+                **_comparison(row.against),
+                "target": arrival and arrival.target,
+                "reached": arrival and arrival.reached,
+                "evaluations_to_target": arrival and arrival.median,
+                "evaluations_ratio": ratio and ratio.value,
+                "evaluations_ratio_low": ratio and ratio.low,
+                "evaluations_ratio_high": ratio and ratio.high,
+                "evaluations_ratio_bound": ratio and ratio.bound,
+            }
+        )
+    return records
+
+
+def trial_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each run of the plan, finished or not."""
+    records = []
+    for trial in tables.trials:
+        at = list(zip(tables.plan.at, range(len(tables.plan.at)), strict=True))
+        reached = tables.evaluations_to_target[trial.case, trial.variant].get(trial.job.seed)
+        records.append(
+            {
+                **_case(trial.case),
+                "method": trial.variant,
+                "label": trial.job.label,
+                "seed": trial.job.seed,
+                "budget": trial.job.budget,
+                "status": trial.status,
+                "evaluations": len(trial.F),
+                "failed_evaluations": trial.failed_evaluations,
+                **{f"regret_{n}": trial.regret[k] for n, k in at},
+                **{f"igd_plus_{n}": trial.igd_plus[k] for n, k in at},
+                **{f"reported_regret_{n}": trial.reported[k] for n, k in at},
+                "evaluations_to_target": reached,
+                "reason": trial.reason,
+            }
+        )
+    return records
+
+
+def time_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each run: its wall time."""
+    return [
+        {
+            **_case(t.case),
+            "method": t.variant,
+            "seed": t.job.seed,
+            "seconds": round(t.seconds, 6),
+            "method_seconds": round(t.method_seconds, 6),
+        }
+        for t in tables.trials
+    ]
+
+
+def contrast_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each contrast, case and checkpoint."""
+    return [
+        {
+            **_case(row.case),
+            "family": row.family,
+            "contrast": row.name,
+            "evaluations": row.at,
+            **_comparison(row.comparison),
+        }
+        for row in tables.contrasts
+    ]

@@ -1,0 +1,281 @@
+"""Running a study: what is missing of a list of jobs, in parallel, and what became of each.
+
+Every run has its own folder and log, so a study that was killed goes on from there. A job that fails is a
+row with its reason; the others go on. The folder of a study may hold runs of several plans.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.errors import RunError, UserError
+from bench.history import write_json
+from bench.plan import Case, Plan, benchmark_of
+from bench.registry import load_plugin
+from bench.run import JOB, LOG, Job, Progress, run
+from surrogates.base import single_thread
+
+STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
+DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"
+#: Seconds between two looks at runs that another process holds, and at whether the main process is alive.
+PAUSE = 0.5
+
+
+class State(NamedTuple):
+    """What became of a job: "done", "failed" or "missing", and the reason of a failure."""
+
+    status: str
+    reason: str = ""
+
+
+def folder_of(out: Path, job: Job) -> Path:
+    """Return a job's folder in a study: that of a single run, with the budget, which may change a run."""
+    return out / job.folder.parent / f"budget-{job.budget}" / job.folder.name
+
+
+def state_of(out: Path, job: Job) -> State:
+    """Return what a folder says about a job: it is done when its log has all rows or the method ended by itself."""
+    folder = folder_of(out, job)
+    try:
+        found = json.loads((folder / JOB).read_bytes())["job"]
+        rows = (folder / LOG).read_bytes().count(b"\n")
+    except (OSError, ValueError, KeyError, TypeError):
+        found, rows = None, 0
+    status = read_status(folder)
+    if found == json.loads(json.dumps(job.to_dict())) and (
+        rows >= job.budget or (status.get("status") == DONE and status.get("rows") == rows)
+    ):
+        return State(DONE)
+    if status.get("status") == FAILED:
+        return State(FAILED, str(status.get("error", "")))
+    return State(MISSING)
+
+
+def read_status(folder: Path) -> Mapping[str, Any]:
+    """Return the status file of a run folder; empty where there is none."""
+    try:
+        status = json.loads((folder / STATUS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def run_study(
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    n_jobs: int = 1,
+    plugins: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[State]:
+    """Run what is missing of the jobs.
+
+    Args:
+        jobs: The runs; each has its own folder below `out`.
+        out: Folder of the study.
+        n_jobs: Worker processes; 1 runs everything in this process. A worker uses one thread.
+        plugins: Plug-in files that each worker loads.
+        progress: Called with (finished jobs, jobs).
+
+    Returns:
+        For each job what became of it; never "missing".
+
+    Raises:
+        UserError: The folder cannot be written, or `n_jobs` makes no sense.
+    """
+    if n_jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {n_jobs}.")
+    states = {job_key(job): State(MISSING) for job in jobs}
+    for job in jobs:
+        if state_of(out, job).status == DONE:
+            states[job_key(job)] = State(DONE)
+    pending = [job for job in jobs if states[job_key(job)].status != DONE]
+    finished = len(jobs) - len(pending)
+    if progress is not None:
+        progress(finished, len(jobs))
+    while pending:
+        for job, state in _execute(pending, out, n_jobs, tuple(plugins)):
+            states[job_key(job)] = state
+            finished += state.status != BUSY
+            if progress is not None:
+                progress(finished, len(jobs))
+        pending = [job for job in pending if states[job_key(job)].status == BUSY]
+        if pending:  # another process has these in hand
+            time.sleep(PAUSE)
+    return [states[job_key(job)] for job in jobs]
+
+
+def job_key(job: Job) -> str:
+    """Return a text that identifies a job."""
+    return json.dumps(job.to_dict(), sort_keys=True)
+
+
+def _execute(jobs: list[Job], out: Path, n_jobs: int, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
+    """Yield each job with its state as it finishes.
+
+    A worker that dies (out of memory, a crash in compiled code) takes the pool with it. The jobs that were
+    running then are tried again one by one, each in a pool of its own, so that the guilty one is found.
+    """
+    if n_jobs == 1:
+        with single_thread():
+            for job in jobs:
+                yield job, run_job(job, out, plugins)
+        return
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    left = {job_key(job): job for job in jobs}
+    while left:
+        try:
+            for job, state in _in_pool(list(left.values()), out, n_jobs, plugins):
+                del left[job_key(job)]
+                yield job, state
+        except TerminatedWorkerError:
+            suspects = [job for job in left.values() if read_status(folder_of(out, job)).get("status") == RUNNING]
+            for job in suspects or list(left.values())[:1]:
+                yield job, _alone(job, out, plugins)
+                del left[job_key(job)]
+
+
+def _in_pool(jobs: list[Job], out: Path, n_jobs: int, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
+    """Yield each job with its state as it finishes in one of `n_jobs` worker processes."""
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        pool = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+        tasks = (delayed(_work)(k, job, out, plugins, os.getpid()) for k, job in enumerate(jobs))
+        for k, state in pool(tasks):
+            yield jobs[k], state
+
+
+def _alone(job: Job, out: Path, plugins: tuple[str, ...]) -> State:
+    """Run a job in a pool of its own; if its process dies again, that is the job's failure."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        [(_, state)] = _in_pool([job], out, 2, plugins)
+        return state
+    except TerminatedWorkerError as error:
+        text = str(error)
+        how = text[text.rfind("{") + 1 : text.rfind("}")] if "{" in text else "no exit code"
+        reason = f"the worker process died ({how}): out of memory, or a crash in compiled code"
+        _write_status(folder_of(out, job), FAILED, error=reason)
+        return State(FAILED, reason)
+
+
+def _work(k: int, job: Job, out: Path, plugins: tuple[str, ...], parent: int) -> tuple[int, State]:
+    """Run the k-th job in a worker process, which ends when the main process does."""
+    _end_with(parent)
+    return k, run_job(job, out, plugins)
+
+
+_watching = False
+
+
+def _end_with(parent: int) -> None:
+    """End this worker soon after its parent was killed, so that it does not hold runs of a study that is gone."""
+    global _watching
+    if _watching or os.getppid() != parent:
+        return
+    _watching = True
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PAUSE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_job(job: Job, out: Path, plugins: Sequence[str] = ()) -> State:
+    """Run one job in its folder; whatever goes wrong becomes its state and `status.json`."""
+    from filelock import Timeout
+
+    folder = folder_of(out, job)
+    if state_of(out, job).status == DONE:
+        return State(DONE)
+    try:
+        for plugin in plugins:
+            load_plugin(plugin)
+        benchmark = benchmark_of(Case(job.space, job.dataset, job.objectives))
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_status(folder, RUNNING)
+        result = run(job, folder, benchmark=benchmark)
+    except RunError as error:
+        if isinstance(error.__cause__, Timeout):
+            return State(BUSY)
+        reason, trace = str(error), ""
+    except UserError as error:
+        reason, trace = str(error), ""
+    except (Exception, SystemExit) as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        reason, trace = " ".join(reason.split()), traceback.format_exc()
+    else:
+        _write_status(folder, DONE, rows=len(result.F))
+        return State(DONE)
+    _write_status(folder, FAILED, error=reason, trace=trace)
+    return State(FAILED, reason)
+
+
+def _write_status(folder: Path, status: str, *, rows: int | None = None, error: str = "", trace: str = "") -> None:
+    """Write a run's status file; a disk that is full is the run's error and not another one."""
+    entry: dict[str, Any] = {"status": status}
+    if rows is not None:
+        entry["rows"] = rows
+    if error:
+        entry["error"] = error
+    if trace:
+        entry["traceback"] = trace.splitlines()
+    try:
+        if status == RUNNING:  # only for the living: not worth a flush to disk
+            (folder / STATUS).write_text(json.dumps(entry), encoding="utf-8")
+        else:
+            write_json(folder / STATUS, entry)
+    except (OSError, RunError):
+        pass
+
+
+@contextmanager
+def study_lock(out: Path) -> Iterator[None]:
+    """Hold the study's own files (not its runs), so that shards that end together do not mix them up.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+    from filelock import FileLock
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / STUDY_LOCK)
+        lock.acquire()
+    except OSError as error:
+        raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def record_plan(out: Path, plan: Plan) -> None:
+    """Add the plan to `plans.json` of the study's folder, unless it is there.
+
+    Raises:
+        RunError: The file is corrupt or cannot be written.
+    """
+    file = out / PLANS
+    entry = json.loads(json.dumps(plan.to_dict()))
+    with study_lock(out):
+        try:
+            plans = json.loads(file.read_bytes()) if file.exists() else []
+        except ValueError as error:
+            raise RunError(f"{file} is corrupt: remove it, the runs are not touched.") from error
+        if entry not in plans:
+            write_json(file, [*plans, entry])

@@ -1,0 +1,66 @@
+"""Shared by the tests: the repository, original data where they are, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ORIGINALS = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory):
+    """A data folder of the session's own, with the embedded table in it."""
+    folder = tmp_path_factory.mktemp("data")
+    before = os.environ.get("SMEMNAS_DATA")
+    os.environ["SMEMNAS_DATA"] = str(folder)
+    try:
+        from bench.benchmark import open_benchmark
+
+        open_benchmark("nb201", "analog")
+    finally:
+        if before is None:
+            del os.environ["SMEMNAS_DATA"]
+        else:
+            os.environ["SMEMNAS_DATA"] = before
+    return folder
+
+
+@pytest.fixture
+def use_embedded(embedded, monkeypatch):
+    """Make this process read the session's data folder."""
+    monkeypatch.setenv("SMEMNAS_DATA", str(embedded))
+    return embedded
+
+
+@pytest.fixture
+def cli(embedded, tmp_path):
+    """Run ``python cli.py ARGS`` in an empty folder; returns the finished process with text output."""
+
+    def call(*args, cwd=tmp_path, timeout=120, **environment):
+        env = {**os.environ, "SMEMNAS_DATA": str(embedded), **{k: str(v) for k, v in environment.items()}}
+        command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return call
+
+
+def assert_one_line_error(process, *words, code=None):
+    """Require an error of one line on standard error that holds some words, and no traceback."""
+    assert process.returncode == code if code is not None else process.returncode in (1, 2), process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert len(lines) == 1, process.stderr
+    assert lines[0].startswith("error: "), lines
+    assert "Traceback" not in process.stdout + process.stderr
+    for word in words:
+        assert word in lines[0], f"{word!r} not in {lines[0]!r}"
+
+
+@pytest.fixture
+def one_line_error():
+    return assert_one_line_error

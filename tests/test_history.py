@@ -1,0 +1,170 @@
+"""evals.jsonl: format, repair of a torn end, refusal of anything else that is wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+
+from bench.errors import RunError
+from bench.history import History, Row, objectives_of, write_json, write_line, write_text
+
+ROWS = [
+    Row(0, "0-1", (0, 1), (0.1, 7.0)),
+    Row(1, "é|\n\u2028", (1, 1), (2.5, 1e-300)),
+    Row(2, "1-0", (1, 0), (None, 3.0), "failed", "no value of error in the table"),
+    Row(3, "0-0", (0, 0), (1 / 3, -0.0)),
+]
+
+
+def write(path, rows=ROWS):
+    history = History(path)
+    with history:
+        history.append(rows)
+    return history
+
+
+def test_format_of_a_row(tmp_path):
+    write(tmp_path / "evals.jsonl", ROWS[:1])
+    assert (tmp_path / "evals.jsonl").read_text() == (
+        '{"i": 0, "arch": "0-1", "x": [0, 1], "F": [0.1, 7.0], "status": "ok", "error": ""}\n'
+    )
+
+
+def test_rows_come_back_exactly(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    assert History(path).rows == ROWS
+    assert path.read_bytes().count(b"\n") == len(ROWS)
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        entry = json.loads(line)
+        assert list(entry) == ["i", "arch", "x", "F", "status", "error"]
+
+
+def test_failed_rows_are_told_as_infinity():
+    assert objectives_of(ROWS[2]) == [math.inf, math.inf]
+    assert objectives_of(ROWS[0]) == [0.1, 7.0]
+
+
+def test_arrays(tmp_path):
+    history = write(tmp_path / "evals.jsonl")
+    X, F = history.arrays()
+    np.testing.assert_array_equal(X, [[0, 1], [1, 1], [1, 0], [0, 0]])
+    np.testing.assert_array_equal(F[2], [np.inf, np.inf])
+    assert X.dtype == np.int64
+    assert History(tmp_path / "other").arrays()[0].shape == (0, 0)
+
+
+def test_a_torn_last_line_is_dropped_at_every_length(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    whole = path.read_bytes()
+    last = whole.rfind(b"\n", 0, -1) + 1
+    for end in range(last, len(whole)):
+        path.write_bytes(whole[:end])
+        history = History(path)
+        assert history.rows == ROWS[:3]
+        assert history.repaired == end - last
+        with history:
+            history.append(ROWS[3:])
+        assert path.read_bytes() == whole
+
+
+def test_opening_to_read_changes_nothing(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    torn = path.read_bytes()[:-5]
+    path.write_bytes(torn)
+    History(path)
+    assert path.read_bytes() == torn
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[:10],
+        lambda line: line.replace(b'"F"', b'"G"'),
+        lambda line: b"",
+        lambda line: b"null",
+        lambda line: line.replace(b'"x": [1, 1]', b'"x": 5'),
+        lambda line: b"\xff" + line[1:],
+        lambda line: line.replace(b"2.5", b"NaN"),
+    ],
+)
+def test_a_corrupt_line_in_the_middle_is_refused_and_named(tmp_path, damage):
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    lines = path.read_bytes().split(b"\n")
+    lines[1] = damage(lines[1])
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(RunError, match=r"evals\.jsonl, line 2 is corrupt"):
+        History(path)
+
+
+def test_a_missing_or_doubled_row_is_refused(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:1] + lines[2:]))
+    with pytest.raises(RunError, match=r"line 2 holds evaluation 2, expected 1"):
+        History(path)
+    path.write_bytes(b"".join(lines[:2] + lines[1:]))
+    with pytest.raises(RunError, match=r"line 3 holds evaluation 1, expected 2"):
+        History(path)
+
+
+class FullDisk:
+    """A raw stream that takes `room` bytes and then fails as a full disk does."""
+
+    def __init__(self, path, room, *, short):
+        self.stream = open(path, "ab", buffering=0)  # noqa: SIM115 - the test's end closes it
+        self.room, self.short = room, short
+
+    def write(self, data):
+        if len(data) <= self.room:
+            self.room -= len(data)
+            return self.stream.write(data)
+        if self.short and self.room:
+            taken, self.room = self.room, 0
+            return self.stream.write(data[:taken])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_a_full_disk_keeps_what_was_logged(tmp_path, short):
+    path = tmp_path / "evals.jsonl"
+    one = len(ROWS[0].to_json().encode()) + 1
+    stream = FullDisk(path, one + 10, short=short)
+    write_line(stream, path, ROWS[0].to_json())
+    with pytest.raises(RunError, match=r"No space left on device.*run the same command again"):
+        write_line(stream, path, ROWS[1].to_json())
+    stream.close()
+    assert History(path).rows == ROWS[:1]
+    assert History(path).repaired == 0
+
+
+def test_text_files_are_whole_or_absent(tmp_path, monkeypatch):
+    path = tmp_path / "summary.json"
+    write_json(path, {"a": 1})
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*summary.json: No space left on device"):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_writing_below_a_file_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot write"):
+        write_text(tmp_path / "file" / "x.csv", "text")

@@ -1,0 +1,117 @@
+"""Imports point one way, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+PACKAGES = ("bench", "methods", "spaces", "surrogates")
+HEAVY = {
+    "torch", "torchvision", "timm", "pandas", "matplotlib", "sklearn", "pymoo", "scipy", "moocore", "rich", "joblib",
+    "threadpoolctl", "filelock", "pooch", "lightgbm", "dask", "ray", "platformdirs", "yaml", "analognasbench",
+}  # fmt: skip
+#: Modules of bench that everybody may import.
+GROUND = {"bench.errors", "bench.registry"}
+#: Who may import what of the suite, beside its own package and `GROUND`.
+ALLOWED = {
+    "spaces": set(),
+    "surrogates": set(),
+    "methods": {"spaces", "surrogates"},
+    "bench": {"spaces", "surrogates", "methods"},
+    "cli": {"bench", "methods", "spaces", "surrogates"},
+}
+#: Lower storeys of bench: what each of these may import of the suite.
+BENCH_GROUND = {
+    "bench.errors": set(),
+    "bench.registry": {"bench.errors"},
+    "bench.table": {"bench.errors"},
+    "bench.store": {"bench.errors", "bench.table"},
+    "bench.indicators": {"spaces.base"},
+    "bench.benchmark": GROUND | {"bench.indicators", "bench.store", "bench.table", "spaces.base"},
+}
+FILES = [*sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]
+
+
+def module_name(path):
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path, *, top_level_only):
+    """Return absolute names of the imported modules; a block under TYPE_CHECKING imports nothing at run time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+
+    def visit(node):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if top_level_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(tree)
+    return found
+
+
+def of_the_suite(names):
+    """Keep what exists as a module of the suite, so that names of functions drop out."""
+    known = {module_name(p) for p in FILES}
+    return {n for n in names if n in known and n not in PACKAGES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_point_one_way(path):
+    name = module_name(path)
+    package = name.partition(".")[0]
+    for target in of_the_suite(imports(path, top_level_only=False)):
+        home = target.partition(".")[0]
+        if name in BENCH_GROUND:
+            assert target in BENCH_GROUND[name], f"{name} may not import {target}"
+        elif home != package and target not in GROUND:
+            assert home in ALLOWED[package], f"{name} may not import {target}"
+
+
+def test_surrogates_take_arrays_only():
+    for path in (ROOT / "surrogates").glob("*.py"):
+        assert not any(n.startswith("spaces") for n in imports(path, top_level_only=False)), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_nothing_heavy_at_the_top_of_a_module(path):
+    heavy = {n for n in imports(path, top_level_only=True) if n.partition(".")[0] in HEAVY}
+    assert not heavy, f"import {sorted(heavy)} inside the functions that need it"
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["run", "--help"]])
+def test_commands_that_only_show_import_nothing_heavy(arguments):
+    code = (
+        "import sys, json, contextlib, io\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    cli.main({arguments!r})\n"
+        "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    loaded = set(json.loads(out.splitlines()[-1]))
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+def test_methods_and_spaces_hold_no_door_to_the_tables():
+    for package in ("methods", "spaces", "surrogates"):
+        for path in (ROOT / package).rglob("*.py"):
+            names = of_the_suite(imports(path, top_level_only=False))
+            assert {n for n in names if n.startswith("bench.")} <= GROUND, path

@@ -218,7 +218,7 @@ class SMEMNAS(Method):
         children = crossover(A, B, rng, kind=self.crossover, probability=self.crossover_rate)
         children = mutate(children, self._choices, rng, kind=self.mutation, rate=self.mutation_rate)
         space = self.problem.space
-        return space.normalise(children[np.asarray(space.is_valid(children))])
+        return space.normalise(children[space.is_valid(children)])
 
     def _choose(self, model: Model, candidates: IntArray, vice: IntArray) -> IntArray:
         """Return up to `batch` unevaluated candidates; random ones where there are too few."""
@@ -229,7 +229,7 @@ class SMEMNAS(Method):
         first = unique_rows(pool) if len(pool) else np.arange(0)
         pool, from_vice = pool[first], from_vice[first]
         chosen = self._pick(model, pool, from_vice) if len(pool) else np.arange(0)
-        picked = pool[chosen]
+        picked: IntArray = pool[chosen]
         if len(picked) < self.batch:
             picked = np.vstack([picked, self._random_unseen(self.batch - len(picked), picked)])
         return picked

@@ -92,7 +92,8 @@ class Registry(Generic[T]):
         """Register `name` as `base` with some parameters fixed; users can still override them."""
         # A plug-in is loaded before anything is discovered; `get` does that. A built-in finds its base at once.
         parent = self._entries[base] if base in self._entries else self.get(base)
-        self._add(Entry(name, parent.factory, parent.resolve(params), summary, parent.origin))
+        caller = sys._getframe(1).f_globals.get("__name__", parent.origin)  # the file that defines the preset
+        self._add(Entry(name, parent.factory, parent.resolve(params), summary, str(caller)))
 
     def _add(self, entry: Entry[T]) -> None:
         if entry.name != entry.name.lower() or not entry.name.strip():

@@ -45,9 +45,9 @@ N_GENES = RESOLUTION_GENE + 1
 SAMPLINGS = ("genes", "networks")
 
 
-@SPACES.register("mnv3", summary="OFA-MobileNetV3, 46 genes, 2.2e19 networks per resolution; params, MAdds, latency")
+@SPACES.register("mnv3", summary="OFA-MobileNetV3, 46 genes, 2.2e19 networks per resolution")
 class MNV3(SearchSpace):
-    """Names look like ``r224-3334-76-36467634-5353-3333``: per layer two digits, kernel and expansion.
+    """Names look like ``r224-3334-7673-36567634-5353-3333``: per layer two digits, kernel and expansion.
 
     Args:
         width: Width multiplier of the supernet, 1.0 or 1.2; never a gene.
@@ -137,7 +137,7 @@ class MNV3(SearchSpace):
         if found is None:
             raise UserError(
                 f"not an mnv3 architecture: {arch!r}. Expected a resolution and five stages of two to four layers, "
-                "each layer a kernel (3, 5, 7) and an expansion (3, 4, 6), like r224-3334-76-36467634-5353-3333"
+                "each layer a kernel (3, 5, 7) and an expansion (3, 4, 6), like r224-3334-7673-36567634-5353-3333"
             )
         x = np.zeros(N_GENES, dtype=np.int64)
         for start, stage in zip(_STARTS, found[2].split("-")[1:], strict=True):

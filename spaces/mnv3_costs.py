@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,8 +207,9 @@ class CostTables:
     madds: IntArray
 
 
+@cache
 def cost_tables(width: float, resolutions: tuple[int, ...], n_classes: int) -> CostTables:
-    """Count every candidate layer once."""
+    """Count every candidate layer once; the arrays are shared and read-only."""
     params = np.zeros((N_LAYERS, N_STATES), dtype=np.int64)
     madds = np.zeros((len(resolutions), N_LAYERS, N_STATES), dtype=np.int64)
     fixed = np.zeros(len(resolutions), dtype=np.int64)
@@ -217,6 +219,8 @@ def cost_tables(width: float, resolutions: tuple[int, ...], n_classes: int) -> C
         for layer in net.layers():
             params[layer.index, layer.state] = layer.parameters()
             madds[r, layer.index, layer.state] = layer.madds()
+    for counts in (params, madds, fixed):
+        counts.flags.writeable = False
     return CostTables(network(width, resolutions[0]).fixed_parameters(n_classes), params, fixed, madds)
 
 

@@ -67,9 +67,7 @@ class NATSSize(SearchSpace):
             pixels = [(self.image_size >> stage) ** 2 for stage in range(3)]
             total = 27 * c1 * pixels[0] + (c5 + 1) * self.n_classes
             total += sum(_cell_weights(a, b) * p for (a, b), p in zip(cells, pixels, strict=True))
-            total += sum(
-                _reduction_weights(a, b) * p for (a, b), p in zip(reductions, pixels[1:], strict=True)
-            )
+            total += sum(_reduction_weights(a, b) * p for (a, b), p in zip(reductions, pixels[1:], strict=True))
         return np.asarray(total / 1e6, dtype=np.float64)
 
 

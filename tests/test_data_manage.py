@@ -14,7 +14,7 @@ from bench.data.recipe import fetch, recipes
 from bench.data.user import import_table
 from bench.errors import DataError, UserError
 from bench.store import data_folder, table_folder
-from bench.table import Table, header_digest
+from bench.table import Table, header_digest, write_table
 from spaces.macro import Macro
 from spaces.nb201 import NB201
 from spaces.toy import Toy
@@ -323,6 +323,11 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, macro_table):
 
 
 def test_export_errors(tmp_path, macro_table):
+    describe = {"value": {"unit": "", "split": "none", "role": "info"}}
+    header = {"name": "toy/weights", "space": "toy", "index": "none", "default_objectives": []}
+    write_table(table_folder("toy/weights"), {"value": np.zeros(4)}, describe=describe, **header)
+    with pytest.raises(UserError, match="toy/weights has no row per architecture"):
+        export("toy/weights", tmp_path / "out.csv")
     with pytest.raises(UserError, match=r"expected \.csv or \.parquet"):
         export("macro-cifar10", tmp_path / "out.txt")
     with pytest.raises(DataError, match="cannot write"):

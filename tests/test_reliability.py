@@ -334,7 +334,7 @@ RANDOM = ("run", "--method", "random", "--space", "toy")
         ((*RANDOM, "--param", "batsh=3"), ("no parameter 'batsh'", "'batch'"), 2),
         ((*RANDOM, "--param", "batch=0"), ("'batch'", "at least 1"), 2),
         ((*RANDOM, "--param", "batch.size=3"), ("no parameter",), 2),
-        (("run", "--method", "smemnas", "--space", "toy", "--param", "surrogate=gpp"), ("no surrogate 'gpp'", "'gp'"), 2),
+        (("run", "--method", "smemnas", "--space", "toy", "--param", "surrogate=gpp"), ("surrogate 'gpp'", "'gp'"), 2),
         (("run", "--method", "smemnas", "--space", "toy", "--param", "surrogate.wdth=1"), ("no parameter 'wdth'",), 2),
         (("run", "--method", "smemnas", "--space", "toy", "--param", "encoding=pth"), ("no encoding 'pth'",), 2),
         (("run", "--method", "smemnas", "--space", "toy", "--objectives", "flops"), ("needs an objective",), 2),

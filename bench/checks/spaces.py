@@ -198,6 +198,22 @@ def check_canonical(space: SearchSpace) -> None:
     require_equal(twice[::2], twice[1::2], "equal genotypes must have equal canonical keys.")
 
 
+def check_normalise(space: SearchSpace) -> None:
+    """`normalise` changes silent genes only: same name, network and costs, and a second time nothing."""
+    X = rows(space)
+    Y = space.normalise(X)
+    require(
+        Y.shape == X.shape and Y.dtype == np.int64, f"normalise must give int64 {X.shape}, got {Y.dtype} {Y.shape}."
+    )
+    require(space.is_valid(Y).all(), "normalise must give valid genotypes.")
+    require_equal(space.normalise(Y), Y, "normalise twice must change nothing more.")
+    require_equal(space.normalise(X[3:9]), Y[3:9], "normalise must treat each row for itself.")
+    require([space.to_str(x) for x in Y] == [space.to_str(x) for x in X], "normalise must keep the names.")
+    require_equal(space.canonical(Y), space.canonical(X), "normalise must keep the networks.")
+    for cost in space.costs:
+        require_equal(space.cost(Y, cost.name), space.cost(X, cost.name), f"normalise must keep the {cost.name}.")
+
+
 def check_enumerate(space: SearchSpace) -> None:
     """An enumerable space lists each valid genotype once, in order; another one says that it cannot."""
     if not space.is_enumerable:
@@ -225,6 +241,7 @@ def check_inputs_kept(space: SearchSpace) -> None:
     try:
         space.is_valid(X)
         space.canonical(X)
+        space.normalise(X)
         space.to_str(X[0])
         for kind in space.encodings:
             space.encode(X, kind)
@@ -256,6 +273,7 @@ CHECKS = (
     check_encodings,
     check_costs,
     check_canonical,
+    check_normalise,
     check_enumerate,
     check_inputs_kept,
 )

@@ -90,9 +90,7 @@ def check_percent(values: FloatArray, file: str, column: str) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])
         found = values[row] if values.ndim == 1 else values[row][wrong[row]][0]
-        raise DataError(
-            f"{file}, row {row + 1}, column {column!r}: {found:g} is not a percentage (0 to 100)."
-        )
+        raise DataError(f"{file}, row {row + 1}, column {column!r}: {found:g} is not a percentage (0 to 100).")
 
 
 def header_source(recipe: Recipe, paths: Mapping[str, Path]) -> list[dict[str, Any]]:

@@ -115,11 +115,7 @@ def _stream(url: str, part: Path, source: Source, *, progress: bool) -> None:
     if source.bytes and have >= source.bytes:
         part.unlink()
         have = 0
-    headers = (
-        {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-        if have
-        else {"Accept-Encoding": "identity"}
-    )
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # nothing left to send: the part is not what the server has
             part.unlink()

@@ -47,9 +47,7 @@ def make(paths: Mapping[str, Path], target: Path) -> Table:
     for cost, values in costs.items():
         wrong = np.flatnonzero(np.rint(space.cost(X, cost) * 1e6) != values)
         if len(wrong):
-            raise DataError(
-                f"{path.name}, row {wrong[0] + 1}: {cost} of {names[wrong[0]]} differs from its network."
-            )
+            raise DataError(f"{path.name}, row {wrong[0] + 1}: {cost} of {names[wrong[0]]} differs from its network.")
     percent = error_percent(accuracy, path.name, "test_acc")[order]
     text = "test error of three trainings"
     return write(

@@ -255,5 +255,5 @@ def architectures(table: Table) -> list[str]:
     elif "genotype" in table.columns:
         X = np.asarray(table.column("genotype"))
     else:
-        raise UserError(f"{table.header['name']} has no column 'genotype' to name its rows by.")
+        raise UserError(f"{table.header['name']} has no row per architecture: there is nothing to name or export.")
     return [space.to_str(x) for x in X.astype(np.int64)]

@@ -77,18 +77,15 @@ def read_accuracies(path: Path, space: NB201) -> tuple[FloatArray, FloatArray]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
         names = list(records)
-        values = np.array(
-            [[r["val_acc_200"], r["test_acc_200"]] for r in records.values()], dtype=np.float64
-        ).reshape(-1, 2)
+        values = np.array([[r["val_acc_200"], r["test_acc_200"]] for r in records.values()], dtype=np.float64).reshape(
+            -1, 2
+        )
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path.name} is not {{arch: {{val_acc_200, test_acc_200}}}}: {error}") from error
     order = grid_order(space, genotypes(space, names, path.name), path.name)
-    errors = [
-        error_percent(values[:, i], path.name, c)[order]
-        for i, c in enumerate(("val_acc_200", "test_acc_200"))
-    ]
+    errors = [error_percent(values[:, i], path.name, c)[order] for i, c in enumerate(("val_acc_200", "test_acc_200"))]
     return errors[0], errors[1]
 
 
@@ -117,9 +114,7 @@ def read_hardware(path: Path, space: NB201) -> dict[str, FloatArray]:
             values[values == UNSUPPORTED] = np.nan
         wrong = np.flatnonzero(values < 0)
         if len(wrong):
-            raise DataError(
-                f"{path.name}, row {wrong[0] + 1}, column {theirs!r}: {values[wrong[0]]:g} is negative."
-            )
+            raise DataError(f"{path.name}, row {wrong[0] + 1}, column {theirs!r}: {values[wrong[0]]:g} is negative.")
         columns[ours] = values[order]
     return columns
 
@@ -138,14 +133,10 @@ def read_proxies(path: Path) -> dict[str, FloatArray]:
     X = _cells(rows, path.name)
     named = genotypes(space, [r["net_str"] for r in rows], path.name)
     values = {name: _numbers(rows, name, path.name) for name in PROXY_NAMES}
-    counts = np.stack(
-        [values["params"] - space.cost(X, "params"), values["flops"] - space.cost(X, "flops_naslib")], 1
-    )
+    counts = np.stack([values["params"] - space.cost(X, "params"), values["flops"] - space.cost(X, "flops_naslib")], 1)
     wrong = np.flatnonzero((named != X).any(axis=1) | (np.abs(counts) > 1e-9).any(axis=1))
     if len(wrong):
-        raise DataError(
-            f"{path.name}, row {wrong[0] + 1}: net, net_str, params and flops do not fit one another."
-        )
+        raise DataError(f"{path.name}, row {wrong[0] + 1}: net, net_str, params and flops do not fit one another.")
     at = space.index(X)
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name} names a cell twice.")
@@ -172,9 +163,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> list[dict[str, str]]:
 def _cells(rows: Sequence[Mapping[str, str]], file: str) -> IntArray:
     """Decode the column `net`, tuples in the order of the embedded table, to ``(n, 6)``."""
     try:
-        tuples = np.array([ast.literal_eval(r["net"]) for r in rows], dtype=np.int64).reshape(
-            -1, len(POSITION)
-        )
+        tuples = np.array([ast.literal_eval(r["net"]) for r in rows], dtype=np.int64).reshape(-1, len(POSITION))
         if ((tuples < 0) | (tuples >= len(OPERATION))).any():
             raise ValueError("operation codes are 0 to 4")
     except (ValueError, SyntaxError) as error:
@@ -190,15 +179,11 @@ def _numbers(rows: Sequence[Mapping[str, str]], column: str, file: str) -> Float
         raise DataError(f"{file}, column {column!r}: {error}.") from error
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
-        raise DataError(
-            f"{file}, row {wrong[0] + 1}, column {column!r}: {values[wrong[0]]} is not a finite number."
-        )
+        raise DataError(f"{file}, row {wrong[0] + 1}, column {column!r}: {values[wrong[0]]} is not a finite number.")
     return values
 
 
-def _recipe(
-    dataset: str, params: Mapping[str, int], accuracies: Source, hardware: Source, split: str
-) -> Recipe:
+def _recipe(dataset: str, params: Mapping[str, int], accuracies: Source, hardware: Source, split: str) -> Recipe:
     """Register recipe and benchmark of one data set."""
 
     def make(paths: Mapping[str, Path], target: Path) -> Table:
@@ -214,9 +199,7 @@ def _recipe(
             _, unit, role, text = next(h for h in HARDWARE.values() if h[0] == name)
             columns[name] = Column(values, unit, "none", role, text)
         for name, values in read_proxies(paths[PROXIES.file]).items():
-            columns[f"zc_{name}"] = Column(
-                values, "", "none", "proxy", f"zero-cost proxy {name}, CIFAR-10 network"
-            )
+            columns[f"zc_{name}"] = Column(values, "", "none", "proxy", f"zero-cost proxy {name}, CIFAR-10 network")
         return write(
             recipe,
             paths,

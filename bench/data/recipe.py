@@ -77,9 +77,7 @@ def register(recipe: Recipe) -> Recipe:
     """
     for other in RECIPES.values():
         if recipe.name == other.name or recipe.table == other.table:
-            raise UserError(
-                f"recipe {recipe.name!r} ({recipe.table}) is already registered: choose another name."
-            )
+            raise UserError(f"recipe {recipe.name!r} ({recipe.table}) is already registered: choose another name.")
     RECIPES[recipe.name] = recipe
     return recipe
 
@@ -118,9 +116,7 @@ def open_table(recipe: Recipe) -> Table:
     table = Table(folder)
     found = table.header.get("recipe_version")
     if found != recipe.version:
-        raise DataError(
-            f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}"
-        )
+        raise DataError(f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}")
     return table
 
 
@@ -148,16 +144,12 @@ def fetch(name: str, from_dir: str | Path | None = None, *, progress: bool = Fal
         raise DataError(f"{data_folder()} cannot be written ({error.strerror}): set SMEMNAS_DATA.") from error
 
     def make(target: Path) -> Table:
-        return recipe.make(
-            {s.file: obtain(s, recipe, from_dir, progress=progress) for s in recipe.sources}, target
-        )
+        return recipe.make({s.file: obtain(s, recipe, from_dir, progress=progress) for s in recipe.sources}, target)
 
     return open_or_make(recipe.table, recipe.version, make)
 
 
-def obtain(
-    source: Source, recipe: Recipe, from_dir: str | Path | None = None, *, progress: bool = False
-) -> Path:
+def obtain(source: Source, recipe: Recipe, from_dir: str | Path | None = None, *, progress: bool = False) -> Path:
     """Return the path of one checked source file; see `fetch` for the order of the search.
 
     Raises:
@@ -184,9 +176,7 @@ def obtain(
     instead = f"run: python cli.py data fetch {recipe.name} --from DIR (DIR with {source.file})"
     addresses = [a for a in (source.url, *source.mirrors) if a]
     if not addresses:
-        raise DataError(
-            f"{wanted}, and it has no address to download from. {source.how or 'Get it'}, then {instead}"
-        )
+        raise DataError(f"{wanted}, and it has no address to download from. {source.how or 'Get it'}, then {instead}")
     faults = []
     for address in addresses:
         try:

@@ -1,0 +1,87 @@
+"""Speed of mnv3: exact costs in batches, the predictor, opening. Run with --benchmark-enable."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_files import SHARED, original
+from test_mnv3 import walk
+
+from bench.benchmark import open_benchmark
+from bench.data import mnv3
+from bench.data.recipe import fetch
+from bench.table import file_digest
+from spaces.mnv3 import MNV3
+
+BATCH = 10_000
+
+
+def fastest(function, rounds=5):
+    """Seconds of the fastest of some calls."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_params_and_madds_cost_under_5_us(benchmark):
+    """Both counts of a batch; beside it a plain walk over the layers of each network."""
+    space = MNV3()
+    X = space.sample(BATCH, np.random.default_rng(0))
+
+    def both():
+        return space.cost(X, "params"), space.cost(X, "flops")
+
+    plain = fastest(lambda: [walk(space, x) for x in X[:100]]) / 100
+    both()
+    benchmark.pedantic(both, rounds=20)
+    each = benchmark.stats.stats.min / BATCH
+    benchmark.extra_info["us per architecture"] = 1e6 * each
+    assert each < 5e-6
+    assert each < plain / 20
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    for source in mnv3.RECIPE.sources:
+        original("mnv3", source.file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMEMNAS_DATA", str(tmp_path_factory.mktemp("mnv3")))
+        fetch("mnv3", SHARED)
+        yield os.environ["SMEMNAS_DATA"]
+
+
+@pytest.mark.data
+def test_predictor_is_bound_by_its_matrix_products(benchmark, installed):
+    """Evaluating error and MAdds of a batch; beside it the bare products of the predictor's four layers."""
+    bench = open_benchmark("mnv3", "imagenet")
+    X = bench.space.sample(4096, np.random.default_rng(0))
+    inputs = [np.random.default_rng(1).random((4096, w.shape[1])) for w in bench.predictor.weights]
+
+    def products():
+        for z, w in zip(inputs, bench.predictor.weights, strict=True):
+            z @ w.T
+
+    bare = fastest(products)
+    benchmark.pedantic(bench.evaluate, args=(X, 0), rounds=5)
+    benchmark.extra_info["us per architecture"] = 1e6 * benchmark.stats.stats.min / len(X)
+    assert benchmark.stats.stats.min < 4 * bare
+
+
+@pytest.mark.data
+def test_installed_benchmark_opens_fast(benchmark, installed):
+    """Opening; beside it the checksum of the same file."""
+    open_benchmark("mnv3", "imagenet")
+    file = Path(installed) / "tables" / "mnv3" / "imagenet" / "value.npy"
+    bare = fastest(lambda: file_digest(file))
+    benchmark.pedantic(open_benchmark, args=("mnv3", "imagenet-w12"), rounds=10)
+    assert benchmark.stats.stats.min < 10 * bare
+    assert benchmark.stats.stats.min < 0.060

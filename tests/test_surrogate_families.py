@@ -81,9 +81,7 @@ def test_leave_one_out_equals_refitting_n_times():
             rest = np.delete(np.arange(15), i)
             guess = ridge_prediction(K[np.ix_(rest, rest)], t[rest], lam, K[i, rest])
             assert errors[at, i] == pytest.approx(t[i] - guess, abs=1e-9)
-        np.testing.assert_allclose(
-            K @ coefficients[at] + intercepts[at], ridge_prediction(K, t, lam, K), atol=1e-9
-        )
+        np.testing.assert_allclose(K @ coefficients[at] + intercepts[at], ridge_prediction(K, t, lam, K), atol=1e-9)
 
 
 @pytest.mark.parametrize("blocks", [(), (2, 3)])
@@ -91,9 +89,7 @@ def test_kernel_ridge_takes_the_setting_of_least_brute_force_error(blocks):
     rng = np.random.default_rng(13)
     Z, y = levels(12, rng)
     Z_new, _ = levels(20, rng)
-    model = KernelRidge(
-        seed=0, targets="rank", widths=(0.4, 1.0, 2.0), lambdas=(0.01, 0.1, 1.0), blocks=blocks
-    )
+    model = KernelRidge(seed=0, targets="rank", widths=(0.4, 1.0, 2.0), lambdas=(0.01, 0.1, 1.0), blocks=blocks)
     scores = model.fit(Z, y).rank(Z_new)
     sizes, weights = resolve_blocks(5, blocks)
     D, scales = block_distances(Z, Z, sizes), distance_scales(block_distances(Z, Z, sizes))

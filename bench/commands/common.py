@@ -1,0 +1,53 @@
+"""What the commands share: near misses, splitting, parameters."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import click
+
+from bench.errors import UserError, suggest
+
+
+class Group(click.Group):
+    """A click group that knows near misses and prints a user's mistake as one line."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or suggest the nearest one."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no command {args[0]!r}.{suggest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Split "a,b" at its commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_params(items: tuple[str, ...]) -> dict[str, Any]:
+    """Turn NAME=VALUE items into parameters; "surrogate.width=1" goes to `surrogate_params`.
+
+    Raises:
+        UserError: An item has no "=".
+    """
+    params: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise UserError(f"--param takes NAME=VALUE, got {item!r}.")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        owner, dot, inner = name.partition(".")
+        if dot:
+            params.setdefault(f"{owner}_params", {})[inner] = value
+        else:
+            params[name] = value
+    return params
+
+
+def one_line(message: object) -> str:
+    """Put a message that somebody else wrote on one line."""
+    return " ".join(str(message).splitlines())

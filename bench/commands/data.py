@@ -1,0 +1,172 @@
+"""`data`: tables: list, fetch, info, verify, import, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.commands.common import Group, parse_params
+
+
+@click.group("data", cls=Group)
+def data_group() -> None:
+    """Install, inspect and import the tables that searches run on.
+
+    \b
+    Examples:
+      python cli.py data list
+      python cli.py data fetch nb201-cifar10
+      python cli.py data fetch nb201-cifar10 nb201-cifar100 --from ~/downloads
+      python cli.py data info nb201-cifar10
+    """
+
+
+@data_group.command("list")
+def data_list() -> None:
+    """Show every data set: installed or not, size, columns, licence."""
+    from bench.data.manage import list_data
+    from bench.data.show import print_list
+
+    print_list(list_data())
+
+
+@data_group.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder with the original files; what is missing there is downloaded.",
+)
+def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
+    """Download the original files, check them and make the table.
+
+    Files that other packages' users already have are found through TORCH_HOME, NASBENCH101_PATH,
+    NASBENCH201_PATH and NASBENCHMARK_DIR. An interrupted download is continued.
+
+    \b
+    Examples:
+      python cli.py data fetch nb201-cifar10
+      python cli.py data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
+    """
+    from bench.data.recipe import fetch
+
+    for name in names:
+        table = fetch(name, folder, progress=sys.stderr.isatty())
+        click.echo(f"{table.header['name']}: {table.n_rows:,} rows in {table.path}")
+
+
+@data_group.command("info")
+@click.argument("name")
+def data_info(name: str) -> None:
+    """Show columns, units, splits, sources, checksums and best values of an installed data set.
+
+    \b
+    Examples:
+      python cli.py data info nb201-cifar10
+      python cli.py data info nb201/analog
+    """
+    from bench.data.manage import open_named
+    from bench.data.show import print_info
+
+    print_info(open_named(name))
+
+
+@data_group.command("verify")
+@click.argument("name", required=False)
+def data_verify(name: str | None) -> None:
+    """Check every installed table (or one) against its checksums and its recipe.
+
+    \b
+    Examples:
+      python cli.py data verify
+      python cli.py data verify nb201-cifar10
+    """
+    from bench.data.manage import verify
+
+    results = verify(name)
+    for table, fault in results:
+        click.echo(f"{'FAIL' if fault else 'ok  '} {table}{': ' + fault if fault else ''}")
+    if not results:
+        click.echo("no table is installed: python cli.py data fetch NAME")
+    if any(fault for _, fault in results):
+        raise SystemExit(1)
+
+
+@data_group.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--space", required=True, help="Search space that the architectures belong to.")
+@click.option("--name", required=True, help="Name of the new data set of that space.")
+@click.option("--arch", default="arch", show_default=True, help="Column of architecture strings.")
+@click.option(
+    "--accuracy",
+    "accuracies",
+    multiple=True,
+    metavar="COLUMN:SPLIT",
+    help="Accuracy (%) of split validation, test or single; A,B,C:SPLIT for several trainings.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="COLUMN:UNIT[:SPLIT]",
+    help="Quantity to minimise, for example latency_pixel3:ms.",
+)
+@click.option("--missing", type=float, help="Value of a metric that means infeasible, for example -1.")
+@click.option("--space-param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the space.")
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the numbers.")
+@click.option("--overwrite", is_flag=True, help="Replace a table imported under the same name.")
+def data_import(
+    file: Path,
+    space: str,
+    name: str,
+    arch: str,
+    accuracies: tuple[str, ...],
+    metrics: tuple[str, ...],
+    missing: float | None,
+    params: tuple[str, ...],
+    licence: str,
+    overwrite: bool,
+) -> None:
+    """Import your own table from CSV or Parquet; nothing is kept if any value is wrong.
+
+    \b
+    Examples:
+      python cli.py data import mine.csv --space nb201 --name mine \\
+          --accuracy val_acc:validation --accuracy test_acc:test --metric latency:ms --missing -1
+      python cli.py data import runs.csv --space macro --name five-seeds --accuracy s0,s1,s2,s3,s4:single
+      python cli.py run --method smemnas --space nb201 --dataset mine
+    """
+    from bench.data.user import import_table
+
+    table = import_table(
+        file,
+        space,
+        name,
+        arch=arch,
+        accuracies=accuracies,
+        metrics=metrics,
+        missing=missing,
+        space_params=parse_params(params),
+        licence=licence,
+        overwrite=overwrite,
+    )
+    click.echo(f"{table.header['name']}: {table.header['rows_given']:,} architectures in {table.path}")
+
+
+@data_group.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+def data_export(name: str, file: Path) -> None:
+    """Write an installed table to FILE (.csv or .parquet), one row per architecture.
+
+    \b
+    Examples:
+      python cli.py data export nb201-cifar10 nb201.csv
+    """
+    from bench.data.manage import export
+
+    click.echo(f"{export(name, file):,} rows in {file}")

@@ -1,0 +1,58 @@
+"""`list` and `check`: what is registered, and whether it keeps the contracts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bench.commands.common import one_line
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data"]))
+def list_command(kind: str | None) -> None:
+    """Show what is registered: methods, spaces, surrogates, data sets."""
+    from bench.benchmark import BENCHMARKS
+    from bench.registry import Registry, broken_plugins
+    from methods.base import METHODS
+    from spaces.base import SPACES
+    from surrogates.base import SURROGATES
+
+    registries: dict[str, Registry[Any]] = {
+        "methods": METHODS,
+        "spaces": SPACES,
+        "surrogates": SURROGATES,
+        "data": BENCHMARKS,
+    }
+    for name, registry in registries.items():
+        if kind in (None, name):
+            entries = list(registry)
+            width = max(len(e.name) for e in entries)
+            click.echo(click.style(name, bold=True))
+            for entry in entries:
+                click.echo(f"  {entry.name:<{width}}  {entry.summary}")
+    for plugin, reason in broken_plugins:
+        click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
+
+
+@click.command("check")
+@click.argument("name")
+@click.pass_obj
+def check_command(plugins: tuple[str, ...], name: str) -> None:
+    """Check a registered method, space, surrogate or data set against the contracts.
+
+    \b
+    Examples:
+      python cli.py check smemnas
+      python cli.py check nb201/analog
+      python cli.py --plugin my_method.py check my-method
+    """
+    from bench.checks import check_name
+
+    failures = 0
+    for check, problem in check_name(name):
+        failures += problem is not None
+        click.echo(f"{'ok  ' if problem is None else 'FAIL'} {check}{'' if problem is None else ': ' + problem}")
+    if failures:
+        raise SystemExit(1)

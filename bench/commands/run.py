@@ -1,0 +1,93 @@
+"""`run`: one search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.common import parse_params, split
+
+
+def job_options(command: Any) -> Any:
+    """Add the options that `run` and other commands share."""
+    options = [
+        click.option("--dataset", help="Data set of the space; its default is shown by `list data`."),
+        click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops."),
+        click.option("--budget", default=340, show_default=True, help="Paid evaluations."),
+        click.option(
+            "--param",
+            "params",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Method parameter; repeatable. surrogate.NAME=VALUE sets a parameter of its surrogate.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("run")
+@click.option("--method", required=True, help="Registered method or preset.")
+@click.option("--space", required=True, help="Registered search space.")
+@job_options
+@click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
+@click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
+@click.option("--continue-from-log", is_flag=True, help="Go on from a log that does not replay.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+@click.pass_obj
+def run_command(
+    plugins: tuple[str, ...],
+    method: str,
+    space: str,
+    dataset: str | None,
+    objectives: str,
+    budget: int,
+    params: tuple[str, ...],
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+    continue_from_log: bool,
+    quiet: bool,
+) -> None:
+    """Run one search and show the front it found.
+
+    A run that was killed continues where it stopped when the same command is given again.
+
+    \b
+    Examples:
+      python cli.py run --method smemnas --space nb201
+      python cli.py run --method smemnas --space nb201 --objectives error,flops,params --seed 3
+      python cli.py run --method smemnas --space nb201 --param surrogate=gp --param initial=20
+      python cli.py run --method random --space toy --budget 50 --out runs/mine
+    """
+    from bench.report.run import write_report
+    from bench.report.terminal import print_run, progress_bar
+    from bench.run import make_job, run
+
+    job, benchmark = make_job(
+        method,
+        space,
+        dataset=dataset,
+        objectives=split(objectives),
+        budget=budget,
+        seed=seed,
+        params=parse_params(params),
+        plugins=plugins,
+    )
+    folder = out or Path("runs") / job.folder
+    with progress_bar(f"{job.label} on {space}/{job.dataset}", quiet) as progress:
+        result = run(
+            job,
+            folder,
+            benchmark=benchmark,
+            overwrite=overwrite,
+            continue_from_log=continue_from_log,
+            progress=progress,
+        )
+    summary = write_report(folder, result, benchmark)
+    if not quiet:
+        print_run(summary, result, benchmark, folder)

@@ -1,0 +1,137 @@
+"""`study`: many runs and their table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.common import parse_params, split
+from bench.errors import UserError
+
+
+@click.command("study")
+@click.option("--methods", default="", metavar="A,B", help="Registered methods or presets, with their defaults.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME=METHOD:PARAM=VALUE,...",
+    help="A method with parameters under a name of its own; repeatable.",
+)
+@click.option(
+    "--plan",
+    "plan_name",
+    metavar="NAME",
+    help="A named plan, for example ablation; other options replace what it says.",
+)
+@click.option("--spaces", default="", metavar="A,B", help="Spaces, or single data sets of them: nb201,nb201/cifar100.")
+@click.option("--datasets", default="", metavar="A,B", help="Data sets: each space with those that it has.")
+@click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops.")
+@click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
+@click.option("--budget", type=int, help="Paid evaluations of a run.  [default: 300]")
+@click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
+@click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
+@click.option(
+    "--at", metavar="N,N", help="Evaluations at which results are read off; the budget is added.  [default: 50,100,200]"
+)
+@click.option(
+    "--target",
+    type=float,
+    help="Regret of the evaluations-to-target table.  [default: the baseline's mean at the budget]",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the study.  [default: runs/study, or runs/PLAN]",
+)
+@click.option("--shard", metavar="K/N", help="Run only the K-th of N parts, on several machines sharing --out.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
+@click.pass_obj
+def study_command(
+    plugins: tuple[str, ...],
+    methods: str,
+    variants: tuple[str, ...],
+    plan_name: str | None,
+    spaces: str,
+    datasets: str,
+    objectives: str,
+    seeds: str | None,
+    budget: int | None,
+    n_jobs: int | None,
+    baseline: str | None,
+    at: str | None,
+    target: float | None,
+    out: Path | None,
+    shard: str | None,
+    quiet: bool,
+) -> None:
+    """Compare methods over many seeds, with tests and intervals.
+
+    Runs what is missing in the folder and prints the tables of what was asked for. A study that was killed
+    continues when the same command is given again; a run that fails is listed with its reason, the others go
+    on, and the exit status is 1. Methods, seeds and spaces can be added later with the same --out.
+
+    A variant is a method with parameters, NAME=METHOD:PARAM=VALUE,PARAM=VALUE; tables show its NAME. Values are
+    written as for `run --param`; commas within brackets or quotes do not separate parameters.
+
+    \b
+    Examples:
+      python cli.py study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-30 --budget 300
+      python cli.py study --methods nsga2 --variant gp=smemnas:surrogate=gp,inner=nsga2 --spaces nb201
+      python cli.py study --methods smemnas,nsga2 --spaces nb201 --datasets cifar10,cifar100 \\
+          --baseline nsga2 --at 100 --jobs 4 --out studies/nb201
+      python cli.py study --plan ablation --jobs 2
+      python cli.py study --plan ablation --shard 1/4 --out /shared/ablation
+    """
+    import os
+    from dataclasses import replace
+
+    from bench.comparison import tabulate
+    from bench.plan import Plan, Variant, check_plan, make_cases, parse_numbers, parse_seeds, parse_shard, split_variant
+    from bench.plans import named_plan
+    from bench.report.study import failures, print_study, write_study
+    from bench.report.terminal import console, progress_bar
+    from bench.study import FAILED, record_plan, run_study, study_lock
+    from bench.trials import collect
+
+    if plan_name:
+        if methods or variants:
+            raise UserError("--plan brings its own methods: leave out --methods and --variant.")
+        plan = named_plan(plan_name)
+    else:
+        chosen = [Variant(name, name) for name in split(methods)]
+        for name, method, items in map(split_variant, variants):
+            chosen.append(Variant(name, method, parse_params(items)))
+        plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
+    part, parts = parse_shard(shard) if shard else (1, 1)
+    if spaces or datasets or objectives:
+        wanted = split(spaces) or tuple(dict.fromkeys(case.space for case in plan.cases))
+        plan = replace(plan, cases=make_cases(wanted, split(datasets), split(objectives)))
+    plan = replace(
+        plan,
+        seeds=parse_seeds(seeds) if seeds else plan.seeds,
+        budget=plan.budget if budget is None else budget,
+        baseline=baseline or plan.baseline,
+        target=plan.target if target is None else target,
+        plugins=plugins,
+    )
+    if at:
+        plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
+    plan = check_plan(plan)
+    out = out or Path("runs") / (plan_name or "study")
+    record_plan(out, plan)
+    jobs = list(plan.jobs(part, parts))
+    with progress_bar(f"study in {out}", quiet) as progress:
+        workers = (os.cpu_count() or 1) if n_jobs is None else n_jobs
+        states = run_study(jobs, out, n_jobs=workers, plugins=plan.plugins, progress=progress)
+    with study_lock(out):
+        tables = tabulate(plan, collect(plan, out))
+        write_study(out, tables)
+    if quiet:
+        for line in failures(tables):
+            click.echo(line, err=True)
+    else:
+        print_study(tables, out, console())
+    if any(state.status == FAILED for state in states):
+        raise SystemExit(1)

@@ -64,3 +64,11 @@ def assert_one_line_error(process, *words, code=None):
 @pytest.fixture
 def one_line_error():
     return assert_one_line_error
+
+
+def pytest_collection_modifyitems(config, items):
+    """Speed is measured only where pytest-benchmark is on and nothing else runs beside it."""
+    if not config.getoption("benchmark_enable"):
+        for item in items:
+            if "perf" in item.path.parts:
+                item.add_marker(pytest.mark.skip(reason="speed test: pytest tests/perf --benchmark-enable"))

@@ -63,7 +63,7 @@ def test_a_parameter_of_the_method(cli, tmp_path):
 
 
 def test_the_surrogate_guides_smemnas(cli, tmp_path):
-    common = ("run", "--method", "smemnas", "--space", "nb201", "--budget", 80)
+    common = ("run", "--method", "smemnas", "--space", "toy", "--budget", 60)
     mine = (*common, "--param", "surrogate=neighbours", "--param", "surrogate.power=2", "--out", tmp_path / "mine")
     succeed(cli("--plugin", SURROGATE, *mine))
     succeed(cli(*common, "--param", "surrogate=random", "--out", tmp_path / "none"))

@@ -172,13 +172,15 @@ def read_latency(paths: Mapping[int, Path]) -> LatencyTable:
 def fit_offset(predictor: Predictor, measured: Measured) -> tuple[float, list[float]]:
     """Return the predictor's bias on the first two files and what is left of it on each of the others (points).
 
+    Rounded to four decimals, so that the table is the same whatever machine it was made on.
+
     Raises:
         DataError: More than `TOLERANCE` is left on a file.
     """
     difference = predictor.raw(predictor_inputs(MNV3(), measured.X)) - measured.accuracy
-    offset = float(difference[measured.file < N_FITTED].mean())
+    offset = round(float(difference[measured.file < N_FITTED].mean()), 4)
     others = range(N_FITTED, int(measured.file.max()) + 1)
-    left = [float(difference[measured.file == k].mean() - offset) for k in others]
+    left = [round(float(difference[measured.file == k].mean() - offset), 4) for k in others]
     if max(map(abs, left)) >= TOLERANCE:
         raise DataError(
             f"the predictor's bias, fitted on two files, is off by {', '.join(f'{v:.2f}' for v in left)} points on the "

@@ -21,7 +21,7 @@ def ablation() -> Plan:
     """Return the test of SMEM-NAS's two claims on NAS-Bench-201, everything else equal.
 
     Surrogate (pairwise, regression on the accuracy, regression on its ranks, random candidates) x inner search
-    (MP-MOEA, NSGA-II) x encoding (path, one-hot, both side by side). The initial sample, the choice of the
+    (MP-MOEA, NSGA-II) x encoding (path, one-hot). The initial sample, the choice of the
     evaluated architectures, populations, generations and tuning are the same throughout.
     """
     factors: dict[str, Factor] = {
@@ -32,11 +32,7 @@ def ablation() -> Plan:
             "random": {"surrogate": "random"},
         },
         "inner": {"mp-moea": {"inner": "mp-moea"}, "nsga2": {"inner": "nsga2"}},
-        "encoding": {
-            "path": {"encoding": "path"},
-            "onehot": {"encoding": "onehot"},
-            "path+onehot": {"encoding": "path+onehot"},
-        },
+        "encoding": {"path": {"encoding": "path"}, "onehot": {"encoding": "onehot"}},
     }
     pairs = [
         ("surrogate", "pairwise", "regression"),
@@ -44,14 +40,13 @@ def ablation() -> Plan:
         ("surrogate", "pairwise", "random"),
         ("inner", "mp-moea", "nsga2"),
         ("encoding", "path", "onehot"),
-        ("encoding", "path+onehot", "onehot"),
     ]
     return Plan(
         variants=factorial("smemnas", factors),
         cases=(Case("nb201", "analog", ("error", "flops")),),
         seeds=tuple(range(31)),
         budget=300,
-        baseline="pairwise/mp-moea/path+onehot",
+        baseline="pairwise/mp-moea/path",
         at=(100, 200, 300),
         contrasts=factor_contrasts(factors, pairs),
     )

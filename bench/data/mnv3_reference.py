@@ -66,10 +66,13 @@ def known_networks(space: MNV3) -> IntArray:
     """Return the best networks known ``(k, 46)``: the packaged ones and the user's, each once.
 
     Raises:
-        DataError: A file is corrupt.
+        DataError: A file is corrupt, or the packaged one is missing.
     """
     files = [PACKAGED / _file(space), user_file(space)]
-    X = np.vstack([read_networks(file, space) for file in files if file.exists()])
+    known = [read_networks(file, space) for file in files if file.exists()]
+    if not known:
+        raise DataError(f"the reference networks {files[0]} are missing: install smemnas again.")
+    X = np.vstack(known)
     return X[np.sort(np.unique(space.canonical(X), return_index=True)[1])]
 
 

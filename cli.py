@@ -9,6 +9,7 @@ import click
 
 from bench.commands.common import Group, one_line
 from bench.commands.data import data_group
+from bench.commands.rank import rank_command
 from bench.commands.registry import check_command, list_command
 from bench.commands.run import run_command
 from bench.commands.study import study_command
@@ -29,6 +30,7 @@ def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
       python cli.py run --method smemnas --space nb201
       python cli.py run --method nsga2 --space nb201 --objectives error,params --budget 200
       python cli.py study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-10 --budget 100
+      python cli.py rank --space nb201 --surrogates core --seeds 5
       python cli.py list
     """
     from bench.registry import load_plugin
@@ -38,7 +40,7 @@ def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
     ctx.obj = plugins
 
 
-for command in (run_command, study_command, data_group, list_command, check_command):
+for command in (run_command, study_command, rank_command, data_group, list_command, check_command):
     cli.add_command(command)
 
 

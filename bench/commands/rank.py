@@ -1,0 +1,161 @@
+"""`rank`: how well surrogates order unseen architectures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.common import parse_params, split
+from bench.errors import UserError
+
+
+@click.command("rank")
+@click.option("--space", required=True, help="Registered search space.")
+@click.option("--dataset", help="Data set of the space; its default is shown by `list data`.")
+@click.option("--objective", default="", help="What is ranked.  [default: the data set's error]")
+@click.option(
+    "--surrogates",
+    default="core",
+    show_default=True,
+    metavar="A,B",
+    help="Names, or the groups core, all, proxies (params, flops and zero-cost proxies, without training).",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME=SURROGATE:PARAM=VALUE,...",
+    help="A surrogate with parameters under a name of its own; repeatable.",
+)
+@click.option(
+    "--encodings",
+    default="best",
+    show_default=True,
+    metavar="best|all|A,B",
+    help="best: for each surrogate the best one on development draws; a+b puts two side by side.",
+)
+@click.option("--with-proxies", is_flag=True, help="Append the table's zero-cost proxies to every encoding.")
+@click.option("--n-train", default="20,50,100,200,400,800", show_default=True, metavar="N,N", help="Training sizes.")
+@click.option("--seeds", default="10", show_default=True, metavar="N", help="A number of seeds, or 0-4, or 3,7.")
+@click.option("--pool", "pools", default="uniform", show_default=True, metavar="uniform|front", help="Or both: A,B.")
+@click.option("--n-test", default="1000", show_default=True, metavar="N|half", help="Size of the uniform pool.")
+@click.option(
+    "--split",
+    "split_kind",
+    default="genotype",
+    show_default=True,
+    metavar="genotype|graph",
+    help="graph: no isomorphic twin of a training architecture is ranked.",
+)
+@click.option("--full", is_flag=True, help="Add the expensive surrogates to core and all.")
+@click.option("--contrast", "contrasts", multiple=True, metavar="A,B", help="Also show A minus B; repeatable.")
+@click.option("--no-calibration", is_flag=True, help="Skip the win probabilities, which cost three more fits.")
+@click.option("--no-figures", is_flag=True, help="Tables only.")
+@click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the study.  [default: runs/rank/SPACE-DATASET]",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
+@click.pass_obj
+def rank_command(
+    plugins: tuple[str, ...],
+    space: str,
+    dataset: str | None,
+    objective: str,
+    surrogates: str,
+    variants: tuple[str, ...],
+    encodings: str,
+    with_proxies: bool,
+    n_train: str,
+    seeds: str,
+    pools: str,
+    n_test: str,
+    split_kind: str,
+    full: bool,
+    contrasts: tuple[str, ...],
+    no_calibration: bool,
+    no_figures: bool,
+    n_jobs: int | None,
+    out: Path | None,
+    quiet: bool,
+) -> None:
+    """Measure how well surrogates order architectures that they have not seen.
+
+    Each trial trains a surrogate on n architectures (on the searched column) and ranks others; no architecture is
+    on both sides. All surrogates see the same split, larger training sets contain the smaller ones, and trials
+    are paired by seed. The uniform pool are unseen architectures drawn uniformly, the front pool those within the
+    first 5 % of the non-dominated fronts of (truth, flops).
+
+    Runs what is missing in the folder, so a study that was killed continues when the same command is given again,
+    and surrogates, sizes and seeds can be added later. Writes ranking.md, ranking.csv, ranking.tex, trials.csv,
+    contrasts.csv, times.csv and figures. The exit status is 1 where a trial failed.
+
+    \b
+    Examples:
+      python cli.py rank --space nb201 --surrogates core
+      python cli.py rank --space nb201 --dataset cifar10 --surrogates core --encodings best \\
+          --n-train 20,50,100,200,400,800 --seeds 10 --pool uniform,front --jobs 2 --out studies/rank-nb201
+      python cli.py rank --space nb201 --dataset cifar10 --surrogates kernel_pairwise,kernel_ridge_rank \\
+          --n-train 78,390,781 --n-test half --seeds 20
+      python cli.py rank --space macro --surrogates kernel_pairwise --encodings all \\
+          --variant mean=kernel_pairwise:readout=mean --contrast kernel_pairwise,mean
+    """
+    import os
+    from dataclasses import replace
+
+    from bench.plan import split_variant
+    from bench.ranking.data import data_of
+    from bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
+    from bench.ranking.study import run_ranking
+    from bench.ranking.tables import collect, tabulate
+    from bench.ranking.trial import Variant
+    from bench.report.ranking import failures, print_ranking, write_ranking
+    from bench.report.ranking_figures import write_figures
+    from bench.report.terminal import console, progress_bar
+
+    data = data_of(space, dataset or "", objective)
+    chosen = choose_variants(data, split(surrogates), full)
+    for name, surrogate, items in map(split_variant, variants):
+        chosen = (*chosen, Variant(name, surrogate, parse_params(items)))
+    pairs = []
+    for text in contrasts:
+        members = split(text)
+        if len(members) != 2:
+            raise UserError(f"--contrast takes two names A,B, got {text!r}.")
+        pairs.append((members[0], members[1]))
+    plan = RankPlan(
+        space,
+        dataset or "",
+        objective,
+        chosen,
+        split(encodings),
+        parse_sizes(n_train),
+        parse_draws(seeds),
+        split(pools),
+        parse_n_test(n_test, len(data.X)),
+        split_kind,
+        with_proxies,
+        not no_calibration,
+        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plugins),
+    )
+    workers = (os.cpu_count() or 1) if n_jobs is None else n_jobs
+    if workers < 1:
+        raise UserError(f"--jobs must be at least 1, got {workers}.")
+    plan = check_plan(plan, data, pairs)
+    out = out or Path("runs") / "rank" / f"{space}-{data.benchmark.dataset}"
+    with progress_bar(f"ranking study in {out}", quiet) as progress:
+        log, encodings_of = run_ranking(plan, data, out, n_jobs=workers, progress=progress)
+    tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings_of))
+    write_ranking(out, tables)
+    if not no_figures:
+        write_figures(out, tables)
+    if quiet:
+        for line in failures(tables):
+            click.echo(line, err=True)
+    else:
+        print_ranking(tables, out, console(), figures=not no_figures)
+    if any(trial.status == "failed" for trial in tables.trials):
+        raise SystemExit(1)

@@ -1,0 +1,295 @@
+"""What is ranked: architectures, their truths, and which of them are trained on and which are ranked.
+
+A seed draws one permutation. The first n of it are the training set, so training sets are nested over n and the
+same for every surrogate; the uniform pool is the end of it, so it is the same for every n. The front pool is the
+architectures near the front that are not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.benchmark import Benchmark, TabularBenchmark, open_benchmark
+from bench.errors import UserError, suggest
+from bench.trials import has_two_splits
+from spaces.base import FloatArray, IntArray
+
+POOLS = ("uniform", "front")
+SPLITS = ("genotype", "graph")
+#: Share of the non-dominated fronts of (truth, flops) whose members are the front pool.
+FRONT_SHARE = 0.05
+#: Distinct architectures drawn from a space that cannot be enumerated; they stand for it.
+SAMPLED = 20_000
+_STREAM = 20_407
+
+
+class Split(NamedTuple):
+    """Row numbers of a trial: ``train`` ``(n,)`` and ``test`` ``(m,)``, without a common element."""
+
+    train: IntArray
+    test: IntArray
+
+
+@dataclass(frozen=True)
+class Data:
+    """Architectures of one benchmark with all that a trial needs.
+
+    Attributes:
+        benchmark: Gives the training labels.
+        target: Position of the ranked objective among the benchmark's.
+        X: Genotypes ``(N, n_var)``: the whole space, or a sample of one that cannot be enumerated.
+        truth: Column name -> values ``(N,)``, averaged over trainings; the searched column first, then the test
+            column where the benchmark separates the two.
+        flops: Complexity ``(N,)`` of the front pool; None where the space computes none.
+        graphs: Number ``(N,)`` of the network; equal where two genotypes build the same one.
+        proxies: Name -> values ``(N,)`` known without training, larger taken as better; NaN where missing.
+        appended: Those of them that `--with-proxies` appends: the columns that the table calls proxies.
+        digest: Short checksum of all this, part of every trial's key.
+        notes: What a reader must know.
+    """
+
+    benchmark: Benchmark
+    target: int
+    X: IntArray
+    truth: dict[str, FloatArray]
+    flops: FloatArray | None
+    graphs: IntArray
+    proxies: dict[str, FloatArray]
+    appended: tuple[str, ...]
+    digest: str
+    notes: tuple[str, ...]
+
+    @property
+    def searched(self) -> str:
+        """Name of the column that is trained on."""
+        return next(iter(self.truth))
+
+    @cached_property
+    def front(self) -> IntArray:
+        """Rows of the architectures near the front, see `front_members`."""
+        return front_members(self.truth[self.searched], self.flops)
+
+    def sides(self, seed: int, n_test: int, kind: str) -> tuple[IntArray, IntArray]:
+        """Return the rows that may be trained on, in order, and the rows of the uniform pool ``(n_test,)``."""
+        return _sides(self.graphs.tobytes() if kind == "graph" else b"", len(self.X), seed, n_test, kind)
+
+    def labels(self, rows: IntArray, seed: int) -> FloatArray:
+        """Return the searched values ``(n,)`` that a search of that seed would see."""
+        return np.asarray(self.benchmark.evaluate(self.X[rows], seed).F[:, self.target], dtype=np.float64)
+
+
+@cache
+def data_of(space: str, dataset: str, objective: str = "") -> Data:
+    """Open a benchmark and gather its architectures, once per process.
+
+    Args:
+        space: Registered space.
+        dataset: Its data set; "" takes the default.
+        objective: What is ranked; "" takes the first that only an evaluation gives.
+
+    Raises:
+        UserError: Something is unknown, or the objective is free to compute.
+        DataError: The table is not installed.
+    """
+    benchmark = open_benchmark(space, dataset or None, (objective,) if objective else ())
+    costly = benchmark.problem.costly
+    if not costly:
+        raise UserError(f"{objective!r} is computed exactly and for free: nothing is to be predicted.")
+    target = costly[0]
+    X, notes = _architectures(benchmark)
+    name = benchmark.objectives[target].name
+    truth = {name: searched_mean(benchmark, X, target)}
+    if has_two_splits(benchmark) and benchmark.report_names[target] != name:
+        truth[benchmark.report_names[target]] = benchmark.report(X)[:, target]
+    known = np.isfinite(np.stack(list(truth.values()))).all(axis=0)
+    if not known.all():
+        notes.append(f"{int((~known).sum()):,} architectures without a value are left out.")
+        X, truth = X[known], {n: v[known] for n, v in truth.items()}
+    graphs = np.unique(benchmark.space.canonical(X), return_inverse=True)[1].reshape(-1).astype(np.int64)
+    costs = {c.name: benchmark.space.cost(X, c.name) for c in benchmark.space.costs}
+    measured, missing = _table_proxies(benchmark, X, graphs)
+    if missing:
+        notes.append(missing)
+    complexity = costs.get("flops", next(iter(costs.values()), None))
+    digest = hashlib.sha256(json.dumps(benchmark.provenance(), sort_keys=True, default=str).encode())
+    for values in (X, *truth.values()):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return Data(
+        benchmark,
+        target,
+        X,
+        truth,
+        complexity,
+        graphs,
+        {"constant": np.zeros(len(X)), **costs, **measured},
+        tuple(measured),
+        digest.hexdigest()[:16],
+        (*benchmark.notes, *notes),
+    )
+
+
+def _architectures(benchmark: Benchmark) -> tuple[IntArray, list[str]]:
+    """Return the genotypes that stand for the space, and what a reader must know about them."""
+    space = benchmark.space
+    if space.is_enumerable:
+        return space.enumerate(), []
+    if isinstance(benchmark, TabularBenchmark) and "genotype" in benchmark.table.columns:
+        return np.asarray(benchmark.table.column("genotype"), dtype=np.int64), []
+    X = space.sample(2 * SAMPLED, np.random.default_rng(_STREAM))
+    first = np.sort(np.unique(space.canonical(X), return_index=True)[1])[:SAMPLED]
+    note = f"The space cannot be enumerated: {len(first):,} distinct architectures drawn once stand for it."
+    return X[first], [note]
+
+
+def searched_mean(benchmark: Benchmark, X: IntArray, target: int) -> FloatArray:
+    """Return the searched values ``(n,)``, averaged over the trainings where a table has several."""
+    name = benchmark.objectives[target].name
+    if isinstance(benchmark, TabularBenchmark) and name in benchmark.table.columns:
+        rows = benchmark.rows(X)
+        values = np.asarray(benchmark.table.column(name)[rows], dtype=np.float64).reshape(len(rows), -1)
+        found = np.isfinite(values)
+        total, count = np.where(found, values, 0.0).sum(axis=1), found.sum(axis=1)
+        return np.where((rows >= 0) & (count > 0), total / np.maximum(count, 1), np.nan)
+    return np.asarray(benchmark.evaluate(X, 0).F[:, target], dtype=np.float64)
+
+
+def _table_proxies(benchmark: Benchmark, X: IntArray, graphs: IntArray) -> tuple[dict[str, FloatArray], str]:
+    """Return the table's zero-cost proxies, and a note about missing values.
+
+    Some tables measured one genotype of each network; the others get the mean of those that build the same.
+    """
+    if not isinstance(benchmark, TabularBenchmark):
+        return {}, ""
+    names = [n for n, c in benchmark.table.columns.items() if c["role"] == "proxy"]
+    rows = benchmark.rows(X)
+    found, filled, missing = {}, 0, 0
+    for name in names:
+        values = np.asarray(benchmark.table.column(name)[rows], dtype=np.float64)
+        known = np.isfinite(values)
+        count = np.bincount(graphs[known], minlength=graphs.max() + 1)
+        mean = np.bincount(graphs[known], weights=values[known], minlength=len(count)) / np.maximum(count, 1)
+        twin = ~known & (count[graphs] > 0)
+        values = np.where(twin, mean[graphs], values)
+        filled, missing = max(filled, int(twin.sum())), max(missing, int(np.isnan(values).sum()))
+        found[name] = values
+    note = ""
+    if filled:
+        note = f"Zero-cost proxies: {filled:,} architectures that the table leaves out have the value of an isomorphic one."
+    if missing:
+        note += f" {missing:,} have none and are ranked last."
+    return found, note.strip()
+
+
+@lru_cache(maxsize=64)
+def _sides(counts: bytes, n: int, seed: int, n_test: int, kind: str) -> tuple[IntArray, IntArray]:
+    """Return the rows that may be trained on, in order, and the rows of the uniform pool ``(n_test,)``."""
+    order = np.random.default_rng([_STREAM, seed]).permutation(n)
+    if kind == "genotype":
+        return order[: n - n_test], order[n - n_test :]
+    # The last graphs of a second permutation fill the pool with all their genotypes; the rest may be trained on.
+    graphs = np.frombuffer(counts, dtype=np.int64)
+    drawn = np.random.default_rng([_STREAM, seed, 1]).permutation(int(graphs.max()) + 1)[::-1]
+    filled = np.cumsum(np.bincount(graphs)[drawn])
+    held = np.isin(graphs[order], drawn[: int(np.searchsorted(filled, n_test)) + 1])
+    return order[~held], order[held][:n_test]
+
+
+def train_limit(data: Data, n_test: int, kind: str, seeds: Sequence[int]) -> int:
+    """Return the largest training set that leaves the uniform pool untouched."""
+    return min(len(data.sides(seed, n_test, kind)[0]) for seed in seeds)
+
+
+def front_members(truth: FloatArray, flops: FloatArray | None, share: float = FRONT_SHARE) -> IntArray:
+    """Return the rows within the first `share` of the non-dominated fronts of (truth, flops), both ``(N,)``.
+
+    Raises:
+        UserError: There is no complexity.
+    """
+    if flops is None:
+        raise UserError("--pool front needs a space that computes a complexity such as flops: use --pool uniform.")
+    from moocore import pareto_rank
+
+    ranks = np.asarray(pareto_rank(np.stack([truth, flops], axis=1)), dtype=np.int64)
+    ranks -= ranks.min()
+    return np.flatnonzero(ranks < math.ceil(share * (int(ranks.max()) + 1)))
+
+
+def split(data: Data, *, seed: int, n_train: int, n_test: int, pool: str, kind: str) -> Split:
+    """Return the training and the ranked rows of a trial.
+
+    Args:
+        data: The architectures.
+        seed: Draws the permutation.
+        n_train: Size of the training set.
+        n_test: Size of the uniform pool.
+        pool: "uniform": unseen architectures drawn uniformly; "front": all unseen ones near the front.
+        kind: "genotype": no genotype is on both sides; "graph": no network is, so that no isomorphic twin of a
+            training architecture is ranked.
+
+    Raises:
+        UserError: The training set does not fit.
+    """
+    for name, value, known in (("pool", pool, POOLS), ("split", kind, SPLITS)):
+        if value not in known:
+            raise UserError(f"no {name} {value!r}.{suggest(value, known)}")
+    order, test = data.sides(seed, n_test, kind)
+    if not 2 <= n_train <= len(order):
+        raise UserError(f"--n-train must lie between 2 and {len(order):,} beside {n_test:,} to rank, got {n_train}.")
+    train = order[:n_train]
+    if pool == "front":
+        test = np.setdiff1d(data.front, train)
+        if kind == "graph":
+            test = test[~np.isin(data.graphs[test], data.graphs[train])]
+    chosen = Split(train, test)
+    assert_disjoint(data, chosen, kind)
+    return chosen
+
+
+def assert_disjoint(data: Data, chosen: Split, kind: str) -> None:
+    """Check that nothing that is trained on is ranked.
+
+    Raises:
+        AssertionError: Something is.
+    """
+    sides = [np.unique(s) for s in chosen] if kind == "genotype" else [np.unique(data.graphs[s]) for s in chosen]
+    common = np.intersect1d(*sides)
+    whole = len(np.unique(np.concatenate(chosen))) == len(chosen.train) + len(chosen.test)
+    if len(common) or not whole:
+        raise AssertionError(f"training and ranked architectures share {len(common)} of kind {kind!r}")
+
+
+def twin_share(data: Data, chosen: Split) -> float:
+    """Return the share of the ranked architectures whose network, under another genotype, is trained on."""
+    return float(np.isin(data.graphs[chosen.test], data.graphs[chosen.train]).mean())
+
+
+def standardised_proxies(columns: Sequence[FloatArray], train: IntArray, rows: IntArray) -> FloatArray:
+    """Return zero-cost proxies ``(n, p)`` of some rows for a surrogate, in units of the training rows.
+
+    Proxies span many powers of ten with either sign, so each is compressed, ``asinh(x / median |x|)``, before mean
+    and deviation of the training rows are taken out. Beyond four deviations it is cut; a missing value is 0.
+
+    Args:
+        columns: Values ``(N,)`` of each proxy.
+        train: Training rows; nothing else enters the units.
+        rows: Rows to return.
+    """
+    out = np.zeros((len(rows), len(columns)))
+    for j, values in enumerate(columns):
+        known = values[train][np.isfinite(values[train])]
+        if len(known) == 0:
+            continue
+        unit = float(np.median(np.abs(known))) or float(np.abs(known).max()) or 1.0
+        seen = np.arcsinh(known / unit)
+        spread = float(seen.std()) or 1.0
+        z = (np.arcsinh(values[rows] / unit) - seen.mean()) / spread
+        out[:, j] = np.where(np.isfinite(z), np.clip(z, -4.0, 4.0), 0.0)
+    return out

@@ -1,0 +1,221 @@
+"""Running a ranking study: what the log lacks, in parallel, one appended row per trial.
+
+The log `ranking.jsonl` holds scores and times of finished and failed trials in the order in which they ended;
+a torn last line, as a killed process leaves it, is dropped. Failed trials are tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bench.errors import RunError
+from bench.history import write_json, write_line
+from bench.provenance import environment
+from bench.ranking.data import Data, data_of
+from bench.ranking.plan import RankPlan, learns
+from bench.ranking.trial import Task, run_task
+from bench.registry import load_plugin
+from bench.run import Progress, locked
+from bench.study import _end_with
+
+LOG, PLAN = "ranking.jsonl", "ranking.json"
+Row = Mapping[str, Any]
+
+
+def key_text(key: Mapping[str, Any]) -> str:
+    """Return a trial's key as text."""
+    return json.dumps(key, sort_keys=True)
+
+
+class RankLog:
+    """The rows of a study, in memory and on disk; of several rows of a trial the last counts."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a log, dropping a torn last line.
+
+        Raises:
+            RunError: Another line is corrupt.
+        """
+        self.path = path
+        self.rows: dict[str, Row] = {}
+        self._stream: IO[bytes] | None = None
+        data = path.read_bytes() if path.exists() else b""
+        self._size = data.rfind(b"\n") + 1
+        self.repaired = len(data) - self._size
+        for number, line in enumerate(data[: self._size].splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                ok = row["status"] == "failed" or (row["scores"] and row["n_ranked"] and row["time"])
+                self.rows[key_text(row["key"])] = row
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(f"{path}, line {number} is corrupt ({error}): restore or remove the file.") from error
+            if not ok:
+                raise RunError(f"{path}, line {number} is corrupt (no scores): restore or remove the file.")
+
+    def __enter__(self) -> RankLog:
+        try:
+            self._stream = open(self.path, "ab", buffering=0)
+            if self.repaired:
+                self._stream.truncate(self._size)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}. Choose another folder with --out.") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def append(self, row: Row) -> None:
+        """Write one row as a whole.
+
+        Raises:
+            RunError: The disk is full; earlier rows are kept.
+        """
+        assert self._stream is not None, "RankLog is written only inside its with block"
+        write_line(self._stream, self.path, json.dumps(row, allow_nan=False))
+        self.rows[key_text(row["key"])] = row
+
+    def find(self, data: Data, task: Task, pool: str) -> Row | None:
+        """Return a trial's row, or None."""
+        return self.rows.get(key_text(task.key(data, pool)))
+
+
+def run_ranking(
+    plan: RankPlan, data: Data, out: Path, *, n_jobs: int = 1, progress: Progress | None = None
+) -> tuple[RankLog, dict[str, tuple[str, ...]]]:
+    """Run what is missing of a study.
+
+    Returns:
+        The log, and the encodings of each variant, by name.
+
+    Raises:
+        RunError: The folder is in use or cannot be written, or its log is corrupt.
+    """
+    with locked(out):
+        log = RankLog(out / LOG)
+        write_json(out / PLAN, {"plan": plan.to_dict(), "data": data.digest, "environment": environment()})
+        with log:
+            development = plan.development(data)
+            count = _Count(progress, len(development) + _expected(plan, data))
+            _run_missing(development, plan, data, log, n_jobs, count)
+            chosen = choose_encodings(plan, data, log)
+            _run_missing(list(plan.tasks(chosen)), plan, data, log, n_jobs, count)
+    return log, chosen
+
+
+def _expected(plan: RankPlan, data: Data) -> int:
+    many = len(plan.candidates(data)) if plan.encodings != ("best",) else 1
+    return len(plan.seeds) * len(plan.n_train) * sum(many if learns(v) else 1 for v in plan.variants)
+
+
+class _Count:
+    """Tells a progress bar how many tasks are done."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def add(self, n: int) -> None:
+        self.done += n
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def choose_encodings(plan: RankPlan, data: Data, log: RankLog) -> dict[str, tuple[str, ...]]:
+    """Return the encodings of each variant: all that are compared, or the one with the best mean tau in development.
+
+    Controls that look at no encoding have the first one; a quantity known without training has none.
+    """
+    names = plan.candidates(data)
+    taus: dict[tuple[str, str], list[float]] = {}
+    for task in plan.development(data):
+        row = log.find(data, task, "uniform")
+        tau = row["scores"][data.searched]["tau"] if row is not None and row["status"] == "ok" else None
+        taus.setdefault((task.variant.name, task.encoding), []).append(-1.0 if tau is None else tau)
+    chosen = {}
+    for variant in plan.variants:
+        if variant.column:
+            chosen[variant.name] = ("",)
+        elif not learns(variant):
+            chosen[variant.name] = names[:1]
+        elif plan.encodings == ("best",) and len(names) > 1:
+            means = [float(np.mean(taus.get((variant.name, name), [-math.inf]))) for name in names]
+            chosen[variant.name] = (names[int(np.argmax(np.round(means, 9)))],)
+        else:
+            chosen[variant.name] = names
+    return chosen
+
+
+def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, n_jobs: int, count: _Count) -> None:
+    """Run the pools of each task that the log has no finished row of."""
+    pending = []
+    for task in tasks:
+        found = {pool: log.find(data, task, pool) for pool in task.pools}
+        missing = tuple(pool for pool, row in found.items() if row is None or row["status"] != "ok")
+        if missing:
+            pending.append(replace(task, pools=missing))
+    count.add(len(tasks) - len(pending))
+    place = (plan.space, plan.dataset, plan.objective)
+    for done in _execute(pending, place, data, n_jobs, plan.plugins):
+        for row in done:
+            log.append(row)
+        count.add(1)
+
+
+def _execute(
+    tasks: list[Task], place: tuple[str, str, str], data: Data, n_jobs: int, plugins: tuple[str, ...]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each task as it finishes.
+
+    A worker that dies (out of memory, a crash in compiled code) takes the pool with it. The tasks that were
+    running then are tried again one by one, each in a pool of its own, so that the guilty one is found.
+    """
+    if n_jobs == 1:
+        for task in tasks:
+            yield run_task(data, task)
+        return
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    left = dict(enumerate(tasks))
+    while left:
+        try:
+            for k, rows in _in_pool(list(left.items()), place, n_jobs, plugins):
+                del left[k]
+                yield rows
+        except TerminatedWorkerError:
+            for k in list(left)[:n_jobs]:  # workers take tasks in order
+                task = left.pop(k)
+                try:
+                    [(_, rows)] = _in_pool([(k, task)], place, 2, plugins)
+                except TerminatedWorkerError:
+                    reason = "the worker process died: out of memory, or a crash in compiled code"
+                    rows = [{"key": task.key(data, p), "status": "failed", "reason": reason} for p in task.pools]
+                yield rows
+
+
+def _in_pool(
+    tasks: list[tuple[int, Task]], place: tuple[str, str, str], n_jobs: int, plugins: tuple[str, ...]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        pool = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+        yield from pool(delayed(_work)(k, task, place, plugins, os.getpid()) for k, task in tasks)
+
+
+def _work(
+    k: int, task: Task, place: tuple[str, str, str], plugins: tuple[str, ...], parent: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """Run the k-th task in a worker process, which ends when the main process does."""
+    _end_with(parent)
+    for plugin in plugins:
+        load_plugin(plugin)
+    return k, run_task(data_of(*place), task)

@@ -1,0 +1,240 @@
+"""The tables of a ranking study: each surrogate at each training size, tested against the best one, and contrasts.
+
+Trials are paired by seed, which draws the split. Controls (what learns nothing) are shown and never tested, so
+that they do not weaken the correction for many tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from bench import statistics
+from bench.ranking.data import Data
+from bench.ranking.metrics import CALIBRATION, METRICS, Metric
+from bench.ranking.plan import RankPlan, learns
+from bench.ranking.study import RankLog, Row
+from bench.ranking.trial import Task, Variant
+from bench.statistics import Interval
+from spaces.base import FloatArray
+
+SIGNIFICANCE = 0.05
+BEST, EQUAL, WORSE = "best", "equal", "worse"
+
+
+class Entry(NamedTuple):
+    """A row of a table: a surrogate on an encoding."""
+
+    name: str
+    encoding: str
+    learns: bool
+
+
+class Place(NamedTuple):
+    """A table: a pool, the truth, and the metric."""
+
+    pool: str
+    truth: str
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of the plan; `row` is None where it has not been run."""
+
+    entry: Entry
+    label: str
+    n_train: int
+    seed: int
+    pool: str
+    row: Row | None
+
+    @property
+    def status(self) -> str:
+        """Whether it is done: "ok", "failed" or "missing"."""
+        return "missing" if self.row is None else str(self.row["status"])
+
+    def score(self, truth: str, metric: str) -> float:
+        """Return one score; NaN where there is none."""
+        if self.row is None or self.status != "ok":
+            return math.nan
+        value = self.row["scores"][truth].get(metric)
+        return math.nan if value is None else float(value)
+
+    def seconds(self, what: str) -> float:
+        """Return CPU seconds of "fit", "rank" or "calibrate", or "memory_mb"; NaN where there are none."""
+        value = None if self.row is None or self.status != "ok" else self.row["time"][what]
+        return math.nan if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A surrogate at one training size.
+
+    Attributes:
+        mean: Mean over seeds with its bootstrap interval.
+        sd: Standard deviation over seeds.
+        n: Seeds that gave a value.
+        mark: "best", "equal" (not significantly worse than the best), "worse", or "" for controls.
+        p_holm: Against the best, adjusted over the surrogates of that training size; NaN for the best.
+    """
+
+    place: Place
+    entry: Entry
+    n_train: int
+    mean: Interval
+    sd: float
+    n: int
+    mark: str
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class ContrastCell:
+    """Mean paired difference of two surrogates at one training size; positive where the first is larger."""
+
+    place: Place
+    first: Entry
+    second: Entry
+    n_train: int
+    pairs: int
+    difference: Interval
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class RankTables:
+    """All tables of a study.
+
+    Attributes:
+        values: For each table, entry and training size the scores ``(seeds,)``, NaN where there is none.
+    """
+
+    plan: RankPlan
+    data: Data
+    entries: tuple[Entry, ...]
+    trials: tuple[Trial, ...]
+    cells: tuple[Cell, ...]
+    contrasts: tuple[ContrastCell, ...]
+    values: Mapping[tuple[Place, Entry, int], FloatArray]
+
+    def places(self) -> list[Place]:
+        """Return the tables, in order."""
+        return list(dict.fromkeys(cell.place for cell in self.cells))
+
+
+def collect(plan: RankPlan, data: Data, log: RankLog, chosen: Mapping[str, tuple[str, ...]]) -> list[Trial]:
+    """Return every trial of the plan, by surrogate, encoding, training size, seed and pool."""
+    entry = {(v.name, e): Entry(v.name, e, learns(v)) for v in plan.variants for e in chosen[v.name]}
+    place = {key: at for at, key in enumerate(entry)}
+    found = [
+        Trial(entry[t.variant.name, t.encoding], t.variant.label, t.n_train, t.seed, pool, log.find(data, t, pool))
+        for t in plan.tasks(chosen)
+        for pool in t.pools
+    ]
+    return sorted(found, key=lambda t: (place[t.entry.name, t.entry.encoding], t.n_train, plan.seeds.index(t.seed)))
+
+
+def tabulate(plan: RankPlan, data: Data, trials: list[Trial]) -> RankTables:
+    """Make the tables of a study from its trials."""
+    entries = tuple(dict.fromkeys(t.entry for t in trials))
+    values: dict[tuple[Place, Entry, int], FloatArray] = {}
+    groups: dict[tuple[Entry, int, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.entry, trial.n_train, trial.pool), []).append(trial)
+    for pool in plan.pools:
+        for truth in data.truth:
+            for metric in (*METRICS, *(CALIBRATION if plan.calibrate and truth == data.searched else ())):
+                for entry in entries:
+                    for n in plan.n_train:
+                        scores = [t.score(truth, metric.name) for t in groups[entry, n, pool]]
+                        values[Place(pool, truth, metric), entry, n] = np.array(scores)
+    places = list(dict.fromkeys(place for place, _, _ in values))
+    cells = [cell for place in places for n in plan.n_train for cell in _column(place, n, entries, values)]
+    contrasts = [
+        row for place in places for pair in plan.contrasts for row in _contrast(plan, place, pair, entries, values)
+    ]
+    return RankTables(plan, data, entries, tuple(trials), tuple(cells), tuple(contrasts), values)
+
+
+def _column(
+    place: Place, n: int, entries: tuple[Entry, ...], values: Mapping[tuple[Place, Entry, int], FloatArray]
+) -> list[Cell]:
+    """Return the cells of one training size, the best marked and the others tested against it."""
+    sign = 1.0 if place.metric.larger_is_better else -1.0
+    column = {entry: values[place, entry, n] for entry in entries}
+    means = {e: float(np.mean(v[np.isfinite(v)])) if np.isfinite(v).any() else math.nan for e, v in column.items()}
+    rivals = [e for e in entries if e.learns and math.isfinite(means[e])]
+    best = max(rivals, key=lambda e: sign * means[e]) if rivals else None
+    raw = {}
+    for entry in rivals:
+        if entry != best and best is not None:
+            both = np.isfinite(column[entry]) & np.isfinite(column[best])
+            raw[entry] = statistics.wilcoxon(column[entry][both], column[best][both])
+    adjusted = dict(zip(raw, statistics.holm(list(raw.values())), strict=True))
+    cells = []
+    for entry in entries:
+        finite = column[entry][np.isfinite(column[entry])]
+        mark = ""
+        if entry == best:
+            mark = BEST
+        elif entry in adjusted:
+            mark = WORSE if adjusted[entry] < SIGNIFICANCE else EQUAL
+        cells.append(
+            Cell(
+                place,
+                entry,
+                n,
+                statistics.mean_interval(finite),
+                statistics.standard_deviation(finite),
+                len(finite),
+                mark,
+                raw.get(entry, math.nan),
+                float(adjusted.get(entry, math.nan)),
+            )
+        )
+    return cells
+
+
+def _contrast(
+    plan: RankPlan,
+    place: Place,
+    pair: tuple[str, str],
+    entries: tuple[Entry, ...],
+    values: Mapping[tuple[Place, Entry, int], FloatArray],
+) -> list[ContrastCell]:
+    """Return a contrast at every training size, adjusted over them; on the same encoding where both have several."""
+    sides = [[e for e in entries if e.name == name] for name in pair]
+    single = len(sides[0]) == 1 or len(sides[1]) == 1
+    rows = []
+    for first in sides[0]:
+        for second in sides[1]:
+            if not single and first.encoding != second.encoding:
+                continue
+            found = []
+            for n in plan.n_train:
+                x, y = values[place, first, n], values[place, second, n]
+                both = np.isfinite(x) & np.isfinite(y)
+                difference = statistics.mean_difference(x[both], y[both])
+                p = statistics.wilcoxon(x[both], y[both])
+                found.append(ContrastCell(place, first, second, n, int(both.sum()), difference, p, math.nan))
+            adjusted = statistics.holm([row.p for row in found])
+            rows += [replace(row, p_holm=float(p)) for row, p in zip(found, adjusted, strict=True)]
+    return rows
+
+
+def smallest_p(plan: RankPlan, entries: tuple[Entry, ...]) -> float:
+    """Return the smallest adjusted p-value that this number of seeds can give in a column."""
+    return float(2.0 ** (1 - len(plan.seeds)) * max(1, sum(e.learns for e in entries) - 1))
+
+
+def example_task(plan: RankPlan, variant: Variant, encoding: str) -> Task:
+    """Return the trial that the scatter figures show: the first seed, about 200 training architectures."""
+    n = min(plan.n_train, key=lambda size: abs(math.log(size / 200.0)))
+    return Task(variant, encoding, n, plan.seeds[0], ("uniform",), plan.n_test, plan.split, False)

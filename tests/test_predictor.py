@@ -132,7 +132,14 @@ def test_contract(check, dataset, installed):
 def test_notes_state_split_bias_and_evoxbench(installed):
     for dataset in DATASETS:
         notes = " ".join(open_benchmark("mnv3", dataset).notes)
-        for words in ("no validation/test split", "5.81 points", "width 1.2", "EvoXBench", "seed is ignored"):
+        for words in (
+            "no validation/test split",
+            "5.81 points",
+            "width 1.2",
+            "EvoXBench",
+            "seed is ignored",
+            "22.53 % error",
+        ):
             assert words in notes
     with pytest.raises(UserError, match="imagenet-w12"):
         open_benchmark("mnv3", "imagenet", ("error", "latency"))

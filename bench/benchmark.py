@@ -85,7 +85,10 @@ class Benchmark(ABC):
         return None
 
     def provenance(self) -> dict[str, Any]:
-        """Return what identifies the data: checksums, sources."""
+        """Return what identifies the data: checksums, sources.
+
+        Keys that begin with "reference_" identify the reference front; the others what an evaluation depends on.
+        """
         return {}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.benchmark import BENCHMARKS, Benchmark, Reference, datasets_of, open_benchmark
 from bench.errors import UserError, suggest
+from bench.problems import PROBLEMS
 from bench.run import Job
 from methods.base import METHODS
 from spaces.base import SPACES
@@ -271,12 +272,17 @@ def split_outside(text: str) -> list[str]:
 def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple[str, ...]) -> tuple[Case, ...]:
     """Combine spaces ("nb201" or "nb201/cifar10") with those of the data sets that each of them has.
 
+    A named problem ("in1k-mop8-like") among the spaces is taken as it is.
+
     Raises:
         UserError: A space is unknown, or a data set belongs to none of the spaces, or a space has none of them.
     """
     cases: list[Case] = []
     used: set[str] = set()
     for item in spaces:
+        if item in PROBLEMS:
+            cases.append(Case(*PROBLEMS[item]))
+            continue
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
         known = datasets_of(space)
@@ -289,7 +295,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         cases += [Case(space, d, objectives) for d in wanted or [""]]
     for dataset in datasets:
         if dataset not in used:
-            known = [d for item in spaces for d in datasets_of(item.partition("/")[0])]
+            known = [d for item in spaces if item not in PROBLEMS for d in datasets_of(item.partition("/")[0])]
             raise UserError(f"none of the spaces has a data set {dataset!r}.{suggest(dataset, known)}")
     return tuple(cases)
 

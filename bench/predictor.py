@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Evaluation, Reference, open_benchmark
+from bench.benchmark import Benchmark, Evaluation, Reference
 from bench.errors import UserError, suggest
 from bench.indicators import nondominated
 from spaces.base import FloatArray, IntArray, Objective
@@ -28,23 +28,6 @@ _BLOCK = 4096
 #: Errors are rounded to this many decimals (of a percent), so that the last bits of a matrix product, which
 #: depend on how many architectures are evaluated together, never enter a log.
 DECIMALS = 4
-
-
-class NamedProblem(NamedTuple):
-    """A multi-objective problem with a name of its own."""
-
-    space: str
-    dataset: str
-    objectives: tuple[str, ...]
-
-
-#: Shaped like EvoXBench's IN-1K problems (same space, same objectives). EvoXBench has its own accuracy and
-#: cost evaluators, so numbers obtained here and there do not compare.
-PROBLEMS = {
-    "in1k-mop7-like": NamedProblem("mnv3", "imagenet", ("error", "params")),
-    "in1k-mop8-like": NamedProblem("mnv3", "imagenet", ("error", "params", "flops")),
-    "in1k-mop9-like": NamedProblem("mnv3", "imagenet-w12", ("error", "params", "flops", "latency")),
-}
 
 
 @dataclass(frozen=True)
@@ -194,15 +177,3 @@ class PredictorBenchmark(Benchmark):
             pool=self._pool,
             source=self._source,
         )
-
-
-def open_problem(name: str) -> Benchmark:
-    """Open one of `PROBLEMS`.
-
-    Raises:
-        UserError: Unknown name; near misses are suggested.
-        DataError: Its data is not installed.
-    """
-    if name not in PROBLEMS:
-        raise UserError(f"no problem {name!r}.{suggest(name, PROBLEMS)}")
-    return open_benchmark(*PROBLEMS[name])

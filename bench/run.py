@@ -374,7 +374,7 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     if file.exists():
         try:
             found = json.loads(file.read_bytes())
-            its, data = dict(found["job"]), found["data"]
+            its, data = dict(found["job"]), dict(found["data"])
             differing = sorted(k for k in wanted["job"] if its.get(k) != wanted["job"][k])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} is corrupt ({error}): start again with --overwrite.") from error
@@ -384,7 +384,7 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
                 f"{folder} holds a run with {k} {its.get(k)!r}, this one has {wanted['job'][k]!r}: "
                 "choose another --out, or --overwrite it."
             )
-        if data != wanted["data"]:
+        if evaluated_data(data) != evaluated_data(wanted["data"]):
             raise RunError(
                 f"{folder} was run on another version of the table: choose another --out, or --overwrite it."
             )
@@ -392,3 +392,8 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     if (folder / LOG).exists():
         raise RunError(f"{folder} holds a log but no {JOB}: choose another --out.")
     write_json(file, {**wanted, "environment": environment()})
+
+
+def evaluated_data(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a log depends on; a reference front that was improved since only changes how it is measured."""
+    return {k: v for k, v in provenance.items() if not k.startswith("reference_")}

@@ -10,10 +10,11 @@ from bench.commands.common import one_line
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data"]))
+@click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data", "problems"]))
 def list_command(kind: str | None) -> None:
-    """Show what is registered: methods, spaces, surrogates, data sets."""
+    """Show what is registered: methods, spaces, surrogates, data sets, named problems."""
     from bench.benchmark import BENCHMARKS
+    from bench.problems import PROBLEMS
     from bench.registry import Registry, broken_plugins
     from methods.base import METHODS
     from spaces.base import SPACES
@@ -32,6 +33,10 @@ def list_command(kind: str | None) -> None:
             click.echo(click.style(name, bold=True))
             for entry in entries:
                 click.echo(f"  {entry.name:<{width}}  {entry.summary}")
+    if kind in (None, "problems"):
+        click.echo(click.style("problems", bold=True))
+        for name, (space, dataset, objectives) in PROBLEMS.items():
+            click.echo(f"  {name:<14}  {space}/{dataset}: {', '.join(objectives)}")
     for plugin, reason in broken_plugins:
         click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
 

@@ -31,7 +31,8 @@ def job_options(command: Any) -> Any:
 
 @click.command("run")
 @click.option("--method", required=True, help="Registered method or preset.")
-@click.option("--space", required=True, help="Registered search space.")
+@click.option("--space", help="Registered search space.")
+@click.option("--problem", help="A named problem instead of space, data set and objectives; see `list problems`.")
 @job_options
 @click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
@@ -42,7 +43,8 @@ def job_options(command: Any) -> Any:
 def run_command(
     plugins: tuple[str, ...],
     method: str,
-    space: str,
+    space: str | None,
+    problem: str | None,
     dataset: str | None,
     objectives: str,
     budget: int,
@@ -63,16 +65,25 @@ def run_command(
       python cli.py run --method smemnas --space nb201 --objectives error,flops,params --seed 3
       python cli.py run --method smemnas --space nb201 --param surrogate=gp --param initial=20
       python cli.py run --method random --space toy --budget 50 --out runs/mine
+      python cli.py run --method smemnas --problem in1k-mop8-like
     """
+    from bench.problems import find_problem
     from bench.report.run import write_report
     from bench.report.terminal import print_run, progress_bar
     from bench.run import make_job, run
 
+    wanted = split(objectives)
+    if problem is not None:
+        if space or dataset or wanted:
+            raise click.UsageError("--problem brings its space, data set and objectives: leave those out.")
+        space, dataset, wanted = find_problem(problem)
+    elif space is None:
+        raise click.UsageError("Missing option '--space' (or '--problem').")
     job, benchmark = make_job(
         method,
         space,
         dataset=dataset,
-        objectives=split(objectives),
+        objectives=wanted,
         budget=budget,
         seed=seed,
         params=parse_params(params),

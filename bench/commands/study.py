@@ -25,7 +25,12 @@ from bench.errors import UserError
     metavar="NAME",
     help="A named plan, for example ablation; other options replace what it says.",
 )
-@click.option("--spaces", default="", metavar="A,B", help="Spaces, or single data sets of them: nb201,nb201/cifar100.")
+@click.option(
+    "--spaces",
+    default="",
+    metavar="A,B",
+    help="Spaces, data sets of them or named problems: nb201,nb201/cifar100,in1k-mop8-like.",
+)
 @click.option("--datasets", default="", metavar="A,B", help="Data sets: each space with those that it has.")
 @click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops.")
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -257,3 +258,30 @@ def architectures(table: Table) -> list[str]:
     else:
         raise UserError(f"{table.header['name']} has no row per architecture: there is nothing to name or export.")
     return [space.to_str(x) for x in X.astype(np.int64)]
+
+
+def improve(run: Path) -> int:
+    """Merge the networks of a run into the user's copy of a best-known reference front.
+
+    Returns:
+        How many networks entered the front.
+
+    Raises:
+        UserError: The folder is no run, or its reference front is exact.
+        DataError: The file cannot be written.
+    """
+    from bench.benchmark import open_benchmark
+    from bench.data.mnv3_reference import improve_reference
+    from bench.history import History
+    from bench.predictor import PredictorBenchmark
+    from bench.run import JOB, LOG, Job
+
+    try:
+        job = Job.from_dict(json.loads((run / JOB).read_bytes())["job"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run} is no run folder ({JOB} is missing or corrupt): give the folder of a run.") from error
+    benchmark = open_benchmark(job.space, job.dataset, job.objectives)
+    if not isinstance(benchmark, PredictorBenchmark):
+        raise UserError(f"the reference front of {job.space}/{job.dataset} is exact: nothing can improve it.")
+    X, _ = History(run / LOG).arrays()
+    return improve_reference(benchmark, X) if len(X) else 0

@@ -182,7 +182,7 @@ def _table_proxies(benchmark: Benchmark, X: IntArray, graphs: IntArray) -> tuple
         found[name] = values
     note = ""
     if filled:
-        note = f"Zero-cost proxies: {filled:,} architectures that the table leaves out have the value of an isomorphic one."
+        note = f"Zero-cost proxies: {filled:,} architectures missing in the table have the value of an isomorphic one."
     if missing:
         note += f" {missing:,} have none and are ranked last."
     return found, note.strip()
@@ -259,8 +259,8 @@ def assert_disjoint(data: Data, chosen: Split, kind: str) -> None:
     Raises:
         AssertionError: Something is.
     """
-    sides = [np.unique(s) for s in chosen] if kind == "genotype" else [np.unique(data.graphs[s]) for s in chosen]
-    common = np.intersect1d(*sides)
+    train, test = chosen if kind == "genotype" else (data.graphs[chosen.train], data.graphs[chosen.test])
+    common = np.intersect1d(train, test)
     whole = len(np.unique(np.concatenate(chosen))) == len(chosen.train) + len(chosen.test)
     if len(common) or not whole:
         raise AssertionError(f"training and ranked architectures share {len(common)} of kind {kind!r}")

@@ -140,7 +140,7 @@ def choose_encodings(plan: RankPlan, data: Data, log: RankLog) -> dict[str, tupl
         row = log.find(data, task, "uniform")
         tau = row["scores"][data.searched]["tau"] if row is not None and row["status"] == "ok" else None
         taus.setdefault((task.variant.name, task.encoding), []).append(-1.0 if tau is None else tau)
-    chosen = {}
+    chosen: dict[str, tuple[str, ...]] = {}
     for variant in plan.variants:
         if variant.column:
             chosen[variant.name] = ("",)

@@ -79,7 +79,8 @@ class Cell:
         mean: Mean over seeds with its bootstrap interval.
         sd: Standard deviation over seeds.
         n: Seeds that gave a value.
-        mark: "best", "equal" (not significantly worse than the best), "worse", or "" for controls.
+        mark: "best", "equal" (not significantly worse than the best), "worse"; "" for controls, and for all but the
+            best where so few seeds cannot show a difference.
         p_holm: Against the best, adjusted over the surrogates of that training size; NaN for the best.
     """
 
@@ -178,13 +179,14 @@ def _column(
             both = np.isfinite(column[entry]) & np.isfinite(column[best])
             raw[entry] = statistics.wilcoxon(column[entry][both], column[best][both])
     adjusted = dict(zip(raw, statistics.holm(list(raw.values())), strict=True))
+    smallest = len(raw) * 2.0 ** (1 - max(map(len, column.values())))
     cells = []
     for entry in entries:
         finite = column[entry][np.isfinite(column[entry])]
         mark = ""
         if entry == best:
             mark = BEST
-        elif entry in adjusted:
+        elif entry in adjusted and smallest < SIGNIFICANCE:
             mark = WORSE if adjusted[entry] < SIGNIFICANCE else EQUAL
         cells.append(
             Cell(

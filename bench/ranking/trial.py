@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import RunError, UserError
+from bench.provenance import git_commit
 from bench.ranking.data import Data, Split, split, standardised_proxies, twin_share
 from bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmoid
 from spaces.base import FloatArray, IntArray
@@ -113,7 +114,7 @@ def run_task(data: Data, task: Task) -> list[dict[str, Any]]:
     """Return one log row for each pool; what goes wrong is a row with its reason."""
     rows = []
     for pool, result in predict(data, task).items():
-        row: dict[str, Any] = {"key": task.key(data, pool), "status": "ok", "reason": ""}
+        row: dict[str, Any] = {"key": task.key(data, pool), "code": git_commit(), "status": "ok", "reason": ""}
         if isinstance(result, str):
             rows.append({**row, "status": "failed", "reason": result})
             continue

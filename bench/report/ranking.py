@@ -17,11 +17,14 @@ from bench.history import write_text
 from bench.ranking.metrics import CALIBRATION, METRICS
 from bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
 from bench.ranking.tables import BEST, EQUAL, SIGNIFICANCE, Cell, ContrastCell, Entry, Place, RankTables, smallest_p
-from bench.report.study import number, p_value, seed_text, span
+from bench.report.ranking_records import cell_records, contrast_records, time_records, trial_records
+from bench.report.study import p_value, seed_text, span
 from bench.report.study_records import to_csv
 from surrogates.base import SURROGATES
 
 FAILURES_SHOWN = 12
+#: Quantities known without training that the terminal shows in each table.
+COLUMNS_SHOWN = 4
 FILES = "ranking.md, ranking.csv, ranking.tex, trials.csv, times.csv"
 Styled = Callable[[Cell], str]
 
@@ -32,106 +35,14 @@ def write_ranking(out: Path, tables: RankTables) -> None:
     Raises:
         RunError: A file cannot be written.
     """
-    write_text(out / "ranking.csv", to_csv([_cell_record(tables, c) for c in tables.cells]))
-    write_text(out / "trials.csv", to_csv(_trial_records(tables)))
-    write_text(out / "times.csv", to_csv(_time_records(tables)))
+    write_text(out / "ranking.csv", to_csv(cell_records(tables)))
+    write_text(out / "trials.csv", to_csv(trial_records(tables)))
+    write_text(out / "times.csv", to_csv(time_records(tables)))
     (out / "contrasts.csv").unlink(missing_ok=True)
     if tables.contrasts:
-        write_text(out / "contrasts.csv", to_csv([_contrast_record(tables, c) for c in tables.contrasts]))
+        write_text(out / "contrasts.csv", to_csv(contrast_records(tables)))
     write_text(out / "ranking.md", markdown(tables))
     write_text(out / "ranking.tex", latex(tables))
-
-
-# --- records
-
-
-def _case(tables: RankTables) -> dict[str, Any]:
-    plan = tables.plan
-    return {"space": plan.space, "dataset": plan.dataset, "split": plan.split}
-
-
-def _cell_record(tables: RankTables, c: Cell) -> dict[str, Any]:
-    return {
-        **_case(tables),
-        "pool": c.place.pool,
-        "truth": c.place.truth,
-        "metric": c.place.metric.name,
-        "surrogate": c.entry.name,
-        "encoding": c.entry.encoding,
-        "n_train": c.n_train,
-        "seeds": c.n,
-        "mean": c.mean.value,
-        "low": c.mean.low,
-        "high": c.mean.high,
-        "sd": c.sd,
-        "mark": c.mark,
-        "p": c.p,
-        "p_holm": c.p_holm,
-    }
-
-
-def _contrast_record(tables: RankTables, c: ContrastCell) -> dict[str, Any]:
-    return {
-        **_case(tables),
-        "pool": c.place.pool,
-        "truth": c.place.truth,
-        "metric": c.place.metric.name,
-        "first": c.first.name,
-        "first_encoding": c.first.encoding,
-        "second": c.second.name,
-        "second_encoding": c.second.encoding,
-        "n_train": c.n_train,
-        "pairs": c.pairs,
-        "difference": c.difference.value,
-        "low": c.difference.low,
-        "high": c.difference.high,
-        "p": c.p,
-        "p_holm": c.p_holm,
-    }
-
-
-def _trial_records(tables: RankTables) -> list[dict[str, Any]]:
-    records = []
-    for t in tables.trials:
-        row = t.row or {}
-        scores = {
-            f"{truth}_{metric.name}": t.score(truth, metric.name)
-            for truth in tables.data.truth
-            for metric in (*METRICS, *(CALIBRATION if truth == tables.data.searched else ()))
-        }
-        records.append(
-            {
-                **_case(tables),
-                "pool": t.pool,
-                "surrogate": t.entry.name,
-                "label": t.label,
-                "encoding": t.entry.encoding,
-                "n_train": t.n_train,
-                "seed": t.seed,
-                "status": t.status,
-                "ranked": row.get("n_ranked"),
-                "twin_share": row.get("twins"),
-                **scores,
-                "reason": row.get("reason", ""),
-            }
-        )
-    return records
-
-
-def _time_records(tables: RankTables) -> list[dict[str, Any]]:
-    return [
-        {
-            **_case(tables),
-            "pool": t.pool,
-            "surrogate": t.entry.name,
-            "encoding": t.entry.encoding,
-            "n_train": t.n_train,
-            "seed": t.seed,
-            **{f"{what}_seconds": t.seconds(what) for what in ("fit", "rank", "calibrate")},
-            "memory_mb": t.seconds("memory_mb"),
-        }
-        for t in tables.trials
-    ]
 
 
 # --- tables as texts
@@ -145,15 +56,31 @@ def titles(tables: RankTables) -> list[tuple[str, Place]]:
     return [(f"{p.metric.title} against {p.truth}, {p.pool} pool, {where}", p) for p in places]
 
 
-def grid(tables: RankTables, place: Place, styled: Styled) -> list[list[str]]:
-    """Return the cells of one table: surrogate, encoding, one column per training size."""
+def grid(tables: RankTables, place: Place, styled: Styled, columns: int | None = None) -> list[list[str]]:
+    """Return the cells of one table: surrogate, encoding, one column per training size.
+
+    Args:
+        tables: The study.
+        place: The table.
+        styled: Makes the text of a cell.
+        columns: Of the quantities known without training show only so many, the best ones; None shows all.
+    """
     at = {(c.entry, c.n_train): c for c in tables.cells if c.place == place}
+    sign = -1.0 if place.metric.larger_is_better else 1.0
+    free = [e for e in tables.entries if not e.encoding]
+    kept = sorted(free, key=lambda e: _or_last(sign * at[e, tables.plan.n_train[-1]].mean.value))[:columns]
     rows = []
     for entry in tables.entries:
         cells = [at[entry, n] for n in tables.plan.n_train]
+        if entry in free and entry not in kept:
+            continue
         if any(c.n for c in cells) or entry.learns:
             rows.append([entry.name, entry.encoding or "-", *(styled(c) if c.n else "-" for c in cells)])
     return rows
+
+
+def _or_last(value: float) -> float:
+    return math.inf if math.isnan(value) else value
 
 
 def plain(c: Cell) -> str:
@@ -190,7 +117,9 @@ CONTRAST_HEAD = ("contrast", "n", "pairs", "difference", "95 % interval", "p (Ho
 
 def _contrast_cells(c: ContrastCell) -> list[str]:
     first, second = c.first.name, c.second.name
-    encodings = c.first.encoding if c.first.encoding == c.second.encoding else f"{c.first.encoding} | {c.second.encoding}"
+    encodings = (
+        c.first.encoding if c.first.encoding == c.second.encoding else f"{c.first.encoding} | {c.second.encoding}"
+    )
     return [
         f"{first} minus {second} ({encodings})",
         str(c.n_train),
@@ -205,7 +134,11 @@ TIME_HEAD = ("surrogate", "encoding")
 
 
 def time_rows(tables: RankTables) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of the table of times: mean CPU seconds of fit + rank, memory, share of the study."""
+    """Return head and rows of the table of times.
+
+    Mean CPU seconds of fit + rank at each size, largest growth of the resident memory, CPU seconds of all trials with
+    their calibration, and the share of the study that this is.
+    """
     plan = tables.plan
     pool = plan.pools[0]
     spent: dict[Entry, float] = {}
@@ -217,14 +150,14 @@ def time_rows(tables: RankTables) -> tuple[list[str], list[list[str]]]:
         cells = []
         for n in plan.n_train:
             fit, rank = (_mean([t.seconds(what) for t in mine if t.n_train == n]) for what in ("fit", "rank"))
-            cells.append("-" if math.isnan(fit) else f"{fit:.3g} + {rank:.3g}")
+            cells.append("-" if math.isnan(fit) else f"{fit + rank:.2g}")
         memory = [m for t in mine if math.isfinite(m := t.seconds("memory_mb"))]
         spent[entry] = float(np.nansum([t.seconds(what) for t in mine for what in ("fit", "rank", "calibrate")]))
         rows.append([entry.name, entry.encoding, *cells, f"{max(memory):.0f}" if memory else "-"])
     total = sum(spent.values())
     for row, seconds in zip(rows, spent.values(), strict=True):
         row += [f"{seconds:.1f}", f"{100.0 * seconds / total:.1f} %" if total > 0 else "-"]
-    head = [*TIME_HEAD, *(f"n={n}" for n in plan.n_train), "memory (MB)", "all trials (s)", "share"]
+    head = [*TIME_HEAD, *(f"n={n}" for n in plan.n_train), "MB", "all (s)", "share"]
     return head, rows
 
 
@@ -239,7 +172,10 @@ def _mean(values: Sequence[float]) -> float:
 def conventions(tables: RankTables) -> list[str]:
     """Return what a reader must know to read the numbers."""
     plan, data = tables.plan, tables.data
-    ranked = {p: sorted({t.row["n_ranked"] for t in tables.trials if t.row and t.status == "ok" and t.pool == p}) for p in plan.pools}
+    ranked = {
+        p: sorted({t.row["n_ranked"] for t in tables.trials if t.row and t.status == "ok" and t.pool == p})
+        for p in plan.pools
+    }
     sizes = ", ".join(
         f"{pool}: {values[0]:,}" + (f" to {values[-1]:,}" if values[-1] != values[0] else "")
         for pool, values in ranked.items()
@@ -255,22 +191,23 @@ def conventions(tables: RankTables) -> list[str]:
     if smallest_p(plan, tables.entries) >= SIGNIFICANCE:
         lines.append(
             f"With {len(plan.seeds)} seeds and this many surrogates no difference can be significant "
-            f"(smallest adjusted p: {min(1.0, smallest_p(plan, tables.entries)):.3f}): underlining says nothing here."
+            f"(smallest adjusted p: {min(1.0, smallest_p(plan, tables.entries)):.3f}), so nothing is underlined."
         )
-    twins = [t.row["twins"] for t in tables.trials if t.row and t.status == "ok" and t.n_train == plan.n_train[-1]]
+    largest = [t for t in tables.trials if t.pool == plan.pools[0] and t.n_train == plan.n_train[-1]]
+    twins = [t.row["twins"] for t in largest if t.row and t.status == "ok"]
     if plan.split == "graph":
         lines.append("Split by graph: no ranked architecture builds the same network as a training one.")
     elif twins and max(twins) > 0:
         lines.append(
-            f"Split by genotype, as published studies do: at n={plan.n_train[-1]}, {100 * float(np.mean(twins)):.0f} % of "
-            "the ranked architectures have an isomorphic twin in the training set, which lifts every surrogate. "
+            f"Split by genotype, as published studies do: at n={plan.n_train[-1]}, {100 * float(np.mean(twins)):.0f} % "
+            f"of the {plan.pools[0]} pool have an isomorphic twin in the training set, which lifts every surrogate; "
             "--split graph removes them."
         )
     if plan.encodings == ("best",):
         first, last = DEVELOPMENT_SEEDS[0], DEVELOPMENT_SEEDS[-1]
         lines.append(
-            f"Encoding: for each surrogate the one with the best mean tau on development draws of the same table (seeds "
-            f"{first}-{last}, n={DEVELOPMENT_TRAIN}, uniform pool), which are not among the study's."
+            "Encoding: for each surrogate the one with the best mean tau on development draws of the same table "
+            f"(seeds {first}-{last}, n={DEVELOPMENT_TRAIN}, uniform pool), which are not among the study's."
         )
     if plan.with_proxies:
         lines.append(f"+zc: the zero-cost proxies {', '.join(data.appended)} are appended, standardised.")
@@ -281,13 +218,17 @@ def conventions(tables: RankTables) -> list[str]:
         )
     if plan.calibrate:
         lines.append(
-            "Win probabilities: logistic in the margin (pair scores, or differences of scores), its slope from left-out "
-            "pairs in three folds of the training set; measured on all pairs among 200 ranked architectures."
+            "Win probabilities: logistic in the margin (pair scores, or differences of scores), its slope from "
+            "left-out pairs in three folds of the training set; measured on all pairs among 200 ranked architectures."
         )
     lines.append(
         "precision@k: share of the k first that are among the true k first. regret@k: the best truth among the k first "
-        "minus the best of the pool. Best tenth: tau among the truly best tenth. Without training: larger is taken as better."
+        "minus the best of the pool. Best tenth: tau among the truly best tenth. Where nothing is trained, larger is "
+        "taken as better."
     )
+    versions = sorted({str(t.row["code"]) for t in tables.trials if t.row and t.row.get("code")})
+    if len(versions) > 1:
+        lines.append(f"The trials were made by {len(versions)} versions of the code: {', '.join(versions)}.")
     return lines + list(data.notes)
 
 
@@ -352,8 +293,8 @@ def latex(tables: RankTables) -> str:
         lines += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(title)}. Mean and standard deviation of {len(tables.plan.seeds)} draws; best per column "
-            r"bold, not significantly worse underlined.}",
+            rf"\caption{{{escape(title)}. Mean and standard deviation of {len(tables.plan.seeds)} draws; "
+            r"best per column bold, not significantly worse underlined.}",
             rf"\begin{{tabular}}{{ll{'c' * len(sizes)}}}",
             r"\toprule",
             rf"surrogate & encoding & {' & '.join(f'$n={n}$' for n in sizes)} \\",
@@ -386,9 +327,11 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
     def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
         table = Table()
         for j, name in enumerate(head):
-            table.add_column(Text(name), justify="left" if j < left else "right", no_wrap=j >= left)
+            table.add_column(Text(name), justify="left" if j < left else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(Text(t, "bold" if t.endswith("*") else "underline" if t.endswith("~") else "") for t in row))
+            table.add_row(
+                *(Text(t, "bold" if t.endswith("*") else "underline" if t.endswith("~") else "") for t in row)
+            )
         console.print(title, style="bold", markup=False)
         console.print(table)
 
@@ -396,7 +339,12 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
         sizes = [f"n={n}" for n in tables.plan.n_train]
         for title, place in titles(tables):
             if place.metric.name == "tau":
-                show(f"{title} (* best, ~ not significantly worse)", ("surrogate", "encoding", *sizes), grid(tables, place, cell), 2)
+                show(
+                    f"{title} (* best, ~ not significantly worse)",
+                    ("surrogate", "encoding", *sizes),
+                    grid(tables, place, cell, COLUMNS_SHOWN),
+                    2,
+                )
         for title, rows in contrast_rows(tables):
             show(title, CONTRAST_HEAD, rows, 1)
         head, rows = time_rows(tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         summary["reference"] = {
             "exact": reference.exact,
             "points": len(reference.front),
+            "sha256": hashlib.sha256(np.ascontiguousarray(reference.front).tobytes()).hexdigest(),
             "ideal": reference.ideal.tolist(),
             "nadir": reference.nadir.tolist(),
             "reference_point": REFERENCE_POINT,

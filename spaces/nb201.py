@@ -41,7 +41,7 @@ class NB201(SearchSpace):
 
     name = "nb201"
     n_choices = (5,) * 6
-    encodings = ("int", "onehot", "path")
+    encodings = ("int", "onehot", "path", "graph")
     default_encoding = "path+onehot"
     costs = (
         Objective("flops", "M", True),
@@ -111,6 +111,10 @@ class NB201(SearchSpace):
         return nodes[3] + _mix(counts[0] + np.uint64(8) * counts[1] + np.uint64(64) * counts[2] + np.uint64(1))
 
     def _encode(self, X: IntArray, part: str) -> FloatArray:
+        if part == "graph":
+            from spaces._graph201 import graph_table
+
+            return graph_table()[self.index(X)]
         return _path_table()[self.index(X)] if part == "path" else super()._encode(X, part)
 
 

@@ -11,16 +11,19 @@ The penalty is in units of the largest eigenvalue because most of an architectur
 other side lies along it; so one penalty means the same for both forms and for ridge regression on ranks.
 
 Antisymmetry, ``f(a, b) = -f(b, a)``, holds by construction. Fit O(n^3), rank O(n^2) per candidate, no sampling
-of pairs. Background: Kronecker kernel ridge regression, Pahikkala et al., Machine Learning 93 (2013); Stock et
+of pairs. Above `TUNE_ROWS` architectures width and penalty are chosen on that many of them, spread evenly over the
+order of outcomes, and candidates are ranked in single precision; the fit itself always uses every pair in double
+precision. Background: Kronecker kernel ridge regression, Pahikkala et al., Machine Learning 93 (2013); Stock et
 al., Neural Computation 30 (2018) for the two-step form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import UserError
 from surrogates.base import (
@@ -31,12 +34,16 @@ from surrogates.base import (
     check_training_data,
 )
 from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
-from surrogates.regression import check_query
+from surrogates.regression import check_query, require_choice
 
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-#: Candidates ranked at once; bounds the memory at ``_BLOCK * n`` numbers.
+#: Most rows on which width and penalty are chosen.
+TUNE_ROWS = 1000
+PRECISIONS = ("auto", "double", "single")
+#: Candidates ranked at once, and pair predictions held at once (32 MB in double precision).
 _BLOCK = 4096
+_BLOCK_PAIRS = 4_096_000
 
 
 @SURROGATES.register("kernel_pairwise", summary="Pairwise kernel classifier on all pairs, closed form (default)")
@@ -54,6 +61,8 @@ class KernelPairwise(Surrogate):
             weigh 1.
         blocks: Widths of encodings placed side by side; each has its own kernel.
         weights: Share of each block's kernel; empty for equal shares.
+        precision: Arithmetic of `rank`: "double", "single" (twice as fast; scores differ from the seventh digit
+            on), or "auto" for double up to `TUNE_ROWS` training rows and single above.
     """
 
     uses_blocks = True
@@ -69,7 +78,9 @@ class KernelPairwise(Surrogate):
         good_weight: float = 3.0,
         blocks: Sequence[int] = (),
         weights: Sequence[float] = (),
+        precision: str = "auto",
     ) -> None:
+        require_choice("precision", precision, PRECISIONS)
         if form not in ("kronecker", "two-step"):
             raise UserError(f"form must be 'kronecker' or 'two-step', got {form!r}.")
         if readout not in ("tanh", "vote", "mean"):
@@ -84,6 +95,7 @@ class KernelPairwise(Surrogate):
         self.penalty = penalty
         self.good_weight = good_weight
         self.blocks, self.weights = check_blocks(blocks, weights)
+        self.precision = precision
         self._columns: int | None = None
 
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
@@ -96,13 +108,13 @@ class KernelPairwise(Surrogate):
         distances = block_distances(Z, Z, sizes)
         self._scales = distance_scales(distances)
         self.width_, self.penalty_, w, Q = self._choose(distances, y)
-        Y = np.sign(y[None, :] - y[:, None])
-        inner = Q.T @ Y @ Q
+        del distances
+        inner = Q.T @ np.sign(y[None, :] - y[:, None]) @ Q
         if self.form == "kronecker":
-            inner = inner / (w[:, None] * w[None, :] + self.penalty_ * w[-1])
+            inner /= w[:, None] * w[None, :] + self.penalty_ * w[-1]
         else:
-            inner = inner / ((w + self.penalty_)[:, None] * (w + self.penalty_)[None, :])
-        self._A = Q @ inner @ Q.T
+            inner /= (w + self.penalty_)[:, None] * (w + self.penalty_)[None, :]
+        self._w, self._Q, self._inner = w, Q, inner
         # A K = Q inner diag(w) Q': pair predictions against all training rows, the product's right factor
         self._AK = Q @ (inner * w[None, :]) @ Q.T
         return self
@@ -110,24 +122,13 @@ class KernelPairwise(Surrogate):
     def rank(self, Z: FloatArray) -> FloatArray:
         """Return minus the mean outcome against the training architectures."""
         Z = check_query(Z, self._columns)
-        scores = np.empty(len(Z))
-        if self.readout == "mean":
-            AK = self._AK.mean(axis=1, keepdims=True)
-        else:
-            AK = self._AK
-        for start in range(0, len(Z), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            f = self._kernel(Z[part]) @ AK
-            if self.readout == "tanh":
-                np.tanh(f, out=f)
-            elif self.readout == "vote":
-                np.sign(f, out=f)
-            scores[part] = f.mean(axis=1)
-        return -scores
+        AK = self._AK.mean(axis=1, keepdims=True) if self.readout == "mean" else self._AK
+        return -mean_outcome(self._kernel, Z, AK, self.readout, single_precision(self.precision, len(self._Z)))
 
     def pair_scores(self, A: FloatArray, B: FloatArray) -> FloatArray:
         """Return ``f(a, b)`` for all pairs ``(n, d)`` x ``(m, d)``: positive = a is better; antisymmetric."""
-        return self._kernel(A) @ self._A @ self._kernel(B).T
+        coefficients = self._Q @ self._inner @ self._Q.T
+        return np.asarray(self._kernel(A) @ coefficients @ self._kernel(B).T, dtype=np.float64)
 
     def _kernel(self, Z: FloatArray) -> FloatArray:
         return mixed_kernel(block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_)
@@ -140,6 +141,10 @@ class KernelPairwise(Surrogate):
         """
         widths = WIDTHS if self.width is None else (self.width,)
         penalties = PENALTIES if self.penalty is None else (self.penalty,)
+        if len(y) > TUNE_ROWS and len(widths) * len(penalties) > 1:
+            rows = spread_rows(self._Z, y, TUNE_ROWS)
+            width, penalty, _, _ = self._choose([D[np.ix_(rows, rows)] for D in distances], y[rows])
+            widths, penalties = (width,), (penalty,)
         target = average_ranks(y)
         pairs = _pair_weights(y, self.good_weight)
         best, chosen = -np.inf, None
@@ -159,6 +164,47 @@ class KernelPairwise(Surrogate):
                     best, chosen = agreement, (width, penalty, w, Q)
         assert chosen is not None
         return chosen
+
+
+def mean_outcome(
+    kernel: Callable[[FloatArray], FloatArray], Z: FloatArray, AK: FloatArray, readout: str, single: bool
+) -> FloatArray:
+    """Return ``(m,)`` mean outcomes of candidates against the training rows, block by block.
+
+    Args:
+        kernel: Kernel values ``(b, n)`` of ``b`` candidates against the training rows.
+        Z: Candidates ``(m, d)``.
+        AK: Right factor ``(n, n)`` of the pair predictions, or ``(n, 1)``.
+        readout: "tanh", "vote" or "mean", see `KernelPairwise`.
+        single: Multiply and read out in single precision.
+    """
+    if single:
+        # Equal candidates are computed once: it saves time, and coarse rounding cannot break their ties.
+        Z, inverse = np.unique(Z, axis=0, return_inverse=True)
+    kind: type[np.floating[Any]] = np.float32 if single else np.float64
+    right: NDArray[Any] = AK.astype(kind, copy=False)
+    step = max(1, min(_BLOCK, _BLOCK_PAIRS // len(AK)))
+    scores = np.empty(len(Z))
+    for start in range(0, len(Z), step):
+        part = slice(start, start + step)
+        f: NDArray[Any] = kernel(Z[part]).astype(kind, copy=False) @ right
+        if readout == "tanh":
+            np.tanh(f, out=f)
+        elif readout == "vote":
+            np.sign(f, out=f)
+        scores[part] = f.mean(axis=1, dtype=np.float64)
+    return scores[inverse.reshape(-1)] if single else scores
+
+
+def single_precision(precision: str, n: int) -> bool:
+    """Return whether candidates are ranked in single precision after a fit on ``n`` rows."""
+    return precision == "single" or (precision == "auto" and n > TUNE_ROWS)
+
+
+def spread_rows(Z: FloatArray, y: FloatArray, n: int) -> NDArray[np.intp]:
+    """Return ``(n,)`` row numbers spread evenly over the order of ``y``; independent of the order of the rows."""
+    order = np.lexsort((*Z.T[::-1], y))
+    return order[np.linspace(0, len(y) - 1, n).round().astype(np.intp)]
 
 
 def _pair_weights(y: FloatArray, good_weight: float) -> FloatArray:

@@ -35,9 +35,7 @@ class NSGA2(PymooMethod):
         require_positive(population=population)
         require_choice("operators", operators, OPERATORS)
         design = initial_design(problem, population, seed)
-        self._algorithm = set_up(
-            make_nsga2(problem.space, population, operators, design, library_seed(seed)), problem
-        )
+        self._algorithm = set_up(make_nsga2(problem.space, population, operators, design, library_seed(seed)), problem)
 
 
 def make_nsga2(space: SearchSpace, population: int, operators: str, sampling: IntArray, seed: int) -> Any:

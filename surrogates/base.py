@@ -29,6 +29,8 @@ class Surrogate(ABC):
 
     #: Whether the constructor takes `blocks`, the widths of the encodings put side by side.
     uses_blocks: ClassVar[bool] = False
+    #: Module beyond the core that `fit` needs, "" for none; without it `fit` raises `UserError`.
+    needs: ClassVar[str] = ""
 
     @abstractmethod
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:

@@ -43,6 +43,30 @@ class RandomOrder(Surrogate):
         return (_row_hash(Z, self._salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+@SURROGATES.register("constant", summary="All candidates alike: the control without any order")
+class Constant(Surrogate):
+    """Gives every candidate the same score: what remains when a surrogate says nothing.
+
+    Args:
+        seed: Unused: nothing is random.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        require_integer("seed", seed, 0)
+        self.seed = seed
+        self._columns: int | None = None
+
+    def fit(self, Z: FloatArray, y: FloatArray) -> Self:
+        """Check the data and keep the number of columns."""
+        Z, _ = check_training_data(Z, y)
+        self._columns = Z.shape[1]
+        return self
+
+    def rank(self, Z: FloatArray) -> FloatArray:
+        """Return ``(m,)`` zeros."""
+        return np.zeros(len(check_query(Z, self._columns)))
+
+
 def _row_hash(Z: FloatArray, start: np.uint64) -> HashArray:
     """Return a 64-bit hash ``(n,)`` of each row of ``Z`` ``(n, d)`` (SplitMix64's mixing step per column)."""
     bits = np.ascontiguousarray(Z + 0.0).view(np.uint64)  # + 0.0 makes -0.0 equal 0.0

@@ -61,8 +61,8 @@ class KernelPairwise(Surrogate):
             weigh 1.
         blocks: Widths of encodings placed side by side; each has its own kernel.
         weights: Share of each block's kernel; empty for equal shares.
-        precision: Arithmetic of `rank`: "double", "single" (twice as fast; scores differ from the seventh digit
-            on), or "auto" for double up to `TUNE_ROWS` training rows and single above.
+        precision: Arithmetic of `rank`: "double", "single" (at least twice as fast; scores move by 1e-5 or so,
+            equal candidates stay equal), or "auto" for double up to `TUNE_ROWS` training rows and single above.
     """
 
     uses_blocks = True
@@ -109,6 +109,7 @@ class KernelPairwise(Surrogate):
         self._scales = distance_scales(distances)
         self.width_, self.penalty_, w, Q = self._choose(distances, y)
         del distances
+        w, Q = numerical_range(w, Q)
         inner = Q.T @ np.sign(y[None, :] - y[:, None]) @ Q
         if self.form == "kronecker":
             inner /= w[:, None] * w[None, :] + self.penalty_ * w[-1]
@@ -194,6 +195,22 @@ def mean_outcome(
             np.sign(f, out=f)
         scores[part] = f.mean(axis=1, dtype=np.float64)
     return scores[inverse.reshape(-1)] if single else scores
+
+
+def numerical_range(w: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Drop the directions of a large kernel matrix that rounding alone fills; repeated rows make many of them.
+
+    Args:
+        w: Eigenvalues ``(n,)``, ascending, none negative.
+        Q: Eigenvectors ``(n, n)``.
+
+    Returns:
+        The ``r`` eigenvalues above 1e-12 of the largest and their vectors ``(n, r)``; all up to `TUNE_ROWS` rows.
+    """
+    keep = w > 1e-12 * w[-1]
+    if len(w) <= TUNE_ROWS or keep.all():
+        return w, Q
+    return w[keep], np.ascontiguousarray(Q[:, keep])
 
 
 def single_precision(precision: str, n: int) -> bool:

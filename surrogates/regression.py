@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from bench.errors import UserError
 from surrogates.base import FloatArray, Surrogate, average_ranks, check_training_data
+from surrogates.tuning import canonical_order
 
 TARGETS = ("value", "rank")
 
@@ -93,6 +94,9 @@ class Regressor(Surrogate):
     Constant outcomes never reach the subclass: they teach no order, and all scores are 0.
     """
 
+    #: Whether `_fit` gets the rows in canonical order (see `surrogates.tuning`), so that their order cannot matter.
+    sorts_rows: ClassVar[bool] = False
+
     def __init__(self, *, seed: int, targets: str) -> None:
         require_integer("seed", seed, 0)
         require_choice("targets", targets, TARGETS)
@@ -104,6 +108,9 @@ class Regressor(Surrogate):
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
         """Learn from encodings ``(n, d)`` and outcomes ``(n,)``."""
         Z, y = check_training_data(Z, y)
+        if self.sorts_rows:
+            order = canonical_order(Z, y)
+            Z, y = Z[order], y[order]
         self._columns = Z.shape[1]
         self._constant = bool(y.min() == y.max())
         if not self._constant:

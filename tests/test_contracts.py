@@ -56,7 +56,9 @@ def installed(data_folder, monkeypatch):
 def test_contract(check, installed):
     try:
         check.run()
-    except NotInstalled:
+    except NotInstalled as error:
+        if check.entry.startswith("surrogate"):
+            pytest.skip(str(error))
         installed(check.entry.removeprefix("benchmark "))
         check.run()
 

@@ -109,3 +109,44 @@ def test_ranking_in_blocks_changes_nothing(monkeypatch):
     whole = model.rank(new)
     monkeypatch.setattr("surrogates.kernel_pairwise._BLOCK", 7)
     np.testing.assert_allclose(model.rank(new), whole, atol=1e-12)
+
+
+def test_many_rows_are_tuned_on_a_spread_subset_and_fitted_on_all(monkeypatch):
+    Z, y = planted(150)
+    new, truth = planted(200, seed=6)
+    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 50)
+    model = KernelPairwise().fit(Z, y)
+    by_outcome = np.argsort(y)[np.round(np.linspace(0, 149, 50)).astype(int)]
+    alone = KernelPairwise().fit(Z[by_outcome], y[by_outcome])
+    # The subset is tuned in units of the distances of all rows, which differ by a few percent.
+    assert abs(np.log(model.width_ / alone.width_)) < 0.8
+    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 1000)
+    same = KernelPairwise(width=model.width_, penalty=model.penalty_).fit(Z, y)
+    np.testing.assert_allclose(model.rank(new), same.rank(new), atol=1e-12)
+    assert kendalltau(model.rank(new), truth)[0] > 0.85
+
+
+@pytest.mark.parametrize("readout", ["tanh", "mean"])
+def test_single_precision_keeps_the_order_and_the_ties(readout):
+    Z, y = planted(60)
+    new = np.vstack([planted(300, seed=7)[0]] * 2)
+    exact = KernelPairwise(readout=readout).fit(Z, y).rank(new)
+    fast = KernelPairwise(readout=readout, precision="single").fit(Z, y).rank(new)
+    assert 0.0 < np.abs(exact - fast).max() < 1e-4
+    assert kendalltau(exact, fast)[0] > 0.999
+    np.testing.assert_array_equal(fast[:300], fast[300:])
+
+
+@pytest.mark.parametrize("form", ["kronecker", "two-step"])
+def test_directions_without_content_are_dropped_only_from_many_rows(form, monkeypatch):
+    Z, y = planted(40)
+    Z, y = np.vstack([Z] * 3), np.concatenate([y, y + 0.01, y - 0.01])  # rank 40
+    new = planted(50, seed=7)[0]
+    model = KernelPairwise(form=form, width=0.7, penalty=0.03, precision="double").fit(Z, y)
+    expected, pairs = model.rank(new), model.pair_scores(new, Z)
+    assert model._inner.shape == (120, 120)
+    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 100)
+    model.fit(Z, y)
+    assert model._inner.shape == (40, 40)
+    np.testing.assert_allclose(model.rank(new), expected, atol=1e-8)
+    np.testing.assert_allclose(model.pair_scores(new, Z), pairs, atol=1e-8)

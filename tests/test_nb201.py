@@ -253,3 +253,36 @@ def test_the_embedded_error_agrees_with_the_official_test_accuracy(use_embedded)
     accuracy = np.array([entry["test_acc_200"] for entry in entries.values()])
     F = open_benchmark("nb201", "analog", ("error",)).evaluate(X, 0).F[:, 0]
     assert kendalltau(-F, accuracy)[0] > 0.92
+
+
+def test_graph_encoding_is_a_function_of_the_graph():
+    space = NB201()
+    Z, keys = space.encode(GRID, "graph"), space.canonical(GRID)
+    assert Z.shape == (15625, 87)
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    np.testing.assert_array_equal(Z[order][1:][same], Z[order][:-1][same])
+    assert len(np.unique(Z, axis=0)) > 5000
+    np.testing.assert_allclose(Z.mean(axis=0), 0.0, atol=1e-10)
+
+
+def test_graph_features_of_paths_equal_a_loop():
+    """Before centring and averaging over equal graphs: flows, statistics and bags, path by path."""
+    from spaces._graph201 import _along_paths, _bags, _flow
+
+    X = GRID[np.random.default_rng(0).permutation(15625)[:300]]
+    live, counts = _along_paths(X)
+    bags, flow = _bags(live, counts[:, :, :3]), _flow(X)
+    for n, x in enumerate(X.tolist()):
+        through, bag = Counter(), Counter()
+        for p, path in enumerate([(3,), (0, 4), (1, 5), (0, 2, 5)]):
+            ops = [OPERATIONS[x[e]] for e in path]
+            assert live[n, p] == ("none" not in ops)
+            c1, c3, pool = (ops.count(o) for o in ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"))
+            assert counts[n, p].tolist() == [c1, c3, pool, c1 + c3, c1 + c3 + pool]
+            if live[n, p]:
+                bag[c1, c3, pool] += 1
+                through.update(ops)
+        expected = [through[o] for o in ("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")]
+        assert flow[n].tolist() == expected
+        assert sorted(bags[n][bags[n] > 0]) == sorted(bag.values())

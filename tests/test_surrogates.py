@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
@@ -9,12 +11,18 @@ from scipy.stats import kendalltau
 from bench.errors import UserError
 from surrogates.base import SURROGATES
 
-NAMES = SURROGATES.names()
-#: Those that must order architectures; "random" is the control that must not.
-LEARNERS = [n for n in NAMES if n != "random"]
+
+def is_installed(name):
+    needs = SURROGATES.get(name).factory.needs
+    return not needs or importlib.util.find_spec(needs) is not None
+
+
+NAMES = [n for n in SURROGATES.names() if is_installed(n)]
+#: Those that must order architectures; the controls must not.
+LEARNERS = [n for n in NAMES if n not in {"random", "constant"}]
 #: Deterministic in the training set as a set: the order of the rows may change last digits only.
 ORDER_FREE = [n for n in LEARNERS if n not in {"forest", "forest_rank", "cart"}]
-RANK_BASED = [n for n in NAMES if n.endswith("_rank") or "pairwise" in n]
+RANK_BASED = [n for n in NAMES if n.endswith("_rank") or "pairwise" in n or n in {"ranksvm", "ranknet"}]
 
 
 def make(name, seed=0, **params):
@@ -29,7 +37,11 @@ def levels(n, rng, d=5):
 
 def test_the_families_are_registered():
     wanted = {"svm_pairwise", "gp", "gp_rank", "rbf", "rbf_rank", "forest", "forest_rank", "cart"}
-    assert wanted | {"kernel_ridge", "kernel_ridge_rank", "random"} <= set(NAMES)
+    assert wanted | {"kernel_ridge", "kernel_ridge_rank", "random", "constant"} <= set(NAMES)
+    pairs = {"kernel_pairwise", "relevance_pairwise", "ranksvm", "logistic_pairwise", "forest_pairwise"}
+    assert pairs | {"boosting_pairwise", "ranknet"} <= set(NAMES)
+    for name in ("svr", "boosting", "lightgbm", "mlp", "knn", "adaptive"):
+        assert {name, f"{name}_rank"} <= set(SURROGATES.names())
     assert all(entry.summary for entry in SURROGATES)
 
 
@@ -187,7 +199,7 @@ def test_only_the_order_of_outcomes_counts(name):
     np.testing.assert_array_equal(make(name).fit(Z, np.exp(3.0 * y) - 100.0).rank(Z), expected)
 
 
-@pytest.mark.parametrize("name", ["gp", "rbf", "forest", "kernel_ridge"])
+@pytest.mark.parametrize("name", ["gp", "rbf", "forest", "kernel_ridge", "svr", "boosting", "mlp", "knn"])
 def test_value_targets_are_affine_equivariant_and_differ_from_ranks(name):
     rng = np.random.default_rng(9)
     Z, y = levels(30, rng)
@@ -223,6 +235,23 @@ def test_value_targets_are_affine_equivariant_and_differ_from_ranks(name):
         ("kernel_ridge", {"blocks": (3, 0)}),
         ("kernel_ridge", {"blocks": (3, 2), "weights": (0.5, 0.6)}),
         ("kernel_ridge", {"blocks": (3, 2), "weights": (1.0,)}),
+        ("kernel_pairwise", {"precision": "half"}),
+        ("relevance_pairwise", {"rounds": -1}),
+        ("relevance_pairwise", {"mix": 1.1}),
+        ("relevance_pairwise", {"readout": "sum"}),
+        ("ranksvm", {"C": 0.0}),
+        ("logistic_pairwise", {"max_pairs": 1}),
+        ("forest_pairwise", {"combine": "sum"}),
+        ("forest_pairwise", {"n_trees": 0}),
+        ("boosting_pairwise", {"opponents": 0}),
+        ("boosting_pairwise", {"learning_rate": 0.0}),
+        ("ranknet", {"hidden": 0}),
+        ("ranknet", {"decay": -1.0}),
+        ("svr", {"epsilon": -0.1}),
+        ("boosting", {"n_trees": 0}),
+        ("mlp", {"steps": 0}),
+        ("knn", {"targets": "ranks"}),
+        ("adaptive", {"folds": 1}),
     ],
 )
 def test_bad_parameters_are_refused(name, params):
@@ -242,6 +271,16 @@ def test_bad_parameters_are_refused(name, params):
         ("forest_rank", 0.68),
         ("cart", 0.60),
         ("svm_pairwise", 0.70),
+        ("relevance_pairwise", 0.74),
+        ("ranksvm", 0.62),
+        ("logistic_pairwise", 0.62),
+        ("forest_pairwise", 0.68),
+        ("boosting_pairwise", 0.68),
+        ("ranknet", 0.70),
+        ("svr_rank", 0.70),
+        ("boosting_rank", 0.66),
+        ("mlp_rank", 0.70),
+        ("knn_rank", 0.58),
     ],
 )
 def test_orders_unseen_cells_of_the_embedded_table(name, floor):

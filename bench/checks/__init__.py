@@ -6,6 +6,7 @@ exceptions stand in `EXCEPTIONS` with their reason; one that does not fail any m
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,11 +24,13 @@ __all__ = ["EXCEPTIONS", "Check", "CheckFailed", "NotInstalled", "check_name", "
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("surrogate random", "check_smaller_is_better"): "the control of an ablation orders at random",
     ("surrogate random", "check_learns"): "the control of an ablation orders at random",
+    ("surrogate constant", "check_smaller_is_better"): "the control gives every architecture the same score",
+    ("surrogate constant", "check_learns"): "the control gives every architecture the same score",
 }
 
 
 class NotInstalled(Exception):
-    """The data of a benchmark are not on this machine, so nothing can be checked."""
+    """The data of a benchmark, or a library of an extra, are not on this machine, so nothing can be checked."""
 
 
 class Check(NamedTuple):
@@ -71,7 +74,7 @@ def checks_of(kind: str, name: str) -> list[Check]:
         subject = lambda: lambda problem, budget, seed: METHODS.create(name, problem, budget=budget, seed=seed)  # noqa: E731
     elif kind == "surrogate":
         functions = surrogates.CHECKS
-        subject = lambda: lambda seed: SURROGATES.create(name, seed=seed)  # noqa: E731
+        subject = lambda: _maker(name)  # noqa: E731
     elif kind == "space":
         functions = spaces.CHECKS
         subject = lambda: SPACES.create(name)  # noqa: E731
@@ -84,6 +87,18 @@ def checks_of(kind: str, name: str) -> list[Check]:
         return lambda: function(subject())
 
     return [Check(entry, f.__name__, bind(f), EXCEPTIONS.get((entry, f.__name__), "")) for f in functions]
+
+
+def _maker(name: str) -> surrogates.Make:
+    """Return the function that makes a surrogate.
+
+    Raises:
+        NotInstalled: The library it needs is not on this machine.
+    """
+    needs = getattr(SURROGATES.get(name).factory, "needs", "")
+    if needs and importlib.util.find_spec(needs) is None:
+        raise NotInstalled(f"surrogate {name!r} needs {needs}, which is not installed.")
+    return lambda seed: SURROGATES.create(name, seed=seed)
 
 
 def _opener(name: str) -> benchmarks.Make:

@@ -129,7 +129,7 @@ def data_of(space: str, dataset: str, objective: str = "") -> Data:
         truth,
         complexity,
         graphs,
-        {"constant": np.zeros(len(X)), **costs, **measured},
+        {**costs, **measured},
         tuple(measured),
         digest.hexdigest()[:16],
         (*benchmark.notes, *notes),
@@ -285,9 +285,9 @@ def standardised_proxies(columns: Sequence[FloatArray], train: IntArray, rows: I
     out = np.zeros((len(rows), len(columns)))
     for j, values in enumerate(columns):
         known = values[train][np.isfinite(values[train])]
-        if len(known) == 0:
+        if len(known) == 0 or np.ptp(known) == 0:
             continue
-        unit = float(np.median(np.abs(known))) or float(np.abs(known).max()) or 1.0
+        unit = float(np.median(np.abs(known))) or float(np.abs(known).max())
         seen = np.arcsinh(known / unit)
         spread = float(seen.std()) or 1.0
         z = (np.arcsinh(values[rows] / unit) - seen.mean()) / spread

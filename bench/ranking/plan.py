@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,23 +13,16 @@ from bench.ranking.data import POOLS, SPLITS, Data, train_limit
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant
 from surrogates.base import SURROGATES
 
-#: The default study; `groups` adds the controls.
+#: The default study, pairwise ones first; `groups` adds the controls. An unregistered name is passed over.
 CORE = (
-    "kernel_pairwise",
-    "svm_pairwise",
-    "gp",
-    "gp_rank",
-    "rbf",
-    "rbf_rank",
-    "forest",
-    "forest_rank",
-    "kernel_ridge",
-    "kernel_ridge_rank",
+    *("kernel_pairwise", "relevance_pairwise", "svm_pairwise", "ranksvm", "logistic_pairwise", "ranknet"),
+    *("forest_pairwise", "boosting_pairwise", "kernel_ridge", "kernel_ridge_rank", "gp", "gp_rank", "rbf", "rbf_rank"),
+    *("svr", "svr_rank", "knn", "knn_rank", "forest", "forest_rank", "boosting", "boosting_rank", "mlp", "mlp_rank"),
 )
 #: Registered surrogates that learn nothing.
 CONTROLS = ("constant", "random")
-#: Registered surrogates that "all" leaves out and `--full` adds: minutes where the others take seconds.
-EXPENSIVE = ("cart",)
+#: Registered surrogates that `--full` adds: minutes where the others take seconds.
+EXPENSIVE = ("cart", "adaptive", "adaptive_rank")
 CONTRASTS = (("kernel_pairwise", "kernel_ridge_rank"), ("kernel_pairwise", "kernel_ridge"))
 N_TRAIN = (20, 50, 100, 200, 400, 800)
 N_TEST = 1000
@@ -135,19 +129,27 @@ def learns(variant: Variant) -> bool:
 
 
 def groups(data: Data, full: bool) -> dict[str, tuple[str, ...]]:
-    """Return the named lists of surrogates: "core", "all" and "proxies" (all that is known without training)."""
-    registered = SURROGATES.names()
-    proxies = tuple(name for name in data.proxies if name != "constant" or name not in registered)
+    """Return the named lists of surrogates: "core", "all" and "proxies" (all that is known without training).
+
+    A surrogate whose library is not installed is in no list.
+    """
+    registered = [name for name in SURROGATES.names() if is_installed(name)]
+    proxies = tuple(name for name in data.proxies if name not in registered)
     controls = tuple(name for name in CONTROLS if name in registered)
-    expensive = tuple(name for name in registered if name in EXPENSIVE)
     core = tuple(name for name in CORE if name in registered)
     others = tuple(name for name in registered if name not in (*EXPENSIVE, *controls))
-    extra = expensive if full else ()
+    extra = tuple(name for name in EXPENSIVE if full and name in registered)
     return {
-        "core": tuple(dict.fromkeys((*core, *extra, *controls, *proxies))),
+        "core": (*core, *extra, *controls, *proxies),
         "all": tuple(dict.fromkeys((*core, *others, *extra, *controls, *proxies))),
         "proxies": proxies,
     }
+
+
+def is_installed(name: str) -> bool:
+    """Whether the library beyond the core that a surrogate needs, if any, is on this machine."""
+    needs = getattr(SURROGATES.get(name).factory, "needs", "")
+    return not needs or importlib.util.find_spec(needs) is not None
 
 
 def choose_variants(data: Data, names: Sequence[str], full: bool) -> tuple[Variant, ...]:
@@ -165,7 +167,7 @@ def choose_variants(data: Data, names: Sequence[str], full: bool) -> tuple[Varia
             elif member in data.proxies:
                 found[member] = Variant(member, column=member)
             else:
-                everything = [*SURROGATES.names(), *data.proxies, *known]
+                everything = {*SURROGATES.names(), *data.proxies, *known}
                 raise UserError(f"no surrogate {member!r}.{suggest(member, everything)}")
     return tuple(found.values())
 
@@ -207,10 +209,11 @@ def check_plan(plan: RankPlan, data: Data, wanted_contrasts: Sequence[tuple[str,
             data.benchmark.space.encoding_parts(name)
     if plan.with_proxies and not data.appended:
         raise UserError(
-            f"{plan.space}/{plan.dataset} has no zero-cost proxies: leave out --with-proxies, or use nb201 cifar10."
+            f"{plan.space}/{data.benchmark.dataset} has no zero-cost proxies: leave out --with-proxies, or rank on "
+            "nb201/cifar10."
         )
     if "front" in plan.pools:
-        assert len(data.front)
+        _ = data.front  # refused here where the space computes no complexity
     n_train = tuple(sorted(set(plan.n_train)))
     n_test = min(plan.n_test, max(1, len(data.X) - n_train[-1]))
     limit = train_limit(data, n_test, plan.split, plan.seeds)

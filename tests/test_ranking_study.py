@@ -1,0 +1,450 @@
+"""The ranking study: running, continuing, choosing encodings, tables, files and the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from scipy import stats
+
+from bench.errors import RunError, UserError
+from bench.ranking.data import data_of
+from bench.ranking.metrics import METRICS
+from bench.ranking.plan import (
+    CORE,
+    DEVELOPMENT_SEEDS,
+    RankPlan,
+    check_plan,
+    choose_variants,
+    groups,
+    parse_draws,
+    parse_n_test,
+    parse_sizes,
+)
+from bench.ranking.study import LOG, RankLog, choose_encodings, run_ranking
+from bench.ranking.tables import BEST, EQUAL, WORSE, Place, collect, smallest_p, tabulate
+from bench.ranking.trial import PROXY_SUFFIX, Variant
+from bench.report.ranking import conventions, escape, failures, latex, markdown, write_ranking
+from bench.report.ranking_figures import write_figures
+
+#: What must not depend on how a study was run.
+SAME_FILES = ("ranking.csv", "trials.csv", "contrasts.csv", "ranking.tex", "ranking.json")
+
+PLUGIN = """
+import os
+import signal
+import time
+
+import numpy as np
+
+from surrogates.base import SURROGATES, Surrogate
+
+
+class Slow(Surrogate):
+    def __init__(self, *, seed, pause: float = 0.0, trouble: str = ""):
+        self.seed, self.pause, self.trouble = seed, pause, trouble
+
+    def fit(self, Z, y):
+        time.sleep(self.pause)
+        if self.seed == 1 and len(y) > 30:
+            if self.trouble == "raise":
+                raise ArithmeticError("no more ideas")
+            if self.trouble == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+        self.w = np.linalg.lstsq(Z, y, rcond=None)[0]
+        return self
+
+    def rank(self, Z):
+        return np.full(len(Z), np.nan) if self.seed == 1 and self.trouble == "nan" else Z @ self.w
+
+
+SURROGATES.register("slow", summary="For tests")(Slow)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    file = tmp_path / "slow_plugin.py"
+    file.write_text(PLUGIN, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return data_of("toy", "closed-form", "")
+
+
+def toy_plan(data, surrogates=("kernel_ridge", "rbf", "random", "flops"), **rest):
+    variants = choose_variants(data, surrogates, False)
+    wish = {"encodings": ("int",), "n_train": (20, 40), "seeds": (0, 1, 2), "n_test": 300, **rest}
+    plan = RankPlan("toy", "closed-form", "", variants, **wish)
+    return check_plan(plan, data)
+
+
+def make(data, out, **rest):
+    plan = toy_plan(data, **rest)
+    log, chosen = run_ranking(plan, data, out)
+    return tabulate(plan, data, collect(plan, data, log, chosen))
+
+
+def records(file):
+    with open(file, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def without_times(text):
+    return text.partition("## Time")[0]
+
+
+def rows_without_times(out):
+    rows = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    return sorted(json.dumps({k: v for k, v in r.items() if k != "time"}, sort_keys=True) for r in rows)
+
+
+def assert_same(a, b):
+    for name in SAME_FILES:
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    assert without_times((a / "ranking.md").read_text()) == without_times((b / "ranking.md").read_text())
+    assert rows_without_times(a) == rows_without_times(b)
+
+
+# --- plans
+
+
+def test_groups_and_names(toy):
+    known = groups(toy, False)
+    assert known["core"][0] == "kernel_pairwise"
+    assert {"random", "flops"} <= set(known["core"]) <= set(known["all"])
+    assert not {"cart", "adaptive"} & set(known["all"])
+    assert "cart" in groups(toy, True)["core"]
+    assert set(CORE) <= set(known["core"])
+    assert [v.column for v in choose_variants(toy, ("gp", "flops", "gp"), False)] == ["", "flops"]
+    with pytest.raises(UserError, match="Did you mean 'forest'"):
+        choose_variants(toy, ("forst",), False)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"n_train": (1, 20)}, "from 2 to 2,825"),
+        ({"n_train": (3120,)}, "--n-train takes numbers"),
+        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (0, 1000)}, "below 1000"),
+        ({"pools": ("back",)}, "no pool 'back'"),
+        ({"split": "half"}, "no split 'half'"),
+        ({"encodings": ("onehott",)}, "Did you mean 'onehot'"),
+        ({"with_proxies": True}, "no zero-cost proxies"),
+        ({"surrogates": ()}, "at least one surrogate"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(toy, wish, words):
+    with pytest.raises(UserError, match=words):
+        toy_plan(toy, **wish)
+
+
+def test_the_same_surrogate_twice_is_refused(toy):
+    plan = toy_plan(toy)
+    for extra, words in (
+        (Variant("rbf", "gp"), "two surrogates are called 'rbf'"),
+        (Variant("other", "rbf"), "are the same"),
+        (Variant("x", "gp", {"restart": 1}), "Did you mean 'restarts'"),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_plan(replace(plan, variants=(*plan.variants, extra)), toy)
+    with pytest.raises(UserError, match="Did you mean 'rbf'"):
+        check_plan(plan, toy, [("kernel_ridge", "rbff")])
+
+
+def test_parsing():
+    assert parse_draws("4") == (0, 1, 2, 3)
+    assert parse_draws("4-5,9") == (4, 5, 9)
+    assert parse_sizes("50, 20") == (50, 20)
+    assert parse_n_test("half", 15_625) == 7812
+    for call in (lambda: parse_sizes("50,x"), lambda: parse_n_test("9", 100), lambda: parse_n_test("all", 100)):
+        with pytest.raises(UserError):
+            call()
+
+
+# --- choosing encodings
+
+
+def test_the_best_encoding_is_chosen_on_development_draws(toy, tmp_path):
+    plan = toy_plan(toy, surrogates=("kernel_ridge", "random", "flops"), encodings=("best",))
+    development = plan.development(toy)
+    assert {t.seed for t in development} == set(DEVELOPMENT_SEEDS)
+    assert not set(plan.seeds) & set(DEVELOPMENT_SEEDS)
+    assert {(t.variant.name, t.encoding) for t in development} == {("kernel_ridge", e) for e in ("int", "onehot")}
+    log = RankLog(tmp_path / LOG)
+    with log:
+        for tau, winner in ((0.5, "int"), (0.7, "onehot")):
+            for t in development:
+                scores = {"error": {"tau": tau if t.encoding == "onehot" else 0.6}}
+                log.append(
+                    {"key": t.key(toy, "uniform"), "status": "ok", "scores": scores, "n_ranked": 1, "time": {"a": 0}}
+                )
+            assert choose_encodings(plan, toy, log) == {"kernel_ridge": (winner,), "random": ("int",), "flops": ("",)}
+    every = replace(plan, encodings=("all",))
+    assert every.development(toy) == []
+    assert choose_encodings(every, toy, log)["kernel_ridge"] == ("int", "onehot")
+    named = replace(plan, encodings=("int+onehot",), with_proxies=True)
+    assert choose_encodings(named, toy, log)["kernel_ridge"] == ("int+onehot" + PROXY_SUFFIX,)
+
+
+# --- running
+
+
+def test_what_is_there_is_not_run_again_and_everything_can_be_added_to(toy, tmp_path):
+    make(toy, tmp_path, seeds=(0, 1))
+    before = (tmp_path / LOG).read_bytes()
+    assert before.count(b"\n") == 4 * 2 * 2
+    make(toy, tmp_path, seeds=(1, 0))
+    assert (tmp_path / LOG).read_bytes() == before
+    tables = make(toy, tmp_path, surrogates=("kernel_ridge", "gp", "rbf"), seeds=(0, 1, 2), n_train=(20, 40, 60))
+    after = (tmp_path / LOG).read_bytes()
+    assert after.startswith(before)
+    assert after.count(b"\n") == 16 + (3 * 3 * 3 - 2 * 2 * 2)
+    assert {t.status for t in tables.trials} == {"ok"}
+
+
+def test_a_torn_last_line_is_dropped_and_a_corrupt_one_refused(toy, tmp_path):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for out in (whole, torn):
+        write_ranking(out, make(toy, out))
+    lines = (torn / LOG).read_bytes().splitlines(keepends=True)
+    (torn / LOG).write_bytes(b"".join(lines[:5]) + lines[5][:60])
+    tables = make(toy, torn)
+    write_ranking(torn, tables)
+    rows = [json.loads(line) for line in (torn / LOG).read_text().splitlines()]
+    assert len(rows) == len(lines)
+    assert rows_without_times(whole) == rows_without_times(torn)
+    (torn / LOG).write_bytes(b"".join(lines[:3]) + b"{}\n" + b"".join(lines[3:]))
+    with pytest.raises(RunError, match="line 4 is corrupt"):
+        RankLog(torn / LOG)
+
+
+def rank(*args, code=0):
+    command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_study_continues_to_the_identical_tables(tmp_path, plugin, jobs):
+    def args(out, workers):
+        return (
+            *("--plugin", plugin, "rank", "--space", "toy", "--surrogates", "kernel_ridge,random,flops"),
+            *("--variant", "slow=slow:pause=0.02", "--contrast", "slow,kernel_ridge", "--n-train", "20,40"),
+            *("--seeds", 4, "--n-test", 200, "--pool", "uniform,front", "--jobs", workers),
+            *("--no-calibration", "--no-figures", "--quiet", "--out", out),
+        )
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    rank(*args(whole, 1))
+
+    def count():
+        return (killed / LOG).read_bytes().count(b"\n") if (killed / LOG).exists() else 0
+
+    unfinished = 0
+    for _ in range(3):
+        before = count()
+        process = subprocess.Popen([sys.executable, str(ROOT / "cli.py"), *map(str, args(killed, jobs))])
+        latest = time.monotonic() + 100
+        while count() <= before + 12 and process.poll() is None:
+            assert time.monotonic() < latest
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            unfinished += 1
+    assert unfinished >= 1
+    assert not (killed / "ranking.csv").exists()
+    rank(*args(killed, jobs))
+    assert_same(whole, killed)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"), [("raise", "ArithmeticError: no more ideas"), ("nan", "no finite score")]
+)
+def test_a_failing_trial_is_listed_and_the_rest_go_on(tmp_path, plugin, trouble, reason):
+    out = tmp_path / "out"
+    args = (
+        *("--plugin", plugin, "rank", "--space", "toy", "--surrogates", "kernel_ridge", "--encodings", "int"),
+        *("--variant", f"bad=slow:trouble={trouble}", "--n-train", "20,40", "--seeds", 2, "--jobs", 1),
+        *("--no-calibration", "--no-figures", "--out", out),
+    )
+    text = rank(*args, code=1)
+    failed = [r for r in records(out / "trials.csv") if r["status"] != "ok"]
+    assert {(r["surrogate"], r["seed"]) for r in failed} == {("bad", "1")}
+    assert all(reason in r["reason"] and r["error_tau"] == "" for r in failed)
+    assert "unfinished   bad on int, n=40, seed 1: " in text
+    summary = {(r["surrogate"], r["n_train"]): r for r in records(out / "ranking.csv") if r["metric"] == "tau"}
+    assert summary["bad", "40"]["seeds"] == "1"
+    assert summary["kernel_ridge", "40"]["seeds"] == "2"
+    assert reason in (out / "ranking.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+def test_a_worker_that_dies_takes_no_other_trial_with_it(tmp_path, plugin):
+    out = tmp_path / "out"
+    rank(
+        *("--plugin", plugin, "rank", "--space", "toy", "--surrogates", "kernel_ridge", "--encodings", "int"),
+        *("--variant", "bad=slow:trouble=die", "--n-train", "20,40", "--seeds", 3, "--jobs", 2),
+        *("--no-calibration", "--no-figures", "--quiet", "--out", out),
+        code=1,
+    )
+    failed = [r for r in records(out / "trials.csv") if r["status"] != "ok"]
+    assert [(r["surrogate"], r["n_train"], r["seed"], r["status"]) for r in failed] == [("bad", "40", "1", "failed")]
+    assert "worker process died" in failed[0]["reason"]
+
+
+# --- tables
+
+
+def made_up(data, tmp_path, seeds):
+    """A log of chosen scores: best, equal within noise, worse, and a control better than all."""
+    plan = toy_plan(
+        data,
+        surrogates=("kernel_ridge", "rbf", "gp", "flops"),
+        seeds=tuple(range(seeds)),
+        n_train=(20,),
+        calibrate=False,
+    )
+    plan = replace(plan, contrasts=(("kernel_ridge", "gp"),))
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=seeds) * 0.02
+    tau = {
+        "kernel_ridge": 0.80 + noise,
+        "rbf": 0.799 + noise + 0.01 * (-1.0) ** np.arange(seeds) * (1.0 + 0.05 * np.arange(seeds)),
+        "gp": 0.70 + noise,
+        "flops": np.full(seeds, 0.9),
+    }
+    chosen = choose_encodings(plan, data, RankLog(tmp_path / "none"))
+    with RankLog(tmp_path / LOG) as log:
+        for t in plan.tasks(chosen):
+            value = tau[t.variant.name][t.seed]
+            scores = {"error": {m.name: value if m.larger_is_better else 1.0 - value for m in METRICS}}
+            times = {"fit": 0.1, "rank": 0.01, "calibrate": 0.0, "memory_mb": None}
+            row = {"key": t.key(data, "uniform"), "status": "ok", "n_ranked": 300, "twins": 0.0}
+            log.append({**row, "scores": scores, "time": times})
+    return tabulate(plan, data, collect(plan, data, log, chosen)), tau
+
+
+def test_marks_and_tests_are_those_computed_by_hand(toy, tmp_path):
+    tables, tau = made_up(toy, tmp_path, 10)
+    for metric in METRICS:
+        cells = {c.entry.name: c for c in tables.cells if c.place == Place("uniform", "error", metric)}
+        assert [cells[n].mark for n in ("kernel_ridge", "rbf", "gp", "flops")] == [BEST, EQUAL, WORSE, ""]
+        p = [stats.wilcoxon(tau["kernel_ridge"], tau[n], mode="exact").pvalue for n in ("rbf", "gp")]
+        assert cells["rbf"].p == pytest.approx(p[0])
+        assert cells["gp"].p == pytest.approx(p[1]) == pytest.approx(2 / 2**10)
+        assert cells["gp"].p_holm == pytest.approx(2 * p[1])
+        assert cells["rbf"].p_holm == pytest.approx(max(p[0], 2 * p[1]))
+    gp = next(c for c in tables.cells if c.entry.name == "gp" and c.place.metric.name == "tau")
+    assert gp.mean.value == pytest.approx(tau["gp"].mean())
+    assert gp.sd == pytest.approx(tau["gp"].std(ddof=1))
+    assert gp.mean.low < gp.mean.value < gp.mean.high
+    contrast = next(c for c in tables.contrasts if c.place.metric.name == "tau")
+    assert contrast.difference.value == pytest.approx(0.1)
+    assert (contrast.pairs, contrast.n_train) == (10, 20)
+    assert contrast.p == pytest.approx(2 / 2**10)
+
+
+def test_too_few_seeds_underline_nothing_and_say_so(toy, tmp_path):
+    tables, _ = made_up(toy, tmp_path, 4)
+    assert {c.mark for c in tables.cells} == {BEST, ""}
+    assert smallest_p(tables.plan, tables.entries) == 0.25
+    assert any("no difference can be significant" in line for line in conventions(tables))
+
+
+def test_files_say_what_the_tables_say(toy, tmp_path):
+    tables, tau = made_up(toy, tmp_path, 10)
+    write_ranking(tmp_path, tables)
+    rows = {r["surrogate"]: r for r in records(tmp_path / "ranking.csv") if r["metric"] == "tau"}
+    assert float(rows["rbf"]["mean"]) == pytest.approx(tau["rbf"].mean())
+    assert rows["kernel_ridge"]["mark"] == "best"
+    assert rows["kernel_ridge"]["p"] == ""
+    trials = records(tmp_path / "trials.csv")
+    assert [float(r["error_tau"]) for r in trials if r["surrogate"] == "gp"] == pytest.approx(tau["gp"])
+    assert not any("seconds" in name for name in trials[0])
+    assert records(tmp_path / "times.csv")[0]["fit_seconds"] == "0.1"
+    assert float(records(tmp_path / "contrasts.csv")[0]["difference"]) == pytest.approx(0.1)
+    best, equal, worse = (f"{tau[n].mean():.3f}" for n in ("kernel_ridge", "rbf", "gp"))
+    spread = f"{tau['kernel_ridge'].std(ddof=1):.3f}"
+    text = latex(tables)
+    assert rf"kernel\_ridge & int & \textbf{{{best}}} {{\scriptsize$\pm$ {spread}}} \\" in text
+    assert rf"rbf & int & \underline{{{equal}}} " in text
+    assert f"gp & int & {worse} " in text
+    assert "\\midrule\nflops & - & 0.900 " in text
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == len(METRICS)
+    assert text.count("{") == text.count("}")
+    page = markdown(tables)
+    assert f"| kernel_ridge | int | **{best}** ± {spread} |" in page
+    assert f"| rbf | int | <u>{equal}</u> ± " in page
+    assert "| kernel_ridge minus gp (int) | 20 | 10 | +0.1000 |" in page
+    assert failures(tables) == []
+    for line in page.splitlines():
+        if line.startswith("|"):
+            assert line.endswith("|")
+
+
+def test_latex_is_escaped():
+    assert escape("precision@5 % of a_b & c#") == r"precision{@}5 \% of a\_b \& c\#"
+
+
+def test_figures_are_drawn(toy, tmp_path):
+    tables = make(toy, tmp_path, pools=("uniform", "front"))
+    files = write_figures(tmp_path, tables)
+    names = {f.name for f in files}
+    assert {"tau-uniform-error.png", "tau-front-error.pdf", "time-uniform.png", "scatter.pdf", "front.png"} <= names
+    for file in files:
+        data = file.read_bytes()
+        assert len(data) > 5000
+        assert data.startswith(b"\x89PNG" if file.suffix == ".png" else b"%PDF")
+
+
+# --- command
+
+
+def test_the_command_shows_a_table(tmp_path):
+    text = rank(
+        *("rank", "--space", "toy", "--surrogates", "kernel_pairwise,kernel_ridge,random", "--n-train", "20,40"),
+        *("--seeds", 2, "--n-test", 100, "--jobs", 2, "--out", tmp_path / "out"),
+    )
+    assert "Kendall tau-b against error, uniform pool, toy/closed-form" in text
+    assert "kernel_pairwise minus kernel_ridge" in text
+    assert (tmp_path / "out" / "front.png").exists()
+    plan = json.loads((tmp_path / "out" / "ranking.json").read_text())["plan"]
+    assert plan["n_train"] == [20, 40]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--surrogates", "kernel_pairwize"), "Did you mean 'kernel_pairwise'"),
+        (("--pool", "frontt"), "Did you mean 'front'"),
+        (("--contrast", "gp"), "two names A,B"),
+        (("--jobs", "0"), "--jobs must be at least 1"),
+        (("--objective", "flops"), "for free"),
+        (("--variant", "x"), "--variant takes"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, args, words):
+    text = rank("rank", "--space", "toy", "--out", tmp_path / "out", *args, code=2)
+    assert text.startswith("error: ")
+    assert len(text.strip().splitlines()) == 1
+    assert words in text
+    assert not (tmp_path / "out").exists()

@@ -35,6 +35,8 @@ class Method(ABC):
     single_objective: ClassVar[bool] = False
     #: Whether the first ask is a prefix of the seed's shared initial design, so that methods start alike.
     shared_start: ClassVar[bool] = True
+    #: Module beyond the core that the method needs, "" for none; without it the constructor raises `UserError`.
+    needs: ClassVar[str] = ""
 
     def __init__(self, problem: Problem, *, budget: int, seed: int) -> None:
         self.problem = problem

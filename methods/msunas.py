@@ -166,6 +166,11 @@ class MSuNAS(Method):
         return F
 
 
+METHODS.preset(
+    "msunas/adaptive", "msunas", "MSuNAS, the predictor chosen among RBF, GP and CART (slow)", surrogate="adaptive"
+)
+
+
 def extremes(problem: Problem) -> IntArray:
     """Return the smallest and the largest architecture ``(<=2, n_var)`` by the first free objective.
 

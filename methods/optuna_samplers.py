@@ -32,6 +32,8 @@ ATTEMPTS = 4
 class OptunaMethod(Method):
     """One trial per ask, after the initial design. Subclasses say which sampler."""
 
+    needs = "optuna"
+
     def __init__(self, problem: Problem, *, budget: int, seed: int, initial: int, genes: str) -> None:
         super().__init__(problem, budget=budget, seed=seed)
         require_positive(initial=initial)

@@ -21,7 +21,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class RankNet(PairClassifier):
     """One hidden layer of tanh units on standardised columns.
 
-    The settings were chosen on nb201/cifar100 and nb201/analog and fixed; none is tuned in a fit.
+    The settings were chosen by a few trials on nb201/cifar100 and fixed; none is tuned in a fit.
 
     Args:
         seed: Seed of the sampled pairs and of the initial weights.

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.benchmark import CallableBenchmark
+from bench.benchmark import CallableBenchmark, TabularBenchmark
 from bench.errors import UserError
 from bench.ranking.data import (
     Split,
+    _table_proxies,
     assert_disjoint,
     data_of,
     front_members,
@@ -33,7 +34,9 @@ from bench.ranking.metrics import (
     spearman,
 )
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
+from bench.table import write_table
 from spaces.base import Objective
+from spaces.nb201 import NB201
 from spaces.toy import Toy
 from surrogates.base import SURROGATES
 
@@ -259,6 +262,32 @@ def test_truth_is_the_mean_over_trainings_and_costs_are_no_targets(cells, toy):
     assert set(cells.proxies) == {"flops", "params", "flops_naslib"}
     with pytest.raises(UserError, match="for free"):
         data_of("toy", "closed-form", "flops")
+
+
+def test_a_missing_proxy_is_that_of_an_isomorphic_architecture(tmp_path):
+    space = NB201()
+    X = space.enumerate()
+    graphs = np.unique(space.canonical(X), return_inverse=True)[1].reshape(-1)
+    values = np.random.default_rng(0).normal(size=len(X))
+    twins = np.flatnonzero(graphs == np.argmax(np.bincount(graphs)))
+    alone = np.flatnonzero(graphs == np.flatnonzero(np.bincount(graphs) == 1)[0])
+    values[twins[2:]] = np.nan
+    values[alone] = np.nan
+    table = write_table(
+        tmp_path / "table",
+        {"error": X.sum(axis=1) * 1.0, "zc": values},
+        describe={n: {"unit": "", "split": "none", "role": r} for n, r in (("error", "objective"), ("zc", "proxy"))},
+        dataset="made",
+        index="grid",
+        default_objectives=["error", "flops"],
+    )
+    found, note = _table_proxies(TabularBenchmark(space, table), X, graphs)
+    assert found["zc"][twins[2:]] == pytest.approx(values[twins[:2]].mean())
+    assert np.isnan(found["zc"][alone]).all()
+    kept = np.isfinite(values)
+    assert (found["zc"][kept] == values[kept]).all()
+    assert f"{len(twins) - 2:,} architectures missing" in note
+    assert "1 have none" in note
 
 
 def test_proxies_are_standardised_by_training_rows_alone(toy):

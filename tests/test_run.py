@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import subprocess
@@ -351,6 +352,8 @@ def test_the_log_depends_on_nothing_but_the_job(whole, tmp_path):
 
 def test_every_method_is_charged_alike(tmp_path):
     for name in METHODS.names():
+        if importlib.util.find_spec(METHODS.get(name).factory.needs or "numpy") is None:
+            continue  # an extra's method: it is run where its library is installed
         job, benchmark = toy_job(name, 33)
         result = run(job, tmp_path / name, benchmark=benchmark)
         assert len(result.X) == 33 == len(np.unique(result.X, axis=0)), name

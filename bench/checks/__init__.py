@@ -71,7 +71,7 @@ def checks_of(kind: str, name: str) -> list[Check]:
     subject: Callable[[], Any]
     if kind == "method":
         functions = methods.CHECKS
-        subject = lambda: lambda problem, budget, seed: METHODS.create(name, problem, budget=budget, seed=seed)  # noqa: E731
+        subject = lambda: _method_maker(name)  # noqa: E731
     elif kind == "surrogate":
         functions = surrogates.CHECKS
         subject = lambda: _maker(name)  # noqa: E731
@@ -89,15 +89,34 @@ def checks_of(kind: str, name: str) -> list[Check]:
     return [Check(entry, f.__name__, bind(f), EXCEPTIONS.get((entry, f.__name__), "")) for f in functions]
 
 
+def _method_maker(name: str) -> methods.Make:
+    """Return the function that makes a method.
+
+    Raises:
+        NotInstalled: The library it needs is not on this machine.
+    """
+    _require_library("method", name, METHODS.get(name).factory)
+    return lambda problem, budget, seed: METHODS.create(name, problem, budget=budget, seed=seed)
+
+
+def _require_library(kind: str, name: str, factory: Callable[..., Any]) -> None:
+    """Check that the library a plug-in says it needs is here.
+
+    Raises:
+        NotInstalled: It is not.
+    """
+    needs = getattr(factory, "needs", "")
+    if needs and importlib.util.find_spec(needs) is None:
+        raise NotInstalled(f"{kind} {name!r} needs {needs}, which is not installed.")
+
+
 def _maker(name: str) -> surrogates.Make:
     """Return the function that makes a surrogate.
 
     Raises:
         NotInstalled: The library it needs is not on this machine.
     """
-    needs = getattr(SURROGATES.get(name).factory, "needs", "")
-    if needs and importlib.util.find_spec(needs) is None:
-        raise NotInstalled(f"surrogate {name!r} needs {needs}, which is not installed.")
+    _require_library("surrogate", name, SURROGATES.get(name).factory)
     return lambda seed: SURROGATES.create(name, seed=seed)
 
 

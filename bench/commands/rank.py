@@ -50,7 +50,7 @@ from bench.errors import UserError
 )
 @click.option("--full", is_flag=True, help="Add the expensive surrogates to core and all.")
 @click.option("--contrast", "contrasts", multiple=True, metavar="A,B", help="Also show A minus B; repeatable.")
-@click.option("--no-calibration", is_flag=True, help="Skip the win probabilities, which cost three more fits.")
+@click.option("--no-calibration", is_flag=True, help="Skip the win probabilities, which cost two more fits.")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
 @click.option(

@@ -25,8 +25,9 @@ from bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmo
 from spaces.base import FloatArray, IntArray
 from surrogates.base import SURROGATES, Surrogate, single_thread
 
-#: Folds of the training set on whose left-out pairs the win probability is scaled (as many as Platt's).
-FOLDS = 3
+#: Folds of the training set on whose left-out pairs the win probability is scaled. Two: surrogates whose cost does
+#: not grow with n would spend most of a study here with more.
+FOLDS = 2
 #: Architectures among which calibration looks at all pairs.
 CALIBRATED = 200
 _STREAM = 60_917

@@ -17,6 +17,7 @@ from bench.history import write_text
 from bench.ranking.metrics import CALIBRATION, METRICS
 from bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
 from bench.ranking.tables import BEST, EQUAL, SIGNIFICANCE, Cell, ContrastCell, Entry, Place, RankTables, smallest_p
+from bench.ranking.trial import CALIBRATED, FOLDS
 from bench.report.ranking_records import cell_records, contrast_records, time_records, trial_records
 from bench.report.study import p_value, seed_text, span
 from bench.report.study_records import to_csv
@@ -218,8 +219,8 @@ def conventions(tables: RankTables) -> list[str]:
         )
     if plan.calibrate:
         lines.append(
-            "Win probabilities: logistic in the margin (pair scores, or differences of scores), its slope from "
-            "left-out pairs in three folds of the training set; measured on all pairs among 200 ranked architectures."
+            "Win probabilities: logistic in the margin (pair scores, or differences of scores), slope from "
+            f"left-out pairs in {FOLDS} folds of the training set; measured on pairs among {CALIBRATED} of the pool."
         )
     lines.append(
         "precision@k: share of the k first that are among the true k first. regret@k: the best truth among the k first "

@@ -19,11 +19,13 @@ from bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
 from bench.ranking.trial import predict
 from spaces.base import FloatArray, IntArray
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, LIGHT = "#777777", "#CCCCCC"
-MARKERS = "osD^vPX*"
-#: Surrogates with a colour of their own; the others are grey.
-COLOURED = 8
+MARKERS = "osD^vPX"
+#: Surrogates with a colour of their own, with their versions on ranks; the others are grey and without a name.
+COLOURED = len(COLOURS)
+#: Shown in colour before better ones: the surrogate of the paper.
+FAMILIAR = "svm_pairwise"
 
 
 def write_figures(out: Path, tables: RankTables) -> list[Path]:
@@ -89,24 +91,50 @@ class _Style:
             best.setdefault(entry.name, entry)
         self.learners = [e for e in best.values() if e.learns]
         self.controls = [e for e in best.values() if not e.learns]
-        several = len({e.encoding for e in self.learners}) > 1
-        self.names = {e: f"{e.name} ({e.encoding})" if several else e.name for e in self.learners}
+        encodings = [e.encoding for e in self.learners]
+        #: The encoding that most of them have.
+        self.common = max(encodings, key=encodings.count, default="")
+        self.names = {e: e.name if e.encoding == self.common else f"{e.name} ({e.encoding})" for e in self.learners}
         contrasted = [name for pair in tables.plan.contrasts for name in pair]
         first = tables.places()[0]
         mean: dict[str, float] = {}
         for c in tables.cells:
             if c.place == first and c.entry.learns and math.isfinite(c.mean.value):
                 mean[c.entry.name] = max(mean.get(c.entry.name, -1.0), c.mean.value)
-        order = sorted(mean, key=lambda name: (name not in contrasted, -mean[name]))
+        order = sorted(mean, key=lambda name: (name not in contrasted, name != FAMILIAR, -mean[name]))
         self.base = list(dict.fromkeys(name.removesuffix("_rank") for name in order))
 
+        self.coloured = [e for e in self.learners if self._at(e) < COLOURED]
+        self.others = [e for e in self.learners if self._at(e) >= COLOURED]
+
+    def _at(self, entry: Entry) -> int:
+        return self.base.index(entry.name.removesuffix("_rank"))
+
     def of(self, entry: Entry) -> dict[str, Any]:
-        """Return the keywords of a line."""
-        at = self.base.index(entry.name.removesuffix("_rank"))
-        ranks = entry.name.endswith("_rank")
-        if at >= COLOURED:
-            return {"color": GREY, "linestyle": ":" if ranks else "-.", "marker": MARKERS[at % len(MARKERS)]}
-        return {"color": COLOURS[at], "linestyle": "--" if ranks else "-", "marker": MARKERS[at]}
+        """Return the keywords of a coloured line."""
+        at = self._at(entry)
+        dash = "--" if entry.name.endswith("_rank") else "-"
+        return {"color": COLOURS[at], "linestyle": dash, "marker": MARKERS[at]}
+
+    def other(self, first: bool) -> dict[str, Any]:
+        """Return the keywords of a grey line; one of them stands for all in the legend."""
+        label = f"{len(self.others)} others (see the tables)" if first else None
+        return {"color": LIGHT, "linewidth": 1.0, "zorder": 1.5, "label": label}
+
+
+def _title(tables: RankTables, place: Place, style: _Style, end: str) -> str:
+    mixed = any(e.encoding != style.common for e in style.learners)
+    encoding = f"encoding {style.common}" + (" unless stated" if mixed else "")
+    return f"{tables.plan.space}/{tables.plan.dataset}, {place.pool} pool, {encoding}\n{end}"
+
+
+def _legend(ax: Any) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda k: "others" in labels[k])
+    handles, labels = [handles[k] for k in order], [labels[k] for k in order]
+    ax.legend(
+        handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, handlelength=3.2
+    )
 
 
 def _tau_against_n(tables: RankTables, place: Place) -> Any:
@@ -114,15 +142,18 @@ def _tau_against_n(tables: RankTables, place: Place) -> Any:
     figure, (ax,) = _figure(8.2, 4.6)
     sizes = np.array(tables.plan.n_train, dtype=np.float64)
     lows = []
-    for entry in style.learners:
+    for k, entry in enumerate([*style.others, *style.coloured]):
         cells = [style.cells[entry, n] for n in tables.plan.n_train]
-        look = style.of(entry)
         mean = np.array([c.mean.value for c in cells])
+        if k < len(style.others):
+            ax.plot(sizes, mean, **style.other(first=k == 0))
+            continue
+        look = style.of(entry)
         low, high = (np.array([getattr(c.mean, side) for c in cells]) for side in ("low", "high"))
         ax.plot(sizes, mean, label=style.names[entry], linewidth=1.7, markersize=4.5, **look)
         ax.fill_between(sizes, low, high, color=look["color"], alpha=0.13, linewidth=0)
         lows += [v for v in mean if math.isfinite(v)]
-    shown = [e for e in style.controls if e.name not in ("constant", "random")][:1]
+    shown = [e for e in style.controls if not e.encoding][:1]
     for entry in shown:
         mean = np.array([style.cells[entry, n].mean.value for n in tables.plan.n_train])
         ax.plot(sizes, mean, color=GREY, linestyle=(0, (1, 2)), linewidth=1.6, label=f"{entry.name}, no training")
@@ -134,40 +165,41 @@ def _tau_against_n(tables: RankTables, place: Place) -> Any:
     ax.set_ylim(max(-0.2, min(lows, default=0.0) - 0.05), None)
     ax.set_xlabel("training architectures")
     ax.set_ylabel(f"Kendall tau-b against {place.truth}")
-    band = f"mean of {len(tables.plan.seeds)} draws, 95 % bootstrap bands"
-    ax.set_title(f"{tables.plan.space}/{tables.plan.dataset}, {place.pool} pool; {band}", fontsize=10, loc="left")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, handlelength=3.2)
+    draws = len(tables.plan.seeds)
+    band = f"mean of {draws} draws, bands: 95 % bootstrap" if draws > 1 else "one draw"
+    ax.set_title(_title(tables, place, style, band), fontsize=10, loc="left")
+    _legend(ax)
     return figure
 
 
 def _tau_against_time(tables: RankTables, place: Place) -> Any:
     style = _Style(tables, place)
     figure, (ax,) = _figure(8.2, 4.6)
-    for entry in style.learners:
+    lows = []
+    for k, entry in enumerate([*style.others, *style.coloured]):
         x, y = [], []
         for n in tables.plan.n_train:
             mine = [t for t in tables.trials if t.entry == entry and t.n_train == n and t.pool == place.pool]
-            seconds = [t.seconds("fit") + t.seconds("rank") for t in mine]
-            seconds = [s for s in seconds if math.isfinite(s)]
+            seconds = [s for t in mine if math.isfinite(s := t.seconds("fit") + t.seconds("rank"))]
             if seconds:
                 x.append(max(float(np.mean(seconds)), 1e-4))
                 y.append(style.cells[entry, n].mean.value)
+        if k < len(style.others):
+            ax.plot(x, y, **style.other(first=k == 0))
+            ax.plot(x[-1:], y[-1:], "o", color=LIGHT, markersize=5, zorder=1.5)
+            continue
         look = style.of(entry)
-        ax.plot(x, y, label=style.names[entry], linewidth=1.1, markersize=4.5, alpha=0.9, **look)
-        if x:
-            ax.plot(x[-1:], y[-1:], color=look["color"], marker=look["marker"], markersize=9, linestyle="none")
+        ax.plot(x, y, label=style.names[entry], linewidth=1.2, markersize=4, **look)
+        ax.plot(x[-1:], y[-1:], color=look["color"], marker=look["marker"], markersize=8, linestyle="none", alpha=0.8)
+        lows += [v for v in y if math.isfinite(v)]
     ax.set_xscale("log")
+    ax.set_ylim(max(-0.2, min(lows, default=0.0) - 0.05), None)
     ax.set_xlabel("CPU seconds to fit and rank, one thread")
     ax.set_ylabel(f"Kendall tau-b against {place.truth}")
     sizes = tables.plan.n_train
-    span = (
-        f"n = {sizes[0]} to {sizes[-1]} along each line, large marker: {sizes[-1]}"
-        if len(sizes) > 1
-        else f"n = {sizes[0]}"
-    )
-    title = f"{tables.plan.space}/{tables.plan.dataset}, {place.pool} pool; {span}"
-    ax.set_title(title, fontsize=10, loc="left")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, handlelength=3.2)
+    along = f"n = {sizes[0]} to {sizes[-1]} along each line, large marker: {sizes[-1]}"
+    ax.set_title(_title(tables, place, style, along if len(sizes) > 1 else f"n = {sizes[0]}"), fontsize=10, loc="left")
+    _legend(ax)
     return figure
 
 

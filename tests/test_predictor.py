@@ -291,3 +291,21 @@ def test_damaged_sources_leave_no_table(tmp_path, monkeypatch, data):
     with pytest.raises(DataError, match="truncated"):
         fetch("mnv3", folder)
     assert not list(Path(target.parent).glob("[!.]*"))
+
+
+@pytest.mark.data
+def test_measured_networks_are_the_second_truth(data, monkeypatch):
+    """One row per distinct network; the reported column is the mean of its measurements."""
+    monkeypatch.setenv("SMEMNAS_DATA", str(data))
+    fetch("mnv3-measured", SHARED)
+    bench = open_benchmark("mnv3", "measured", ("error",))
+    measured = mnv3.read_measured([SHARED / "mnv3" / s.file for s in mnv3.MEASURED])
+    assert bench.table.n_rows == 2162
+    keys = bench.space.canonical(measured.X)
+    one = np.flatnonzero(keys == keys[5])
+    assert bench.report(measured.X[5:6])[0, 0] == pytest.approx(100 - measured.accuracy[one].mean(), abs=1e-4)
+    predicted = open_benchmark("mnv3", "imagenet", ("error",)).evaluate(measured.X[:50], 0).F
+    np.testing.assert_allclose(bench.evaluate(measured.X[:50], 0).F, predicted, atol=2e-4)
+    reference = bench.reference()
+    assert reference.exact
+    assert reference.front.min() == bench.table.column("error").min()

@@ -13,7 +13,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -51,57 +51,24 @@ class Row:
 _encode = json.JSONEncoder(separators=(", ", ": "), allow_nan=False, ensure_ascii=False).encode
 
 
-class History:
-    """The rows of a run, in memory and on disk.
+class LineLog:
+    """A log of one JSON text per line that is only appended to and survives a kill at any moment.
 
     Attributes:
-        path: The log file.
-        rows: All rows so far.
-        repaired: Number of bytes of a torn last line that were dropped on opening.
+        path: The file.
+        lines: What was in it when it was opened, without a torn last line.
+        repaired: Number of bytes of that torn line, which are cut off when the log is written to.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a log, dropping an incomplete last line as a killed process leaves it.
-
-        Raises:
-            RunError: A line other than the last is corrupt, or rows are missing.
-        """
         self.path = path
-        self.rows: list[Row] = []
-        self.repaired = 0
         self._stream: IO[bytes] | None = None
-        if path.exists():
-            self._read()
+        data = path.read_bytes() if path.exists() else b""
+        self._size = data.rfind(b"\n") + 1
+        self.repaired = len(data) - self._size
+        self.lines = data[: self._size].splitlines()
 
-    def _read(self) -> None:
-        data = self.path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:end].splitlines(), start=1):
-            try:
-                entry = json.loads(line, parse_constant=_refuse)
-                row = Row(
-                    int(entry["i"]),
-                    str(entry["arch"]),
-                    tuple(int(v) for v in entry["x"]),
-                    tuple(None if v is None else float(v) for v in entry["F"]),
-                    str(entry["status"]),
-                    str(entry["error"]),
-                )
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(
-                    f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with "
-                    "--overwrite."
-                ) from error
-            if row.i != number - 1:
-                raise RunError(
-                    f"{self.path}, line {number} holds evaluation {row.i}, expected {number - 1}: a line is missing or "
-                    "doubled. Restore the file, or start again with --overwrite."
-                )
-            self.rows.append(row)
-        self.repaired = len(data) - end
-        self._size = end
-
-    def __enter__(self) -> History:
+    def __enter__(self) -> Self:
         try:
             self._stream = open(self.path, "ab", buffering=0)
             if self.repaired:
@@ -115,15 +82,64 @@ class History:
             self._stream.close()
             self._stream = None
 
-    def append(self, rows: list[Row]) -> None:
-        """Write rows, each as one unbuffered write, so that a kill leaves at most one torn line.
+    def write(self, line: str) -> None:
+        """Append one line in one unbuffered write, so that a kill leaves at most one torn line.
 
         Raises:
             RunError: The disk is full or the file cannot be written; what was logged before is kept.
         """
-        assert self._stream is not None, "History is open only inside its with block"
+        assert self._stream is not None, "a log is written only inside its with block"
+        write_line(self._stream, self.path, line)
+
+
+class History(LineLog):
+    """The rows of a run, in memory and on disk.
+
+    Attributes:
+        rows: All rows so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a log, dropping an incomplete last line as a killed process leaves it.
+
+        Raises:
+            RunError: A line other than the last is corrupt, or rows are missing.
+        """
+        super().__init__(path)
+        self.rows: list[Row] = []
+        for number, line in enumerate(self.lines, start=1):
+            self.rows.append(self._parse(number, line))
+
+    def _parse(self, number: int, line: bytes) -> Row:
+        try:
+            entry = json.loads(line, parse_constant=_refuse)
+            row = Row(
+                int(entry["i"]),
+                str(entry["arch"]),
+                tuple(int(v) for v in entry["x"]),
+                tuple(None if v is None else float(v) for v in entry["F"]),
+                str(entry["status"]),
+                str(entry["error"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with --overwrite."
+            ) from error
+        if row.i != number - 1:
+            raise RunError(
+                f"{self.path}, line {number} holds evaluation {row.i}, expected {number - 1}: a line is missing or "
+                "doubled. Restore the file, or start again with --overwrite."
+            )
+        return row
+
+    def append(self, rows: list[Row]) -> None:
+        """Write rows, see `LineLog.write`.
+
+        Raises:
+            RunError: The disk is full or the file cannot be written; what was logged before is kept.
+        """
         for row in rows:
-            write_line(self._stream, self.path, row.to_json())
+            self.write(row.to_json())
             self.rows.append(row)
 
     def arrays(self) -> tuple[IntArray, FloatArray]:

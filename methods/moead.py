@@ -37,6 +37,7 @@ class MOEAD(PymooMethod):
         budget: Evaluations of the run.
         seed: Root of all randomness.
         population: Number of subproblems; for three objectives and more the largest lattice of at most so many.
+            10, 20 and 40 did alike at 100 evaluations on development seeds, 10 did better later.
         neighbours: Size of a subproblem's neighbourhood, itself included.
         mating: Probability that the parents come from the neighbourhood.
         scaled: Divide each objective by its range in the first population.

@@ -30,7 +30,7 @@ class SMSEMOA(PymooMethod):
         problem: Space and objectives.
         budget: Evaluations of the run.
         seed: Root of all randomness.
-        population: Population size.
+        population: Population size; the best of 10, 20 and 40 on development seeds.
         offspring: Children per step (1 in the paper; pymoo's own default is as many as the population).
         operators: "choice" or "integer", see `nsga2`.
     """

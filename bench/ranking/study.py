@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from bench.errors import RunError
-from bench.history import write_json, write_line
+from bench.history import LineLog, write_json
 from bench.provenance import environment
 from bench.ranking.data import Data, data_of
 from bench.ranking.plan import RankPlan, learns
@@ -35,7 +35,7 @@ def key_text(key: Mapping[str, Any]) -> str:
     return json.dumps(key, sort_keys=True)
 
 
-class RankLog:
+class RankLog(LineLog):
     """The rows of a study, in memory and on disk; of several rows of a trial the last counts."""
 
     def __init__(self, path: Path) -> None:
@@ -44,13 +44,9 @@ class RankLog:
         Raises:
             RunError: Another line is corrupt.
         """
-        self.path = path
+        super().__init__(path)
         self.rows: dict[str, Row] = {}
-        self._stream: IO[bytes] | None = None
-        data = path.read_bytes() if path.exists() else b""
-        self._size = data.rfind(b"\n") + 1
-        self.repaired = len(data) - self._size
-        for number, line in enumerate(data[: self._size].splitlines(), start=1):
+        for number, line in enumerate(self.lines, start=1):
             try:
                 row = json.loads(line)
                 ok = row["status"] == "failed" or (row["scores"] and row["n_ranked"] and row["time"])
@@ -60,28 +56,13 @@ class RankLog:
             if not ok:
                 raise RunError(f"{path}, line {number} is corrupt (no scores): restore or remove the file.")
 
-    def __enter__(self) -> RankLog:
-        try:
-            self._stream = open(self.path, "ab", buffering=0)
-            if self.repaired:
-                self._stream.truncate(self._size)
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror}. Choose another folder with --out.") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
     def append(self, row: Row) -> None:
         """Write one row as a whole.
 
         Raises:
             RunError: The disk is full; earlier rows are kept.
         """
-        assert self._stream is not None, "RankLog is written only inside its with block"
-        write_line(self._stream, self.path, json.dumps(row, allow_nan=False))
+        self.write(json.dumps(row, allow_nan=False))
         self.rows[key_text(row["key"])] = row
 
     def find(self, data: Data, task: Task, pool: str) -> Row | None:

@@ -73,6 +73,11 @@ def average_ranks(y: FloatArray) -> FloatArray:
     return 2.0 * (mean_rank[inverse.reshape(-1)] - 1.0) / (len(y) - 1) - 1.0
 
 
+def clear_sign(margin: FloatArray, tolerance: float = 1e-9) -> FloatArray:
+    """Return the signs of pair margins, 0 where only rounding decides, as between an architecture and its copy."""
+    return np.where(np.abs(margin) <= tolerance, 0.0, np.sign(margin))
+
+
 @contextmanager
 def single_thread() -> Iterator[None]:
     """Pin BLAS and OpenMP to one thread, so that decisions do not depend on the thread count."""

@@ -32,6 +32,7 @@ from surrogates.base import (
     Surrogate,
     average_ranks,
     check_training_data,
+    clear_sign,
 )
 from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
 from surrogates.regression import check_query, require_choice
@@ -192,7 +193,7 @@ def mean_outcome(
         if readout == "tanh":
             np.tanh(f, out=f)
         elif readout == "vote":
-            np.sign(f, out=f)
+            f = clear_sign(f, 1e-5 if single else 1e-9)
         scores[part] = f.mean(axis=1, dtype=np.float64)
     return scores[inverse.reshape(-1)] if single else scores
 

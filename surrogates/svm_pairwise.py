@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data
+from surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data, clear_sign
 from surrogates.kernels import squared_distances
 from surrogates.regression import check_query, library_seed, require_choice, require_integer, require_number
 
@@ -123,7 +123,7 @@ class SVMPairwise(Surrogate):
             for j in range(0, len(rivals), step):
                 A, B = Z[i : i + step], rivals[j : j + step]
                 margin = 0.5 * (self.decision(A, B) - self.decision(B, A).T)
-                gain = np.tanh(margin) if self.readout == "margin" else 0.5 * (1.0 + np.sign(margin))
+                gain = np.tanh(margin) if self.readout == "margin" else 0.5 * (1.0 + clear_sign(margin))
                 total[i : i + step] += gain.sum(axis=1)
         return -total / len(rivals)
 

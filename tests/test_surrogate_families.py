@@ -324,3 +324,10 @@ def test_sampled_pairs_do_not_depend_on_the_order_of_the_rows():
     expected = SVMPairwise(seed=0, max_pairs=200, readout="margin").fit(Z, y).rank(Z)
     turned = SVMPairwise(seed=0, max_pairs=200, readout="margin").fit(Z[turn], y[turn]).rank(Z)
     np.testing.assert_allclose(turned, expected, atol=1e-12)
+
+
+def test_rounding_decides_no_vote():
+    """A margin that only rounding keeps from zero counts as a tie, whatever its sign."""
+    from surrogates.base import clear_sign
+
+    np.testing.assert_array_equal(clear_sign(np.array([3e-17, -2e-12, 0.0, 1e-6, -0.5])), [0, 0, 0, 1, -1])

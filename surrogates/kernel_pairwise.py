@@ -180,7 +180,8 @@ def mean_outcome(
         readout: "tanh", "vote" or "mean", see `KernelPairwise`.
         single: Multiply and read out in single precision.
     """
-    if single:
+    merged = single or len(Z) > _BLOCK
+    if merged:
         # Equal candidates are computed once: it saves time, and coarse rounding cannot break their ties.
         Z, inverse = np.unique(Z, axis=0, return_inverse=True)
     kind: type[np.floating[Any]] = np.float32 if single else np.float64
@@ -195,7 +196,7 @@ def mean_outcome(
         elif readout == "vote":
             f = clear_sign(f, 1e-5 if single else 1e-9)
         scores[part] = f.mean(axis=1, dtype=np.float64)
-    return scores[inverse.reshape(-1)] if single else scores
+    return scores[inverse.reshape(-1)] if merged else scores
 
 
 def numerical_range(w: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -43,7 +43,7 @@ def test_a_thousand_rows_at_fixed_settings(benchmark):
     """n = 1,000, one thread: fit and rank of 15,625 in half a second each; ratio to the Gaussian process."""
     Z, y, train, test = table(1000)
     with single_thread():
-        model = KernelPairwise(width=0.7, penalty=0.03, precision="single")
+        model = KernelPairwise(width=0.7, penalty=0.03)
         model.fit(Z[train[:50]], y[train[:50]])  # warm up
         gp_fit, gp = min(
             (timed(lambda: gaussian_process(Z[train], average_ranks(y[train]))) for _ in range(3)), key=first

@@ -32,6 +32,7 @@ from methods.base import (
     require_choice,
     require_positive,
 )
+from methods.model import Model, greedy_expected_gain
 from methods.selection import (
     crowding_distance,
     gap_filling,
@@ -77,6 +78,9 @@ class SMEMNAS(Method):
             hypervolume), "split" (half from each population), "crowding".
         pool: Candidates for it: "final" (the last populations) or "all" (everything the inner search saw).
         merge_isomorphic: Skip candidates whose network equals an evaluated one.
+        explore: How many of the batch are chosen, last, by the hypervolume gain to be expected given how unsure the
+            surrogate is, among everything that the inner search saw (0: none). Needs a surrogate with a
+            posterior.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class SMEMNAS(Method):
         selection: str = "hypervolume",
         pool: str = "final",
         merge_isomorphic: bool = False,
+        explore: int = 0,
     ) -> None:
         super().__init__(problem, budget=budget, seed=seed)
         require_positive(initial=initial, batch=batch, population=population, generations=generations)
@@ -113,6 +118,8 @@ class SMEMNAS(Method):
         require_choice("pool", pool, ("final", "all"))
         if not 0 < main_share < 1:
             raise UserError(f"parameter 'main_share' must lie between 0 and 1, got {main_share!r}.")
+        if isinstance(explore, bool) or not isinstance(explore, int) or not 0 <= explore <= batch:
+            raise UserError(f"parameter 'explore' must be an integer from 0 to batch ({batch}), got {explore!r}.")
         if population < 4:
             raise UserError(f"parameter 'population' must be at least 4, got {population}.")
         if not problem.costly:
@@ -133,6 +140,7 @@ class SMEMNAS(Method):
         self.selection = selection
         self.pool = pool
         self.merge_isomorphic = merge_isomorphic
+        self.explore = explore
         self.encoding = encoding
         self._archive = Archive(problem)
         self._choices = np.asarray(problem.space.n_choices)
@@ -141,6 +149,11 @@ class SMEMNAS(Method):
             for part in problem.space.encoding_parts(encoding)
         )
         self._surrogates = [self._make_surrogate(surrogate, surrogate_params or {}, blocks) for _ in problem.costly]
+        if explore and not self._surrogates[0].has_posterior:
+            raise UserError(
+                f"explore needs a surrogate that says how sure it is, {surrogate!r} does not: take kernel_pairwise, "
+                "relevance_pairwise or gp."
+            )
 
     def _make_surrogate(self, name: str, params: Mapping[str, Any], blocks: tuple[int, ...]) -> Surrogate:
         if getattr(SURROGATES.get(name).factory, "uses_blocks", False):
@@ -162,17 +175,23 @@ class SMEMNAS(Method):
             return self._random_unseen(self.batch)
         with single_thread():
             model = Model(self.problem, self._surrogates, self.encoding, X, F)
-            candidates, vice = self._search(model)
-            return self._choose(model, candidates, vice)
+            candidates, vice, seen = self._search(model)
+            picked = self._choose(model, candidates, vice, self.batch - self.explore)
+            picked = np.vstack([picked, self._explore(model, seen, picked)])
+            if len(picked) < self.batch:
+                picked = np.vstack([picked, self._random_unseen(self.batch - len(picked), picked)])
+            return picked
 
-    def _search(self, model: Model) -> tuple[IntArray, IntArray]:
-        """Search on the surrogate; return candidates (main part) and those of the vice population."""
+    def _search(self, model: Model) -> tuple[IntArray, IntArray, IntArray]:
+        """Search on the surrogate; return candidates (main part), those of the vice population, and all it saw."""
         space, rng = self.problem.space, self.rng
         if self.inner == "enumerate":
-            return space.enumerate(), np.empty((0, space.n_var), np.int64)
+            grid = space.enumerate()
+            return grid, grid[:0], grid
         if self.inner == "random":
             drawn = space.sample(self.population * self.generations, rng)
-            return drawn[unique_rows(drawn)], drawn[:0]
+            drawn = drawn[unique_rows(drawn)]
+            return drawn, drawn[:0], drawn
         main, vice = self._split(model.X, model.F)
         seen = [main, vice]
         for _ in range(self.generations):
@@ -181,10 +200,9 @@ class SMEMNAS(Method):
             union = union[unique_rows(union)]
             seen.append(children)
             main, vice = self._split(union, model.predict(union))
-        if self.pool == "all":
-            everything = np.vstack([*seen, main])
-            return everything[unique_rows(everything)], vice
-        return main, vice
+        everything = np.vstack([*seen, main])
+        everything = everything[unique_rows(everything)]
+        return (everything if self.pool == "all" else main), vice, everything
 
     def _split(self, X: IntArray, F: FloatArray) -> tuple[IntArray, IntArray]:
         """Return the next main and vice population from a union ``(n, n_var)`` with objectives ``(n, n_obj)``."""
@@ -220,19 +238,33 @@ class SMEMNAS(Method):
         space = self.problem.space
         return space.normalise(children[space.is_valid(children)])
 
-    def _choose(self, model: Model, candidates: IntArray, vice: IntArray) -> IntArray:
-        """Return up to `batch` unevaluated candidates; random ones where there are too few."""
+    def _choose(self, model: Model, candidates: IntArray, vice: IntArray, n: int) -> IntArray:
+        """Return up to ``n`` unevaluated candidates by what the surrogate predicts."""
         pool = np.vstack([candidates, vice])
         from_vice = np.arange(len(pool)) >= len(candidates)
         new = self._new(pool)
         pool, from_vice = pool[new], from_vice[new]
         first = unique_rows(pool) if len(pool) else np.arange(0)
         pool, from_vice = pool[first], from_vice[first]
-        chosen = self._pick(model, pool, from_vice) if len(pool) else np.arange(0)
-        picked: IntArray = pool[chosen]
-        if len(picked) < self.batch:
-            picked = np.vstack([picked, self._random_unseen(self.batch - len(picked), picked)])
-        return picked
+        return pool[self._pick(model, pool, from_vice, n)] if len(pool) and n else pool[:0]
+
+    def _explore(self, model: Model, seen: IntArray, picked: IntArray) -> IntArray:
+        """Return up to `explore` unevaluated candidates by expected gain, given those picked already."""
+        if not self.explore:
+            return seen[:0]
+        pool = seen[self._new(seen)]
+        taken = {x.tobytes() for x in picked}
+        pool = pool[[x.tobytes() not in taken for x in pool]] if len(pool) else pool
+        if not len(pool):
+            return pool
+        known = (
+            np.vstack([model.archive_prediction, model.predict(picked)]) if len(picked) else model.archive_prediction
+        )
+        low, span = _box(known)
+        chosen = greedy_expected_gain(
+            (model.outcomes(pool) - low) / span, (known - low) / span, np.full(len(low), 1.1), self.explore
+        )
+        return pool[chosen]
 
     def _new(self, X: IntArray) -> Any:
         """Return ``(n,)``: not evaluated yet (nor an isomorphic one, where those are merged)."""
@@ -242,40 +274,39 @@ class SMEMNAS(Method):
             new &= ~np.isin(canonical(X), canonical(self._archive.all_x))
         return new
 
-    def _pick(self, model: Model, pool: IntArray, from_vice: Any) -> Any:
-        """Return the indices of the chosen rows of the pool."""
+    def _pick(self, model: Model, pool: IntArray, from_vice: Any, n: int) -> Any:
+        """Return the indices of up to ``n`` chosen rows of the pool."""
         F = model.predict(pool)
         ranks = pareto_ranks(F)
         front = np.flatnonzero(ranks == 0)
         if self.selection == "split":
-            chosen = self._split_choice(F, from_vice)
+            chosen = self._split_choice(F, from_vice, n)
         elif self.selection == "crowding":
-            chosen = front[np.argsort(-crowding_distance(F[front]), kind="stable")[: self.batch]]
+            chosen = front[np.argsort(-crowding_distance(F[front]), kind="stable")[:n]]
         else:
-            fill = {"hypervolume": 0, "gap": self.batch, "mixed": 1}[self.selection]
+            fill = {"hypervolume": 0, "gap": n, "mixed": 1}[self.selection]
             axis = self._complexity_axis()
             evaluated = model.F[pareto_ranks(model.F) == 0][:, axis]
             chosen = front[gap_filling(F[front, axis], evaluated, fill)]
-            chosen = np.concatenate([chosen, self._gain_choice(F, chosen, model.archive_prediction)])
-        if len(chosen) < self.batch:
+            chosen = np.concatenate([chosen, self._gain_choice(F, chosen, model.archive_prediction, n)])
+        if len(chosen) < n:
             rest = np.setdiff1d(np.arange(len(pool)), chosen)
             order = rest[np.lexsort((F[rest, 0], ranks[rest]))]
-            chosen = np.concatenate([chosen, order[: self.batch - len(chosen)]])
+            chosen = np.concatenate([chosen, order[: n - len(chosen)]])
         return chosen
 
-    def _gain_choice(self, F: FloatArray, taken: Any, archive: FloatArray) -> Any:
+    def _gain_choice(self, F: FloatArray, taken: Any, archive: FloatArray, n: int) -> Any:
         """Indices that greedily enlarge the predicted hypervolume of the archive and the taken ones."""
-        low, high = archive.min(axis=0), archive[pareto_ranks(archive) == 0].max(axis=0)
-        span = np.where(high > low, high - low, 1.0)
+        low, span = _box(archive)
         known = (np.vstack([archive, F[taken]]) - low) / span
-        return greedy_hypervolume((F - low) / span, known, np.full(F.shape[1], 1.1), self.batch - len(taken))
+        return greedy_hypervolume((F - low) / span, known, np.full(F.shape[1], 1.1), n - len(taken))
 
-    def _split_choice(self, F: FloatArray, from_vice: Any) -> Any:
+    def _split_choice(self, F: FloatArray, from_vice: Any, n: int) -> Any:
         """Half of the batch from each population, by rank and crowding."""
         parts = []
-        for members, n in ((~from_vice, self.batch - self.batch // 2), (from_vice, self.batch // 2)):
+        for members, share in ((~from_vice, n - n // 2), (from_vice, n // 2)):
             index = np.flatnonzero(members)
-            parts.append(index[rank_and_crowding(F[index], n)] if len(index) else index)
+            parts.append(index[rank_and_crowding(F[index], share)] if len(index) else index)
         return np.concatenate(parts)
 
     def _complexity_axis(self) -> int:
@@ -295,54 +326,17 @@ class SMEMNAS(Method):
         return np.array(fresh[:n], dtype=np.int64).reshape(-1, space.n_var)
 
 
+def _box(F: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return lower corner and extent ``(n_obj,)`` of the box between the ideal point and the front's nadir."""
+    low, high = F.min(axis=0), F[pareto_ranks(F) == 0].max(axis=0)
+    return low, np.where(high > low, high - low, 1.0)
+
+
 def _tournament(ranks: IntArray, crowding: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
     """Return ``n`` winners of binary tournaments by rank, then by crowding."""
     a, b = rng.integers(len(ranks), size=(2, n))
     a_wins = (ranks[a] < ranks[b]) | ((ranks[a] == ranks[b]) & (crowding[a] >= crowding[b]))
     return np.asarray(np.where(a_wins, a, b), dtype=np.int64)
-
-
-class Model:
-    """The fitted surrogates of one iteration: predicted objectives of any genotypes.
-
-    A surrogate only orders. To weigh an improvement in error against one in complexity its score is mapped to
-    the unit of the objective by the archive: the score of an architecture between two evaluated ones is
-    interpolated between their (sorted) outcomes. The mapping is monotone, so it never changes an order.
-    """
-
-    def __init__(
-        self, problem: Problem, surrogates: list[Surrogate], encoding: str | None, X: IntArray, F: FloatArray
-    ) -> None:
-        self.problem = problem
-        self.X = X
-        self.F = F
-        self._encoding = encoding
-        self._surrogates = surrogates
-        Z = problem.space.encode(X, encoding)
-        for surrogate, j in zip(surrogates, problem.costly, strict=True):
-            surrogate.fit(Z, F[:, j])
-        self._scores = [s.rank(Z) for s in surrogates]
-        self._maps = [(np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)]
-        self.archive_prediction = self.predict(X)
-
-    def predict(self, X: IntArray) -> FloatArray:
-        """Return ``(n, n_obj)``: exact values of the free objectives, predicted values of the others."""
-        F = np.empty((len(X), self.problem.n_obj))
-        F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
-        Z = self.problem.space.encode(X, self._encoding)
-        for surrogate, (scores, values), j in zip(self._surrogates, self._maps, self.problem.costly, strict=True):
-            F[:, j] = _interpolate(surrogate.rank(Z), scores, values)
-        return F
-
-
-def _interpolate(score: FloatArray, scores: FloatArray, values: FloatArray) -> FloatArray:
-    """Map scores to values piecewise linearly, strictly monotone, and beyond the ends with the mean slope."""
-    span = scores[-1] - scores[0]
-    slope = (values[-1] - values[0]) / span if span > 0 else 1.0
-    slope = slope if slope > 0 else 1.0
-    inside = np.interp(score, scores, values)
-    beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
-    return np.asarray(inside + slope * beyond + 1e-9 * score)
 
 
 METHODS.preset(

@@ -31,6 +31,8 @@ class Surrogate(ABC):
     uses_blocks: ClassVar[bool] = False
     #: Module beyond the core that `fit` needs, "" for none; without it `fit` raises `UserError`.
     needs: ClassVar[str] = ""
+    #: Whether `posterior` answers.
+    has_posterior: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
@@ -45,6 +47,18 @@ class Surrogate(ABC):
     @abstractmethod
     def rank(self, Z: FloatArray) -> FloatArray:
         """Return ``(m,)`` scores for encodings ``(m, d)``: smaller = better, comparable within this call."""
+
+    def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation, each ``(m,)``, of predictions for ``(m, d)``.
+
+        Smaller is better; the scale is that of all calls after one fit, and any that rises with the outcome.
+
+        Raises:
+            UserError: The surrogate does not say how sure it is (see `has_posterior`).
+        """
+        raise UserError(
+            f"surrogate {type(self).__name__} says not how sure it is: take kernel_pairwise, relevance_pairwise or gp."
+        )
 
 
 def check_training_data(Z: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

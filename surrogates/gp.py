@@ -8,7 +8,7 @@ import numpy as np
 
 from surrogates.base import SURROGATES, FloatArray
 from surrogates.kernels import distance_scales, squared_distances
-from surrogates.regression import Regressor, library_seed, require_choice, require_integer
+from surrogates.regression import Regressor, check_query, library_seed, require_choice, require_integer
 
 KERNELS = ("rbf", "matern")
 
@@ -25,6 +25,8 @@ class GaussianProcess(Regressor):
         kernel: "rbf" or "matern" (smoothness 5/2).
         restarts: Random starts after the first.
     """
+
+    has_posterior = True
 
     def __init__(self, *, seed: int, targets: str = "value", kernel: str = "matern", restarts: int = 2) -> None:
         super().__init__(seed=seed, targets=targets)
@@ -57,6 +59,14 @@ class GaussianProcess(Regressor):
 
     def _predict(self, Z: FloatArray) -> FloatArray:
         return np.asarray(self._model.predict(Z / self._unit), dtype=np.float64)
+
+    def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the posterior mean and deviation ``(m,)`` of the standardised target; the noise is part of it."""
+        Z = check_query(Z, self._columns)
+        if self._constant or len(Z) == 0:
+            return np.zeros(len(Z)), np.zeros(len(Z))
+        mean, deviation = self._model.predict(Z / self._unit, return_std=True)
+        return np.asarray(mean, dtype=np.float64), np.asarray(deviation, dtype=np.float64)
 
 
 SURROGATES.register("gp", summary="Gaussian process regression (Matern 5/2, white noise)")(GaussianProcess)

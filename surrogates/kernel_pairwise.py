@@ -35,6 +35,7 @@ from surrogates.base import (
     clear_sign,
 )
 from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
+from surrogates.posterior import RankPosterior
 from surrogates.regression import check_query, require_choice
 
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
@@ -67,6 +68,7 @@ class KernelPairwise(Surrogate):
     """
 
     uses_blocks = True
+    has_posterior = True
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class KernelPairwise(Surrogate):
         else:
             inner /= (w + self.penalty_)[:, None] * (w + self.penalty_)[None, :]
         self._w, self._Q, self._inner = w, Q, inner
+        self._target = average_ranks(y)
         # A K = Q inner diag(w) Q': pair predictions against all training rows, the product's right factor
         self._AK = Q @ (inner * w[None, :]) @ Q.T
         return self
@@ -131,6 +134,11 @@ class KernelPairwise(Surrogate):
         """Return ``f(a, b)`` for all pairs ``(n, d)`` x ``(m, d)``: positive = a is better; antisymmetric."""
         coefficients = self._Q @ self._inner @ self._Q.T
         return np.asarray(self._kernel(A) @ coefficients @ self._kernel(B).T, dtype=np.float64)
+
+    def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation ``(m,)`` of the ranks by ridge regression with the same kernel."""
+        Z = check_query(Z, self._columns)
+        return RankPosterior(self._w, self._Q, self.penalty_, self._target, 1.0)(self._kernel(Z))
 
     def _kernel(self, Z: FloatArray) -> FloatArray:
         return mixed_kernel(block_distances(Z, self._Z, self._sizes), self._scales, self._weights, self.width_)

@@ -34,6 +34,7 @@ from surrogates.kernel_pairwise import (
     spread_rows,
 )
 from surrogates.kernels import squared_distances
+from surrogates.posterior import RankPosterior
 from surrogates.regression import check_query, require_choice, require_integer, require_number
 
 WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
@@ -67,6 +68,7 @@ class _Member(NamedTuple):
     rank_coefficients: FloatArray
     Q: FloatArray
     inner: FloatArray
+    posterior: RankPosterior
 
 
 @SURROGATES.register(
@@ -85,6 +87,8 @@ class RelevancePairwise(Surrogate):
         readout: How pair predictions become a score, see `kernel_pairwise`.
         precision: Arithmetic of `rank`, see `kernel_pairwise`.
     """
+
+    has_posterior = True
 
     def __init__(
         self,
@@ -152,6 +156,16 @@ class RelevancePairwise(Surrogate):
             right = _kernel((B - self._centre) * learned.scale, member.rows, member.width)
             total += left @ (member.Q @ member.inner @ member.Q.T) @ right.T
         return total / max(len(self._members), 1)
+
+    def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation ``(m,)`` of the ranks, averaged over the rounds."""
+        Z = check_query(Z, self._columns)
+        mean, variance = np.zeros(len(Z)), np.zeros(len(Z))
+        for member, learned in zip(self._members, self._rounds if self._members else (), strict=True):
+            part, deviation = member.posterior(_kernel((Z - self._centre) * learned.scale, member.rows, member.width))
+            mean += part / len(self._members)
+            variance += np.square(deviation) / len(self._members)
+        return mean, np.sqrt(variance)
 
     def win_probability(self, A: FloatArray, B: FloatArray) -> FloatArray:
         """Return the probability ``(n, m)`` that each of ``A`` is better than each of ``B``.
@@ -246,7 +260,9 @@ def _solve(Z: FloatArray, labels: FloatArray, target: FloatArray, learned: _Roun
     inner = Q.T @ labels @ Q
     inner /= w[:, None] * w[None, :] + learned.penalty * w[-1]
     AK = Q @ (inner * w[None, :]) @ Q.T
-    return _Member(rows, learned.width, AK, Q @ ((Q.T @ target) / (w + learned.penalty)), Q, inner)
+    coefficients = Q @ ((Q.T @ target) / (w + learned.penalty))
+    posterior = RankPosterior(w, Q, learned.penalty, target, 2.0)
+    return _Member(rows, learned.width, AK, coefficients, Q, inner, posterior)
 
 
 def _logistic(x: FloatArray) -> FloatArray:

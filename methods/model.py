@@ -1,0 +1,109 @@
+"""What SMEM-NAS believes between two evaluations: fitted surrogates as predicted objectives, with uncertainty."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from methods.selection import hypervolume_gains
+from spaces.base import FloatArray, IntArray, Problem
+from surrogates.base import Surrogate
+
+#: Points at which an expectation over predicted outcomes is computed.
+NODES = 9
+
+
+class Model:
+    """The fitted surrogates of one iteration: predicted objectives of any genotypes.
+
+    A surrogate only orders. To weigh an improvement in error against one in complexity its score is mapped to
+    the unit of the objective by the archive: the score of an architecture between two evaluated ones is
+    interpolated between their (sorted) outcomes. The mapping is monotone, so it never changes an order.
+    """
+
+    def __init__(
+        self, problem: Problem, surrogates: list[Surrogate], encoding: str | None, X: IntArray, F: FloatArray
+    ) -> None:
+        self.problem = problem
+        self.X = X
+        self.F = F
+        self._encoding = encoding
+        self._surrogates = surrogates
+        Z = problem.space.encode(X, encoding)
+        for surrogate, j in zip(surrogates, problem.costly, strict=True):
+            surrogate.fit(Z, F[:, j])
+        self._scores = [s.rank(Z) for s in surrogates]
+        self._maps = [(np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)]
+        self.archive_prediction = self.predict(X)
+        self._archive_encoding = Z
+
+    @cached_property
+    def _posterior_maps(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Sorted posterior means of the archive beside its sorted outcomes, one pair per surrogate."""
+        means = [s.posterior(self._archive_encoding)[0] for s in self._surrogates]
+        return [(np.sort(mean), values) for mean, (_, values) in zip(means, self._maps, strict=True)]
+
+    def outcomes(self, X: IntArray) -> FloatArray:
+        """Return ``(NODES, n, n_obj)``: equally likely outcomes by the surrogates' posteriors.
+
+        With one costly objective the nodes are the midpoints of equal shares of the normal distribution; with
+        several they are paired across the objectives in a fixed random order each.
+        """
+        from scipy.special import ndtri
+
+        z = ndtri((np.arange(NODES) + 0.5) / NODES)
+        F = np.empty((NODES, len(X), self.problem.n_obj))
+        F[:, :, list(self.problem.cheap)] = self.problem.cheap_values(X)
+        Z = self.problem.space.encode(X, self._encoding)
+        for surrogate, (means, values), j in zip(
+            self._surrogates, self._posterior_maps, self.problem.costly, strict=True
+        ):
+            mean, deviation = surrogate.posterior(Z)
+            order = np.arange(NODES) if j == self.problem.costly[0] else np.random.default_rng(j).permutation(NODES)
+            for k, node in enumerate(z[order]):
+                F[k, :, j] = _interpolate(mean + node * deviation, means, values)
+        return F
+
+    def predict(self, X: IntArray) -> FloatArray:
+        """Return ``(n, n_obj)``: exact values of the free objectives, predicted values of the others."""
+        F = np.empty((len(X), self.problem.n_obj))
+        F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
+        Z = self.problem.space.encode(X, self._encoding)
+        for surrogate, (scores, values), j in zip(self._surrogates, self._maps, self.problem.costly, strict=True):
+            F[:, j] = _interpolate(surrogate.rank(Z), scores, values)
+        return F
+
+
+def _interpolate(score: FloatArray, scores: FloatArray, values: FloatArray) -> FloatArray:
+    """Map scores to values piecewise linearly, strictly monotone, and beyond the ends with the mean slope."""
+    span = scores[-1] - scores[0]
+    slope = (values[-1] - values[0]) / span if span > 0 else 1.0
+    slope = slope if slope > 0 else 1.0
+    inside = np.interp(score, scores, values)
+    beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
+    return np.asarray(inside + slope * beyond + 1e-9 * score)
+
+
+def greedy_expected_gain(outcomes: FloatArray, front: FloatArray, reference: FloatArray, n: int) -> IntArray:
+    """Choose up to ``n`` candidates one after the other by their expected hypervolume gain.
+
+    Args:
+        outcomes: Equally likely outcomes ``(k, m, n_obj)`` of the candidates.
+        front: Known points ``(l, n_obj)``; a chosen candidate joins them with its mean outcome.
+        reference: Reference point ``(n_obj,)``.
+        n: How many.
+
+    Returns:
+        Indices; fewer than ``n`` where no other candidate can gain anything.
+    """
+    chosen: list[int] = []
+    for _ in range(min(n, outcomes.shape[1])):
+        gains = np.mean([hypervolume_gains(F, front, reference) for F in outcomes], axis=0)
+        gains[chosen] = 0.0
+        best = int(np.argmax(gains))
+        if gains[best] <= 0.0:
+            break
+        chosen.append(best)
+        front = np.vstack([front, outcomes[:, best].mean(axis=0)])
+    return np.array(chosen, dtype=np.int64)

@@ -33,6 +33,7 @@ from methods.base import (
     require_positive,
 )
 from methods.model import Model, greedy_expected_gain
+from methods.msunas import extremes as size_extremes
 from methods.selection import (
     crowding_distance,
     gap_filling,
@@ -44,7 +45,7 @@ from methods.variation import crossover, mutate, unique_rows
 from spaces.base import FloatArray, IntArray, Problem
 from surrogates.base import SURROGATES, Surrogate, single_thread
 
-INNER = ("mp-moea", "nsga2", "enumerate", "random")
+INNER = ("mp-moea", "nsga2", "both", "enumerate", "random")
 MATING = ("cross", "union", "within")
 SELECTION = ("hypervolume", "gap", "mixed", "split", "crowding")
 
@@ -62,8 +63,9 @@ class SMEMNAS(Method):
         surrogate: Registered surrogate; one is fitted for each costly objective.
         surrogate_params: Its parameters.
         encoding: Encoding for the surrogate; None takes the space's default.
-        inner: Search on the surrogate: "mp-moea", "nsga2" (one population), "enumerate" (ranks the whole
-            space where that is possible) or "random" (as many random candidates).
+        inner: Search on the surrogate: "mp-moea", "nsga2" (one population), "both" (one after the other, each with
+            half of the population), "enumerate" (ranks the whole space where that is possible) or "random" (as
+            many random candidates).
         population: Size of both inner populations together (P; 40 in MSuNAS).
         generations: Generations of the inner search (G; 20 in MSuNAS).
         main_share: Largest share of the main population; beyond it the main one is truncated by crowding.
@@ -78,6 +80,7 @@ class SMEMNAS(Method):
             hypervolume), "split" (half from each population), "crowding".
         pool: Candidates for it: "final" (the last populations) or "all" (everything the inner search saw).
         merge_isomorphic: Skip candidates whose network equals an evaluated one.
+        extremes: Evaluate the smallest and the largest architecture after the initial sample.
         explore: How many of the batch are chosen, last, by the hypervolume gain to be expected given how unsure the
             surrogate is, among everything that the inner search saw (0: none). Needs a surrogate with a
             posterior.
@@ -106,6 +109,7 @@ class SMEMNAS(Method):
         selection: str = "hypervolume",
         pool: str = "final",
         merge_isomorphic: bool = False,
+        extremes: bool = False,
         explore: int = 0,
     ) -> None:
         super().__init__(problem, budget=budget, seed=seed)
@@ -120,8 +124,9 @@ class SMEMNAS(Method):
             raise UserError(f"parameter 'main_share' must lie between 0 and 1, got {main_share!r}.")
         if isinstance(explore, bool) or not isinstance(explore, int) or not 0 <= explore <= batch:
             raise UserError(f"parameter 'explore' must be an integer from 0 to batch ({batch}), got {explore!r}.")
-        if population < 4:
-            raise UserError(f"parameter 'population' must be at least 4, got {population}.")
+        least = 8 if inner == "both" else 4
+        if population < least:
+            raise UserError(f"parameter 'population' must be at least {least}, got {population}.")
         if not problem.costly:
             raise UserError("SMEM-NAS needs an objective that is not free, such as error.")
         if inner == "enumerate" and not problem.space.is_enumerable:
@@ -131,7 +136,7 @@ class SMEMNAS(Method):
         self.inner = inner
         self.population = population
         self.generations = generations
-        self.main_size = max(1, min(population - 1, round(main_share * population)))
+        self.main_share = main_share
         self.mating = mating
         self.crossover = crossover
         self.crossover_rate = crossover_rate
@@ -141,6 +146,7 @@ class SMEMNAS(Method):
         self.pool = pool
         self.merge_isomorphic = merge_isomorphic
         self.explore = explore
+        self._extremes = extremes
         self.encoding = encoding
         self._archive = Archive(problem)
         self._choices = np.asarray(problem.space.n_choices)
@@ -170,6 +176,12 @@ class SMEMNAS(Method):
         if known < self.initial:
             design = initial_design(self.problem, self.initial, self.seed)
             return design[self._archive.unseen(design)]
+        if self._extremes:
+            self._extremes = False
+            corners = size_extremes(self.problem)
+            corners = corners[self._archive.unseen(corners)]
+            if len(corners):
+                return corners
         X, F = self._archive.finite()
         if len(X) < 2:
             return self._random_unseen(self.batch)
@@ -192,34 +204,41 @@ class SMEMNAS(Method):
             drawn = space.sample(self.population * self.generations, rng)
             drawn = drawn[unique_rows(drawn)]
             return drawn, drawn[:0], drawn
-        main, vice = self._split(model.X, model.F)
+        kinds = ("mp-moea", "nsga2") if self.inner == "both" else (self.inner,)
+        runs = [self._evolve(model, kind, self.population // len(kinds)) for kind in kinds]
+        main, vice, everything = (np.vstack(parts) for parts in zip(*runs, strict=True))
+        return (everything if self.pool == "all" else main), vice, everything[unique_rows(everything)]
+
+    def _evolve(self, model: Model, kind: str, size: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Run one inner search from the archive; return its last populations, and all it saw."""
+        main, vice = self._split(model.X, model.F, kind, size)
         seen = [main, vice]
         for _ in range(self.generations):
-            children = self._offspring(main, vice, model)
+            children = self._offspring(main, vice, model, kind, size)
             union = np.vstack([main, vice, children])
             union = union[unique_rows(union)]
             seen.append(children)
-            main, vice = self._split(union, model.predict(union))
+            main, vice = self._split(union, model.predict(union), kind, size)
         everything = np.vstack([*seen, main])
-        everything = everything[unique_rows(everything)]
-        return (everything if self.pool == "all" else main), vice, everything
+        return main, vice, everything[unique_rows(everything)]
 
-    def _split(self, X: IntArray, F: FloatArray) -> tuple[IntArray, IntArray]:
+    def _split(self, X: IntArray, F: FloatArray, kind: str, size: int) -> tuple[IntArray, IntArray]:
         """Return the next main and vice population from a union ``(n, n_var)`` with objectives ``(n, n_obj)``."""
-        if self.inner == "nsga2":
-            keep = rank_and_crowding(F, self.population)
+        if kind == "nsga2":
+            keep = rank_and_crowding(F, size)
             return X[keep], X[keep[:0]]
+        main_size = max(1, min(size - 1, round(self.main_share * size)))
         best = np.flatnonzero(pareto_ranks(F) == 0)
-        if len(best) > self.main_size:
-            best = best[np.argsort(-crowding_distance(F[best]), kind="stable")[: self.main_size]]
+        if len(best) > main_size:
+            best = best[np.argsort(-crowding_distance(F[best]), kind="stable")[:main_size]]
         rest = np.setdiff1d(np.arange(len(X)), best)
         order = np.argsort(-crowding_distance(F[rest]), kind="stable")
-        return X[best], X[rest[order[: self.population - len(best)]]]
+        return X[best], X[rest[order[: size - len(best)]]]
 
-    def _offspring(self, main: IntArray, vice: IntArray, model: Model) -> IntArray:
-        """Return one generation of children, `population` rows."""
-        rng, n = self.rng, self.population
-        if self.inner == "nsga2" or len(vice) == 0 or self.mating == "union":
+    def _offspring(self, main: IntArray, vice: IntArray, model: Model, kind: str, n: int) -> IntArray:
+        """Return one generation of up to ``n`` children."""
+        rng = self.rng
+        if kind == "nsga2" or len(vice) == 0 or self.mating == "union":
             parents = np.vstack([main, vice])
             F = model.predict(parents)
             ranks, crowding = pareto_ranks(F), crowding_distance(F)

@@ -44,12 +44,22 @@ def test_finds_most_of_the_toy_front():
     assert ours < 0.25 * random
 
 
+def test_extremes_follow_the_initial_sample():
+    bench = open_benchmark("toy")
+    X, F = finished("smemnas", 40, initial=12, extremes=True)
+    sizes = bench.space.cost(bench.space.enumerate(), "flops")
+    new = F[12:14, 1].tolist()
+    assert set(new) <= {sizes.min(), sizes.max()}
+    assert {sizes.min(), sizes.max()} <= set(F[:14, 1].tolist())
+    assert len(np.unique(X, axis=0)) == 40
+
+
 def test_single_objective_search_finds_the_optimum():
     _, F = finished("smemnas", 60, objectives=("error",))
     assert F.min() == 4.0
 
 
-@pytest.mark.parametrize("inner", ["mp-moea", "nsga2", "enumerate", "random"])
+@pytest.mark.parametrize("inner", ["mp-moea", "nsga2", "both", "enumerate", "random"])
 @pytest.mark.parametrize("selection", ["hypervolume", "gap", "mixed", "split", "crowding"])
 def test_every_inner_search_with_every_selection(inner, selection):
     X, _ = finished("smemnas", 45, inner=inner, selection=selection, initial=20, population=12, generations=3)
@@ -67,7 +77,7 @@ def test_populations_of_one_generation():
     """Main = the non-dominated; vice = the most spread of all the rest, not front by front."""
     method = SMEMNAS(open_benchmark("toy").problem, budget=50, seed=0, population=6, main_share=0.5)
     F = np.array([[0, 4], [2, 2], [4, 0], [3, 3], [3.1, 3.1], [3.2, 3.2], [9, 9], [9, 8], [3.3, 3.3]], float)
-    main, vice = method._split(np.arange(9)[:, None], F)
+    main, vice = method._split(np.arange(9)[:, None], F, "mp-moea", 6)
     assert sorted(main.ravel()) == [0, 1, 2]
     # extremes of the rest along each axis: 3 (smallest) and 6 (largest of both); then the widest gap
     assert {3, 6} <= set(vice.ravel())
@@ -77,7 +87,7 @@ def test_populations_of_one_generation():
 def test_main_population_is_truncated_by_crowding():
     method = SMEMNAS(open_benchmark("toy").problem, budget=50, seed=0, population=6, main_share=0.5)
     F = np.array([[0, 9], [1, 8], [1.1, 7.9], [5, 4], [9, 0]], float)
-    main, vice = method._split(np.arange(5)[:, None], F)
+    main, vice = method._split(np.arange(5)[:, None], F, "mp-moea", 6)
     assert sorted(main.ravel()) == [0, 3, 4]
     assert sorted(vice.ravel()) == [1, 2]
 

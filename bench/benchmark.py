@@ -18,7 +18,8 @@ from bench.indicators import nondominated
 from bench.registry import Registry
 from bench.store import table_folder
 from bench.table import Table
-from spaces.base import SPACES, FloatArray, IntArray, Objective, Problem, SearchSpace
+from spaces.base import SPACES, Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
+from spaces.feasible import FeasibleSpace
 
 
 class Evaluation(NamedTuple):
@@ -56,6 +57,33 @@ class Reference(NamedTuple):
     report_best: FloatArray
 
 
+class Candidates(NamedTuple):
+    """Architectures among which the best are.
+
+    Attributes:
+        X: Genotypes ``(k, n_var)``.
+        F: Their searched objectives ``(k, n_obj)``, repeats averaged; NaN where there is no value.
+        tested: The same quantities on the split that is reported ``(k, n_obj)``.
+        exact: Whether these are all that can be evaluated, or only the best known.
+    """
+
+    X: IntArray
+    F: FloatArray
+    tested: FloatArray
+    exact: bool
+
+    def reference(self) -> Reference | None:
+        """Return the front of the searched objectives; None where nothing has all of them."""
+        front = np.flatnonzero(nondominated(self.F))
+        if len(front) == 0:
+            return None
+        front = front[np.lexsort(self.F[front].T[::-1])]
+        F = self.F[front]
+        best = self.tested[nondominated(self.tested)]
+        best = best[np.lexsort(best.T[::-1])]
+        return Reference(F, F.min(axis=0), F.max(axis=0), self.exact, self.tested[front], best)
+
+
 class Benchmark(ABC):
     """A space, a data set and the objectives to minimise."""
 
@@ -66,11 +94,14 @@ class Benchmark(ABC):
     report_names: tuple[str, ...]
     #: Statements a reader of results must know (single split, seeds ignored, ...).
     notes: tuple[str, ...] = ()
+    #: What an architecture must satisfy; `bench.constraints.constrain` sets it.
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def problem(self) -> Problem:
         """What a method may see."""
-        return Problem(self.space, self.objectives)
+        free = [c for c in self.constraints if c.free]
+        return Problem(FeasibleSpace(self.space, free) if free else self.space, self.objectives, self.constraints)
 
     @abstractmethod
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
@@ -81,7 +112,11 @@ class Benchmark(ABC):
         """Return ``(n, n_obj)`` on the test split, the mean over trainings; for the final report only."""
 
     def reference(self) -> Reference | None:
-        """Return the reference front, or None where nothing is known."""
+        """Return the reference front without constraints, or None where nothing is known."""
+        return None
+
+    def candidates(self) -> Candidates | None:
+        """Return what the front under constraints is taken from, or None where that is not known."""
         return None
 
     def provenance(self) -> dict[str, Any]:
@@ -179,6 +214,11 @@ class TabularBenchmark(Benchmark):
 
     def reference(self) -> Reference | None:
         """Return the exact front of the searched columns (repeats averaged) where the space can be enumerated."""
+        candidates = self.candidates()
+        return None if candidates is None else candidates.reference()
+
+    def candidates(self) -> Candidates | None:
+        """Return every architecture that the table holds, where the space can be enumerated."""
         if self.space.is_enumerable:
             X = self.space.enumerate()
             rows = self.rows(X)
@@ -189,17 +229,7 @@ class TabularBenchmark(Benchmark):
             return None
         F = np.stack([self._column(o.name, X, rows, None) for o in self.objectives], axis=1)
         tested = np.stack([self._column(n, X, rows, None) for n in self.report_names], axis=1)
-        front = np.flatnonzero(nondominated(F))
-        front = front[np.lexsort(F[front].T[::-1])]
-        best = tested[nondominated(tested)]
-        return Reference(
-            F[front],
-            F[front].min(axis=0),
-            F[front].max(axis=0),
-            True,
-            tested[front],
-            best[np.lexsort(best.T[::-1])],
-        )
+        return Candidates(X, F, tested, True)
 
     def provenance(self) -> dict[str, Any]:
         """Return name and checksum of the table."""
@@ -215,6 +245,10 @@ def repeat_of(rows: IntArray, seed: int, n_repeats: int | IntArray) -> IntArray:
     mixed ^= np.uint64(((seed & 0xFFFFFFFF) * 0xC2B2AE3D27D4EB4F) & 0xFFFFFFFFFFFFFFFF)
     mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
     return np.asarray((mixed >> np.uint64(33)) % np.asarray(n_repeats, dtype=np.uint64), dtype=np.int64)
+
+
+#: Functions of the user's are asked about whole spaces up to this size only.
+SMALL = 100_000
 
 
 class CallableBenchmark(Benchmark):
@@ -261,23 +295,38 @@ class CallableBenchmark(Benchmark):
         front = np.asarray(self._front, dtype=np.float64)
         return Reference(front, front.min(axis=0), front.max(axis=0), True, front, front)
 
+    def candidates(self) -> Candidates | None:
+        """Return all architectures of a small space whose front is known, at the cost of evaluating them."""
+        if self._front is None or self.space.size > SMALL:
+            return None
+        X = self.space.enumerate()
+        F = self.evaluate(X, 0).F
+        return Candidates(X, F, F, True)
+
 
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
 
 
-def open_benchmark(space: str, dataset: str | None = None, objectives: Sequence[str] = ()) -> Benchmark:
+def open_benchmark(
+    space: str, dataset: str | None = None, objectives: Sequence[str] = (), constraints: Sequence[str] = ()
+) -> Benchmark:
     """Open the benchmark of a space and data set.
 
     Args:
         space: Registered space.
         dataset: Data set; None takes the space's default.
         objectives: Objective names; empty takes the benchmark's defaults.
+        constraints: What an architecture must satisfy, like "flops<=150", see `bench.constraints`.
 
     Raises:
-        UserError: Unknown space, data set or objective; near misses are suggested.
+        UserError: Unknown space, data set, objective or constraint; near misses are suggested.
         DataError: The table is not installed or is corrupt.
     """
+    if constraints:
+        from bench.constraints import constrain
+
+        return constrain(open_benchmark(space, dataset, objectives), constraints)
     entry = SPACES.get(space)
     chosen = dataset or str(getattr(entry.factory, "default_dataset", ""))
     name = f"{space}/{chosen}"

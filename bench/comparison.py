@@ -1,19 +1,21 @@
-"""The tables of a study: each variant on each case, against the baseline, and the contrasts of a plan.
+"""The tables of a study: each variant on each case, against the baseline, the champion against each, contrasts, ranks.
 
 Runs are paired by seed; a seed counts in a comparison where both sides finished. All rows of the main table
-are one Holm family; the contrasts of a plan name theirs.
+are one Holm family, all comparisons of the champion another; the contrasts of a plan name theirs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bench import statistics
+from bench.curves import Curve, curve_of
 from bench.plan import Case, Plan, benchmark_of, reference_of
+from bench.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
 from bench.statistics import Interval, Ratio
 from bench.study import DONE, FAILED
 from bench.trials import Trial, evaluations_to, reported_floor
@@ -59,6 +61,11 @@ class Row:
         reported: Mean hypervolume regret on the test split; NaN where there is one split.
         floor: Reported regret of a perfect search.
         against: Comparison with the baseline; None for the baseline itself.
+        epsilon: Mean additive epsilon.
+        best: Mean of the smallest value of the first costly objective.
+        area: Mean of the regret's mean over the evaluations so far.
+        mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly worse.
+        p_best: p-value against the best, adjusted over the methods at this checkpoint; NaN for the best.
     """
 
     case: Case
@@ -72,6 +79,11 @@ class Row:
     reported: Interval
     floor: float
     against: Comparison | None
+    epsilon: Interval
+    best: Interval
+    area: Interval
+    mark: str
+    p_best: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class Arrival:
         target: Hypervolume regret.
         n: Finished runs.
         reached: Runs that got there within the budget.
-        median: Median evaluations; inf where more than half of the runs did not get there.
+        median: Median evaluations; inf where half of the runs or more did not get there.
         ratio: Median evaluations over those of the baseline; None for the baseline itself.
         seconds: Mean wall time of a run.
         method_seconds: Mean wall time in the method.
@@ -111,11 +123,47 @@ class ContrastRow:
 
 
 @dataclass(frozen=True)
+class ChampionRow:
+    """The champion against another variant on one case at one checkpoint; a negative difference is in its favour."""
+
+    case: Case
+    variant: str
+    at: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How soon the champion has what another variant has at the budget.
+
+    Attributes:
+        variant: The other one.
+        target: Its mean hypervolume regret at the budget, or the plan's target.
+        pairs: Seeds that both finished.
+        reached: Runs of the champion that got there, among the pairs.
+        median: Its median evaluations; inf where half of the runs or more did not get there.
+        ratio: Median evaluations over those of the other variant.
+    """
+
+    case: Case
+    variant: str
+    target: float
+    pairs: int
+    reached: int
+    median: float
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
 class Tables:
     """Everything that a study's report shows.
 
     Attributes:
         evaluations_to_target: For each case and variant, seed to evaluations (inf: not reached).
+        champion: The champion against each other variant; empty without a champion, as is `leads`.
+        seed_ranks: Ranks over the seeds of each case, with their test.
+        problem_ranks: Ranks of the mean regrets across cases; empty for one case.
+        curves: For each case and variant with a finished run and a reference front.
     """
 
     plan: Plan
@@ -124,6 +172,11 @@ class Tables:
     arrivals: Sequence[Arrival]
     contrasts: Sequence[ContrastRow]
     evaluations_to_target: dict[tuple[Case, str], dict[int, float]]
+    champion: Sequence[ChampionRow] = ()
+    leads: Sequence[Lead] = ()
+    seed_ranks: Sequence[SeedRanks] = ()
+    problem_ranks: Sequence[ProblemRanks] = ()
+    curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
 
     def unfinished(self) -> list[Trial]:
         """Return the runs that failed or are missing."""
@@ -153,78 +206,92 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return [replace(c, p_holm=float(p), family_size=size) for c, p in zip(comparisons, adjusted, strict=True)]
 
 
+Groups = Mapping[tuple[Case, str], list[Trial]]
+Regret = Mapping[tuple[Case, str], FloatArray]
+
+
 def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
     """Make the tables of a plan from its runs."""
     groups: dict[tuple[Case, str], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.case, trial.variant), []).append(trial)
     regret = {key: np.array([t.regret for t in group]) for key, group in groups.items()}  # (seeds, checkpoints)
-    rows: list[Row] = []
-    for case in plan.cases:
-        floor = reported_floor(benchmark_of(case), reference_of(case))
-        for k, at in enumerate(plan.at):
-            for variant in plan.variants:
-                group, values = groups[case, variant.name], regret[case, variant.name][:, k]
-                against = None
-                if variant.name != plan.baseline:
-                    against = compare(values, regret[case, plan.baseline][:, k])
-                done = [t for t in group if t.status == DONE]
-                rows.append(
-                    Row(
-                        case,
-                        variant.name,
-                        at,
-                        len(done),
-                        sum(t.status == FAILED for t in group),
-                        statistics.mean_interval(_finite(values)),
-                        statistics.standard_deviation(_finite(values)),
-                        statistics.mean_interval(_finite(np.array([t.igd_plus[k] for t in done]))),
-                        statistics.mean_interval(_finite(np.array([t.reported[k] for t in done]))),
-                        floor,
-                        against,
-                    )
-                )
+    rows = [row for case in plan.cases for k in range(len(plan.at)) for row in _rows(plan, case, k, groups, regret)]
     tested = [i for i, row in enumerate(rows) if row.against is not None]
     for i, comparison in zip(tested, adjust([c for r in rows if (c := r.against) is not None]), strict=True):
         rows[i] = replace(rows[i], against=comparison)
     evaluations: dict[tuple[Case, str], dict[int, float]] = {}
     arrivals = [a for case in plan.cases for a in _arrivals(plan, case, groups, evaluations)]
-    return Tables(plan, trials, rows, arrivals, _contrasts(plan, regret), evaluations)
+    return Tables(
+        plan,
+        trials,
+        rows,
+        arrivals,
+        _contrasts(plan, regret),
+        evaluations,
+        _champion(plan, regret),
+        _leads(plan, groups),
+        seed_ranks(plan, regret),
+        problem_ranks(plan, {(r.case, r.variant, r.at): r.regret.value for r in rows}),
+        {key: curve for key, group in groups.items() if (curve := curve_of(plan, _done(group))) is not None},
+    )
 
 
-def _finite(x: FloatArray) -> FloatArray:
-    return np.asarray(x, dtype=np.float64)[np.isfinite(x)]
+def _known(x: FloatArray) -> FloatArray:
+    return x[~np.isnan(x)]
+
+
+def _done(group: Sequence[Trial]) -> list[Trial]:
+    return [t for t in group if t.status == DONE]
+
+
+def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> list[Row]:
+    """Return the rows of a case at the k-th checkpoint; the comparisons with the baseline are not adjusted yet."""
+    floor = reported_floor(benchmark_of(case), reference_of(case))
+    columns = [regret[case, v.name][:, k] for v in plan.variants]
+    rows = []
+    for variant, values, (mark, p_best) in zip(plan.variants, columns, against_best(columns), strict=True):
+        group = groups[case, variant.name]
+        done = _done(group)
+
+        def mean(of: Callable[[Trial], FloatArray], done: list[Trial] = done) -> Interval:
+            return statistics.mean_interval(_known(np.array([of(t)[k] for t in done])))
+
+        rows.append(
+            Row(
+                case,
+                variant.name,
+                plan.at[k],
+                len(done),
+                sum(t.status == FAILED for t in group),
+                mean(lambda t: t.regret),
+                statistics.standard_deviation(_known(values)),
+                mean(lambda t: t.igd_plus),
+                mean(lambda t: t.reported),
+                floor,
+                None if variant.name == plan.baseline else compare(values, regret[case, plan.baseline][:, k]),
+                mean(lambda t: t.epsilon),
+                mean(lambda t: t.best),
+                mean(lambda t: t.area),
+                mark,
+                p_best,
+            )
+        )
+    return rows
 
 
 def _arrivals(
-    plan: Plan,
-    case: Case,
-    groups: dict[tuple[Case, str], list[Trial]],
-    evaluations: dict[tuple[Case, str], dict[int, float]],
+    plan: Plan, case: Case, groups: Groups, evaluations: dict[tuple[Case, str], dict[int, float]]
 ) -> list[Arrival]:
     """Return how soon each variant reaches the target of a case; fill in the evaluations of each run."""
-    reference = reference_of(case)
-    target = plan.target
-    if target is None:
-        last = _finite(np.array([t.regret[-1] for t in groups[case, plan.baseline]]))
-        target = float(np.mean(last)) if len(last) else math.nan
+    target = _target(plan, groups[case, plan.baseline])
     for variant in plan.variants:
-        done = [t for t in groups[case, variant.name] if t.status == DONE]
-        if reference is None or math.isnan(target):
-            evaluations[case, variant.name] = {}
-        else:
-            evaluations[case, variant.name] = {t.job.seed: evaluations_to(t.F, reference.front, target) for t in done}
+        evaluations[case, variant.name] = _evaluations(groups[case, variant.name], target)
     base = evaluations[case, plan.baseline]
     arrivals = []
     for variant in plan.variants:
         mine = evaluations[case, variant.name]
-        done = [t for t in groups[case, variant.name] if t.status == DONE]
-        ratio = None
-        if variant.name != plan.baseline:
-            seeds = [seed for seed in mine if seed in base]
-            ratio = statistics.evaluations_ratio(
-                np.array([mine[s] for s in seeds]), np.array([base[s] for s in seeds]), plan.budget
-            )
+        done = _done(groups[case, variant.name])
         arrivals.append(
             Arrival(
                 case,
@@ -233,7 +300,7 @@ def _arrivals(
                 len(mine),
                 int(np.isfinite(list(mine.values())).sum()),
                 float(np.median(list(mine.values()))) if mine else math.nan,
-                ratio,
+                None if variant.name == plan.baseline else _ratio(plan, mine, base),
                 float(np.mean([t.seconds for t in done])) if done else math.nan,
                 float(np.mean([t.method_seconds for t in done])) if done else math.nan,
             )
@@ -241,7 +308,28 @@ def _arrivals(
     return arrivals
 
 
-def _contrasts(plan: Plan, regret: dict[tuple[Case, str], FloatArray]) -> list[ContrastRow]:
+def _target(plan: Plan, group: Sequence[Trial]) -> float:
+    """Return the plan's target, or the mean regret of some runs at the budget; NaN where there is none."""
+    last = _known(np.array([t.regret[-1] for t in group]))
+    if plan.target is not None:
+        return plan.target
+    return float(np.mean(last)) if len(last) else math.nan
+
+
+def _evaluations(group: Sequence[Trial], target: float) -> dict[int, float]:
+    """Return how many evaluations each finished run took to the target, by seed; nothing without a target."""
+    measured = [t for t in _done(group) if not np.isnan(t.regret).any()]
+    return {} if math.isnan(target) else {t.job.seed: evaluations_to(t.curve, target) for t in measured}
+
+
+def _ratio(plan: Plan, mine: Mapping[int, float], other: Mapping[int, float]) -> Ratio:
+    seeds = [seed for seed in mine if seed in other]
+    return statistics.evaluations_ratio(
+        np.array([mine[s] for s in seeds]), np.array([other[s] for s in seeds]), plan.budget
+    )
+
+
+def _contrasts(plan: Plan, regret: Regret) -> list[ContrastRow]:
     """Return the plan's contrasts, adjusted family by family."""
     rows = []
     for case in plan.cases:
@@ -256,3 +344,33 @@ def _contrasts(plan: Plan, regret: dict[tuple[Case, str], FloatArray]) -> list[C
         for i, comparison in zip(members, adjust([rows[i].comparison for i in members]), strict=True):
             rows[i] = replace(rows[i], comparison=comparison)
     return rows
+
+
+def _rivals(plan: Plan) -> list[str]:
+    return [v.name for v in plan.variants if v.name != plan.champion] if plan.champion else []
+
+
+def _champion(plan: Plan, regret: Regret) -> list[ChampionRow]:
+    """Return the champion against each other variant everywhere, adjusted as one family."""
+    rows = [
+        ChampionRow(case, rival, at, compare(regret[case, plan.champion][:, k], regret[case, rival][:, k]))
+        for case in plan.cases
+        for k, at in enumerate(plan.at)
+        for rival in _rivals(plan)
+    ]
+    adjusted = adjust([row.comparison for row in rows])
+    return [replace(row, comparison=comparison) for row, comparison in zip(rows, adjusted, strict=True)]
+
+
+def _leads(plan: Plan, groups: Groups) -> list[Lead]:
+    """Return how soon the champion has what each other variant has at the budget."""
+    leads = []
+    for case in plan.cases:
+        for rival in _rivals(plan):
+            target = _target(plan, groups[case, rival])
+            mine, other = (_evaluations(groups[case, name], target) for name in (plan.champion, rival))
+            paired = np.array([mine[seed] for seed in mine if seed in other])
+            median = float(np.median(paired)) if len(paired) else math.nan
+            reached = int(np.isfinite(paired).sum())
+            leads.append(Lead(case, rival, target, len(paired), reached, median, _ratio(plan, mine, other)))
+    return leads

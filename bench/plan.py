@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmark import BENCHMARKS, Benchmark, Reference, datasets_of, open_benchmark
+from bench.constraints import reference_front
 from bench.errors import UserError, suggest
 from bench.problems import PROBLEMS
 from bench.run import Job
@@ -41,9 +42,21 @@ class Case:
     space: str
     dataset: str = ""
     objectives: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.space}/{self.dataset} ({', '.join(self.objectives)})"
+        limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
+        return f"{self.space}/{self.dataset} ({', '.join(self.objectives)}{limits})"
+
+    @staticmethod
+    def of(job: Job) -> Case:
+        """Return where a job runs."""
+        return Case(job.space, job.dataset, job.objectives, job.constraints)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form; constraints enter only where there are some."""
+        limits = {"constraints": list(self.constraints)} if self.constraints else {}
+        return {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ class Plan:
         target: Hypervolume regret of "evaluations to target"; None is the baseline's mean at the budget.
         contrasts: Further comparisons.
         plugins: Plug-in files.
+        champion: Name of the variant that is compared with every other one; "" is none.
     """
 
     variants: tuple[Variant, ...]
@@ -88,12 +102,21 @@ class Plan:
     target: float | None = None
     contrasts: tuple[Contrast, ...] = ()
     plugins: tuple[str, ...] = ()
+    champion: str = ""
 
     def job(self, variant: Variant, case: Case, seed: int) -> Job:
         """Return one run. Plug-in files belong to it only where something of it is not built in."""
         plugins = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
         return Job(
-            variant.method, case.space, case.dataset, case.objectives, self.budget, seed, dict(variant.params), plugins
+            variant.method,
+            case.space,
+            case.dataset,
+            case.objectives,
+            self.budget,
+            seed,
+            dict(variant.params),
+            plugins,
+            case.constraints,
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -112,7 +135,7 @@ class Plan:
         """Return a JSON-able form."""
         return {
             "variants": [{"name": v.name, "method": v.method, "params": dict(v.params)} for v in self.variants],
-            "cases": [{"space": c.space, "dataset": c.dataset, "objectives": list(c.objectives)} for c in self.cases],
+            "cases": [case.to_dict() for case in self.cases],
             "seeds": list(self.seeds),
             "budget": self.budget,
             "baseline": self.baseline,
@@ -122,6 +145,7 @@ class Plan:
                 {"name": c.name, "first": list(c.first), "second": list(c.second), "family": c.family}
                 for c in self.contrasts
             ],
+            **({"champion": self.champion} if self.champion else {}),
         }
 
 
@@ -137,13 +161,13 @@ def _is_built_in(variant: Variant, case: Case) -> bool:
 @cache
 def benchmark_of(case: Case) -> Benchmark:
     """Return a case's benchmark, opened once per process."""
-    return open_benchmark(case.space, case.dataset or None, case.objectives)
+    return open_benchmark(case.space, case.dataset or None, case.objectives, case.constraints)
 
 
 @cache
 def reference_of(case: Case) -> Reference | None:
     """Return a case's reference front, computed once per process."""
-    return benchmark_of(case).reference()
+    return reference_front(benchmark_of(case))
 
 
 def check_plan(plan: Plan) -> Plan:
@@ -172,12 +196,14 @@ def check_plan(plan: Plan) -> Plan:
             raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
         made[label] = variant.name
     baseline = plan.baseline or names[0]
-    if baseline not in names:
-        raise UserError(f"the baseline {baseline!r} is not among the methods.{suggest(baseline, names)}")
+    for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
+        if name not in names:
+            raise UserError(f"the {role} {name!r} is not among the methods.{suggest(name, names)}")
     cases = []
     for case in plan.cases:
         benchmark = benchmark_of(case)
-        full = Case(case.space, benchmark.dataset, tuple(o.name for o in benchmark.objectives))
+        objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
+        full = Case(case.space, benchmark.dataset, objectives, limits)
         if full not in cases:
             cases.append(full)
     plan = replace(

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Evaluation, Reference
+from bench.benchmark import Benchmark, Candidates, Evaluation, Reference
 from bench.errors import UserError, suggest
-from bench.indicators import nondominated
 from spaces.base import FloatArray, IntArray, Objective
 from spaces.mnv3 import MNV3, RESOLUTIONS
 
@@ -144,12 +143,16 @@ class PredictorBenchmark(Benchmark):
 
     def reference(self) -> Reference | None:
         """Return the front of the best networks known for these objectives (not proven to be the best)."""
+        candidates = self.candidates()
+        return None if candidates is None else candidates.reference()
+
+    def candidates(self) -> Candidates | None:
+        """Return the best networks known."""
         if self._pool is None:
             return None
-        F = self.values(self._pool())
-        F = F[nondominated(F)]
-        F = F[np.lexsort(F.T[::-1])]
-        return Reference(F, F.min(axis=0), F.max(axis=0), False, F, F)
+        X = self._pool()
+        F = self.values(X)
+        return Candidates(X, F, F, False)
 
     def provenance(self) -> dict[str, Any]:
         """Return names and checksums of the data and of the networks behind the reference front."""

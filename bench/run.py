@@ -1,4 +1,4 @@
-"""One run: a job, its folder, and the loop ask -> evaluate -> record -> tell.
+"""One run: the loop ask -> evaluate -> record -> tell, in a run folder.
 
 The loop owns budget, log and clock, so every method is charged alike. A run that was killed continues by
 replay: the method is made again and asked again, rows that are in the log are told without an evaluation. If
@@ -8,105 +8,33 @@ message instead of mixing two histories.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.benchmark import Benchmark, Evaluation, open_benchmark
 from bench.errors import RunError, UserError
-from bench.history import History, Row, objectives_of, write_json, write_line
-from bench.provenance import environment
+from bench.folder import JOB as JOB
+from bench.folder import LOG as LOG
+from bench.folder import TIMING as TIMING
+from bench.folder import adopt as adopt
+from bench.folder import clear as clear
+from bench.folder import evaluated_data as evaluated_data
+from bench.folder import locked as locked
+from bench.history import History, Row, objectives_of, write_line
+from bench.job import Job as Job
+from bench.job import make_job as make_job
+from bench.penalty import told_under_constraints
 from bench.registry import load_plugin
 from methods.base import METHODS, Method
 from spaces.base import FloatArray, IntArray
 
 #: A method may ask for at most this many rows per paid evaluation; beyond it is taken to be stuck.
 MAX_ASKS_PER_EVALUATION = 10
-LOG, TIMING, JOB, LOCK = "evals.jsonl", "timing.jsonl", "job.json", ".lock"
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that determines a run's log.
-
-    Attributes:
-        method: Registered method or preset.
-        space: Registered space.
-        dataset: Data set of the space.
-        objectives: Names, in order.
-        budget: Number of paid evaluations.
-        seed: Root of all randomness.
-        params: Method parameters that differ from the defaults of `method`.
-        plugins: Plug-in files to load first.
-    """
-
-    method: str
-    space: str
-    dataset: str
-    objectives: tuple[str, ...]
-    budget: int
-    seed: int = 0
-    params: Mapping[str, Any] = field(default_factory=dict)
-    plugins: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return {**asdict(self), "objectives": list(self.objectives), "plugins": list(self.plugins)}
-
-    @staticmethod
-    def from_dict(entry: Mapping[str, Any]) -> Job:
-        """Invert `to_dict`."""
-        return Job(**{**entry, "objectives": tuple(entry["objectives"]), "plugins": tuple(entry["plugins"])})
-
-    @property
-    def label(self) -> str:
-        """Method with its changed parameters, as tables and folders name it."""
-        changed = ",".join(f"{k}={json.dumps(v, sort_keys=True)}" for k, v in sorted(self.params.items()))
-        return self.method + (f"[{changed}]" if changed else "")
-
-    @property
-    def folder(self) -> Path:
-        """Relative folder: space/dataset/objectives/method/seed-N."""
-        safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
-        return Path(self.space, self.dataset, "+".join(self.objectives), safe, f"seed-{self.seed}")
-
-
-def make_job(
-    method: str,
-    space: str,
-    *,
-    dataset: str | None = None,
-    objectives: tuple[str, ...] = (),
-    budget: int = 340,
-    seed: int = 0,
-    params: Mapping[str, Any] | None = None,
-    plugins: tuple[str, ...] = (),
-) -> tuple[Job, Benchmark]:
-    """Check a user's wishes, fill in the defaults and return the job with its benchmark.
-
-    Raises:
-        UserError: A name, parameter or number makes no sense.
-    """
-    for plugin in plugins:
-        load_plugin(plugin)
-    if budget < 1:
-        raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
-    if seed < 0:
-        raise UserError(f"--seed must be 0 or more, got {seed}.")
-    METHODS.get(method).resolve(params or {})
-    benchmark = open_benchmark(space, dataset, objectives)
-    names = tuple(o.name for o in benchmark.objectives)
-    files = tuple(str(Path(p).expanduser().resolve()) for p in plugins)
-    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), files)
-    METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
-    return job, benchmark
 
 
 @dataclass(frozen=True)
@@ -117,6 +45,7 @@ class Result:
         job: The job.
         X: Evaluated genotypes ``(n, n_var)`` in ask order.
         F: Their objectives ``(n, n_obj)``; +inf rows failed.
+        feasible: Which of them satisfy the constraints ``(n,)``; all where there are none.
         seconds: Wall time of this process's part: total, in ask and tell, in evaluations.
         note: What a reader must know about how the run came about ("" for an ordinary one).
     """
@@ -124,6 +53,7 @@ class Result:
     job: Job
     X: IntArray
     F: FloatArray
+    feasible: NDArray[np.bool_]
     seconds: Mapping[str, float]
     note: str = ""
 
@@ -296,7 +226,7 @@ def run(
     """
     for plugin in job.plugins:
         load_plugin(plugin)
-    benchmark = benchmark or open_benchmark(job.space, job.dataset, job.objectives)
+    benchmark = benchmark or open_benchmark(job.space, job.dataset, job.objectives, job.constraints)
     with locked(folder):
         if overwrite:
             clear(folder)
@@ -304,7 +234,9 @@ def run(
         history = History(folder / LOG)
         note = ""
         told = 0
-        method = METHODS.create(job.method, benchmark.problem, budget=job.budget, seed=job.seed, params=job.params)
+        problem = benchmark.problem
+        method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
+        method = told_under_constraints(method, problem)
         if continue_from_log and history.rows:
             method.tell(*history.arrays())
             told = len(history.rows)
@@ -321,79 +253,5 @@ def run(
                 told_already=told,
             )
         X, F = history.arrays()
-        return Result(job, X, F, seconds, note)
-
-
-@contextlib.contextmanager
-def locked(folder: Path):  # type: ignore[no-untyped-def]
-    """Hold a run folder for this process.
-
-    Raises:
-        RunError: Another process holds it, or it cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunError(f"{folder} is in use by another run: wait for it, or choose another --out or --seed.") from error
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def clear(folder: Path) -> None:
-    """Delete what an earlier run left in a run folder; anything that is not a run folder is refused.
-
-    Raises:
-        RunError: The folder holds files but no job.json.
-    """
-    entries = [p for p in folder.iterdir() if p.name not in (LOCK, f"{JOB}.part")]
-    if entries and not (folder / JOB).exists():
-        raise RunError(f"{folder} holds files but no {JOB}, so it is not deleted: choose another --out.")
-    for entry in sorted(entries, key=lambda p: p.name == JOB):  # last, so that a kill leaves what is recognised
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
-    """Write the job into a new folder, or check that the folder belongs to it.
-
-    Raises:
-        RunError: The folder belongs to another job or to another version of the table.
-    """
-    file = folder / JOB
-    wanted = json.loads(json.dumps({"job": job.to_dict(), "data": benchmark.provenance()}))
-    if file.exists():
-        try:
-            found = json.loads(file.read_bytes())
-            its, data = dict(found["job"]), dict(found["data"])
-            differing = sorted(k for k in wanted["job"] if its.get(k) != wanted["job"][k])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is corrupt ({error}): start again with --overwrite.") from error
-        if differing:
-            k = differing[0]
-            raise RunError(
-                f"{folder} holds a run with {k} {its.get(k)!r}, this one has {wanted['job'][k]!r}: "
-                "choose another --out, or --overwrite it."
-            )
-        if evaluated_data(data) != evaluated_data(wanted["data"]):
-            raise RunError(
-                f"{folder} was run on another version of the table: choose another --out, or --overwrite it."
-            )
-        return
-    if (folder / LOG).exists():
-        raise RunError(f"{folder} holds a log but no {JOB}: choose another --out.")
-    write_json(file, {**wanted, "environment": environment()})
-
-
-def evaluated_data(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a log depends on; a reference front that was improved since only changes how it is measured."""
-    return {k: v for k, v in provenance.items() if not k.startswith("reference_")}
+        feasible = benchmark.problem.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
+        return Result(job, X, F, feasible, seconds, note)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.backends import Place, run_tasks
+from bench.child import PAUSE
 from bench.errors import RunError, UserError
 from bench.history import write_json
 from bench.plan import Case, Plan, benchmark_of
@@ -25,8 +26,8 @@ from surrogates.base import single_thread
 
 STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
 DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"
-#: Seconds between two looks at runs that another process holds, and at whether the main process is alive.
-PAUSE = 0.5
+#: In this process, one run after the other, without a limit of time.
+ALONE = Place(workers=1)
 
 
 class State(NamedTuple):
@@ -72,7 +73,7 @@ def run_study(
     jobs: Sequence[Job],
     out: Path,
     *,
-    n_jobs: int = 1,
+    place: Place = ALONE,
     plugins: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[State]:
@@ -81,7 +82,7 @@ def run_study(
     Args:
         jobs: The runs; each has its own folder below `out`.
         out: Folder of the study.
-        n_jobs: Worker processes; 1 runs everything in this process. A worker uses one thread.
+        place: Where they run, and the time that each may take.
         plugins: Plug-in files that each worker loads.
         progress: Called with (finished jobs, jobs).
 
@@ -89,10 +90,9 @@ def run_study(
         For each job what became of it; never "missing".
 
     Raises:
-        UserError: The folder cannot be written, or `n_jobs` makes no sense.
+        UserError: The folder cannot be written, `place` makes no sense, or its cluster does not answer.
     """
-    if n_jobs < 1:
-        raise UserError(f"--jobs must be at least 1, got {n_jobs}.")
+    place.check()
     states = {job_key(job): State(MISSING) for job in jobs}
     for job in jobs:
         if state_of(out, job).status == DONE:
@@ -102,7 +102,7 @@ def run_study(
     if progress is not None:
         progress(finished, len(jobs))
     while pending:
-        for job, state in _execute(pending, out, n_jobs, tuple(plugins)):
+        for job, state in _execute(pending, out, place, tuple(plugins)):
             states[job_key(job)] = state
             finished += state.status != BUSY
             if progress is not None:
@@ -118,80 +118,22 @@ def job_key(job: Job) -> str:
     return json.dumps(job.to_dict(), sort_keys=True)
 
 
-def _execute(jobs: list[Job], out: Path, n_jobs: int, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
-    """Yield each job with its state as it finishes.
-
-    A worker that dies (out of memory, a crash in compiled code) takes the pool with it. The jobs that were
-    running then are tried again one by one, each in a pool of its own, so that the guilty one is found.
-    """
-    if n_jobs == 1:
+def _execute(jobs: list[Job], out: Path, place: Place, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
+    """Yield each job with its state as it finishes."""
+    if place == ALONE:  # nothing to share and nothing to end: this process does it
         with single_thread():
             for job in jobs:
                 yield job, run_job(job, out, plugins)
         return
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    left = {job_key(job): job for job in jobs}
-    while left:
-        try:
-            for job, state in _in_pool(list(left.values()), out, n_jobs, plugins):
-                del left[job_key(job)]
-                yield job, state
-        except TerminatedWorkerError:
-            suspects = [job for job in left.values() if read_status(folder_of(out, job)).get("status") == RUNNING]
-            for job in suspects or list(left.values())[:1]:
-                yield job, _alone(job, out, plugins)
-                del left[job_key(job)]
-
-
-def _in_pool(jobs: list[Job], out: Path, n_jobs: int, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
-    """Yield each job with its state as it finishes in one of `n_jobs` worker processes."""
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
-        tasks = (delayed(_work)(k, job, out, plugins, os.getpid()) for k, job in enumerate(jobs))
-        for k, state in pool(tasks):
-            yield jobs[k], state
-
-
-def _alone(job: Job, out: Path, plugins: tuple[str, ...]) -> State:
-    """Run a job in a pool of its own; if its process dies again, that is the job's failure."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    try:
-        [(_, state)] = _in_pool([job], out, 2, plugins)
-        return state
-    except TerminatedWorkerError as error:
-        text = str(error)
-        how = text[text.rfind("{") + 1 : text.rfind("}")] if "{" in text else "no exit code"
-        reason = f"the worker process died ({how}): out of memory, or a crash in compiled code"
-        _write_status(folder_of(out, job), FAILED, error=reason)
-        return State(FAILED, reason)
-
-
-def _work(k: int, job: Job, out: Path, plugins: tuple[str, ...], parent: int) -> tuple[int, State]:
-    """Run the k-th job in a worker process, which ends when the main process does."""
-    _end_with(parent)
-    return k, run_job(job, out, plugins)
-
-
-_watching = False
-
-
-def _end_with(parent: int) -> None:
-    """End this worker soon after its parent was killed, so that it does not hold runs of a study that is gone."""
-    global _watching
-    if _watching or os.getppid() != parent:
-        return
-    _watching = True
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PAUSE)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    out = out.resolve()  # workers may stand in another folder
+    data = os.environ.get("SMEMNAS_DATA")
+    environment = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
+    tasks = [(job, out, plugins) for job in jobs]
+    for k, state, reason in run_tasks(run_job, tasks, place, environment):
+        if reason:
+            _write_status(folder_of(out, jobs[k]), FAILED, error=reason)
+            state = State(FAILED, reason)
+        yield jobs[k], state
 
 
 def run_job(job: Job, out: Path, plugins: Sequence[str] = ()) -> State:
@@ -204,7 +146,7 @@ def run_job(job: Job, out: Path, plugins: Sequence[str] = ()) -> State:
     try:
         for plugin in plugins:
             load_plugin(plugin)
-        benchmark = benchmark_of(Case(job.space, job.dataset, job.objectives))
+        benchmark = benchmark_of(Case.of(job))
         folder.mkdir(parents=True, exist_ok=True)
         _write_status(folder, RUNNING)
         result = run(job, folder, benchmark=benchmark)

@@ -7,17 +7,44 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.benchmark import Benchmark, Reference
+from bench.constraints import feasible_only
 from bench.errors import RunError
 from bench.history import History
-from bench.indicators import hypervolume_regret, igd_plus, nondominated
+from bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from bench.plan import Case, Plan, Variant, benchmark_of, reference_of
 from bench.run import LOG, TIMING, Job
 from bench.study import DONE, FAILED, folder_of, state_of
 from spaces.base import FloatArray, IntArray
+
+
+class Measures(NamedTuple):
+    """What a run achieved at ``c`` checkpoints; smaller is better, NaN where it is not defined.
+
+    Attributes:
+        regret: Hypervolume regret ``(c,)``; NaN, like all but `best`, without a reference front.
+        igd_plus: IGD+ ``(c,)``.
+        reported: Hypervolume regret on the test split of the architectures selected by the searched split
+            ``(c,)``; NaN where the benchmark has one split.
+        epsilon: Additive epsilon to the reference front ``(c,)``.
+        best: Smallest searched value of the first objective that costs an evaluation ``(c,)``, in its unit; NaN
+            where all objectives are free.
+        area: Mean hypervolume regret after 1, 2, ... evaluations up to the checkpoint ``(c,)``: the area under
+            `curve` divided by the evaluations.
+        curve: Hypervolume regret after each evaluation ``(n,)``; 1 before the first point within the reference point.
+    """
+
+    regret: FloatArray
+    igd_plus: FloatArray
+    reported: FloatArray
+    epsilon: FloatArray
+    best: FloatArray
+    area: FloatArray
+    curve: FloatArray
 
 
 @dataclass(frozen=True)
@@ -30,11 +57,15 @@ class Trial:
         job: The run.
         status: "done", "failed" or "missing".
         reason: Of a failure.
-        F: Objectives in ask order ``(n, n_obj)``, +inf rows for failed evaluations.
-        regret: Hypervolume regret at the plan's checkpoints ``(c,)``; NaN without a reference front.
-        igd_plus: IGD+ at the checkpoints ``(c,)``.
-        reported: Hypervolume regret on the test split of the architectures selected by the searched split
-            ``(c,)``; NaN where the benchmark has one split.
+        F: Objectives in ask order ``(n, n_obj)``: +inf rows for failed evaluations, NaN rows for what breaks a
+            constraint.
+        regret: At the plan's checkpoints ``(c,)``; this and the other indicators as in `Measures`.
+        igd_plus: At the checkpoints ``(c,)``.
+        reported: At the checkpoints ``(c,)``.
+        epsilon: At the checkpoints ``(c,)``.
+        best: At the checkpoints ``(c,)``.
+        area: At the checkpoints ``(c,)``.
+        curve: Hypervolume regret after each evaluation ``(n,)``.
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
     """
@@ -48,13 +79,22 @@ class Trial:
     regret: FloatArray
     igd_plus: FloatArray
     reported: FloatArray
+    epsilon: FloatArray
+    best: FloatArray
+    area: FloatArray
+    curve: FloatArray
     seconds: float
     method_seconds: float
 
     @property
     def failed_evaluations(self) -> int:
         """Number of evaluations that failed."""
-        return int((~np.isfinite(self.F).all(axis=1)).sum()) if len(self.F) else 0
+        return int(np.isinf(self.F).any(axis=1).sum())
+
+    @property
+    def infeasible_evaluations(self) -> int:
+        """Number of evaluations that break a constraint."""
+        return int(np.isnan(self.F).any(axis=1).sum())
 
 
 def collect(plan: Plan, out: Path) -> list[Trial]:
@@ -71,47 +111,62 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -
     """Return one run of the plan; only a finished one is measured."""
     job = plan.job(variant, case, seed)
     state = state_of(out, job)
-    nothing = np.full(len(plan.at), math.nan)
     if state.status == DONE:
         folder = folder_of(out, job)
         try:
             X, F = History(folder / LOG).arrays()
-            seconds, in_method = read_seconds(folder / TIMING)
-            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark_of(case), reference_of(case))
-            return Trial(variant.name, case, job, DONE, "", F, *measured, seconds, in_method)
+            benchmark = benchmark_of(case)
+            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case))
+            F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
+            return Trial(variant.name, case, job, DONE, "", F, *measured, *read_seconds(folder / TIMING))
         except RunError as error:
             state = state._replace(status=FAILED, reason=str(error))
+    return unfinished(plan, variant, case, job, state.status, state.reason)
+
+
+def unfinished(plan: Plan, variant: Variant, case: Case, job: Job, status: str, reason: str) -> Trial:
+    """Return a run that failed or is missing: nothing of it is measured."""
     empty = np.empty((0, len(case.objectives)))
-    return Trial(
-        variant.name, case, job, state.status, state.reason, empty, nothing, nothing, nothing, math.nan, math.nan
-    )
+    return Trial(variant.name, case, job, status, reason, empty, *_nothing(len(plan.at)), math.nan, math.nan)
+
+
+def _nothing(checkpoints: int) -> Measures:
+    return Measures._make([*np.full((6, checkpoints), math.nan), np.empty(0)])
 
 
 def measure(
     X: IntArray, F: FloatArray, at: Sequence[int], benchmark: Benchmark, reference: Reference | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return regret, IGD+ and reported regret ``(c,)`` of the first ``at[k]`` evaluations for each k.
+) -> Measures:
+    """Return what the first ``at[k]`` evaluations achieved, for each k.
 
     Args:
         X: Genotypes ``(n, n_var)`` in ask order.
         F: Searched objectives ``(n, n_obj)``; a run that ended early keeps its last value.
         at: Numbers of evaluations, ``c`` of them.
-        benchmark: Asked for the test split.
+        benchmark: Its constraints count, and it is asked for the test split.
         reference: Its front; None gives NaN.
     """
-    regret, distance, reported = (np.full(len(at), math.nan) for _ in range(3))
+    found = _nothing(len(at))
+    checkpoints = np.asarray(at, dtype=np.int64)
+    F = feasible_only(benchmark, X, F).reshape(len(F), len(benchmark.objectives))  # an empty log has no columns
+    costly = [j for j, o in enumerate(benchmark.objectives) if not o.cheap]
+    if costly:
+        values = np.where(np.isfinite(F).all(axis=1), F[:, costly[0]], math.inf)
+        best = np.minimum.accumulate(np.append(math.inf, values))
+        found = found._replace(best=best[np.minimum(checkpoints, len(F))])
     if reference is None:
-        return regret, distance, reported
+        return found
     two_splits = has_two_splits(benchmark)
     for k, n in enumerate(at):
-        keep = np.flatnonzero(nondominated(F[:n])) if len(F) else np.arange(0)
-        front = F[keep].reshape(-1, len(benchmark.objectives))
-        regret[k] = hypervolume_regret(front, reference.front)
-        distance[k] = igd_plus(front, reference.front)
+        keep = np.flatnonzero(nondominated(F[:n]))
+        found.igd_plus[k] = igd_plus(F[keep], reference.front)
+        found.epsilon[k] = epsilon(F[keep], reference.front)
         if two_splits:
-            tested = benchmark.report(X[keep]) if len(keep) else front
-            reported[k] = hypervolume_regret(tested, reference.report_best)
-    return regret, distance, reported
+            tested = benchmark.report(X[keep]) if len(keep) else F[keep]
+            found.reported[k] = hypervolume_regret(tested, reference.report_best)
+    curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1))  # the last value repeated
+    area = np.cumsum(curve)[checkpoints - 1] / checkpoints
+    return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
 
 
 def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
@@ -126,22 +181,10 @@ def has_two_splits(benchmark: Benchmark) -> bool:
     return benchmark.report_names != tuple(o.name for o in benchmark.objectives)
 
 
-def evaluations_to(F: FloatArray, front: FloatArray, target: float) -> float:
-    """Return after how many evaluations the hypervolume regret is at most `target`; inf if it never is.
-
-    Regret never grows with more evaluations, so a bisection finds the first such number.
-    """
-    goal = target + 1e-12
-    if len(F) == 0 or not hypervolume_regret(F, front) <= goal:
-        return math.inf
-    low, high = 0, len(F)  # not yet at low, reached at high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if hypervolume_regret(F[:middle], front) <= goal:
-            high = middle
-        else:
-            low = middle
-    return float(high)
+def evaluations_to(curve: FloatArray, target: float) -> float:
+    """Return after how many evaluations the hypervolume regret ``curve`` ``(n,)`` is at most `target`, or inf."""
+    there = curve <= target + 1e-12
+    return float(np.argmax(there) + 1) if there.any() else math.inf
 
 
 def read_seconds(file: Path) -> tuple[float, float]:

@@ -3,7 +3,9 @@
 The run loop owns budget, log and clock. It calls ``ask`` for genotypes, evaluates them (or finds them in
 its log) and calls ``tell`` with exactly the rows it evaluated, until the budget is spent or ``ask`` returns
 no row. ``tell`` carries the genotypes, so a warm start is one ``tell`` of old rows before the first ``ask``.
-A method sees a `Problem` and nothing else. Failed evaluations arrive as rows of +inf.
+A method sees a `Problem` and nothing else. Failed evaluations arrive as rows of +inf. Under constraints
+`Problem.space` holds no architecture that is known to break one, and rows that turn out to break another one arrive
+with objectives beyond those of every feasible row, further the more they break it.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class Method(ABC):
     single_objective: ClassVar[bool] = False
     #: Whether the first ask is a prefix of the seed's shared initial design, so that methods start alike.
     shared_start: ClassVar[bool] = True
+    #: Whether it sorts by `Problem.violation` itself; else it is told objectives in which what is infeasible is worst.
+    handles_constraints: ClassVar[bool] = False
     #: Module beyond the core that the method needs, "" for none; without it the constructor raises `UserError`.
     needs: ClassVar[str] = ""
 

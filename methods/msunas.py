@@ -153,7 +153,7 @@ class MSuNAS(Method):
             if asked is None or len(asked) == 0:
                 break
             X = np.asarray(asked.get("X"), dtype=np.int64)
-            algorithm.tell(infills=evaluated(algorithm, asked, self._predict(X)))
+            algorithm.tell(infills=evaluated(asked, self._predict(X)))
         return np.asarray(algorithm.pop.get("X"), dtype=np.int64), np.asarray(algorithm.pop.get("F"))
 
     def _predict(self, X: IntArray) -> FloatArray:

@@ -62,7 +62,8 @@ class SMEMNAS(Method):
         batch: Architectures evaluated per iteration (K; 8 in MSuNAS).
         surrogate: Registered surrogate; one is fitted for each costly objective.
         surrogate_params: Its parameters.
-        encoding: Encoding for the surrogate; None takes the space's default.
+        encoding: Encoding for the surrogate; None takes the space's default, "recommended" the one that served
+            searches best.
         inner: Search on the surrogate: "mp-moea", "nsga2" (one population), "both" (one after the other, each with
             half of the population), "enumerate" (ranks the whole space where that is possible) or "random" (as
             many random candidates).
@@ -265,13 +266,14 @@ class SMEMNAS(Method):
         pool, from_vice = pool[new], from_vice[new]
         first = unique_rows(pool) if len(pool) else np.arange(0)
         pool, from_vice = pool[first], from_vice[first]
-        return pool[self._pick(model, pool, from_vice, n)] if len(pool) and n else pool[:0]
+        picked: IntArray = pool[self._pick(model, pool, from_vice, n)] if len(pool) and n else pool[:0]
+        return picked
 
     def _explore(self, model: Model, seen: IntArray, picked: IntArray) -> IntArray:
         """Return up to `explore` unevaluated candidates by expected gain, given those picked already."""
         if not self.explore:
             return seen[:0]
-        pool = seen[self._new(seen)]
+        pool: IntArray = seen[self._new(seen)]
         taken = {x.tobytes() for x in picked}
         pool = pool[[x.tobytes() not in taken for x in pool]] if len(pool) else pool
         if not len(pool):
@@ -283,7 +285,8 @@ class SMEMNAS(Method):
         chosen = greedy_expected_gain(
             (model.outcomes(pool) - low) / span, (known - low) / span, np.full(len(low), 1.1), self.explore
         )
-        return pool[chosen]
+        best: IntArray = pool[chosen]
+        return best
 
     def _new(self, X: IntArray) -> Any:
         """Return ``(n,)``: not evaluated yet (nor an isomorphic one, where those are merged)."""
@@ -375,5 +378,20 @@ METHODS.preset(
 METHODS.preset("smemnas/nsga2-inside", "smemnas", "SMEM-NAS with one population (NSGA-II) inside", inner="nsga2")
 METHODS.preset(
     "smemnas/regression", "smemnas", "SMEM-NAS with kernel ridge regression on accuracy", surrogate="kernel_ridge"
+)
+METHODS.preset(
+    "smemnas/best",
+    "smemnas",
+    "SMEM-NAS at its best: explores by the surrogate's uncertainty, both inner searches, the space's best encoding",
+    inner="both",
+    extremes=True,
+    explore=1,
+    encoding="recommended",
+)
+METHODS.preset(
+    "smemnas/relevance",
+    "smemnas",
+    "SMEM-NAS with the surrogate that orders best, kernel_pairwise with learned relevances",
+    surrogate="relevance_pairwise",
 )
 METHODS.preset("smemnas/enumerate", "smemnas", "SMEM-NAS, the surrogate ranks the whole space", inner="enumerate")

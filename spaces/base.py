@@ -42,6 +42,38 @@ class Objective(NamedTuple):
     cheap: bool
 
 
+class Constraint(NamedTuple):
+    """A bound on one quantity.
+
+    Attributes:
+        name: Of an objective of the run, or of a free cost of the space.
+        upper: Whether the bound is an upper one.
+        bound: In the unit of the quantity.
+        unit: That unit.
+        free: Known from the genotype alone, so that nothing need be evaluated to see whether it holds.
+        objective: Position among the objectives; -1 where it is none of them.
+    """
+
+    name: str
+    upper: bool
+    bound: float
+    unit: str
+    free: bool
+    objective: int
+
+    def __str__(self) -> str:
+        return f"{self.name}{'<=' if self.upper else '>='}{self.bound:.12g}"
+
+    def excess(self, values: FloatArray) -> FloatArray:
+        """Return ``(n,)`` by how much values break the bound, in units of the bound; 0 where they do not."""
+        beyond = values - self.bound if self.upper else self.bound - values
+        return np.asarray(np.maximum(beyond, 0.0) / (abs(self.bound) or 1.0))
+
+
+#: Stands for the encoding that a space recommends for surrogates inside a search.
+RECOMMENDED = "recommended"
+
+
 class SearchSpace(ABC):
     """A fixed-length integer search space.
 
@@ -57,6 +89,8 @@ class SearchSpace(ABC):
     encodings: tuple[str, ...] = ("int", "onehot")
     #: Encoding that surrogates use unless told otherwise; "a+b" puts two side by side.
     default_encoding: str = "onehot"
+    #: What served surrogates inside a search best; empty for the default.
+    recommended_encoding: str = ""
     #: Exact, free objectives that `cost` computes.
     costs: tuple[Objective, ...] = ()
     #: Data set used when the user names none.
@@ -143,6 +177,8 @@ class SearchSpace(ABC):
 
     def encoding_parts(self, kind: str | None = None) -> tuple[str, ...]:
         """Split "a+b" into its names and check each of them."""
+        if kind == RECOMMENDED:
+            kind = self.recommended_encoding
         parts = tuple((kind or self.default_encoding).split("+"))
         for part in parts:
             if part not in self.encodings:
@@ -183,13 +219,15 @@ def one_hot(X: IntArray, n_choices: Iterable[int]) -> FloatArray:
 
 @dataclass(frozen=True)
 class Problem:
-    """All that a method may see: the space, the objectives, and the values of the free ones.
+    """All that a method may see: the space, the objectives, the values of the free ones, and the constraints.
 
-    A method never holds a benchmark, so it can neither query the table nor read the test split.
+    A method never holds a benchmark, so it can neither query the table nor read the test split. Where a constraint
+    is free, `space` holds only what satisfies it (`spaces.feasible`); what breaks another one shows when it is told.
     """
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def n_obj(self) -> int:
@@ -210,6 +248,21 @@ class Problem:
         """Return ``(n, len(cheap))`` exact values of the free objectives."""
         columns = [self.space.cost(X, self.objectives[i].name) for i in self.cheap]
         return np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
+
+    def violation(self, X: IntArray, F: FloatArray) -> FloatArray:
+        """Return the total violation ``(n,)`` of evaluated genotypes: 0 is feasible, +inf a failed evaluation.
+
+        Each constraint counts by its excess in units of its bound (Deb et al., IEEE TEVC 2002, section VI).
+
+        Args:
+            X: Genotypes ``(n, n_var)``.
+            F: Their objectives ``(n, n_obj)``.
+        """
+        ok = np.isfinite(F).all(axis=1) if len(X) else np.zeros(0, dtype=bool)
+        total = np.where(ok, 0.0, np.inf)
+        for c in self.constraints:
+            total[ok] += c.excess(self.space.cost(X[ok], c.name) if c.free else F[ok, c.objective])
+        return total
 
 
 SPACES: Registry[SearchSpace] = Registry("space", "spaces")

@@ -35,6 +35,7 @@ from spaces.mnv3_costs import (
 
 #: Resolutions that OFA's accuracy predictor and latency tables share.
 RESOLUTIONS = (160, 176, 192, 208, 224)
+_LAYER_NAMES = [[f"{kernel}{expansion}" for expansion in EXPANSIONS] for kernel in KERNELS]
 _STAGE_GENES = 1 + 2 * MAX_DEPTH
 _STARTS = np.arange(N_STAGES) * _STAGE_GENES
 DEPTH_GENES = _STARTS
@@ -62,6 +63,7 @@ class MNV3(SearchSpace):
     name = "mnv3"
     encodings = ("int", "onehot", "layer")
     default_encoding = "layer"
+    recommended_encoding = "int+onehot+layer"
     default_dataset = "imagenet"
 
     def __init__(
@@ -124,11 +126,11 @@ class MNV3(SearchSpace):
 
     def to_str(self, x: IntArray) -> str:
         """Return the name of the decoded network; inactive genes do not enter."""
-        stages = []
-        for start in _STARTS:
-            layers = range(int(start) + 1, int(start) + 1 + DEPTHS[int(x[start])])
-            stages.append("".join(f"{KERNELS[int(x[g])]}{EXPANSIONS[int(x[g + MAX_DEPTH])]}" for g in layers))
-        return f"r{self.resolutions[int(x[RESOLUTION_GENE])]}-{'-'.join(stages)}"
+        genes, stages = x.tolist(), []
+        for start in _STARTS.tolist():
+            layers = range(start + 1, start + 1 + DEPTHS[genes[start]])
+            stages.append("".join([_LAYER_NAMES[genes[g]][genes[g + MAX_DEPTH]] for g in layers]))
+        return f"r{self.resolutions[genes[RESOLUTION_GENE]]}-{'-'.join(stages)}"
 
     def from_str(self, arch: str) -> IntArray:
         """Parse a name; inactive genes become 0."""

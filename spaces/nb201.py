@@ -43,6 +43,7 @@ class NB201(SearchSpace):
     n_choices = (5,) * 6
     encodings = ("int", "onehot", "path", "graph")
     default_encoding = "path+onehot"
+    recommended_encoding = "graph"
     costs = (
         Objective("flops", "M", True),
         Objective("params", "M", True),

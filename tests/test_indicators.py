@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.indicators import hypervolume, hypervolume_regret, igd_plus, nondominated, normalise, regret_curve
+from bench import indicators
+from bench.indicators import (
+    epsilon,
+    hypervolume,
+    hypervolume_regret,
+    igd_plus,
+    nondominated,
+    normalise,
+    regret_curve,
+)
 
 
 def dominates(a, b):
@@ -112,3 +121,45 @@ def test_igd_plus_at_the_ends():
     assert igd_plus(np.full((2, 2), np.inf), front) == np.inf
     # from (1, 1): one unit to each of the two
     assert igd_plus(np.array([[1.0, 1.0]]), front) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("block", [512, 7])
+@pytest.mark.parametrize("n_obj", [1, 2, 3, 4])
+def test_regret_curve_is_the_regret_of_every_prefix(n_obj, block, monkeypatch):
+    monkeypatch.setattr(indicators, "BLOCK", block)
+    rng = np.random.default_rng(n_obj)
+    front = rng.random((7, n_obj))
+    front = front[nondominated(front)]
+    F = rng.integers(0, 12, (60, n_obj)) / 6  # with ties, repeats and points beyond the reference point
+    F[[0, 1, 5]] = np.inf
+    F[7, 0] = np.nan
+    at = np.array([1, 2, 60, 30, 17, 60, 99])
+    wanted = [hypervolume_regret(F[:n], front) for n in at]
+    assert wanted[0] == 1.0 > wanted[2]
+    np.testing.assert_allclose(regret_curve(F, front, at), wanted, atol=1e-12)
+    assert regret_curve(F[:0], front, at[:2]).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("n_obj", [1, 2, 3])
+def test_epsilon_is_the_definition(n_obj):
+    rng = np.random.default_rng(n_obj)
+    front = rng.random((6, n_obj))
+    front = front[nondominated(front)]
+    F = rng.random((8, n_obj)) * 1.5
+    F[3] = np.inf
+    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    span = np.where(nadir > ideal, nadir - ideal, np.maximum(abs(ideal), 1.0))
+    worst = max(min(max((a - z) / span) for a in F) for z in front)
+    assert epsilon(F, front) == pytest.approx(worst)
+
+
+def test_epsilon_by_hand():
+    front = np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert epsilon(front, front) == 0.0
+    assert epsilon(np.array([[1.0, 1.0]]), front) == 1.0
+    assert epsilon(np.array([[0.25, 0.5]]), front) == 0.5
+    assert epsilon(np.array([[-1.0, -1.0]]), front) == -1.0
+    assert epsilon(np.full((2, 2), np.inf), front) == np.inf
+    # (10, 300) and (30, 100): 20 and 200 to a unit
+    scaled = np.array([[10.0, 300.0], [30.0, 100.0]])
+    assert epsilon(np.array([[12.0, 160.0]]), scaled) == pytest.approx(0.3)

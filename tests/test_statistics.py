@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import warnings
@@ -107,13 +108,49 @@ def test_intervals_at_the_edges_warn_about_nothing() -> None:
         assert one.value == 2.0
         assert math.isnan(one.low)
         assert math.isnan(st.mean_interval(np.empty(0)).value)
-        two = st.mean_interval(np.array([1.0, 2.0]))
-        assert 1.0 <= two.low <= 1.5 <= two.high <= 2.0
-        lone = st.mean_interval(np.array([0.0] * 8 + [1.0]))  # one outlier
-        assert 0.0 <= lone.low <= 1 / 9 <= lone.high <= 1.0
+        # Means of two resampled values: 1, 1.5 and 2 with chances of 1/4, 1/2, 1/4, and nothing is skewed.
+        assert st.mean_interval(np.array([1.0, 2.0])) == (1.5, 1.0, 2.0)
+        lone = st.mean_interval(np.array([0.0] * 8 + [1.0]))  # one outlier: multiples of 1/9, skewed to the right
+        assert (lone.low, lone.value) == (0.0, 1 / 9)
+        assert lone.high == pytest.approx(4 / 9)
         assert math.isnan(st.ratio_of_means(np.ones(3), np.zeros(3)).value)
     assert math.isnan(st.standard_deviation(np.ones(1)))
     assert st.standard_deviation(np.array([1.0, 3.0])) == pytest.approx(math.sqrt(2))
+
+
+SAMPLES = {
+    "few": [0.3, 0.1],
+    "skewed": np.random.default_rng(0).exponential(size=31).tolist(),
+    "ties": np.random.default_rng(1).integers(0, 4, size=12).astype(float).tolist(),
+    "outlier": [0.0] * 8 + [1.0],
+    "negative": np.random.default_rng(2).normal(size=7).tolist(),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_intervals_are_those_of_scipys_bootstrap(name: str) -> None:
+    from scipy.stats import bootstrap
+
+    x = np.array(SAMPLES[name])
+    y = np.random.default_rng(5).random(len(x)) + 0.2
+    stream = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+
+    def ratio(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.mean(a, axis=axis) / np.mean(b, axis=axis)
+
+    for data, statistic, mine in (
+        ((x,), np.mean, st.mean_interval(x)),
+        ((x, y), ratio, st.ratio_of_means(x, y)),
+    ):
+        keywords = {stream: np.random.default_rng(st.STREAM)}
+        limits = bootstrap(
+            data, statistic, paired=len(data) > 1, n_resamples=st.RESAMPLES, method="BCa", **keywords
+        ).confidence_interval
+        assert math.isfinite(limits.low)
+        # SciPy lets rounding decide whether a resample in another order equals the estimate; here they count one half.
+        exact = 5e-4 if name == "outlier" else 1e-9
+        assert (mine.low, mine.high) == pytest.approx((limits.low, limits.high), rel=exact)
+        assert mine.value == pytest.approx(statistic(*data))
 
 
 def test_ratio_of_means_of_proportional_runs_has_no_spread() -> None:
@@ -132,6 +169,11 @@ def test_evaluations_ratio_by_hand() -> None:
     assert late[0::3] == (300 / 120, ">=")
     assert late.high == inf
     assert late.low == 50 / 100
+    # Half of the runs are censored: the true medians are at least (120 + 300) / 2 and (60 + 300) / 2.
+    halves = st.evaluations_ratio(np.array([50.0, 60, 70, 80]), np.array([100.0, 120, inf, inf]), 300)
+    assert halves[0::3] == (65 / 210, "<=")
+    halves = st.evaluations_ratio(np.array([50.0, 60, inf, inf]), np.array([100.0, 120, 140, 160]), 300)
+    assert halves[0::3] == (180 / 130, ">=")
     never = st.evaluations_ratio(np.full(3, inf), y, 300)
     assert (never.low, never.high, never.bound) == (300 / 140, inf, ">=")
     assert math.isnan(st.evaluations_ratio(np.full(3, inf), np.full(3, inf), 300).value)
@@ -147,3 +189,97 @@ def test_evaluations_ratio_interval_by_enumeration() -> None:
     assert result.value == pytest.approx(20 / 80)
     assert result.low == ratios[0]
     assert result.high == ratios[-1]
+
+
+# Ranks of four classifiers on fourteen data sets: Demsar, JMLR 7 (2006), table 6.
+DEMSAR = np.array(
+    [
+        [4, 3, 2, 1], [1, 2, 3, 4], [4, 1, 2, 3], [4, 1, 3, 2], [4, 2, 3, 1], [1, 2.5, 4, 2.5], [3, 2, 4, 1],
+        [2.5, 2.5, 4, 1], [4, 3, 2, 1], [2.5, 2.5, 2.5, 2.5], [4, 2.5, 1, 2.5], [3, 2, 4, 1], [4, 1, 2, 3],
+        [3, 1, 4, 2],
+    ]
+)  # fmt: skip
+
+
+def test_friedman_on_the_published_example() -> None:
+    result = st.friedman(DEMSAR)
+    assert result.mean_ranks == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    # Published without a correction for ties: 9.28. Ties of 2, 2, 4 and 2 values: 1 - (3 * 6 + 60) / (14 * 60).
+    plain = 12 * 14 / (4 * 5) * (np.sum(result.mean_ranks**2) - 4 * 5**2 / 4)
+    assert plain == pytest.approx(9.28, abs=5e-3)
+    assert result.statistic == pytest.approx(plain / (1 - 78 / 840))
+    assert st.critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+
+
+def test_friedman_by_hand() -> None:
+    # Always the same order in four blocks: rank sums 4, 8, 12, chi-square 12 / 48 * 224 - 48 = 8, p = exp(-4).
+    values = np.array([[0.1, 0.2, 0.3], [1, 2, 3], [5, 6, 7], [0, 0.5, 9]])
+    result = st.friedman(values[:, [2, 0, 1]])
+    assert result.mean_ranks.tolist() == [3, 1, 2]
+    assert (result.statistic, result.p) == pytest.approx((8.0, math.exp(-4.0)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_friedman_is_scipys(seed: int) -> None:
+    from scipy.stats import friedmanchisquare
+
+    values = np.random.default_rng(seed).integers(0, 6, size=(11, 5)).astype(float)
+    wanted = friedmanchisquare(*values.T)
+    result = st.friedman(values)
+    assert (result.statistic, result.p) == pytest.approx((wanted.statistic, wanted.pvalue))
+    assert result.mean_ranks.sum() == pytest.approx(15)
+
+
+def test_friedman_at_the_edges_warns_about_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alike = st.friedman(np.full((5, 3), 0.1))
+        assert (alike.mean_ranks.tolist(), alike.statistic, alike.p) == ([2, 2, 2], 0.0, 1.0)
+        # rounding noise is no difference
+        noisy = st.friedman(np.array([[0.1 + 0.2, 0.3, 0.3 - 5e-17]] * 4))
+        assert (noisy.mean_ranks.tolist(), noisy.p) == ([2, 2, 2], 1.0)
+        pair = st.friedman(np.array([[1.0, 2], [1, 2]]))
+        assert pair.mean_ranks.tolist() == [1, 2]
+        assert math.isnan(pair.p)
+        assert math.isnan(st.friedman(np.array([[1.0, 2, 3]])).p)
+        assert np.isnan(st.friedman(np.empty((0, 3))).mean_ranks).all()
+
+
+def test_ranks_tie_and_leave_out_what_is_missing() -> None:
+    ranks = st.ranked(np.array([0.2, math.nan, 0.1, 0.2, math.inf]))
+    assert ranks[[0, 2, 3, 4]].tolist() == [2.5, 1, 2.5, 4]
+    assert math.isnan(ranks[1])
+
+
+def test_critical_differences_are_the_published_ones() -> None:
+    # Demsar (2006), table 5 (a), q at .05 for 2 to 10 classifiers; k (k + 1) / 6 n = 1 for the right n.
+    published = [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]
+    for k, q in enumerate(published, start=2):
+        assert st.critical_difference(k, 10) * math.sqrt(60 / (k * (k + 1))) == pytest.approx(q, abs=1e-3)
+    assert math.isnan(st.critical_difference(1, 10))
+    assert math.isnan(st.critical_difference(3, 0))
+
+
+def test_the_critical_difference_is_where_nemenyis_p_value_is_the_level() -> None:
+    posthocs = pytest.importorskip("scikit_posthocs", reason="a second opinion: pip install scikit-posthocs")
+    values = np.random.default_rng(4).normal(size=(12, 7)) + np.linspace(0, 2.5, 7)
+    p = posthocs.posthoc_nemenyi_friedman(values).to_numpy()
+    ranks = st.friedman(values).mean_ranks
+    apart = np.abs(ranks[:, None] - ranks) >= st.critical_difference(7, 12)
+    assert 0 < apart.sum() < 42
+    assert (apart == (p <= st.SIGNIFICANCE)).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cliques_are_the_maximal_groups_without_a_difference(seed: int) -> None:
+    ranks = np.random.default_rng(seed).uniform(1, 9, size=9)
+    x = np.sort(ranks)
+    groups = {
+        (i, j)
+        for i in range(9)
+        for j in range(i + 1, 9)
+        if x[j] - x[i] < 2.5 and (i == 0 or x[j] - x[i - 1] >= 2.5) and (j == 8 or x[j + 1] - x[i] >= 2.5)
+    }
+    assert set(st.cliques(ranks, 2.5)) == groups
+    assert st.cliques(ranks, 100.0) == [(0, 8)]
+    assert st.cliques(ranks, 1e-9) == []

@@ -1,47 +1,23 @@
-"""The study runner: what is missing is run, whatever happens; the tables say what the logs say."""
+"""The study runner: what is missing is run, whatever happens."""
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from study_cases import assert_same_study, command, logs, records, study, toy_plan
 
-from bench.benchmark import CallableBenchmark, Reference
 from bench.comparison import tabulate
-from bench.data.toy import open_toy
-from bench.errors import UserError
-from bench.history import History
-from bench.indicators import hypervolume_regret, igd_plus
-from bench.plan import (
-    Case,
-    Contrast,
-    Plan,
-    Variant,
-    check_plan,
-    make_cases,
-    parse_numbers,
-    parse_seeds,
-    parse_shard,
-    split_variant,
-)
-from bench.plans import PLANS, named_plan
-from bench.report.study import markdown, seed_text, write_study
+from bench.plan import Case, Plan, Variant, check_plan
+from bench.report.study import markdown
 from bench.run import LOG, locked
 from bench.study import DONE, FAILED, MISSING, folder_of, run_study, state_of
-from bench.trials import collect, evaluations_to, measure, reported_floor
-from spaces.base import FloatArray, IntArray
-from spaces.toy import error, front
-
-ROOT = Path(__file__).resolve().parents[1]
-SAME_FILES = ("study.csv", "trials.csv", "plans.json")
+from bench.trials import collect
 
 PLUGIN = """
 import os
@@ -85,48 +61,6 @@ def plugin(tmp_path: Path) -> Path:
     file = tmp_path / "stream_plugin.py"
     file.write_text(PLUGIN, encoding="utf-8")
     return file
-
-
-def command(*args: object) -> list[str]:
-    return [sys.executable, str(ROOT / "cli.py"), *(str(a) for a in args)]
-
-
-def study(*args: object, code: int = 0) -> str:
-    """Run the command line in a process of its own and return what it printed."""
-    done = subprocess.run(command(*args), capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
-def records(file: Path) -> list[dict[str, str]]:
-    with open(file, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def logs(out: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob(LOG))}
-
-
-def without_times(text: str) -> str:
-    return text.partition("## Time")[0]
-
-
-def assert_same_study(a: Path, b: Path) -> None:
-    assert logs(a) == logs(b)
-    assert len(logs(a)) > 0
-    for name in SAME_FILES:
-        assert (a / name).read_text() == (b / name).read_text(), name
-    assert without_times((a / "study.md").read_text()) == without_times((b / "study.md").read_text())
-
-
-def toy_plan(*, seeds: tuple[int, ...] = (0, 1, 2), budget: int = 40, **rest: object) -> Plan:
-    variants = (Variant("random", "random"), Variant("evo", "nsga2", {"population": 10}))
-    plan = Plan(variants, (Case("toy"),), seeds, budget, at=(10, 25))
-    return check_plan(replace(plan, **rest))  # type: ignore[arg-type]
-
-
-# --- running
 
 
 def test_workers_and_one_process_write_the_same(tmp_path: Path) -> None:
@@ -319,233 +253,6 @@ def test_a_log_cut_short_is_completed(tmp_path: Path) -> None:
     assert state_of(tmp_path, jobs[1]).status == MISSING
     run_study(jobs, tmp_path)
     assert logs(tmp_path) == whole
-
-
-# --- tables
-
-
-def test_the_table_says_what_the_logs_say(tmp_path: Path) -> None:
-    plan = toy_plan(seeds=tuple(range(8)))
-    run_study(list(plan.jobs()), tmp_path)
-    tables = tabulate(plan, collect(plan, tmp_path))
-    regret = {}
-    for variant in plan.variants:
-        for seed in plan.seeds:
-            log = folder_of(tmp_path, plan.job(variant, plan.cases[0], seed)) / LOG
-            F = History(log).arrays()[1]
-            for n in (10, 25, 40):
-                regret[variant.name, n, seed] = hypervolume_regret(F[:n], front())
-                assert igd_plus(F[:n], front()) >= 0
-    for row in tables.rows:
-        mine = [regret[row.variant, row.at, s] for s in plan.seeds]
-        base = [regret["random", row.at, s] for s in plan.seeds]
-        assert row.n == 8
-        assert row.regret.value == pytest.approx(np.mean(mine))
-        assert row.regret.low <= row.regret.value <= row.regret.high
-        if row.variant == "random":
-            assert row.against is None
-        else:
-            assert row.against is not None
-            assert row.against.difference.value == pytest.approx(np.mean(mine) - np.mean(base))
-            assert row.against.ratio.value == pytest.approx(np.mean(mine) / np.mean(base))
-            assert row.against.family_size == 3
-            assert row.against.p <= row.against.p_holm <= 3 * row.against.p + 1e-12
-    write_study(tmp_path, tables)
-    assert len(records(tmp_path / "study.csv")) == 6
-    assert len(records(tmp_path / "trials.csv")) == len(records(tmp_path / "times.csv")) == 16
-
-
-def test_evaluations_to_target_is_the_first_such_number(tmp_path: Path) -> None:
-    plan = toy_plan(seeds=(0, 1, 2, 3))
-    run_study(list(plan.jobs()), tmp_path)
-    trials = collect(plan, tmp_path)
-    for trial in trials:
-        curve = [hypervolume_regret(trial.F[:n], front()) for n in range(1, 41)]
-        for target in (0.05, 0.1, 0.2, 0.4, curve[-1]):
-            hits = [n for n, value in enumerate(curve, start=1) if value <= target + 1e-12]
-            assert evaluations_to(trial.F, front(), target) == (hits[0] if hits else np.inf)
-    [base, evo] = tabulate(plan, trials).arrivals
-    assert base.target == pytest.approx(np.mean([t.regret[-1] for t in trials if t.variant == "random"]))
-    assert base.ratio is None
-    assert evo.ratio is not None
-    [base, evo] = tabulate(replace(plan, target=0.99), trials).arrivals
-    assert base.reached == evo.reached == 4
-
-
-def test_contrasts_average_within_a_seed(tmp_path: Path) -> None:
-    plan = toy_plan(seeds=(0, 1, 2, 3))
-    both = ("random", "evo")
-    plan = replace(
-        plan,
-        contrasts=(
-            Contrast("evo - both", ("evo",), both, "a"),
-            Contrast("both - both", both, ("evo", "random"), "b"),
-        ),
-    )
-    run_study(list(plan.jobs()), tmp_path)
-    tables = tabulate(plan, collect(plan, tmp_path))
-    evo = next(r for r in tables.rows if r.variant == "evo" and r.at == 40)
-    first, last = (
-        next(r for r in tables.contrasts if r.name == n and r.at == 40) for n in ("evo - both", "both - both")
-    )
-    assert evo.against is not None
-    assert first.comparison.difference.value == pytest.approx(evo.against.difference.value / 2)
-    assert first.comparison.family_size == 3
-    assert last.comparison.p == 1.0
-    write_study(tmp_path, tables)
-    assert len(records(tmp_path / "contrasts.csv")) == 6
-
-
-class TwoSplits(CallableBenchmark):
-    """The toy benchmark with another error on the test split, which favours high levels of the first gene."""
-
-    def __init__(self) -> None:
-        toy = open_toy()
-        super().__init__(toy.space, lambda X, seed: toy.evaluate(X, seed).F, toy.objectives, front=front())
-        self.report_names = ("test_error", "flops")
-
-    def report(self, X: IntArray) -> FloatArray:
-        return np.stack([error(X) + (4 - X[:, 0]), 1.0 + X.sum(axis=1)], axis=1)
-
-
-def test_the_test_split_is_measured_on_what_the_searched_split_selects() -> None:
-    benchmark = TwoSplits()
-    X = benchmark.space.enumerate()
-    F, tested = benchmark.evaluate(X, 0).F, benchmark.report(X)
-
-    def is_best(A: FloatArray) -> np.ndarray:
-        return np.array([not ((a >= A).all(axis=1) & (a > A).any(axis=1)).any() for a in A])
-
-    best = tested[is_best(tested)]
-    chosen = tested[is_best(F)]
-    reference = Reference(front(), front().min(axis=0), front().max(axis=0), True, chosen, best)
-    floor = reported_floor(benchmark, reference)
-    assert 0 <= floor < 0.1
-    order = np.random.default_rng(0).permutation(len(X))[:200]
-    regret, distance, reported = measure(X[order], F[order], (50, 200), benchmark, reference)
-    for k, n in enumerate((50, 200)):
-        part = order[:n]
-        # Equal searched values: only the first asked is in the run's set.
-        selected = [i for i in part[is_best(F[part])] if (F[part] == F[i]).all(axis=1).argmax() == list(part).index(i)]
-        assert reported[k] == pytest.approx(hypervolume_regret(tested[selected], best))
-        assert regret[k] == pytest.approx(hypervolume_regret(F[part], front()))
-        assert distance[k] == pytest.approx(igd_plus(F[part], front()))
-    assert np.isnan(measure(X[order], F[order], (50,), open_toy(), reference)[2]).all()
-    assert np.isnan(reported_floor(open_toy(), reference))
-    assert np.isnan(measure(X[order], F[order], (50,), benchmark, None)[0]).all()
-
-
-# --- plans
-
-
-def test_the_ablation_changes_one_thing_at_a_time() -> None:
-    plan = named_plan("ablation")
-    assert len(plan.variants) == 4 * 2 * 2
-    assert plan.seeds == tuple(range(31))
-    params = {v.name: dict(v.params) for v in plan.variants}
-    assert {v.method for v in plan.variants} == {"smemnas"}
-    assert all(set(p) == {"surrogate", "inner", "encoding"} for p in params.values())
-    assert plan.baseline in params
-    for contrast in plan.contrasts:
-        changed = set()
-        for a, b in zip(contrast.first, contrast.second, strict=True):
-            changed |= {(key, params[a][key], params[b][key]) for key in params[a] if params[a][key] != params[b][key]}
-        assert len(changed) == 1, contrast.name
-    averaged = [c for c in plan.contrasts if len(c.first) > 1]
-    assert {len(c.first) for c in averaged} == {4, 8}  # 16 variants over 4, 2 and 2 levels
-    assert len(plan.contrasts) - len(averaged) == 3 * 4 + 8 + 8
-
-
-@pytest.mark.parametrize("name", sorted(PLANS))
-def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
-    plan = check_plan(named_plan(name))
-    assert len(list(plan.jobs())) == len(plan.variants) * len(plan.cases) * len(plan.seeds)
-    names = {v.name for v in plan.variants}
-    assert all({*c.first, *c.second} <= names for c in plan.contrasts)
-
-
-@pytest.mark.slow
-def test_the_ablation_is_one_command(tmp_path: Path, use_embedded: Path) -> None:
-    args = ("study", "--plan", "ablation", "--seeds", "1000-1001", "--budget", 40, "--jobs", 1, "--out", tmp_path)
-    text = study(*args)
-    assert "averaged over the other factors" in text
-    assert "pairwise - rank-regression" in text
-    rows = records(tmp_path / "contrasts.csv")
-    assert len(rows) == 5 + 28
-    assert {r["pairs"] for r in rows} == {"2"}
-    assert {r["family_size"] for r in rows} == {"5", "28"}
-
-
-def test_seeds_variants_and_shards_are_read() -> None:
-    assert parse_seeds("0-3") == (0, 1, 2, 3)
-    assert parse_seeds("0,3,5-7,3") == (0, 3, 5, 6, 7)
-    assert seed_text(parse_seeds("0-30,40,42-43")) == "0-30,40,42-43"
-    assert split_variant("gp=smemnas:surrogate=gp,inner=nsga2") == ("gp", "smemnas", ("surrogate=gp", "inner=nsga2"))
-    assert split_variant("a=smemnas/enumerate") == ("a", "smemnas/enumerate", ())
-    name, method, items = split_variant("w=smemnas:surrogate.widths=[1, 2],x={'a': (1, 2)},y='p,q'")
-    assert (name, method) == ("w", "smemnas")
-    assert items == ("surrogate.widths=[1, 2]", "x={'a': (1, 2)}", "y='p,q'")
-    assert parse_shard("2/8") == (2, 8)
-    assert parse_numbers("--at", "100, 300", 300) == (100, 300)
-
-
-def test_cases_combine_spaces_and_data_sets() -> None:
-    assert make_cases(["toy", "nb201"], [], ()) == (Case("toy"), Case("nb201"))
-    assert make_cases(["nb201/analog", "toy"], [], ("error",)) == (
-        Case("nb201", "analog", ("error",)),
-        Case("toy", "", ("error",)),
-    )
-    assert make_cases(["nb201"], ["cifar10", "analog"], ()) == (Case("nb201", "cifar10"), Case("nb201", "analog"))
-    plan = toy_plan(cases=(Case("toy"), Case("toy", "closed-form", ("error", "flops"))))
-    assert plan.cases == (Case("toy", "closed-form", ("error", "flops")),)
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"budget": 0}, "--budget must be at least 1"),
-        ({"variants": ()}, "at least one method"),
-        ({"cases": ()}, "at least one space"),
-        ({"seeds": ()}, "at least one seed"),
-        ({"baseline": "rando"}, "Did you mean 'random'"),
-        ({"variants": (Variant("a", "random"), Variant("a", "nsga2"))}, "two variants are called 'a'"),
-        ({"variants": (Variant("a", "random"), Variant("b", "random"))}, "'a' and 'b' are the same"),
-        ({"variants": (Variant("a", "randon"),)}, "Did you mean 'random'"),
-        ({"variants": (Variant("a", "nsga2", {"popul": 3}),)}, "Did you mean 'population'"),
-        ({"variants": (Variant("a", "nsga2", {"population": 0}),)}, "a: parameter 'population'"),
-        ({"cases": (Case("toy", "other"),)}, "has no data set 'other'"),
-        ({"cases": (Case("toy", "", ("accuracy",)),)}, "no objective 'accuracy'"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_before_anything_runs(change: dict[str, object], text: str) -> None:
-    with pytest.raises(UserError, match=r"\w") as caught:
-        toy_plan(**change)  # type: ignore[arg-type]
-    assert text in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (lambda: parse_seeds("3-1"), "--seeds takes"),
-        (lambda: parse_seeds("a"), "--seeds takes"),
-        (lambda: parse_seeds("-3"), "--seeds takes"),
-        (lambda: split_variant("smemnas"), "--variant takes"),
-        (lambda: split_variant("a=smemnas:"), "--variant takes"),
-        (lambda: parse_shard("0/3"), "--shard takes"),
-        (lambda: parse_shard("4/3"), "--shard takes"),
-        (lambda: parse_numbers("--at", "0,10", 300), "--at takes"),
-        (lambda: parse_numbers("--at", "301", 300), "--at takes"),
-        (lambda: make_cases(["toi"], [], ()), "Did you mean 'toy'"),
-        (lambda: make_cases(["toy"], ["cifar10"], ()), "none of the data sets cifar10"),
-        (lambda: make_cases(["toy/closed-form"], ["cifar9"], ()), "has a data set 'cifar9'"),
-        (lambda: named_plan("ablatoin"), "Did you mean 'ablation'"),
-    ],
-)
-def test_misspelt_options_say_what_was_expected(call: object, text: str) -> None:
-    with pytest.raises(UserError) as caught:
-        call()  # type: ignore[operator]
-    assert text in str(caught.value)
 
 
 def test_a_case_that_a_method_refuses_is_a_failed_run(tmp_path: Path) -> None:

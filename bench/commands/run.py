@@ -34,6 +34,13 @@ def job_options(command: Any) -> Any:
 @click.option("--space", help="Registered search space.")
 @click.option("--problem", help="A named problem instead of space, data set and objectives; see `list problems`.")
 @job_options
+@click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="NAME<=X",
+    help="A bound (<= or >=) on an objective or a free cost, like flops<=150 (MFLOPs); repeatable.",
+)
 @click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
@@ -49,6 +56,7 @@ def run_command(
     objectives: str,
     budget: int,
     params: tuple[str, ...],
+    constraints: tuple[str, ...],
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -66,6 +74,7 @@ def run_command(
       python cli.py run --method smemnas --space nb201 --param surrogate=gp --param initial=20
       python cli.py run --method random --space toy --budget 50 --out runs/mine
       python cli.py run --method smemnas --problem in1k-mop8-like
+      python cli.py run --method smemnas --space nb201 --constraint "flops<=60"
     """
     from bench.problems import find_problem
     from bench.report.run import write_report
@@ -88,6 +97,7 @@ def run_command(
         seed=seed,
         params=parse_params(params),
         plugins=plugins,
+        constraints=constraints,
     )
     folder = out or Path("runs") / job.folder
     with progress_bar(f"{job.label} on {space}/{job.dataset}", quiet) as progress:

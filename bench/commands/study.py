@@ -33,10 +33,27 @@ from bench.errors import UserError
 )
 @click.option("--datasets", default="", metavar="A,B", help="Data sets: each space with those that it has.")
 @click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops.")
+@click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="NAME<=X",
+    help="A bound (<= or >=) on an objective or a free cost, like flops<=150 (MFLOPs); repeatable.",
+)
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
 @click.option("--budget", type=int, help="Paid evaluations of a run.  [default: 300]")
 @click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
+@click.option("--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it becomes a failed row.")
+@click.option(
+    "--backend",
+    default="loky",
+    show_default=True,
+    metavar="loky|dask|ray",
+    help="Processes of this machine, or the workers of an existing cluster.",
+)
+@click.option("--address", default="", help="Address of the Dask scheduler or of the Ray head.")
 @click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
+@click.option("--champion", help="The variant that is tested against every other one.")
 @click.option(
     "--at", metavar="N,N", help="Evaluations at which results are read off; the budget is added.  [default: 50,100,200]"
 )
@@ -51,6 +68,7 @@ from bench.errors import UserError
     help="Folder of the study.  [default: runs/study, or runs/PLAN]",
 )
 @click.option("--shard", metavar="K/N", help="Run only the K-th of N parts, on several machines sharing --out.")
+@click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
 @click.pass_obj
 def study_command(
@@ -61,14 +79,20 @@ def study_command(
     spaces: str,
     datasets: str,
     objectives: str,
+    constraints: tuple[str, ...],
     seeds: str | None,
     budget: int | None,
     n_jobs: int | None,
+    timeout: float | None,
+    backend: str,
+    address: str,
     baseline: str | None,
+    champion: str | None,
     at: str | None,
     target: float | None,
     out: Path | None,
     shard: str | None,
+    no_figures: bool,
     quiet: bool,
 ) -> None:
     """Compare methods over many seeds, with tests and intervals.
@@ -86,16 +110,19 @@ def study_command(
       python cli.py study --methods nsga2 --variant gp=smemnas:surrogate=gp,inner=nsga2 --spaces nb201
       python cli.py study --methods smemnas,nsga2 --spaces nb201 --datasets cifar10,cifar100 \\
           --baseline nsga2 --at 100 --jobs 4 --out studies/nb201
+      python cli.py study --methods smemnas,nsga2 --spaces nb201 --constraint "flops<=60" --timeout 600
       python cli.py study --plan ablation --jobs 2
+      python cli.py study --plan ablation --backend dask --address tcp://HOST:8786 --out /shared/ablation
       python cli.py study --plan ablation --shard 1/4 --out /shared/ablation
     """
-    import os
     from dataclasses import replace
 
+    from bench.backends import Place
     from bench.comparison import tabulate
     from bench.plan import Plan, Variant, check_plan, make_cases, parse_numbers, parse_seeds, parse_shard, split_variant
     from bench.plans import named_plan
     from bench.report.study import failures, print_study, write_study
+    from bench.report.study_figures import write_figures
     from bench.report.terminal import console, progress_bar
     from bench.study import FAILED, record_plan, run_study, study_lock
     from bench.trials import collect
@@ -118,25 +145,31 @@ def study_command(
         seeds=parse_seeds(seeds) if seeds else plan.seeds,
         budget=plan.budget if budget is None else budget,
         baseline=baseline or plan.baseline,
+        champion=champion or plan.champion,
         target=plan.target if target is None else target,
         plugins=plugins,
     )
+    if constraints:
+        plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
     if at:
         plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
     plan = check_plan(plan)
+    place = Place(backend, n_jobs, address, timeout)
+    place.check()
     out = out or Path("runs") / (plan_name or "study")
     record_plan(out, plan)
     jobs = list(plan.jobs(part, parts))
     with progress_bar(f"study in {out}", quiet) as progress:
-        workers = (os.cpu_count() or 1) if n_jobs is None else n_jobs
-        states = run_study(jobs, out, n_jobs=workers, plugins=plan.plugins, progress=progress)
+        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=progress)
     with study_lock(out):
         tables = tabulate(plan, collect(plan, out))
         write_study(out, tables)
+        if not no_figures:
+            write_figures(out, tables)
     if quiet:
         for line in failures(tables):
             click.echo(line, err=True)
     else:
-        print_study(tables, out, console())
+        print_study(tables, out, console(), figures=not no_figures)
     if any(state.status == FAILED for state in states):
         raise SystemExit(1)

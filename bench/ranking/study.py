@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.child import end_with
 from bench.errors import RunError
 from bench.history import LineLog, write_json
 from bench.provenance import environment
@@ -24,7 +25,6 @@ from bench.ranking.plan import RankPlan, learns
 from bench.ranking.trial import Task, run_task
 from bench.registry import load_plugin
 from bench.run import Progress, locked
-from bench.study import _end_with
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"
 Row = Mapping[str, Any]
@@ -196,7 +196,7 @@ def _work(
     k: int, task: Task, place: tuple[str, str, str], plugins: tuple[str, ...], parent: int
 ) -> tuple[int, list[dict[str, Any]]]:
     """Run the k-th task in a worker process, which ends when the main process does."""
-    _end_with(parent)
+    end_with(parent)
     for plugin in plugins:
         load_plugin(plugin)
     return k, run_task(data_of(*place), task)

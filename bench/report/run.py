@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import Benchmark, Reference
+from bench.constraints import reference_front
 from bench.errors import RunError
 from bench.history import write_json, write_text
 from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
@@ -23,8 +24,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 
 def front_of(result: Result) -> tuple[IntArray, FloatArray]:
-    """Return the run's non-dominated genotypes ``(k, n_var)`` and objectives, by the first objective."""
-    keep = np.flatnonzero(nondominated(result.F)) if len(result.F) else np.arange(0)
+    """Return the run's non-dominated feasible genotypes ``(k, n_var)`` and objectives, by the first objective."""
+    feasible = np.flatnonzero(result.feasible)
+    keep = feasible[nondominated(result.F[feasible])] if len(feasible) else feasible
     F = result.F[keep]
     order = np.lexsort(F.T[::-1]) if len(F) else np.arange(0)
     return result.X[keep][order], F[order]
@@ -35,6 +37,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
     job = result.job
     X, F = front_of(result)
     failed = int((~np.isfinite(result.F).all(axis=1)).sum()) if len(result.F) else 0
+    infeasible = int((~result.feasible).sum()) - failed
     summary: dict[str, Any] = {
         "method": job.label,
         "space": job.space,
@@ -45,6 +48,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         "budget": job.budget,
         "evaluations": len(result.F),
         "failed": failed,
+        **({"constraints": list(job.constraints), "infeasible": infeasible} if job.constraints else {}),
         "front_size": len(F),
         "notes": [*benchmark.notes, *([result.note] if result.note else [])],
     }
@@ -73,7 +77,7 @@ def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str
     Raises:
         RunError: A file cannot be written.
     """
-    reference = benchmark.reference()
+    reference = reference_front(benchmark)
     summary = summarise(result, benchmark, reference)
     X, F = front_of(result)
     reported = benchmark.report(X) if len(X) else F
@@ -97,7 +101,7 @@ def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatA
 
 
 def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Reference | None) -> None:
-    """Draw all evaluations, the front found and the reference front; for one objective the best value so far.
+    """Draw all feasible evaluations, the front found and the reference front; for one objective the best so far.
 
     Raises:
         RunError: The picture cannot be written.
@@ -106,6 +110,7 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
     from matplotlib.figure import Figure
 
     objectives = benchmark.objectives
+    F = np.where(result.feasible[:, None], result.F, np.inf)
     pairs = [(a, b) for a in range(len(objectives)) for b in range(a)] or [(0, 0)]
     columns = min(3, len(pairs))
     lines = -(-len(pairs) // columns)
@@ -113,17 +118,16 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
     FigureCanvasAgg(figure)
     for axes, (a, b) in zip(figure.subplots(lines, columns, squeeze=False).flat, pairs, strict=False):
         if len(objectives) == 1:
-            _draw_progress(axes, result.F[:, 0], objectives[0], reference)
+            _draw_progress(axes, F[:, 0], objectives[0], reference)
         else:
-            _draw_pair(axes, result.F, (a, b), objectives, reference)
+            _draw_pair(axes, F, (a, b), objectives, reference)
         axes.spines[["top", "right"]].set_visible(False)
     for unused in figure.axes[len(pairs) :]:
         unused.set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
-    figure.suptitle(
-        f"{job.label} on {job.space}/{job.dataset}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11
-    )
+    place = ", ".join([f"{job.label} on {job.space}/{job.dataset}", *job.constraints])
+    figure.suptitle(f"{place}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11)
     try:
         figure.savefig(file, dpi=120)
     except OSError as error:

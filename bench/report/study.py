@@ -1,4 +1,4 @@
-"""A study on paper and on screen: study.csv, trials.csv, contrasts.csv, times.csv, study.md and the terminal.
+"""A study on paper and on screen: CSV, Markdown, LaTeX and the terminal.
 
 All files but times.csv (and the last section of study.md) depend on the runs' logs alone, so they are the same
 however the study was run, interrupted or split.
@@ -6,180 +6,129 @@ however the study was run, interrupted or split.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.comparison import Arrival, Comparison, Row, Tables
+from bench.comparison import Tables
 from bench.errors import RunError
 from bench.history import write_text
 from bench.plan import benchmark_of, reference_of
-from bench.report.study_records import contrast_records, study_records, time_records, to_csv, trial_records
+from bench.ranks import BEST, EQUAL, smallest_p
+from bench.report.cells import WORDS, Section, markdown_table
+from bench.report.cells import number as number
+from bench.report.cells import p_value as p_value
+from bench.report.cells import seed_text as seed_text
+from bench.report.cells import span as span
+from bench.report.study_latex import latex
+from bench.report.study_records import (
+    champion_records,
+    contrast_records,
+    curve_records,
+    rank_records,
+    study_records,
+    time_records,
+    to_csv,
+    trial_records,
+)
+from bench.report.study_sections import sections, time_sections
 from bench.run import Job
-from bench.statistics import Interval
+from bench.statistics import SIGNIFICANCE
 from bench.study import FAILED, MISSING
 from bench.trials import Trial
 
 #: Failed runs shown on screen and in study.md; trials.csv has them all.
 FAILURES_SHOWN = 12
+#: A study with more rows in its main table has its tables on single problems in a file of their own.
+ROWS_SHOWN = 60
+DETAILS = "details.md"
 
 
 def write_study(out: Path, tables: Tables) -> None:
-    """Write the study's files.
+    """Write the study's files, and remove those of an earlier study that this one has nothing for.
 
     Raises:
         RunError: A file cannot be written.
     """
-    write_text(out / "study.csv", to_csv(study_records(tables)))
-    write_text(out / "trials.csv", to_csv(trial_records(tables)))
-    write_text(out / "times.csv", to_csv(time_records(tables)))
-    if tables.contrasts:
-        write_text(out / "contrasts.csv", to_csv(contrast_records(tables)))
-    else:
-        try:
-            (out / "contrasts.csv").unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
-    write_text(out / "study.md", markdown(tables))
+    for name, text in _files(tables).items():
+        if text:
+            write_text(out / name, text)
+        else:
+            try:
+                (out / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number for a table; "-" where there is none."""
-    if value is None or math.isnan(value):
-        return "-"
-    return "inf" if math.isinf(value) else f"{value:.{digits}f}"
-
-
-def span(interval: Interval, digits: int = 4) -> str:
-    """Return the limits of an interval."""
-    if math.isnan(interval.low):
-        return "-"
-    return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value, tiny ones as an upper limit."""
-    return "-" if math.isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-#: Heads of the tables; a row is made by the function of the same name below.
-QUALITY = (
-    "evaluations",
-    "method",
-    "n",
-    "regret",
-    "sd",
-    "95 % interval",
-    "ratio",
-    "p (Holm)",
-    "A12",
-    "IGD+",
-    "test regret",
-)
-ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
-TIME = ("method", "seconds per run", "of these in the method")
-CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "p (Holm)", "A12")
-
-
-def quality(row: Row) -> list[str]:
-    """Return the cells of a row of the main table."""
-    c = row.against
-    return [
-        str(row.at),
-        row.variant,
-        f"{row.n}" + (f" ({row.failed} failed)" if row.failed else ""),
-        number(row.regret.value),
-        number(row.regret_sd),
-        span(row.regret),
-        number(c.ratio.value, 2) if c else "1",
-        p_value(c.p_holm) if c else "",
-        number(c.a12, 2) if c else "",
-        number(row.igd_plus.value),
-        number(row.reported.value),
-    ]
-
-
-def arrival(a: Arrival, budget: int) -> list[str]:
-    """Return the cells of a row of the table of evaluations to the target."""
-    median = f">{budget}" if math.isinf(a.median) else number(a.median, 0)
-    limits = span(Interval(a.ratio.value, a.ratio.low, a.ratio.high), 2) if a.ratio else ""
-    ratio = f"{a.ratio.bound}{number(a.ratio.value, 2)}" if a.ratio else "1"
-    return [a.variant, f"{a.reached}/{a.n}", median, ratio, limits]
-
-
-def time(a: Arrival) -> list[str]:
-    """Return the cells of a row of the table of times."""
-    return [a.variant, number(a.seconds, 2), number(a.method_seconds, 2)]
-
-
-def contrast(name: str, at: int, c: Comparison) -> list[str]:
-    """Return the cells of a row of the table of contrasts."""
-    return [
-        name,
-        str(at),
-        str(c.pairs),
-        f"{c.difference.value:+.4f}" if not math.isnan(c.difference.value) else "-",
-        span(c.difference),
-        p_value(c.p_holm),
-        number(c.a12, 2),
-    ]
-
-
-class Section:
-    """A table with its title: what the terminal and Markdown both show."""
-
-    def __init__(self, title: str, head: Sequence[str], rows: Iterable[list[str]], breaks: bool = False) -> None:
-        self.title = title
-        self.rows = list(rows)
-        keep = [j for j in range(len(head)) if any(row[j] not in ("-", "") for row in self.rows)]
-        self.head = [head[j] for j in keep]
-        self.rows = [[row[j] for j in keep] for row in self.rows]
-        #: Whether a new value in the first column starts a new block.
-        self.breaks = breaks
-
-
-def sections(tables: Tables) -> list[Section]:
-    """Return all tables but that of times."""
-    found = []
-    for case in tables.plan.cases:
-        rows = [r for r in tables.rows if r.case == case]
-        title = f"Hypervolume regret on {case}"
-        if not math.isnan(rows[0].floor):
-            title += f"; a perfect search has test regret {rows[0].floor:.4f}"
-        found.append(Section(title, QUALITY, [quality(r) for r in rows], breaks=True))
-        arrivals = [a for a in tables.arrivals if a.case == case]
-        if not math.isnan(arrivals[0].target):
-            title = f"Evaluations to hypervolume regret {arrivals[0].target:.4f} on {case}"
-            found.append(Section(title, ARRIVAL, [arrival(a, tables.plan.budget) for a in arrivals]))
-        for family in dict.fromkeys(r.family for r in tables.contrasts):
-            members = [r for r in tables.contrasts if r.case == case and r.family == family]
-            title = f"Contrasts of hypervolume regret on {case}, {family}"
-            found.append(Section(title, CONTRAST, [contrast(r.name, r.at, r.comparison) for r in members]))
-    return found
-
-
-def time_sections(tables: Tables) -> list[Section]:
-    """Return the tables of times."""
-    return [
-        Section(f"Time on {case}", TIME, [time(a) for a in tables.arrivals if a.case == case])
-        for case in tables.plan.cases
-    ]
+def _files(tables: Tables) -> dict[str, str]:
+    """Return the text of each file; empty where there is nothing to say."""
+    records = {
+        "study.csv": study_records(tables),
+        "trials.csv": trial_records(tables),
+        "times.csv": time_records(tables),
+        "ranks.csv": rank_records(tables),
+        "champion.csv": champion_records(tables),
+        "contrasts.csv": contrast_records(tables),
+        "curves.csv": curve_records(tables),
+    }
+    return {
+        "study.md": markdown(tables),
+        DETAILS: details(tables),
+        "study.tex": latex(sections(tables)),
+        **{name: to_csv(lines) if lines else "" for name, lines in records.items()},
+    }
 
 
 def conventions(tables: Tables) -> list[str]:
     """Return what a reader must know to read the numbers."""
     plan = tables.plan
-    size = next((r.against.family_size for r in tables.rows if r.against), 0)
+    seeds = len(plan.seeds)
     lines = [
-        f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}; runs of a seed are paired. Budget: {plan.budget}.",
-        "Regret: 1 - HV/HV(reference front) on the searched split, reference point 1.1 in the normalised space. "
+        f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}; runs of a seed are paired. Budget: {plan.budget} "
+        "evaluations.",
+        "Regret: 1 - HV/HV(reference front) on the searched split, reference point 1.1 in the space normalised by the "
+        "reference front's ideal and nadir point, hence without a unit. Mean regret so far: the mean over 1, 2, ... "
+        "evaluations up to the checkpoint, that is the area under the regret curve over its length; before the first "
+        "point within the reference point regret is 1. IGD+ and additive epsilon: to the reference front, in the same "
+        "space. Smaller is better in every column but A12.",
         "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
     ]
+    marks = {r.mark for r in tables.rows}
+    if len(plan.variants) > 1 and BEST in marks:
+        text = f"Bold: the best mean. Underlined: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
+        text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
+        lowest = smallest_p(len(plan.variants) - 1, seeds)
+        if lowest >= SIGNIFICANCE:
+            text += (
+                f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
+            )
+        lines.append(text)
+    if any(0 < r.n < seeds for r in tables.rows):
+        lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
+    size = next((r.against.family_size for r in tables.rows if r.against), 0)
     if size:
         lines.append(
             f"p: exact two-sided Wilcoxon signed-rank test against the baseline, Holm over the {size} comparisons "
             "of this study. A12: chance that a run is better than one of the baseline (0.5: no difference)."
+        )
+    if any(t.seeds for t in tables.seed_ranks):
+        lines.append(
+            "Mean ranks within seeds: by regret, 1 is best; only seeds that all methods finished count. Friedman's "
+            "test, corrected for ties. Mean ranks that differ by less than the critical difference (Nemenyi, all "
+            f"pairs, level {SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: "
+            "single claims rest on the paired tests."
+        )
+    if tables.problem_ranks:
+        lines.append(
+            "Ranks across problems: of the mean regrets, averaged over the problems without a test; seeds of different "
+            "problems are never pooled. A mean over fewer than all problems says so."
+        )
+    if tables.champion:
+        family = max(r.comparison.family_size for r in tables.champion)
+        lines.append(
+            f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
+            f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
+            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts."
         )
     if any(a.ratio for a in tables.arrivals):
         source = "the baseline's mean regret at the budget" if plan.target is None else "given"
@@ -202,17 +151,6 @@ def conventions(tables: Tables) -> list[str]:
     return lines
 
 
-def seed_text(seeds: Sequence[int]) -> str:
-    """Return seeds as "0-30,40"."""
-    parts: list[list[int]] = []
-    for seed in seeds:
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1] = [parts[-1][0], seed]
-        else:
-            parts.append([seed])
-    return ",".join("-".join(map(str, part)) for part in parts)
-
-
 def failures(tables: Tables) -> list[str]:
     """Return one line for each group of failed runs with the same reason, and one for missing runs."""
     groups: dict[tuple[str, str, str], list[int]] = {}
@@ -230,6 +168,11 @@ def failures(tables: Tables) -> list[str]:
     return lines
 
 
+def is_large(tables: Tables) -> bool:
+    """Whether the tables on single problems have a file of their own."""
+    return len(tables.rows) > ROWS_SHOWN
+
+
 def markdown(tables: Tables) -> str:
     """Return the study as Markdown; what differs from run to run, the times, comes last."""
     plan = tables.plan
@@ -238,49 +181,64 @@ def markdown(tables: Tables) -> str:
         label = Job(v.method, "", "", (), 1, params=v.params).label.replace("|", "\\|")
         lines.append(f"| {v.name} | `{label}` |")
     lines += ["", *(f"- {text}" for text in conventions(tables)), ""]
-    for section in sections(tables):
-        lines += [f"## {section.title}", "", *_markdown_table(section), ""]
+    if is_large(tables):
+        lines += [f"Tables with tests, intervals and further indicators for each problem: [{DETAILS}]({DETAILS}).", ""]
+    lines += _headed(s for s in sections(tables) if not (s.detail and is_large(tables)))
     failed = failures(tables)
     if failed:
         lines += ["## Unfinished runs", "", *(f"- {text}" for text in failed), ""]
-    for section in time_sections(tables):
-        lines += [f"## {section.title}", "", *_markdown_table(section), ""]
-    return "\n".join(lines)
+    return "\n".join(lines + _headed(time_sections(tables)))
 
 
-def _markdown_table(section: Section) -> list[str]:
-    left = {"method", "contrast"}
-    rule = "|".join("---" if name in left else "---:" for name in section.head)
-    return [
-        f"| {' | '.join(section.head)} |",
-        f"|{rule}|",
-        *(f"| {' | '.join(row)} |" for row in section.rows),
-    ]
+def details(tables: Tables) -> str:
+    """Return the tables on single problems of a large study as Markdown; nothing for a small one."""
+    if not is_large(tables):
+        return ""
+    lines = ["# Details of the study", "", "What the columns mean stands in [study.md](study.md).", ""]
+    return "\n".join(lines + _headed(s for s in sections(tables) if s.detail))
 
 
-def print_study(tables: Tables, out: Path, console: Any) -> None:
-    """Print the tables, what they mean, what failed and where the files are, on a rich console."""
-    from rich.markup import escape
-    from rich.table import Table
+def _headed(chosen: Iterable[Section]) -> list[str]:
+    return [line for s in chosen for line in (f"## {s.title}", "", *markdown_table(s), "")]
 
+
+def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = False) -> None:
+    """Print the tables, what they mean, what failed and where the files are, on a rich console.
+
+    Args:
+        tables: The study.
+        out: Where its files are.
+        console: A rich console.
+        figures: Whether there are figures too.
+    """
     anything = any(row.n for row in tables.rows)
     for section in [*sections(tables), *time_sections(tables)] if anything else []:
-        console.print(section.title, style="bold", markup=False)
-        table = Table()
-        for name in section.head:
-            left = name in ("method", "contrast")
-            table.add_column(escape(name), justify="left" if left else "right", no_wrap=not left)
-        previous = None
-        for row in section.rows:
-            if section.breaks and previous not in (None, row[0]):
-                table.add_section()
-            repeats = section.breaks and row[0] == previous
-            table.add_row(*(escape(cell) for cell in (["", *row[1:]] if repeats else row)))
-            previous = row[0]
-        console.print(table)
+        if not (section.detail and is_large(tables)):
+            _print_section(section, console)
     for text in conventions(tables) if anything else []:
         console.print(text, markup=False)
     for text in failures(tables):
         console.print(f"unfinished   {text}", markup=False)
-    names = "study.md, study.csv, trials.csv, times.csv" + (", contrasts.csv" if tables.contrasts else "")
-    console.print(f"files        {out}: {names}", markup=False)
+    names = [name for name, text in _files(tables).items() if text] + ["figures"] * figures
+    console.print(f"files        {out}: {', '.join(names)}", markup=False)
+
+
+def _print_section(section: Section, console: Any) -> None:
+    """Print one table: the best value bold with a star, what is not significantly worse underlined with a tilde."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(section.title, style="bold", markup=False)
+    table = Table()
+    for name in section.head:
+        left = name in WORDS
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=not left)
+    signs, styles = {BEST: "*", EQUAL: "~"}, {BEST: "bold", EQUAL: "underline"}
+    previous = None
+    for row, marks in zip(section.rows, section.marks, strict=True):
+        if section.breaks and previous not in (None, row[0]):
+            table.add_section()
+        cells = ["" if section.breaks and row[0] == previous else row[0], *row[1:]]
+        table.add_row(*(Text(c + signs.get(m, ""), styles.get(m, "")) for c, m in zip(cells, marks, strict=True)))
+        previous = row[0]
+    console.print(table)

@@ -23,7 +23,12 @@ def to_csv(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _case(case: Case) -> dict[str, Any]:
-    return {"space": case.space, "dataset": case.dataset, "objectives": "+".join(case.objectives)}
+    return {
+        "space": case.space,
+        "dataset": case.dataset,
+        "objectives": "+".join(case.objectives),
+        "constraints": " ".join(case.constraints),
+    }
 
 
 def _interval(name: str, interval: Interval | None) -> dict[str, Any]:
@@ -60,7 +65,12 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
                 "failed": row.failed,
                 **_interval("regret", row.regret),
                 "regret_sd": row.regret_sd,
+                "mark": row.mark,
+                "p_best": row.p_best,
+                **_interval("area", row.area),
                 **_interval("igd_plus", row.igd_plus),
+                **_interval("epsilon", row.epsilon),
+                **_interval("best", row.best),
                 **_interval("reported_regret", row.reported),
                 "reported_floor": row.floor,
                 "baseline": tables.plan.baseline,
@@ -93,8 +103,12 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                 "status": trial.status,
                 "evaluations": len(trial.F),
                 "failed_evaluations": trial.failed_evaluations,
+                "infeasible_evaluations": trial.infeasible_evaluations,
                 **{f"regret_{n}": trial.regret[k] for n, k in at},
+                **{f"area_{n}": trial.area[k] for n, k in at},
                 **{f"igd_plus_{n}": trial.igd_plus[k] for n, k in at},
+                **{f"epsilon_{n}": trial.epsilon[k] for n, k in at},
+                **{f"best_{n}": trial.best[k] for n, k in at},
                 **{f"reported_regret_{n}": trial.reported[k] for n, k in at},
                 "evaluations_to_target": reached,
                 "reason": trial.reason,
@@ -128,4 +142,72 @@ def contrast_records(tables: Tables) -> list[dict[str, Any]]:
             **_comparison(row.comparison),
         }
         for row in tables.contrasts
+    ]
+
+
+def champion_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and other method; the lead's columns stand at the budget."""
+    leads = {(a.case, a.variant): a for a in tables.leads}
+    records = []
+    for row in tables.champion:
+        lead = leads[row.case, row.variant] if row.at == tables.plan.budget else None
+        records.append(
+            {
+                **_case(row.case),
+                "champion": tables.plan.champion,
+                "method": row.variant,
+                "evaluations": row.at,
+                **_comparison(row.comparison),
+                "target": lead and lead.target,
+                "reached": lead and lead.reached,
+                "evaluations_to_target": lead and lead.median,
+                "evaluations_ratio": lead and lead.ratio.value,
+                "evaluations_ratio_low": lead and lead.ratio.low,
+                "evaluations_ratio_high": lead and lead.ratio.high,
+                "evaluations_ratio_bound": lead and lead.ratio.bound,
+            }
+        )
+    return records
+
+
+def rank_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and method: its mean rank over seeds and its rank by mean regret."""
+    across = {(r.variant, r.at): r for r in tables.problem_ranks}
+    position = {case: k for k, case in enumerate(tables.plan.cases)}
+    records = []
+    for test in tables.seed_ranks:
+        for j, name in enumerate(test.methods):
+            other = across.get((name, test.at))
+            records.append(
+                {
+                    **_case(test.case),
+                    "method": name,
+                    "evaluations": test.at,
+                    "mean_rank": float(test.mean_ranks[j]),
+                    "methods": len(test.methods),
+                    "seeds": len(test.seeds),
+                    "friedman": test.statistic,
+                    "p": test.p,
+                    "critical_difference": test.critical_difference,
+                    "rank_of_mean": other and other.ranks[position[test.case]],
+                    "mean_rank_of_problems": other and other.mean,
+                    "problems": other and other.problems,
+                    "of_problems": other and other.of,
+                }
+            )
+    return records
+
+
+def curve_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, method and point of its curve."""
+    return [
+        {
+            **_case(case),
+            "method": name,
+            "n": curve.n,
+            "evaluations": int(at),
+            **_interval("regret", Interval(float(mean), float(low), float(high))),
+        }
+        for (case, name), curve in tables.curves.items()
+        for at, mean, low, high in zip(curve.at, curve.mean, curve.low, curve.high, strict=True)
     ]

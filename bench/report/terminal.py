@@ -45,11 +45,12 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
 
     out = console()
     X, F = front_of(result)
+    limits = f", {', '.join(summary['constraints'])}" if "constraints" in summary else ""
     names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
     searched = [o.name for o in benchmark.objectives]
     extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
     table = Table(
-        title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}", title_justify="left"
+        title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}{limits}", title_justify="left"
     )
     for name in [*names, *(benchmark.report_names[j] for j in extra)]:
         table.add_column(name, justify="right", no_wrap=True)
@@ -62,7 +63,8 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
     if len(F) > ROWS_SHOWN:
         out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")
     failed = f", {summary['failed']} failed" if summary["failed"] else ""
-    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}")
+    infeasible = f", {summary['infeasible']} infeasible ({', '.join(summary['constraints'])})" if limits else ""
+    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}{infeasible}")
     if "hypervolume" in summary:
         kind = "exact" if summary["reference"]["exact"] else "best-known"
         out.print(

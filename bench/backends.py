@@ -1,0 +1,218 @@
+"""Where the runs of a study are made: worker processes on this machine, or those of a Dask or Ray cluster.
+
+A worker takes one job at a time and hands it to a child process (`bench.child`). The workers of a cluster need the
+suite installed, and see the study's folder, the data folder and plug-in files under the same paths. A job's log does
+not depend on where it is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import pickle
+import re
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.child import Ended, end_with, slot
+from bench.errors import RunError, UserError
+
+BACKENDS = ("loky", "dask", "ray")
+#: Seconds that a cluster may take to answer.
+PATIENCE = 10.0
+
+
+class Outcome(NamedTuple):
+    """What became of a task.
+
+    Attributes:
+        task: Its position.
+        answer: What the function returned; None where it did not.
+        reason: Why it did not return, or "".
+    """
+
+    task: int
+    answer: Any
+    reason: str
+
+
+class Place(NamedTuple):
+    """Where tasks run.
+
+    Attributes:
+        backend: "loky" for processes of this machine, "dask" or "ray" for an existing cluster.
+        workers: Tasks at a time; None is one per CPU of the machine or of the cluster.
+        address: Of the cluster's scheduler or head.
+        timeout: Seconds until a task is ended; None waits for ever.
+    """
+
+    backend: str = "loky"
+    workers: int | None = None
+    address: str = ""
+    timeout: float | None = None
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UserError: It says what.
+        """
+        if self.backend not in BACKENDS:
+            raise UserError(f"--backend takes one of {', '.join(BACKENDS)}, got {self.backend!r}.")
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--jobs must be at least 1, got {self.workers}.")
+        if self.timeout is not None and not self.timeout > 0.0:
+            raise UserError(f"--timeout takes seconds above 0, got {self.timeout:g}.")
+        if self.address and self.backend == "loky":
+            raise UserError("--address names a cluster: give --backend dask or --backend ray with it.")
+        if self.backend == "dask" and not self.address:
+            raise UserError("--backend dask needs the scheduler's --address, like tcp://HOST:8786.")
+
+
+def run_tasks(
+    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], place: Place, environment: Mapping[str, str]
+) -> Iterator[Outcome]:
+    """Yield what became of each task as it ends.
+
+    Args:
+        function: Importable; called with the elements of a task in a child process.
+        tasks: Its arguments.
+        place: Where.
+        environment: Variables that children have besides those of their worker.
+
+    Raises:
+        UserError: The cluster's library is missing.
+        RunError: The cluster does not answer, or broke down.
+    """
+    study = uuid.uuid4().hex
+    calls = [
+        (k, study, pickle.dumps((function, task)), place.timeout, dict(environment)) for k, task in enumerate(tasks)
+    ]
+    if not calls:
+        return
+    if place.backend == "loky" and place.workers == 1:
+        try:
+            for call in calls:
+                yield Outcome(*work(*call))
+        finally:
+            slot().close()
+        return
+    outcomes = {"loky": _on_this_machine, "dask": _on_dask, "ray": _on_ray}[place.backend](calls, place)
+    for found in outcomes:
+        yield Outcome(*found)
+
+
+def work(
+    k: int, study: str, task: bytes, timeout: float | None, environment: Mapping[str, str], parent: int = 0
+) -> tuple[int, Any, str]:
+    """Run the k-th task in the child of this worker's thread."""
+    if parent:
+        end_with(parent)
+    try:
+        return k, slot().run(study, task, timeout, environment), ""
+    except Ended as error:
+        return k, None, str(error)
+
+
+def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        pool = Parallel(n_jobs=place.workers or os.cpu_count() or 1, batch_size=1, return_as="generator_unordered")
+        yield from pool(delayed(work)(*call, os.getpid()) for call in calls)
+
+
+def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:
+    """Run on a Dask cluster; by its own client, for joblib's waits for ever when a worker is lost."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise UserError("--backend dask needs the extra 'cluster': pip install 'smemnas[cluster]'.") from error
+    _knock(place)
+    with _cluster_errors(place), distributed.Client(place.address, timeout=PATIENCE, set_as_default=False) as client:
+        if not client.ncores():
+            raise RunError(f"the Dask cluster at {place.address} has no workers: start some first.")
+        waiting = iter(calls)
+
+        def submit(n: int | None) -> list[Any]:
+            return [client.submit(work, *call, key=f"{call[1]}-{call[0]}") for call in itertools.islice(waiting, n)]
+
+        running = distributed.as_completed(submit(place.workers), with_results=True)
+        for _, found in running:
+            yield found
+            running.update(submit(1))
+
+
+def _on_ray(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:
+    """Run on a Ray cluster; by its own tasks, for joblib's come back only when all are done."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--backend ray needs the extra 'cluster': pip install 'smemnas[cluster]'.") from error
+    _knock(place)
+    with _cluster_errors(place):
+        ours = not ray.is_initialized()
+        if ours:
+            ray.init(address=place.address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            remote = ray.remote(num_cpus=1)(work)
+            waiting = iter(calls)
+
+            def submit(n: int | None) -> list[Any]:
+                return [remote.remote(*call) for call in itertools.islice(waiting, n)]
+
+            running = submit(place.workers)
+            while running:
+                [done], running = ray.wait(running)
+                yield ray.get(done)
+                running += submit(1)
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+def _knock(place: Place) -> None:
+    """Connect to the address and hang up, where it names host and port: the libraries take minutes to give up.
+
+    Raises:
+        RunError: Nothing answers.
+    """
+    found = re.fullmatch(r"(?:\w+://)?\[?([^\[\]/]+?)\]?:(\d+)/?", place.address)
+    if not found:
+        return
+    try:
+        with socket.create_connection((found[1], int(found[2])), timeout=PATIENCE):
+            pass
+    except (OSError, OverflowError) as error:
+        raise _silent(place, error) from error
+
+
+def _silent(place: Place, error: BaseException) -> RunError:
+    where = f" at {place.address}" if place.address else " on this machine: give its --address"
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return RunError(f"no {place.backend.capitalize()} cluster answers{where} ({reason}).")
+
+
+@contextlib.contextmanager
+def _cluster_errors(place: Place) -> Iterator[None]:
+    """Turn what a cluster's library raises into one line.
+
+    Raises:
+        RunError: In its stead.
+    """
+    try:
+        yield
+    except (UserError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except (ConnectionError, TimeoutError) as error:
+        raise _silent(place, error) from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        raise RunError(
+            f"the {place.backend.capitalize()} cluster failed ({reason}). Finished runs are kept: give the command "
+            "again to continue. Its workers need this package installed."
+        ) from error

@@ -1,0 +1,100 @@
+"""What is run: a job names everything that determines a run's log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.benchmark import Benchmark, open_benchmark
+from bench.errors import UserError
+from bench.registry import load_plugin
+from methods.base import METHODS
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that determines a run's log.
+
+    Attributes:
+        method: Registered method or preset.
+        space: Registered space.
+        dataset: Data set of the space.
+        objectives: Names, in order.
+        budget: Number of paid evaluations.
+        seed: Root of all randomness.
+        params: Method parameters that differ from the defaults of `method`.
+        plugins: Plug-in files to load first.
+        constraints: What an architecture must satisfy, like "flops<=150"; see `bench.constraints`.
+    """
+
+    method: str
+    space: str
+    dataset: str
+    objectives: tuple[str, ...]
+    budget: int
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form; constraints enter only where there are some."""
+        entry = {**asdict(self), "objectives": list(self.objectives), "plugins": list(self.plugins)}
+        del entry["constraints"]
+        return {**entry, **({"constraints": list(self.constraints)} if self.constraints else {})}
+
+    @staticmethod
+    def from_dict(entry: Mapping[str, Any]) -> Job:
+        """Invert `to_dict`."""
+        tuples = {k: tuple(entry.get(k, ())) for k in ("objectives", "plugins", "constraints")}
+        return Job(**{**entry, **tuples})
+
+    @property
+    def label(self) -> str:
+        """Method with its changed parameters, as tables and folders name it."""
+        changed = ",".join(f"{k}={json.dumps(v, sort_keys=True)}" for k, v in sorted(self.params.items()))
+        return self.method + (f"[{changed}]" if changed else "")
+
+    @property
+    def folder(self) -> Path:
+        """Relative folder: space/dataset/objectives/method/seed-N; constraints stand beside the objectives."""
+        limits = [c.replace("<=", "-max-").replace(">=", "-min-") for c in self.constraints]
+        problem = ",".join(["+".join(self.objectives), *limits])
+        safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
+        return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
+
+
+def make_job(
+    method: str,
+    space: str,
+    *,
+    dataset: str | None = None,
+    objectives: tuple[str, ...] = (),
+    budget: int = 340,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+    plugins: tuple[str, ...] = (),
+    constraints: tuple[str, ...] = (),
+) -> tuple[Job, Benchmark]:
+    """Check a user's wishes, fill in the defaults and return the job with its benchmark.
+
+    Raises:
+        UserError: A name, parameter or number makes no sense, or (almost) nothing satisfies the constraints.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    if budget < 1:
+        raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, got {seed}.")
+    METHODS.get(method).resolve(params or {})
+    benchmark = open_benchmark(space, dataset, objectives, constraints)
+    names = tuple(o.name for o in benchmark.objectives)
+    files = tuple(str(Path(p).expanduser().resolve()) for p in plugins)
+    limits = tuple(map(str, benchmark.constraints))
+    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), files, limits)
+    METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
+    return job, benchmark

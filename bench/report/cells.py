@@ -1,0 +1,106 @@
+"""Numbers and tables as text: what the terminal, Markdown and LaTeX share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from bench.plan import Case
+from bench.ranks import BEST, EQUAL
+from bench.statistics import Interval
+
+#: Columns that hold words; all others are aligned to the right.
+WORDS = ("method", "contrast")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number for a table; "-" where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return "inf" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def span(interval: Interval, digits: int = 4) -> str:
+    """Return the limits of an interval."""
+    if math.isnan(interval.low):
+        return "-"
+    return f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign."""
+    return "-" if math.isnan(value) else f"{value:+.4f}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value, tiny ones as an upper limit."""
+    return "-" if math.isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def seed_text(seeds: Sequence[int]) -> str:
+    """Return seeds as "0-30,40"."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], seed]
+        else:
+            parts.append([seed])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
+def short_names(cases: Sequence[Case]) -> dict[Case, str]:
+    """Return space/dataset of each case, or all of it where that would not be unique."""
+    plain = {case: f"{case.space}/{case.dataset}" for case in cases}
+    names = list(plain.values())
+    return {case: name if names.count(name) == 1 else str(case) for case, name in plain.items()}
+
+
+class Section:
+    """A table with its title: what the terminal, Markdown and LaTeX all show.
+
+    Attributes:
+        title: What it is.
+        head: Names of the columns; columns without any value are left out.
+        rows: Cells, row by row.
+        marks: "best", "equal" or "" for each cell.
+        breaks: Whether a new value in the first column starts a new block.
+        detail: Whether the terminal leaves it out of a large study.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        head: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        breaks: bool = False,
+        *,
+        marks: Iterable[Sequence[str]] | None = None,
+        detail: bool = False,
+    ) -> None:
+        self.title = title
+        cells = [list(row) for row in rows]
+        styles = [list(row) for row in marks] if marks is not None else [[""] * len(head) for _ in cells]
+        keep = [j for j in range(len(head)) if any(row[j] not in ("-", "") for row in cells)]
+        self.head = [head[j] for j in keep]
+        self.rows = [[row[j] for j in keep] for row in cells]
+        self.marks = [[row[j] for j in keep] for row in styles]
+        self.breaks = breaks
+        self.detail = detail
+
+
+def markdown_table(section: Section) -> list[str]:
+    """Return the lines of a table: best bold, not significantly worse underlined."""
+    rule = "|".join("---" if name in WORDS else "---:" for name in section.head)
+    lines = [f"| {' | '.join(_safe(name) for name in section.head)} |", f"|{rule}|"]
+    for row, marks in zip(section.rows, section.marks, strict=True):
+        lines.append(f"| {' | '.join(_styled(_safe(c), m) for c, m in zip(row, marks, strict=True))} |")
+    return lines
+
+
+def _safe(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _styled(text: str, mark: str) -> str:
+    value, space, rest = text.partition(" ")
+    return {BEST: f"**{value}**", EQUAL: f"<u>{value}</u>"}.get(mark, value) + space + rest

@@ -1,0 +1,54 @@
+"""Shared by the tests of studies: a toy plan, the command line in a process of its own, what a study left behind."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from bench.plan import Case, Plan, Variant, check_plan
+from bench.run import LOG
+
+ROOT = Path(__file__).resolve().parents[1]
+SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, str(ROOT / "cli.py"), *(str(a) for a in args)]
+
+
+def study(*args: object, code: int = 0) -> str:
+    """Run the command line in a process of its own and return what it printed."""
+    done = subprocess.run(command(*args), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def records(file: Path) -> list[dict[str, str]]:
+    with open(file, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def logs(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob(LOG))}
+
+
+def without_times(text: str) -> str:
+    return text.partition("## Time")[0]
+
+
+def assert_same_study(a: Path, b: Path) -> None:
+    assert logs(a) == logs(b)
+    assert len(logs(a)) > 0
+    for name in SAME_FILES:
+        assert (a / name).read_text() == (b / name).read_text(), name
+    assert without_times((a / "study.md").read_text()) == without_times((b / "study.md").read_text())
+
+
+def toy_plan(*, seeds: tuple[int, ...] = (0, 1, 2), budget: int = 40, **rest: object) -> Plan:
+    variants = (Variant("random", "random"), Variant("evo", "nsga2", {"population": 10}))
+    plan = Plan(variants, (Case("toy"),), seeds, budget, at=(10, 25))
+    return check_plan(replace(plan, **rest))  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""Plans of studies: options, named plans, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from study_cases import records, study, toy_plan
+
+from bench.errors import UserError
+from bench.plan import Case, Variant, check_plan, make_cases, parse_numbers, parse_seeds, parse_shard, split_variant
+from bench.plans import PLANS, named_plan
+from bench.report.cells import seed_text
+
+
+def test_the_ablation_changes_one_thing_at_a_time() -> None:
+    plan = named_plan("ablation")
+    assert len(plan.variants) == 4 * 2 * 2
+    assert plan.seeds == tuple(range(31))
+    params = {v.name: dict(v.params) for v in plan.variants}
+    assert {v.method for v in plan.variants} == {"smemnas"}
+    assert all(set(p) == {"surrogate", "inner", "encoding"} for p in params.values())
+    assert plan.baseline in params
+    for contrast in plan.contrasts:
+        changed = set()
+        for a, b in zip(contrast.first, contrast.second, strict=True):
+            changed |= {(key, params[a][key], params[b][key]) for key in params[a] if params[a][key] != params[b][key]}
+        assert len(changed) == 1, contrast.name
+    averaged = [c for c in plan.contrasts if len(c.first) > 1]
+    assert {len(c.first) for c in averaged} == {4, 8}  # 16 variants over 4, 2 and 2 levels
+    assert len(plan.contrasts) - len(averaged) == 3 * 4 + 8 + 8
+
+
+@pytest.mark.parametrize("name", sorted(PLANS))
+def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
+    plan = check_plan(named_plan(name))
+    assert len(list(plan.jobs())) == len(plan.variants) * len(plan.cases) * len(plan.seeds)
+    names = {v.name for v in plan.variants}
+    assert all({*c.first, *c.second} <= names for c in plan.contrasts)
+
+
+@pytest.mark.slow
+def test_the_ablation_is_one_command(tmp_path: Path, use_embedded: Path) -> None:
+    args = ("study", "--plan", "ablation", "--seeds", "1000-1001", "--budget", 40, "--jobs", 1, "--out", tmp_path)
+    text = study(*args)
+    assert "averaged over the other factors" in text
+    assert "pairwise - rank-regression" in text
+    rows = records(tmp_path / "contrasts.csv")
+    assert len(rows) == 5 + 28
+    assert {r["pairs"] for r in rows} == {"2"}
+    assert {r["family_size"] for r in rows} == {"5", "28"}
+
+
+def test_seeds_variants_and_shards_are_read() -> None:
+    assert parse_seeds("0-3") == (0, 1, 2, 3)
+    assert parse_seeds("0,3,5-7,3") == (0, 3, 5, 6, 7)
+    assert seed_text(parse_seeds("0-30,40,42-43")) == "0-30,40,42-43"
+    assert split_variant("gp=smemnas:surrogate=gp,inner=nsga2") == ("gp", "smemnas", ("surrogate=gp", "inner=nsga2"))
+    assert split_variant("a=smemnas/enumerate") == ("a", "smemnas/enumerate", ())
+    name, method, items = split_variant("w=smemnas:surrogate.widths=[1, 2],x={'a': (1, 2)},y='p,q'")
+    assert (name, method) == ("w", "smemnas")
+    assert items == ("surrogate.widths=[1, 2]", "x={'a': (1, 2)}", "y='p,q'")
+    assert parse_shard("2/8") == (2, 8)
+    assert parse_numbers("--at", "100, 300", 300) == (100, 300)
+
+
+def test_cases_combine_spaces_and_data_sets() -> None:
+    assert make_cases(["toy", "nb201"], [], ()) == (Case("toy"), Case("nb201"))
+    assert make_cases(["nb201/analog", "toy"], [], ("error",)) == (
+        Case("nb201", "analog", ("error",)),
+        Case("toy", "", ("error",)),
+    )
+    assert make_cases(["nb201"], ["cifar10", "analog"], ()) == (Case("nb201", "cifar10"), Case("nb201", "analog"))
+    plan = toy_plan(cases=(Case("toy"), Case("toy", "closed-form", ("error", "flops"))))
+    assert plan.cases == (Case("toy", "closed-form", ("error", "flops")),)
+
+
+def test_a_plan_without_a_champion_is_written_as_before_there_were_any() -> None:
+    assert set(toy_plan().to_dict()) == {
+        *("variants", "cases", "seeds", "budget", "baseline", "at", "target", "contrasts"),
+    }
+    assert toy_plan(champion="evo").to_dict() == {**toy_plan().to_dict(), "champion": "evo"}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"budget": 0}, "--budget must be at least 1"),
+        ({"variants": ()}, "at least one method"),
+        ({"cases": ()}, "at least one space"),
+        ({"seeds": ()}, "at least one seed"),
+        ({"baseline": "rando"}, "the baseline 'rando' is not among the methods. Did you mean 'random'"),
+        ({"champion": "ev"}, "the champion 'ev' is not among the methods. Did you mean 'evo'"),
+        ({"variants": (Variant("a", "random"), Variant("a", "nsga2"))}, "two variants are called 'a'"),
+        ({"variants": (Variant("a", "random"), Variant("b", "random"))}, "'a' and 'b' are the same"),
+        ({"variants": (Variant("a", "randon"),)}, "Did you mean 'random'"),
+        ({"variants": (Variant("a", "nsga2", {"popul": 3}),)}, "Did you mean 'population'"),
+        ({"variants": (Variant("a", "nsga2", {"population": 0}),)}, "a: parameter 'population'"),
+        ({"cases": (Case("toy", "other"),)}, "has no data set 'other'"),
+        ({"cases": (Case("toy", "", ("accuracy",)),)}, "no objective 'accuracy'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_runs(change: dict[str, object], text: str) -> None:
+    with pytest.raises(UserError, match=r"\w") as caught:
+        toy_plan(**change)  # type: ignore[arg-type]
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: parse_seeds("3-1"), "--seeds takes"),
+        (lambda: parse_seeds("a"), "--seeds takes"),
+        (lambda: parse_seeds("-3"), "--seeds takes"),
+        (lambda: split_variant("smemnas"), "--variant takes"),
+        (lambda: split_variant("a=smemnas:"), "--variant takes"),
+        (lambda: parse_shard("0/3"), "--shard takes"),
+        (lambda: parse_shard("4/3"), "--shard takes"),
+        (lambda: parse_numbers("--at", "0,10", 300), "--at takes"),
+        (lambda: parse_numbers("--at", "301", 300), "--at takes"),
+        (lambda: make_cases(["toi"], [], ()), "Did you mean 'toy'"),
+        (lambda: make_cases(["toy"], ["cifar10"], ()), "none of the data sets cifar10"),
+        (lambda: make_cases(["toy/closed-form"], ["cifar9"], ()), "has a data set 'cifar9'"),
+        (lambda: named_plan("ablatoin"), "Did you mean 'ablation'"),
+    ],
+)
+def test_misspelt_options_say_what_was_expected(call: object, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        call()  # type: ignore[operator]
+    assert text in str(caught.value)

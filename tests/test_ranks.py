@@ -1,0 +1,117 @@
+"""Ranks of methods within and across problems against hand-worked cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.plan import Case, Plan, Variant
+from bench.ranks import against_best, problem_ranks, seed_ranks, smallest_p
+from bench.statistics import critical_difference, holm, wilcoxon
+from spaces.base import FloatArray
+
+ONE, TWO = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error", "flops"))
+NAN = math.nan
+
+
+def plan(names: str, *cases: Case, seeds: int = 3, at: tuple[int, ...] = (9,)) -> Plan:
+    variants = tuple(Variant(name, "random") for name in names)
+    return Plan(variants, cases, tuple(range(10, 10 + seeds)), at[-1], names[0], at)
+
+
+def column(*values: float) -> FloatArray:
+    return np.array(values)[:, None]
+
+
+def test_only_seeds_that_all_methods_finished_are_blocks() -> None:
+    regret = {
+        (ONE, "a"): column(0.1, 0.2, 0.3, 0.4),
+        (ONE, "b"): column(0.2, 0.3, 0.1, NAN),
+        (ONE, "c"): column(0.3, NAN, 0.2, 0.1),
+        (ONE, "d"): column(NAN, NAN, NAN, NAN),
+    }
+    [test] = seed_ranks(plan("abcd", ONE, seeds=4), regret)
+    assert (test.methods, test.left_out, test.seeds) == (("a", "b", "c"), ("d",), (10, 12))
+    # Seed 10: 1 2 3; seed 12: 3 1 2.
+    assert test.mean_ranks.tolist() == [2.0, 1.5, 2.5]
+    assert test.critical_difference == critical_difference(3, 2)
+    assert test.statistic == pytest.approx(12 * 2 / (3 * 4) * (4 + 2.25 + 6.25) - 3 * 2 * 4)
+    assert test.p == pytest.approx(math.exp(-test.statistic / 2))  # two degrees of freedom
+
+
+def test_nothing_is_tested_without_a_common_seed() -> None:
+    regret = {(ONE, "a"): column(0.1, NAN), (ONE, "b"): column(NAN, 0.2), (TWO, "a"): column(NAN, NAN)}
+    [test] = seed_ranks(plan("ab", ONE, TWO, seeds=2), {**regret, (TWO, "b"): column(0.1, 0.2)})
+    assert test.case == ONE
+    assert test.seeds == ()
+    assert np.isnan([*test.mean_ranks, test.p, test.critical_difference]).all()
+    assert test.cliques == [(0, 1)]
+
+
+def test_cliques_join_everything_unless_friedman_finds_a_difference() -> None:
+    rng = np.random.default_rng(0)
+    noise = {(ONE, name): column(*rng.random(12)) for name in "abcd"}
+    [test] = seed_ranks(plan("abcd", ONE, seeds=12), noise)
+    assert test.p >= 0.05
+    assert test.cliques == [(0, 3)]
+    ordered = {(ONE, name): column(*(rng.random(12) + k)) for k, name in enumerate("abcd")}
+    [test] = seed_ranks(plan("abcd", ONE, seeds=12), ordered)
+    assert test.mean_ranks.tolist() == [1, 2, 3, 4]
+    assert test.critical_difference == pytest.approx(2.569 * math.sqrt(20 / 72), abs=1e-3)  # 1.354: neighbours
+    assert test.cliques == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_problems_are_ranked_by_their_means_and_never_pooled() -> None:
+    p = plan("abc", ONE, TWO, at=(5, 9))
+    means = {
+        **{(ONE, "a", 5): 0.9, (ONE, "b", 5): 0.8, (ONE, "c", 5): 0.8},
+        **{(TWO, "a", 5): 0.1, (TWO, "b", 5): 0.2, (TWO, "c", 5): NAN},
+        **{(ONE, "a", 9): 0.1, (ONE, "b", 9): 0.2, (ONE, "c", 9): 0.3},
+        **{(TWO, "a", 9): 50.0, (TWO, "b", 9): 0.2, (TWO, "c", 9): 0.3},
+    }
+    found = {(r.variant, r.at): r for r in problem_ranks(p, means)}
+    assert found["a", 5].ranks == (3.0, 1.0)
+    assert found["b", 5].ranks == (1.5, 2.0)
+    assert (found["a", 5].mean, found["b", 5].mean, found["c", 5].mean) == (2.0, 1.75, 1.5)
+    assert [(found[v, 5].problems, found[v, 5].of) for v in "abc"] == [(2, 2), (2, 2), (1, 2)]
+    assert math.isnan(found["c", 5].ranks[1])
+    # One huge value moves a by its rank alone.
+    assert [found[v, 9].mean for v in "abc"] == [2.0, 1.5, 2.5]
+    assert problem_ranks(plan("abc", ONE, at=(5, 9)), means) == []
+
+
+def test_what_is_not_significantly_worse_is_marked() -> None:
+    rng = np.random.default_rng(3)
+    best = rng.random(12)
+    close, worse = best + rng.normal(0.001, 0.1, size=12), best + 1.0 + 0.1 * rng.random(12)
+    few = np.where(np.arange(12) < 9, worse, NAN)
+    columns = [worse, close, best, few, np.full(12, NAN)]
+    order = np.argsort([np.nanmean(c) for c in columns[:3]])
+    first = [worse, close, best][order[0]]
+    marks = against_best(columns)
+    assert marks[order[0]][0] == "best"
+    assert marks[order[1]][0] == "equal"
+    assert [m for m, _ in (marks[0], marks[3], marks[4])] == ["", "", ""]
+    second = [worse, close, best][order[1]]
+    raw = [wilcoxon(worse, first), wilcoxon(second, first), wilcoxon(few[:9], first[:9])]
+    adjusted = holm(raw)
+    assert marks[0][1] == adjusted[0] < 0.05
+    assert marks[order[1]][1] == adjusted[1] > 0.05
+    assert marks[3][1] == adjusted[2] < 0.05
+    assert math.isnan(marks[4][1])
+
+
+def test_few_seeds_mark_nothing_as_equal() -> None:
+    # Five pairs: the smallest p of one test is 2 / 2^5 = 1/16.
+    assert smallest_p(1, 5) == 1 / 16
+    assert smallest_p(14, 3) == 1.0
+    five = np.arange(5.0)
+    assert [m for m, _ in against_best([five, five + 9])] == ["best", ""]
+    assert [m for m, _ in against_best([five + 1e-3, five])] == ["", "best"]
+    six = np.arange(6.0)
+    assert [m for m, _ in against_best([six, six + 1e-3 * np.array([1, -1, 1, 1, -1, 1])])] == ["best", "equal"]
+    nothing = against_best([np.full(3, NAN)] * 2)
+    assert [m for m, _ in nothing] == ["", ""]
+    assert np.isnan([p for _, p in nothing]).all()

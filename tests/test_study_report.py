@@ -1,0 +1,229 @@
+"""A study as Markdown, LaTeX, CSV and on screen: the words and numbers are those of its tables."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_cases import records, toy_plan
+
+from bench.comparison import Tables, tabulate
+from bench.plan import Case, Plan, Variant
+from bench.report.cells import Section, markdown_table, number, p_value, seed_text, short_names, span
+from bench.report.study import ROWS_SHOWN, details, markdown, print_study, write_study
+from bench.report.study_latex import escape, latex
+from bench.report.study_sections import sections, time_sections
+from bench.statistics import Interval
+from bench.study import FAILED, run_study
+from bench.trials import collect
+
+TWO = (Case("toy"), Case("toy", "", ("flops", "error")))
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """A study of three methods on two problems, one of which a method failed in part."""
+    out = tmp_path_factory.mktemp("study")
+    variants = (
+        Variant("random", "random"),
+        Variant("evo", "nsga2", {"population": 10}),
+        Variant("a_b|c%", "nsga2", {"population": 20}),
+    )
+    plan = toy_plan(seeds=tuple(range(8)), variants=variants, cases=TWO, champion="evo")
+    run_study(list(plan.jobs()), out)
+    trials = collect(plan, out)
+    gone = [i for i, t in enumerate(trials) if t.variant == "a_b|c%" and t.case == plan.cases[1] and t.job.seed > 5]
+    for i in gone:
+        nothing = np.full(3, math.nan)
+        trials[i] = replace(trials[i], status=FAILED, reason="out of memory", regret=nothing, curve=np.empty(0))
+    return tabulate(plan, trials)
+
+
+def table(text: str, title: str) -> list[list[str]]:
+    """Return the cells of a Markdown table below a heading that begins with a title."""
+    lines = text.split(f"## {title}", 1)[1].splitlines()[2:]
+    rows = [line for line in lines[: lines.index("")] if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows if "---" not in row]
+
+
+def test_the_summary_marks_the_best_and_says_how_many_runs(studied: Tables) -> None:
+    [head, *rows] = table(markdown(studied), "Mean hypervolume regret after 40 evaluations")
+    assert head[0] == "method"
+    assert [row[0] for row in rows] == ["random", "evo", r"a_b\|c%"]
+    for j, case in enumerate(studied.plan.cases, start=1):
+        assert head[j] == str(case)
+        mine = [r for r in studied.rows if r.case == case and r.at == 40]
+        best = min(mine, key=lambda r: r.regret.value)
+        for row, r in zip(rows, mine, strict=True):
+            value, rest = row[j].split(" ", 1)
+            plain = f"{r.regret.value:.4f}"
+            p = r.p_best
+            assert value == (f"**{plain}**" if r is best else f"<u>{plain}</u>" if p >= 0.05 else plain)
+            assert rest == f"± {r.regret_sd:.4f}" + (" (n=6)" if r.n == 6 else "")
+    assert [row[2].endswith("(n=6)") for row in rows] == [False, False, True]
+    assert "n=...: finished runs where they are fewer than the 8 seeds" in markdown(studied)
+
+
+def test_one_problem_is_summarised_by_checkpoints(studied: Tables) -> None:
+    case = studied.plan.cases[0]
+    alone = tabulate(replace(studied.plan, cases=(case,)), [t for t in studied.trials if t.case == case])
+    text = markdown(alone)
+    [head, *rows] = table(text, f"Mean hypervolume regret on {case} by evaluations")
+    assert head == ["method", "10", "25", "40"]
+    assert [len(row) for row in rows] == [4, 4, 4]
+    assert "Ranks of the mean regrets" not in text
+    assert "seeds of different problems" not in text
+
+
+def test_ranks_and_the_champion_are_in_the_tables(studied: Tables) -> None:
+    text = markdown(studied)
+    [head, *rows] = table(text, "Ranks of the mean regrets after 40 evaluations")
+    assert head[-1] == "mean rank"
+    for row, r in zip(rows, [r for r in studied.problem_ranks if r.at == 40], strict=True):
+        assert row[1:-1] == [f"{x:g}" for x in r.ranks]
+        assert row[-1].strip("*") == f"{np.mean(r.ranks):.2f}"
+    [head, *rows] = table(text, "evo over each other method: ratio of mean regrets after 40 evaluations")
+    assert [row[0] for row in rows] == ["random", r"a_b\|c%"]
+    for row in rows:
+        cells = [r for r in studied.champion if r.at == 40 and r.variant == row[0].replace("\\", "")]
+        signs = []
+        for cell, r in zip(row[1:], cells, strict=False):
+            ratio, sign = cell.split(" ")
+            assert ratio == f"{r.comparison.ratio.value:.2f}"
+            better = "+" if r.comparison.difference.value < 0 else "-"
+            assert sign == (better if r.comparison.p_holm < 0.05 else "=")
+            signs.append(sign)
+        assert row[-1] == "/".join(str(signs.count(s)) for s in "+=-")
+    [head, *rows] = table(text, f"Mean ranks within the 8 seeds that all 3 methods finished on {studied.plan.cases[0]}")
+    assert [row[0] for row in rows[3:]] == ["Friedman chi-square", "p", "critical difference"]
+    ranks = np.array([[float(c.strip("*")) for c in row[1:]] for row in rows[:3]])
+    assert ranks.sum(axis=0) == pytest.approx(6.0, abs=0.02)
+    assert "Mean ranks within the 6 seeds" in text
+
+
+def test_a_large_study_has_its_details_in_a_file_of_their_own(studied: Tables, tmp_path: Path) -> None:
+    small, large = studied, replace(studied, rows=list(studied.rows) * 4)
+    assert len(small.rows) <= ROWS_SHOWN < len(large.rows)
+    assert details(small) == ""
+    assert "Further indicators" in markdown(small)
+    assert "Further indicators" in details(large)
+    assert "Further indicators" not in markdown(large)
+    assert "[details.md](details.md)" in markdown(large)
+    write_study(tmp_path, large)
+    assert (tmp_path / "details.md").read_text() == details(large)
+    write_study(tmp_path, small)
+    assert not (tmp_path / "details.md").exists()
+
+
+def test_csv_files_hold_what_the_tables_hold(studied: Tables, tmp_path: Path) -> None:
+    (tmp_path / "contrasts.csv").write_text("of an earlier study")
+    write_study(tmp_path, studied)
+    assert not (tmp_path / "contrasts.csv").exists()
+    rows = records(tmp_path / "study.csv")
+    assert len(rows) == 2 * 3 * 3
+    for line, row in zip(rows, studied.rows, strict=True):
+        for name in ("regret", "area", "igd_plus", "epsilon", "best"):
+            assert float(line[name]) == getattr(row, name).value
+            assert float(line[f"{name}_low"]) == getattr(row, name).low
+        assert (line["mark"], line["constraints"]) == (row.mark, "")
+    trials = records(tmp_path / "trials.csv")
+    assert [r["status"] for r in trials].count("failed") == 2
+    for line, t in zip(trials, studied.trials, strict=True):
+        if line["status"] == "done":
+            assert [float(line[f"area_{n}"]) for n in (10, 25, 40)] == t.area.tolist()
+            assert [float(line[f"epsilon_{n}"]) for n in (10, 25, 40)] == t.epsilon.tolist()
+    champion = records(tmp_path / "champion.csv")
+    assert len(champion) == 2 * 3 * 2
+    assert {r["family_size"] for r in champion} == {"12"}
+    assert [r["target"] != "" for r in champion] == [r["evaluations"] == "40" for r in champion]
+    ranks = records(tmp_path / "ranks.csv")
+    assert {(r["objectives"], r["seeds"]) for r in ranks} == {("error+flops", "8"), ("flops+error", "6")}
+    curves = records(tmp_path / "curves.csv")
+    assert {(r["method"], r["n"]) for r in curves} == {("random", "8"), ("evo", "8"), ("a_b|c%", "8"), ("a_b|c%", "6")}
+
+
+def test_the_screen_shows_the_same_tables(studied: Tables, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    screen = io.StringIO()
+    print_study(studied, tmp_path, Console(file=screen, width=160), figures=True)
+    text = screen.getvalue()
+    for section in (*sections(studied), *time_sections(studied)):
+        assert section.title.split(";")[0] in text
+    [head, *_] = [s for s in sections(studied) if s.title.startswith("Mean hypervolume regret after 40")]
+    assert head.rows[0][1] in text
+    assert "champion.csv" in text
+    assert text.rstrip().endswith("figures")
+    screen = io.StringIO()
+    print_study(replace(studied, rows=list(studied.rows) * 4), tmp_path, Console(file=screen, width=160))
+    assert "Further indicators" not in screen.getvalue()
+    assert "details.md" in screen.getvalue()
+
+
+def test_latex_is_whole_and_says_the_same(studied: Tables) -> None:
+    found = sections(studied)
+    text = latex(found)
+    tables = re.findall(r"\\begin{table}\n(.*?)\\end{table}", text, re.DOTALL)
+    blocks = sum(len({row[0] for row in s.rows}) if s.breaks else 1 for s in found)
+    assert len(tables) == blocks > len(found)
+    for part in tables:
+        [columns] = re.findall(r"\\begin{tabular}{([lr]+)}", part)
+        lines = [line for line in part.splitlines() if line.endswith(r"\\")]
+        assert len(lines) > 1
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(columns)}
+        assert [part.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
+        assert part.count("{") - part.count(r"\{") == part.count("}") - part.count(r"\}")
+    best = min(
+        (r for r in studied.rows if r.case == studied.plan.cases[0] and r.at == 40), key=lambda r: r.regret.value
+    )
+    assert rf"\textbf{{{best.regret.value:.4f}}} $\pm$ {best.regret_sd:.4f}" in text
+    assert r"a\_b\textbar{}c\%" in text
+    assert "a_b|c%" not in text
+
+
+def test_latex_escapes_what_it_reads_as_commands() -> None:
+    assert escape(r"50 % & a_b #1 $x {y} ~z^2 \n") == (
+        r"50 \% \& a\_b \#1 \$x \{y\} \textasciitilde{}z\textasciicircum{}2 \textbackslash{}n"
+    )
+    assert escape("<0.0001 >=1.27 <=2 >340 ±") == r"$<$0.0001 $\geq$1.27 $\leq$2 $>$340 $\pm$"
+
+
+def test_numbers_as_text() -> None:
+    assert [number(v) for v in (None, math.nan, math.inf, 0.12345)] == ["-", "-", "inf", "0.1235"]
+    assert [p_value(p) for p in (math.nan, 0.00009, 0.0123)] == ["-", "<0.0001", "0.0123"]
+    assert span(Interval(1.0, 0.5, math.inf), 1) == "[0.5, inf]"
+    assert span(Interval(1.0, math.nan, math.nan)) == "-"
+    assert seed_text([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+
+
+def test_cases_are_named_as_briefly_as_possible() -> None:
+    a, b = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error",))
+    again = Case("toy", "t", ("error", "flops"), ("flops<=9",))
+    assert short_names([a, b]) == {a: "toy/t", b: "toy/u"}
+    assert short_names([a, again, b])[again] == "toy/t (error, flops; flops<=9)"
+    assert len(set(short_names([a, again, b]).values())) == 3
+
+
+def test_empty_columns_are_left_out_with_their_marks() -> None:
+    section = Section(
+        "t", ("method", "x", "y"), [["a", "-", "1 ± 2"], ["b|c", "", "3"]], marks=[["", "", "best"], [""] * 3]
+    )
+    assert section.head == ["method", "y"]
+    assert markdown_table(section) == [
+        "| method | y |", "|---|---:|", "| a | **1** ± 2 |", r"| b\|c | 3 |",
+    ]  # fmt: skip
+
+
+def test_a_study_without_a_finished_run_is_written(tmp_path: Path) -> None:
+    plan: Plan = toy_plan(seeds=(0, 1), champion="evo", cases=TWO)
+    tables = tabulate(plan, collect(plan, tmp_path))
+    write_study(tmp_path, tables)
+    assert "4 of 8 runs" not in markdown(tables)
+    assert "8 of 8 runs have not been made yet." in markdown(tables)
+    assert {r["regret"] for r in records(tmp_path / "study.csv")} == {""}
+    assert not (tmp_path / "curves.csv").exists()

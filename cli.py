@@ -11,7 +11,9 @@ from bench.commands.common import Group, one_line
 from bench.commands.data import data_group
 from bench.commands.rank import rank_command
 from bench.commands.registry import check_command, list_command
+from bench.commands.report import report_command
 from bench.commands.run import run_command
+from bench.commands.show import show_command
 from bench.commands.study import study_command
 from bench.errors import UserError
 
@@ -40,7 +42,16 @@ def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
     ctx.obj = plugins
 
 
-for command in (run_command, study_command, rank_command, data_group, list_command, check_command):
+for command in (
+    run_command,
+    study_command,
+    rank_command,
+    report_command,
+    show_command,
+    data_group,
+    list_command,
+    check_command,
+):
     cli.add_command(command)
 
 

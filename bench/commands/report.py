@@ -1,0 +1,64 @@
+"""`report`: runs and studies as one page, tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, required=True, metavar="RUNS...")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option("--baseline", default="", help="The method that the others are tested against.  [default: the study's]")
+@click.option(
+    "--champion", default="", help="A method to compare with every other one.  [default: the study's, if any]"
+)
+@click.option("--title", default="", help="Title of the page.")
+@click.option("--evaluated", is_flag=True, help="Embed every evaluation in the page, not only the fronts.")
+@click.option("--no-figures", is_flag=True, help="Write no PDF and PNG figures.")
+@click.option("--quiet", is_flag=True, help="Print nothing but what is unfinished.")
+def report_command(
+    runs: tuple[str, ...],
+    out: Path,
+    baseline: str,
+    champion: str,
+    title: str,
+    evaluated: bool,
+    no_figures: bool,
+    quiet: bool,
+) -> None:
+    """Compare runs that are there: one HTML page, tables and figures.
+
+    RUNS are folders of `run` or `study`, folders that hold some, or patterns of them, in any mixture. Runs are grouped
+    by budget, problem and method; what is unfinished or broken is listed with its reason. index.html needs no network
+    and no other file. Plug-ins are not loaded from run folders: name them with --plugin.
+
+    \b
+    Examples:
+      python cli.py report runs/study --out report
+      python cli.py report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
+      python cli.py report runs 'studies/nb201-*' --baseline nsga2 --out report
+    """
+    from bench.report.page import write_page, write_report_files
+    from bench.report.page_groups import make_groups
+    from bench.report.page_runs import find_runs
+
+    found = find_runs(runs)
+    groups, unfinished = make_groups(found, baseline, champion)
+    files = write_report_files(out, groups, unfinished, figures=not no_figures)
+    page = write_page(out, groups, unfinished, title=title, files=files, evaluated=evaluated)
+    for left in unfinished:
+        click.echo(f"unfinished   {left.method} on {left.case}, seeds {left.seeds}: {left.reason}", err=quiet)
+    if not quiet:
+        n = sum(len(group.runs) for group in groups)
+        problems = sum(len(group.tables.plan.cases) for group in groups)
+        click.echo(f"compared     {n} runs on {problems} {'problem' if problems == 1 else 'problems'}")
+        click.echo(f"page         {page} ({page.stat().st_size / 1e6:.1f} MB)")
+        click.echo(f"files        {out}: {len(files)} tables and figures beside it (CSV, Markdown, LaTeX, PDF, PNG)")

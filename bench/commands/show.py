@@ -1,0 +1,50 @@
+"""`show`: a picture of one architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("show")
+@click.argument("arch")
+@click.option("--space", required=True, help="Search space that the architecture belongs to.")
+@click.option("--dataset", help="Show the values of this data set alone.  [default: every installed one]")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it: a file that ends in .svg, .pdf or .png.",
+)
+def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -> None:
+    """Show an architecture: its parts, its costs, its errors where a table is installed, and a picture.
+
+    ARCH is the name that logs and fronts use, or the row number #N in a space that can be enumerated.
+
+    \b
+    Examples:
+      python cli.py show '#1462' --space nb201
+      python cli.py show '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|' \\
+          --space nb201 --out cell.svg
+      python cli.py show r224-3334-7673-36567634-5353-3333 --space mnv3 --out network.pdf
+      python cli.py show 8:16:32:48:64 --space nats_sss --dataset cifar10
+    """
+    from bench.report.architecture import picture, plain_text
+    from bench.report.architecture_figure import check_ending, write_picture
+    from bench.report.architecture_values import costs_of, find, space_of, values_of
+
+    if out is not None:
+        check_ending(out)
+    chosen = space_of(space, dataset)
+    x = find(chosen, arch)
+    name = chosen.to_str(x)
+    click.echo(f"{space}  {name}")
+    for line in plain_text(chosen, x):
+        click.echo(f"  {line}")
+    values = values_of(space, x, dataset)
+    for source, text in values or [("costs", costs_of(chosen, x))]:
+        click.echo(f"{source}  {text}")
+    if out is not None:
+        write_picture(out, picture(chosen, x), f"{space}  {name}")
+        click.echo(f"picture  {out}")

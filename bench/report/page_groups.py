@@ -1,0 +1,230 @@
+"""Runs from anywhere, put together so that they can be compared: one group per budget.
+
+A method may plan with its budget, so only runs of one budget are compared. Within a group a method with its
+parameters is one variant whatever folder its runs come from, under the name that a study's plan gives it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.comparison import Tables, tabulate
+from bench.errors import UserError, suggest
+from bench.plan import CHECKPOINTS, Case, Contrast, Plan, Variant, benchmark_of, reference_of
+from bench.report.cells import seed_text
+from bench.report.page_runs import Found, Run, fault
+from bench.run import Job
+from bench.study import DONE, MISSING
+from bench.trials import Measures, Trial, measure
+
+Key = tuple[Case, str, int]
+NOT_MADE = "not made yet"
+
+
+class Unfinished(NamedTuple):
+    """Runs that are not part of the comparison, with the same reason."""
+
+    method: str
+    case: str
+    seeds: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """All finished runs of one budget.
+
+    Attributes:
+        tables: Their comparison.
+        runs: Case, variant and seed to the run.
+    """
+
+    tables: Tables
+    runs: dict[Key, Run]
+
+    @property
+    def budget(self) -> int:
+        """Paid evaluations of a run."""
+        return self.tables.plan.budget
+
+    def of(self, case: Case, variant: str) -> list[Run]:
+        """Return the finished runs of a variant on a case, by seed."""
+        return [
+            run for key, run in sorted(self.runs.items(), key=lambda item: item[0][2]) if key[:2] == (case, variant)
+        ]
+
+
+def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[list[Group], list[Unfinished]]:
+    """Return the groups, smallest budget first, and what is left out with its reason.
+
+    Args:
+        found: Runs and plans.
+        baseline: What the others are tested against; "" takes that of the first plan, else the first method found.
+        champion: What is compared with every other one; "" takes that of the first plan that has one, if any.
+
+    Raises:
+        UserError: No method found has the name of the baseline or the champion.
+    """
+    names = _names(found)
+    for role, name in (("baseline", baseline), ("champion", champion)):
+        if name and name not in names.values():
+            raise UserError(f"--{role} takes one of the methods found, got {name!r}.{suggest(name, names.values())}")
+    left: dict[tuple[str, str, str], list[int]] = {}
+
+    def leave_out(job: Job, reason: str) -> None:
+        case = str(Case.of(job))
+        left.setdefault((names[job.label], f"{case}, budget {job.budget}", reason), []).append(job.seed)
+
+    reasons: dict[Case, str] = {}
+    done: dict[int, dict[tuple[Case, str, int], Run]] = {}
+    for run in found.runs:
+        reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or fault(run, benchmark_of(run.case))
+        others = done.setdefault(run.job.budget, {})
+        key = (run.case, names[run.job.label], run.job.seed)
+        if not reason and key in others:
+            same = np.array_equal(run.F, others[key].F)
+            reason = (
+                "found twice, counted once" if same else f"found again with other values: {others[key].folder} is kept"
+            )
+        if reason:
+            leave_out(run.job, reason)
+        else:
+            others[key] = run
+    groups = []
+    for budget in sorted({*done, *(plan.budget for plan in found.plans)}):
+        plans = [plan for plan in found.plans if plan.budget == budget]
+        missing = _missing(found, plans, names)
+        for job in missing:
+            leave_out(job, NOT_MADE)
+        if done.get(budget):
+            groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
+    unfinished = [Unfinished(m, c, seed_text(sorted(set(seeds))), r) for (m, c, r), seeds in left.items()]
+    return groups, unfinished + [Unfinished("-", folder, "-", reason) for folder, reason in found.broken]
+
+
+def _names(found: Found) -> dict[str, str]:
+    """Return the name of each variant by its label; a name that is taken gets the label beside it."""
+    names: dict[str, str] = {}
+    pairs = [(Job(v.method, "", "", (), 1, params=v.params).label, v.name) for p in found.plans for v in p.variants]
+    pairs += [(run.job.label, run.job.label) for run in found.runs]
+    for label, name in pairs:
+        if label not in names:
+            names[label] = f"{name} ({label})" if name in names.values() else name
+    return names
+
+
+def _closed(case: Case) -> str:
+    """Return why a case cannot be measured here, or ""."""
+    try:
+        reference_of(case)
+    except Exception as error:  # whatever a plug-in's benchmark raises is the reason
+        return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
+    return ""
+
+
+def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list[Job]:
+    """Return the runs that plans ask for and that no folder holds."""
+    there = {(run.case, run.job.label, run.job.seed, run.job.budget) for run in found.runs}
+    wanted = {}
+    for plan in plans:
+        for case in plan.cases:
+            for variant in plan.variants:
+                job = Job(variant.method, case.space, case.dataset, case.objectives, plan.budget, 0, variant.params)
+                for seed in plan.seeds:
+                    key = (case, job.label, seed, plan.budget)
+                    if key not in there:
+                        wanted[key] = replace(job, seed=seed)
+    return list(wanted.values())
+
+
+def _group(
+    budget: int, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
+) -> Group:
+    """Return the comparison of finished runs of one budget."""
+    plan = _merged(budget, runs, plans, names, roles)
+    trials = [
+        _trial(plan, case, variant, seed, runs.get((case, variant.name, seed)))
+        for case in plan.cases
+        for variant in plan.variants
+        for seed in plan.seeds
+    ]
+    tables = tabulate(plan, trials)
+    # What was never asked for is no row of a report: the tables need the full grid, their readers do not.
+    kept = {(case, name) for case, name, _ in runs}
+    tables = replace(
+        tables,
+        trials=[t for t in tables.trials if t.status == DONE],
+        rows=[r for r in tables.rows if (r.case, r.variant) in kept],
+        arrivals=[a for a in tables.arrivals if (a.case, a.variant) in kept],
+        contrasts=[c for c in tables.contrasts if c.comparison.pairs],
+    )
+    return Group(tables, runs)
+
+
+def _merged(
+    budget: int, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
+) -> Plan:
+    """Return one plan of everything that was found of a budget, in the order of the plans and then of the runs.
+
+    `roles` are the names of baseline and champion, "" for those of the plans.
+    """
+    variants: dict[str, Variant] = {}
+    cases: dict[Case, None] = {}
+    contrasts: dict[Contrast, None] = {}
+    baselines, champions = [roles[0]], [roles[1]]
+    at: set[int] = set()
+    places, there = {case for case, _, _ in runs}, {name for _, name, _ in runs}
+    for plan in plans:
+        renamed = {v.name: names[Job(v.method, "", "", (), 1, params=v.params).label] for v in plan.variants}
+        for variant in plan.variants:
+            if renamed[variant.name] in there:
+                variants.setdefault(renamed[variant.name], replace(variant, name=renamed[variant.name]))
+        cases |= dict.fromkeys(case for case in plan.cases if case in places)
+        at.update(plan.at)
+        baselines.append(renamed.get(plan.baseline, ""))
+        champions.append(renamed.get(plan.champion, ""))
+        for contrast in plan.contrasts:
+            first, second = (tuple(renamed[name] for name in side) for side in (contrast.first, contrast.second))
+            if {*first, *second} <= there:
+                contrasts.setdefault(replace(contrast, first=first, second=second))
+    for (case, name, _), run in runs.items():
+        cases.setdefault(case)
+        variants.setdefault(name, Variant(name, run.job.method, run.job.params))
+    targets = {plan.target for plan in plans}
+    return Plan(
+        tuple(variants.values()),
+        tuple(cases),
+        tuple(sorted({seed for _, _, seed in runs})),
+        budget,
+        next((name for name in baselines if name in variants), next(iter(variants))),
+        tuple(sorted({n for n in at or CHECKPOINTS if n < budget} | {budget})),
+        targets.pop() if len(targets) == 1 else None,
+        tuple(contrasts),
+        champion=next((name for name in champions if name in variants), ""),
+    )
+
+
+def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None) -> Trial:
+    """Return one run as the tables take it; a run that is not there has NaN throughout."""
+    if run is None:
+        measured = Measures(*(np.full(0 if name == "curve" else len(plan.at), math.nan) for name in Measures._fields))
+        status, reason, F, times = MISSING, NOT_MADE, np.empty((0, len(case.objectives))), (math.nan, math.nan)
+    else:
+        measured = measure(run.X, run.F, plan.at, benchmark_of(case), reference_of(case))
+        status, reason, F, times = DONE, "", run.F, (run.seconds, run.method_seconds)
+    return Trial(
+        variant.name,
+        case,
+        plan.job(variant, case, seed) if run is None else run.job,
+        status,
+        reason,
+        F,
+        seconds=times[0],
+        method_seconds=times[1],
+        **measured._asdict(),
+    )

@@ -1,0 +1,90 @@
+"""Speed and size of reports: 300 runs of 340 evaluations in a page below 15 MB, 2,000 runs in less than a minute."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from bench.history import History
+from bench.plan import Plan, Variant, check_plan, make_cases
+from bench.report.page import write_page, write_report_files
+from bench.report.page_groups import make_groups
+from bench.report.page_runs import find_runs
+from bench.study import record_plan, run_study
+from surrogates.base import single_thread
+
+BUDGET, SEEDS = 340, 25
+METHODS = ("random", "nsga2", "rea", "sms-emoa")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """300 runs: four methods, 25 seeds, three problems."""
+    out = tmp_path_factory.mktemp("runs")
+    variants = tuple(Variant(name, name) for name in METHODS)
+    cases = (
+        *make_cases(["nb201"], [], ("error", "flops")),
+        *make_cases(["nb201"], [], ("error", "params")),
+        *make_cases(["toy"], [], ()),
+    )
+    plan = check_plan(Plan(variants, cases, tuple(range(SEEDS)), BUDGET))
+    record_plan(out, plan)
+    states = run_study(list(plan.jobs()), out)
+    assert {state.status for state in states} == {"done"}
+    return out
+
+
+def report(runs, out, figures=False):
+    """Make a report and return its page."""
+    with single_thread():
+        groups, unfinished = make_groups(find_runs([str(runs)]))
+        assert not unfinished
+        files = write_report_files(out, groups, unfinished, figures=figures)
+        return write_page(out, groups, unfinished, files=files)
+
+
+def reading(runs):
+    """Return the seconds that reading all logs takes: what no report can do without."""
+    start = time.perf_counter()
+    for log in runs.rglob("evals.jsonl"):
+        History(log).arrays()
+    return time.perf_counter() - start
+
+
+@pytest.mark.slow
+def test_300_runs(benchmark, runs, tmp_path):
+    """Tables and page together; beside it reading the logs. With every evaluation the page stays below 15 MB too."""
+    floor = min(reading(runs) for _ in range(2))
+    page = benchmark.pedantic(report, args=(runs, tmp_path), rounds=2)
+    size = page.stat().st_size
+    groups, unfinished = make_groups(find_runs([str(runs)]))
+    whole = write_page(tmp_path / "whole", groups, unfinished, evaluated=True).stat().st_size
+    benchmark.extra_info.update(megabytes=size / 1e6, with_evaluations=whole / 1e6, floor=floor)
+    assert size < 15e6
+    assert size < whole < 15e6
+    assert benchmark.stats.stats.min < 25 * floor
+
+
+@pytest.mark.slow
+def test_2000_runs(benchmark, runs, tmp_path):
+    """The 300 runs again under other seeds; within a minute, and in proportion to what 300 take."""
+    few = runs
+    many = tmp_path / "many"
+    for k in range(7):
+        for job in few.rglob("job.json"):
+            entry = json.loads(job.read_text())
+            seed = entry["job"]["seed"] + 1000 * k
+            entry["job"]["seed"] = seed
+            folder = many / job.parent.parent.relative_to(few) / f"seed-{seed}"
+            shutil.copytree(job.parent, folder)
+            (folder / "job.json").write_text(json.dumps(entry))
+    start = time.perf_counter()
+    report(few, tmp_path / "few")
+    seconds_of_few = time.perf_counter() - start
+    page = benchmark.pedantic(report, args=(many, tmp_path / "out"), rounds=1)
+    seconds = benchmark.stats.stats.min
+    benchmark.extra_info.update(megabytes=page.stat().st_size / 1e6, few=seconds_of_few)
+    assert len(find_runs([str(many)]).runs) == 2100
+    assert seconds < 60
+    assert seconds < 2 * 7 * seconds_of_few

@@ -1,0 +1,593 @@
+"""Reports: what is found, how it is put together, what the page and the files beside it hold."""
+
+import base64
+import csv
+import hashlib
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from bench.benchmark import open_benchmark
+from bench.comparison import tabulate
+from bench.errors import UserError
+from bench.history import History
+from bench.indicators import hypervolume_regret
+from bench.plan import Case, Plan, Variant, check_plan, make_cases
+from bench.report import page_html
+from bench.report.page import render, write_page, write_report_files
+from bench.report.page_data import page_data, short
+from bench.report.page_groups import make_groups
+from bench.report.page_runs import find_runs, read_plans
+from bench.run import make_job, run
+from bench.study import folder_of, record_plan, run_study
+from bench.trials import collect
+
+TOY = Case("toy", "closed-form", ("error", "flops"))
+
+
+def study(out, methods=("random", "nsga2"), spaces=("toy",), seeds=(0, 1, 2), budget=30, **settings):
+    """Make a study and return its plan."""
+    variants = tuple(v if isinstance(v, Variant) else Variant(v, v) for v in methods)
+    plan = check_plan(Plan(variants, make_cases(list(spaces), [], ()), seeds, budget, **settings))
+    record_plan(out, plan)
+    run_study(list(plan.jobs()), out)
+    return plan
+
+
+def single(folder, method="random", space="toy", seed=0, budget=30, **settings):
+    """Make a run folder as `cli.py run` does."""
+    from bench.report.run import write_report
+
+    job, benchmark = make_job(method, space, seed=seed, budget=budget, **settings)
+    write_report(folder, run(job, folder, benchmark=benchmark), benchmark)
+    return folder
+
+
+def groups_of(*paths, **roles):
+    return make_groups(find_runs([str(p) for p in paths]), **roles)
+
+
+def data_in(page):
+    """Return the JSON of a page."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+# --- finding
+
+
+def test_runs_studies_patterns_and_mixtures_are_found_once(tmp_path):
+    study(tmp_path / "a")
+    single(tmp_path / "loose" / "one", "rea")
+    everything = find_runs([str(tmp_path)])
+    assert len(everything.runs) == 7
+    assert len(everything.plans) == 1
+    again = find_runs([str(tmp_path / "a"), str(tmp_path / "l*"), str(tmp_path), str(tmp_path / "loose" / "one")])
+    assert {r.folder.resolve() for r in again.runs} == {r.folder.resolve() for r in everything.runs}
+    assert len(again.runs) == 7
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_is_taken_as_it_is(tmp_path):
+    single(tmp_path / "random[x=1]")
+    assert len(find_runs([str(tmp_path / "random[x=1]")]).runs) == 1
+
+
+def test_what_cannot_be_found_is_one_line(tmp_path, cli, one_line_error):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "run").mkdir()
+    for arguments, word in [
+        (["nowhere"], "nowhere"),
+        (["none-*"], "none-*"),
+        (["empty"], "no runs"),
+        (["file"], "is a file"),
+        ([], "RUNS"),
+    ]:
+        one_line_error(cli("report", *arguments), word, code=2)
+
+
+def test_an_unwritable_report_is_one_line(tmp_path, cli, one_line_error):
+    single(tmp_path / "one")
+    (tmp_path / "taken").write_text("")
+    one_line_error(cli("report", "one", "--out", "taken/below"), "taken/below", "--out")
+    one_line_error(cli("report", "one", "--baseline", "rnadom"), "random", code=2)
+
+
+# --- putting together
+
+
+def test_a_study_gives_the_same_tables_as_the_study_itself(tmp_path):
+    plan = study(tmp_path, ("random", "nsga2", "rea"), at=(10, 20), baseline="nsga2", champion="rea")
+    expected = tabulate(plan, collect(plan, tmp_path))
+    [group], unfinished = groups_of(tmp_path)
+    assert unfinished == []
+    assert group.tables.plan == plan
+    assert repr(group.tables.rows) == repr(expected.rows)
+    assert repr(group.tables.champion) == repr(expected.champion)
+    assert repr(group.tables.seed_ranks) == repr(expected.seed_ranks)
+    assert group.tables.plan.baseline == "nsga2"
+
+
+def test_contrasts_of_a_plan_are_kept(tmp_path):
+    from bench.plan import Contrast
+
+    plan = study(tmp_path, contrasts=(Contrast("r - n", ("random",), ("nsga2",), "f"),))
+    [group], _ = groups_of(tmp_path)
+    assert repr(group.tables.contrasts) == repr(tabulate(plan, collect(plan, tmp_path)).contrasts)
+    assert len(group.tables.contrasts) == len(plan.at)
+
+
+def test_loose_runs_are_grouped_by_budget_problem_and_method(tmp_path):
+    for seed in (0, 1):
+        single(tmp_path / f"r{seed}", "random", seed=seed)
+    single(tmp_path / "n", "nsga2", seed=1, params={"population": 6})
+    single(tmp_path / "o", "random", objectives=("flops", "error"))
+    single(tmp_path / "b", "random", budget=20)
+    groups, unfinished = groups_of(tmp_path)
+    assert unfinished == []
+    assert [g.budget for g in groups] == [20, 30]
+    other = Case("toy", "closed-form", ("flops", "error"))
+    assert set(groups[1].runs) == {
+        (TOY, "random", 0), (TOY, "random", 1), (TOY, 'nsga2[population=6]', 1), (other, "random", 0)
+    }  # fmt: skip
+    rows = {(r.case, r.variant): r for r in groups[1].tables.rows if r.at == 30}
+    assert rows[TOY, "random"].n == 2
+    assert (other, "nsga2[population=6]") not in rows  # never asked for, so no row
+
+
+def test_runs_of_two_studies_meet_under_one_name(tmp_path):
+    small = Variant("small", "nsga2", {"population": 6})
+    study(tmp_path / "a", ("random", small), seeds=(0, 1))
+    study(
+        tmp_path / "b",
+        (Variant("small", "nsga2", {"population": 8}), Variant("tiny", "nsga2", {"population": 6})),
+        seeds=(1, 2),
+    )
+    [group], unfinished = groups_of(tmp_path / "a", tmp_path / "b")
+    names = {name: sorted(s for _, n, s in group.runs if n == name) for _, name, _ in group.runs}
+    assert names == {"random": [0, 1], "small": [0, 1, 2], "small (nsga2[population=8])": [1, 2]}
+    assert [(u.method, u.seeds, u.reason) for u in unfinished] == [("small", "1", "found twice, counted once")]
+
+
+def test_baseline_and_champion_can_be_chosen(tmp_path):
+    study(tmp_path)
+    [group], _ = groups_of(tmp_path, baseline="nsga2", champion="random")
+    assert (group.tables.plan.baseline, group.tables.plan.champion) == ("nsga2", "random")
+    with pytest.raises(UserError, match="Did you mean 'nsga2'"):
+        groups_of(tmp_path, baseline="nsga3")
+
+
+# --- what is unfinished or broken
+
+
+def test_unfinished_failed_missing_and_broken_runs_are_listed_and_not_fatal(tmp_path):
+    plan = study(tmp_path, seeds=(0, 1, 2, 3, 4))
+    [random, nsga2] = plan.variants
+    place = lambda variant, seed: folder_of(tmp_path, plan.job(variant, TOY, seed))  # noqa: E731
+    shutil.rmtree(place(random, 0))
+    log = place(random, 1) / "evals.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:7]))
+    (place(random, 1) / "status.json").write_text('{"status": "running"}')
+    log = place(random, 2) / "evals.jsonl"
+    log.write_bytes(log.read_bytes()[:200])
+    (place(random, 2) / "status.json").write_text('{"status": "failed", "error": "no <disk> left"}')
+    (place(random, 3) / "evals.jsonl").write_text("garbage\n" * 3)
+    (place(nsga2, 0) / "job.json").write_text("{")
+    (place(nsga2, 1) / "job.json").unlink()
+    [group], unfinished = groups_of(tmp_path)
+    assert sorted(key[1:] for key in group.runs) == [("nsga2", 2), ("nsga2", 3), ("nsga2", 4), ("random", 4)]
+    reasons = {(u.method, u.seeds): u.reason for u in unfinished if u.method != "-"}
+    assert reasons["random", "0"] == "not made yet"
+    assert reasons["random", "1"] == "unfinished: 7 of 30 evaluations in the log"
+    assert reasons["random", "2"] == "no <disk> left"
+    assert "line 1 is corrupt" in reasons["random", "3"]
+    assert reasons["nsga2", "0-1"] == "not made yet"
+    broken = [u.reason for u in unfinished if u.method == "-"]
+    assert any("job.json is corrupt" in reason for reason in broken)
+    assert any("no job.json" in reason for reason in broken)
+    page = render([group], unfinished)
+    assert "no &lt;disk&gt; left" in page
+    assert "<disk>" not in page
+
+
+def test_a_single_run_that_ended_by_itself_is_finished(tmp_path):
+    folder = single(tmp_path / "one", budget=4000)  # the space has 3,125 genotypes
+    assert len(History(folder / "evals.jsonl").rows) == 3125
+    [group], unfinished = groups_of(folder)
+    assert unfinished == []
+    assert len(group.runs) == 1
+    (folder / "summary.json").unlink()
+    groups, [left] = groups_of(folder)
+    assert groups == []
+    assert left.reason == "unfinished: 3125 of 4000 evaluations in the log"
+
+
+def test_a_folder_of_unfinished_runs_alone_still_gives_a_page(tmp_path, cli):
+    folder = single(tmp_path / "one")
+    (folder / "evals.jsonl").write_bytes(b"")
+    (folder / "summary.json").unlink()
+    process = cli("report", "one", "--out", "report")
+    assert process.returncode == 0, process.stderr
+    assert "0 of 30 evaluations" in process.stdout
+    assert "0 of 30 evaluations" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"space": "toyy"}, "toyy"),
+        ({"dataset": "open-form"}, "open-form"),
+        ({"objectives": ["error", "smell"]}, "smell"),
+        ({"space": "macro", "dataset": "nothing"}, "nothing"),
+    ],
+)
+def test_a_run_that_cannot_be_measured_here_is_listed(tmp_path, change, word, use_embedded):
+    single(tmp_path / "good")
+    folder = single(tmp_path / "odd", seed=1)
+    entry = json.loads((folder / "job.json").read_text())
+    entry["job"].update(change)
+    (folder / "job.json").write_text(json.dumps(entry))
+    [group], [left] = groups_of(tmp_path)
+    assert len(group.runs) == 1
+    assert "cannot be measured here" in left.reason
+    assert word in left.reason
+
+
+def test_genotypes_of_another_space_are_refused(tmp_path):
+    folder = single(tmp_path / "one")
+    lines = (folder / "evals.jsonl").read_text().splitlines()
+    (folder / "evals.jsonl").write_text("\n".join(line.replace('"x": [', '"x": [9') for line in lines) + "\n")
+    groups, [left] = groups_of(folder)
+    assert groups == []
+    assert "not of the installed space" in left.reason
+
+
+def test_runs_on_another_table_are_compared_with_the_installed_one(tmp_path, use_embedded):
+    same, other = single(tmp_path / "same", space="nb201"), single(tmp_path / "other", space="nb201", seed=1)
+    for folder in (same, other):
+        entry = json.loads((folder / "job.json").read_text())
+        entry["data"]["sha256"] = "0" * 64
+        (folder / "job.json").write_text(json.dumps(entry))
+    rows = [json.loads(line) for line in (other / "evals.jsonl").read_text().splitlines()]
+    rows[3]["F"][0] += 0.01
+    (other / "evals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    [group], [left] = groups_of(tmp_path)
+    assert [run.folder for run in group.runs.values()] == [same]
+    assert (left.seeds, "whose values differ" in left.reason) == ("1", True)
+    page = render([group], [])
+    assert "another version with the same values" in page
+    assert "0" * 64 in page
+
+
+def test_no_code_of_a_run_folder_is_run(tmp_path):
+    folder = single(tmp_path / "one")
+    trap = folder / "trap.py"
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
+    entry = json.loads((folder / "job.json").read_text())
+    entry["job"]["plugins"] = [str(trap)]
+    (folder / "job.json").write_text(json.dumps(entry))
+    [group], _ = groups_of(folder)
+    render([group], [])
+    assert len(group.runs) == 1
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"variants": []}]', '{"a": 1}'])
+def test_corrupt_plans_are_listed(tmp_path, text):
+    study(tmp_path)
+    (tmp_path / "plans.json").write_text(text)
+    [group], [left] = groups_of(tmp_path)
+    assert len(group.runs) == 6
+    assert "plans.json is corrupt" in left.reason
+
+
+def test_plans_come_back_as_they_were_written(tmp_path):
+    plan = study(tmp_path, at=(5, 10), target=0.1, champion="nsga2")
+    assert read_plans(tmp_path / "plans.json") == [plan]
+
+
+# --- numbers of the page
+
+
+def dominated(F, f):
+    return any((g <= f).all() and (g < f).any() for g in F)
+
+
+def test_fronts_are_those_of_the_logs(tmp_path, use_embedded):
+    plan = study(tmp_path, ("random", "rea"), ("nb201",), (0, 1), 60)
+    groups, _ = groups_of(tmp_path)
+    data = page_data(groups)
+    [problem] = data["problems"]
+    assert data["methods"] == ["random", "rea"]
+    assert [(f["m"], f["seed"]) for f in problem["fronts"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for front in problem["fronts"]:
+        job = plan.job(plan.variants[front["m"]], plan.cases[0], front["seed"])
+        rows = History(folder_of(tmp_path, job) / "evals.jsonl").rows
+        F = np.array([row.F for row in rows])
+        expected = {(rows[k].arch, *map(short, F[k])) for k in range(60) if not dominated(F, F[k])}
+        # of equal rows the first stands for all
+        shown = {(problem["archs"][p[0]], *p[1:]) for p in front["p"]}
+        assert {e[1:] for e in expected} == {s[1:] for s in shown}
+        assert shown <= expected
+        assert [p[1] for p in front["p"]] == sorted(p[1] for p in front["p"])
+    reference = open_benchmark("nb201").reference()
+    assert problem["reference"]["n"] == len(problem["reference"]["points"]) == len(reference.front)
+    assert np.allclose(problem["reference"]["points"], reference.front, rtol=1e-4)
+
+
+def test_curves_are_means_of_the_regret_of_prefixes(tmp_path):
+    study(tmp_path, ("random",), seeds=(0, 1, 2))
+    groups, _ = groups_of(tmp_path)
+    [problem] = page_data(groups)["problems"]
+    [curve] = problem["curves"]
+    front = open_benchmark("toy").reference().front
+    runs = [run.F for run in groups[0].runs.values()]
+    for k in (0, 9, len(problem["at"]) - 1):
+        n = problem["at"][k]
+        expected = np.mean([hypervolume_regret(F[:n], front) for F in runs])
+        assert curve["mean"][k] == pytest.approx(expected, rel=1e-4)
+        assert curve["low"][k] <= curve["mean"][k] <= curve["high"][k]
+    assert problem["at"][-1] == problem["budget"] == 30
+
+
+def test_dominated_points_come_only_where_they_are_few_or_wanted(tmp_path, monkeypatch):
+    single(tmp_path, budget=50)
+    groups, _ = groups_of(tmp_path)
+    [run_] = groups[0].runs.values()
+
+    def cloud(evaluated=False):
+        [problem] = page_data(groups, evaluated)["problems"]
+        return problem["evaluated"], len(problem["fronts"][0]["p"])
+
+    [shown], on_front = cloud()
+    assert len(shown["p"]) == 2 * (50 - on_front)
+    points = np.reshape(shown["p"], (-1, 2))
+    assert all(dominated(run_.F, f) or (run_.F == f).all(axis=1).sum() > 1 for f in points)
+    monkeypatch.setattr("bench.report.page_data.EVALUATED_SHOWN", 10)
+    assert cloud()[0] == []
+    assert cloud(evaluated=True)[0] == [shown]
+
+
+def test_failed_evaluations_never_reach_a_chart(tmp_path):
+    folder = single(tmp_path / "one")
+    rows = [json.loads(line) for line in (folder / "evals.jsonl").read_text().splitlines()]
+    for row in rows[::2]:
+        row.update(F=[None, row["F"][1]], status="failed", error="no")
+    (folder / "evals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    groups, unfinished = groups_of(folder)
+    [problem] = page_data(groups)["problems"]
+    assert unfinished == []
+    bad = {row["arch"] for row in rows[::2]}
+    assert problem["archs"]
+    assert not bad & set(problem["archs"])
+    assert len(problem["evaluated"][0]["p"]) + 2 * len(problem["archs"]) == 2 * 15
+
+
+def test_pictures_are_limited_to_the_most_frequent(tmp_path, monkeypatch):
+    study(tmp_path)
+    groups, _ = groups_of(tmp_path)
+    [full] = page_data(groups)["problems"]
+    assert None not in full["pictures"]
+    assert len(full["pictures"]) == len(full["archs"])
+    monkeypatch.setattr("bench.report.page_data.PICTURES", 2)
+    [few] = page_data(groups)["problems"]
+    often = [sum(p[0] == k for f in few["fronts"] for p in f["p"]) for k in range(len(few["archs"]))]
+    drawn = [k for k, picture in enumerate(few["pictures"]) if picture is not None]
+    assert len(drawn) == 2
+    assert min(often[k] for k in drawn) >= max(often[k] for k in range(len(often)) if k not in drawn)
+
+
+def test_short_numbers():
+    assert [short(v) for v in (1.0, 123456.789, 0.000123456, float("inf"), float("nan"))] == [
+        1.0,
+        123460.0,
+        0.00012346,
+        None,
+        None,
+    ]
+
+
+# --- the page as text
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page of three methods, one of a single objective."""
+    study(tmp_path / "runs", ("random", "nsga2", "rea"), at=(15,))
+    groups, unfinished = groups_of(tmp_path / "runs")
+    return render(groups, unfinished, files=["study.csv"])
+
+
+def test_page_says_what_was_compared_how_and_on_what(page):
+    text = re.sub(r"<[^>]+>", " ", page[: page.index('<script type="application/json"')])
+    for words in (
+        "9 finished runs of 30 evaluations",
+        "random, nsga2, rea on toy/closed-form (error, flops); seeds 0-2",
+        "rea: a method of one objective",
+        "enters by its evaluated set",
+        "Friedman chi-square",
+        "Critical differences",
+        "numpy " + np.__version__,
+        "python",
+        "One function gives the searched and the reported value.",
+        "21 points, exact",
+    ):
+        assert words in text, words
+
+
+def test_page_asks_for_nothing_and_allows_only_its_own_script(page):
+    addresses = set(re.findall(r"[a-z]+://[^\s\"'<>)]+", page))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, not a place
+    targets = re.findall(r'(?:src|href|action|data)="([^"]*)"', page)
+    assert all(t.startswith(("#", "data:,")) or t == "study.csv" for t in targets), targets
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for kind, body in (
+        ("style", re.search(r"<style>(.*?)</style>", page, re.S)[1]),
+        ("script", re.search(r"<script>(.*?)</script>", page, re.S)[1]),
+    ):
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert not re.search(r"\son\w+=|\sstyle=", page.split("<body>")[1].split("<script")[0])
+
+
+def test_same_runs_give_the_same_bytes(tmp_path):
+    study(tmp_path / "runs")
+    pages = []
+    for name in ("a", "b"):
+        groups, unfinished = groups_of(tmp_path / "runs")
+        files = write_report_files(tmp_path / name, groups, unfinished)
+        write_page(tmp_path / name, groups, unfinished, files=files)
+        pages.append(
+            {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()}
+        )
+    assert pages[0] == pages[1]
+    assert len(pages[0]) > 6
+
+
+HOSTILE = "</script><script>alert('1')</script><!--"
+
+
+def test_names_are_escaped_everywhere(tmp_path):
+    study(tmp_path, (Variant(HOSTILE, "random"), Variant('{{data}} & "b"', "nsga2"), Variant("c", "rea")))
+    for log in tmp_path.rglob("evals.jsonl"):
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        log.write_text("".join(json.dumps({**row, "arch": row["arch"] + HOSTILE}) + "\n" for row in rows))
+    groups, unfinished = groups_of(tmp_path)
+    page = render(groups, unfinished, title=HOSTILE, files=[HOSTILE])
+    assert page.count("<script") == 2
+    assert page.count("</script>") == 2
+    assert "<!--" not in page
+    data = data_in(page)
+    assert data["methods"] == [HOSTILE, '{{data}} & "b"', "c"]
+    assert all(arch.endswith(HOSTILE) for arch in data["problems"][0]["archs"])
+    assert "{{data}} &amp; &quot;b&quot;" in page
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("0.0341", 0.0341), ("-1.5", -1.5), ("[0.02, 0.04]", 0.02), ("<0.0001", 0.0001), (">=1.27", 1.27),
+        (">340", 340), ("6/11", 6), ("0.0341 ± 0.0111", 0.0341), ("11 (2 failed)", 11), ("+0.0012", 0.0012),
+        ("inf", float("inf")),
+        ("1,024", 1024), ("0.27 +", 0.27), ("", ""), ("-", ""), ("smemnas", None), ("3-stage", None), ("nsga2", None),
+    ],
+)  # fmt: skip
+def test_what_a_cell_is_sorted_by(cell, value):
+    found = page_html.value_of(cell)
+    assert found == value if value in ("", None) else float(found) == value
+
+
+def test_columns_of_words_stay_words_and_marks_and_feet_are_kept():
+    shown = page_html.table(
+        ["method", "regret"], [["1", "0.2"], ["2", "-"]], "a <b>", attributes=[{"m": 0}, {"m": 1}],
+        marks=[["", "best"], ["", "equal"]], foot=[["p", "0.5"]], wrap=("method",),
+    )  # fmt: skip
+    assert '<tr data-m="0"><td class="left wrap">1</td><td class="best" data-v="0.2">0.2</td></tr>' in shown
+    assert '<td class="equal" data-v="">-</td>' in shown
+    assert "<tfoot><tr><td" in shown
+    assert 'aria-label="a &lt;b&gt;"' in shown
+
+
+# --- files and command
+
+
+def test_command_writes_page_tables_and_figures(tmp_path, cli):
+    study(tmp_path / "study", ("random", "nsga2", "rea"))
+    process = cli("report", "study", "--out", "out", "--title", "My <title>")
+    assert process.returncode == 0, process.stderr
+    out = tmp_path / "out"
+    assert "<title>My &lt;title&gt;</title>" in (out / "index.html").read_text()
+    links = re.findall(r'href="([^"#]+)"', (out / "index.html").read_text().split("<footer>")[1])
+    assert {"study.csv", "study.md", "study.tex", "trials.csv"} <= set(links)
+    assert any(link.endswith(".pdf") for link in links)
+    assert any(link.endswith(".png") for link in links)
+    assert all((out / link).stat().st_size > 0 for link in links)
+    assert r"\toprule" in (out / "study.tex").read_text()
+    with open(out / "trials.csv", newline="") as stream:
+        assert [row["status"] for row in csv.DictReader(stream)] == ["done"] * 9
+    assert "9 runs on 1 problem" in process.stdout
+
+
+def test_several_budgets_get_a_folder_each_and_what_is_left_out_a_file(tmp_path, cli):
+    single(tmp_path / "runs" / "a")
+    single(tmp_path / "runs" / "b", budget=20)
+    (single(tmp_path / "runs" / "c", seed=1) / "job.json").write_text("{")
+    process = cli("report", "runs", "--out", "out", "--no-figures", "--quiet")
+    assert process.returncode == 0
+    assert process.stdout == ""
+    assert "job.json is corrupt" in process.stderr
+    assert (tmp_path / "out" / "budget-20" / "study.csv").exists()
+    assert (tmp_path / "out" / "budget-30" / "study.csv").exists()
+    with open(tmp_path / "out" / "unfinished.csv", newline="") as stream:
+        assert ["corrupt" in row["reason"] for row in csv.DictReader(stream)] == [True]
+    assert not list((tmp_path / "out").rglob("*.pdf"))
+    sections = re.findall(r'<section id="(p\d+)"><h2>([^<]+)', (tmp_path / "out" / "index.html").read_text())
+    assert [name.rsplit(", ", 1)[1] for _, name in sections] == ["20 evaluations", "30 evaluations"]
+
+
+def test_one_objective_and_many(tmp_path, use_embedded):
+    single(tmp_path / "one", objectives=("error",))
+    single(tmp_path / "three", space="nb201", objectives=("error", "params", "flops"))
+    groups, unfinished = groups_of(tmp_path)
+    assert unfinished == []
+    page = render(groups, unfinished)
+    one, three = sorted(data_in(page)["problems"], key=lambda p: len(p["objectives"]))
+    assert [len(p) for p in one["fronts"][0]["p"]] == [2]
+    assert {len(p) for p in three["fronts"][0]["p"]} == {4}
+    assert page.count('data-c="x"') == 1  # axes are chosen only where there are more than two
+
+
+PLUGIN = """
+import numpy as np
+from bench.benchmark import BENCHMARKS, CallableBenchmark
+from spaces.base import Objective
+from spaces.toy import Toy, error
+
+class Mine(Toy):
+    name = "mine-report"
+
+from spaces.base import SPACES
+SPACES.register("mine-report")(Mine)
+
+@BENCHMARKS.register("mine-report/frontless")
+def frontless(objectives=()):
+    names = [Objective("error", "%", False), Objective("depth", "", False)]
+    values = lambda X, seed: np.stack([error(X), X.max(axis=1)], axis=1)
+    return CallableBenchmark(Mine(), values, names, dataset="frontless")
+"""
+
+
+def test_a_plug_in_without_a_reference_front(tmp_path, cli):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    made = cli(
+        "--plugin", "mine.py", "run", "--method", "random", "--space", "mine-report", "--dataset", "frontless",
+        "--budget", 20, "--out", "runs/one",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    without = cli("report", "runs", "--out", "out")
+    assert without.returncode == 0, without.stderr
+    assert "no space 'mine-report'" in without.stdout
+    process = cli("--plugin", "mine.py", "report", "runs", "--out", "out")
+    assert process.returncode == 0, process.stderr
+    page = (tmp_path / "out" / "index.html").read_text()
+    [problem] = data_in(page)["problems"]
+    assert problem["reference"] is None
+    assert problem["curves"] == []
+    assert len(problem["fronts"][0]["p"]) >= 1
+    assert "no reference front" in page or "none is known" in page
+    assert problem["pictures"][0][2][0][4].endswith("of 5")  # a table of genes
+
+
+def test_size_grows_little_with_runs(tmp_path):
+    """Without dominated points a run costs about what its front does: 300 such runs stay far below 15 MB."""
+    sizes = []
+    for n in (10, 40):
+        study(tmp_path / "runs", ("random",), seeds=tuple(range(n)), budget=120)
+        groups, unfinished = groups_of(tmp_path / "runs")
+        sizes.append(len(render(groups, unfinished).encode()))
+    assert (sizes[1] - sizes[0]) / 30 < 15e6 / 300 / 4
+    assert sizes[1] > sizes[0]

@@ -141,7 +141,7 @@ def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, 
         def submit(n: int | None) -> list[Any]:
             return [client.submit(work, *call, key=f"{call[1]}-{call[0]}") for call in itertools.islice(waiting, n)]
 
-        running = distributed.as_completed(submit(place.workers), with_results=True)
+        running = distributed.as_completed(submit(place.workers), loop=client.loop, with_results=True)
         for _, found in running:
             yield found
             running.update(submit(1))

@@ -55,9 +55,9 @@ def mean_difference(x: FloatArray, y: FloatArray) -> Interval:
 
 
 def ratio_of_means(x: FloatArray, y: FloatArray) -> Interval:
-    """Return ``mean(x) / mean(y)``, both ``(n,)`` and paired, resampled by pairs; NaN where it is undefined."""
+    """Return ``mean(x) / mean(y)``, both ``(n,)`` and paired, resampled by pairs; NaN where a mean is negative."""
     x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
-    if len(y) == 0 or np.mean(y) == 0:
+    if len(y) == 0 or np.mean(y) <= 0 or np.mean(x) < 0:
         return NOTHING
     value = float(np.mean(x) / np.mean(y))
     pairs = np.stack([x, y])

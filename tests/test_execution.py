@@ -1,0 +1,191 @@
+"""Studies under stress: runs that hang, kills at random moments with four workers, holes and repeats, clusters."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from study_cases import assert_same_study, command, logs, records, study
+
+PLUGIN = """
+import ctypes
+import time
+
+import numpy as np
+
+from bench.benchmark import BENCHMARKS, CallableBenchmark, open_benchmark
+from methods.base import METHODS, DesignStream, Method
+
+
+@METHODS.register("hang", summary="For tests")
+class Hang(Method):
+    def __init__(self, problem, *, budget, seed, how: str = "", pause: float = 0.0):
+        super().__init__(problem, budget=budget, seed=seed)
+        self.stream, self.how, self.pause, self.told = DesignStream(problem, seed), how, pause, 0
+
+    def ask(self):
+        time.sleep(self.pause)
+        if self.told >= 8 and self.seed == 1:
+            if self.how == "python":
+                time.sleep(1000)
+            if self.how == "native":
+                ctypes.PyDLL(None).sleep(1000)  # holds the interpreter's lock: no other thread of it runs
+        fresh = self.stream.take(4)
+        return np.vstack([fresh, fresh]) if self.how == "twice" else fresh
+
+    def tell(self, X, F):
+        self.told += len(X)
+
+
+@BENCHMARKS.register("toy/holes", summary="For tests: every fifth value is missing")
+def holes(objectives=()):
+    inner = open_benchmark("toy", None, objectives)
+
+    def values(X, seed):
+        F = inner.evaluate(X, seed).F.copy()
+        F[X.sum(axis=1) % 5 == 0, 0] = np.nan
+        return F
+
+    return CallableBenchmark(inner.space, values, inner.objectives, dataset="holes", front=inner.reference().front)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "stress_plugin.py"
+    file.write_text(PLUGIN, encoding="utf-8")
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
+@pytest.mark.parametrize(("how", "jobs"), [("python", 1), ("native", 2)])
+def test_a_run_that_hangs_is_ended_and_can_be_continued(tmp_path: Path, plugin: Path, how: str, jobs: int) -> None:
+    out = tmp_path / "out"
+    args = (
+        *("--plugin", plugin, "study", "--methods", "random", "--variant", f"bad=hang:how={how}", "--spaces", "toy"),
+        *("--seeds", "0-2", "--budget", 20, "--at", 10, "--jobs", jobs, "--out", out, "--no-figures"),
+    )
+    text = study(*args, "--timeout", 3, code=1)
+    rows = {(r["method"], r["seed"]): r for r in records(out / "trials.csv")}
+    assert {key for key, r in rows.items() if r["status"] != "done"} == {("bad", "1")}
+    assert "no result after 3 s" in rows["bad", "1"]["reason"]
+    assert "no result after 3 s" in text
+    [log] = [name for name in logs(out) if "hang" in name and "seed-1" in name]
+    assert logs(out)[log].count(b"\n") == 8  # what it had is kept
+    plugin.write_text(PLUGIN.replace("self.told >= 8", "self.told >= 800"), encoding="utf-8")
+    study(*args, "--timeout", 200)
+    assert all(r["status"] == "done" for r in records(out / "trials.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+def test_four_workers_killed_five_times_give_the_identical_table(tmp_path: Path, plugin: Path) -> None:
+    def args(out: Path) -> list[str]:
+        return command(
+            *("--plugin", plugin, "study", "--methods", "nsga2", "--variant", "slow=hang:pause=0.05"),
+            *("--spaces", "toy", "--seeds", "0-5", "--budget", 40, "--at", 20, "--jobs", 4, "--out", out),
+            *("--quiet", "--no-figures"),
+        )
+
+    def logged(out: Path) -> int:
+        return sum(text.count(b"\n") for text in logs(out).values()) if out.exists() else 0
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    subprocess.run(args(whole), check=True, timeout=300)
+    moments, unfinished = random.Random(5), 0
+    for _ in range(5):
+        before, more = logged(killed), moments.randint(1, 40)
+        process = subprocess.Popen(args(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while logged(killed) < before + more and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            unfinished += 1
+    assert unfinished >= 3
+    subprocess.run(args(killed), check=True, timeout=300)
+    assert_same_study(whole, killed)
+
+
+def test_missing_values_and_repeats_are_rows(tmp_path: Path, plugin: Path) -> None:
+    out = tmp_path / "out"
+    study(
+        *("--plugin", plugin, "study", "--methods", "nsga2", "--variant", "twice=hang:how=twice"),
+        *("--spaces", "toy/holes", "--seeds", "0-1", "--budget", 30, "--at", 15, "--jobs", 1, "--out", out),
+        "--no-figures",
+    )
+    assert all(r["status"] == "done" for r in records(out / "trials.csv"))
+    for text in logs(out).values():
+        rows = text.decode().splitlines()
+        assert len(rows) == 30
+        assert len({row.partition('"x": ')[2].partition("]")[0] for row in rows}) == 30  # a repeat costs nothing
+        assert any('"failed"' in row for row in rows)
+
+
+def on_a_cluster(tmp_path: Path, plugin: Path, *cluster: object) -> None:
+    args = (
+        *("--plugin", plugin, "study", "--methods", "nsga2,smemnas", "--variant", "own=hang:pause=0.01"),
+        *("--spaces", "toy", "--seeds", "0-1", "--budget", 30, "--at", 15, "--quiet", "--no-figures"),
+    )
+    study(*args, "--jobs", 1, "--out", tmp_path / "here")
+    study(*args, "--jobs", 2, "--out", tmp_path / "there", *cluster)
+    assert_same_study(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_bit_for_bit(tmp_path: Path, plugin: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
+    ) as cluster:
+        on_a_cluster(tmp_path, plugin, "--backend", "dask", "--address", cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same_bit_for_bit(
+    tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    head = (
+        "import ray, sys\n"
+        "context = ray.init(num_cpus=2, include_dashboard=False, logging_level='error')\n"
+        "print(context.address_info['gcs_address'], flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    process = subprocess.Popen([sys.executable, "-c", head], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert ":" in address, "the test's Ray cluster did not start"
+        on_a_cluster(tmp_path, plugin, "--backend", "ray", "--address", address)
+    finally:
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--backend", "dusk"), "--backend takes one of loky, dask, ray, got 'dusk'"),
+        (("--backend", "dask"), "scheduler's --address"),
+        (("--address", "tcp://127.0.0.1:1"), "--backend dask or --backend ray"),
+        (("--timeout", 0), "--timeout takes seconds above 0"),
+        (("--jobs", 0), "--jobs must be at least 1"),
+        (("--champion", "nsga3"), "Did you mean"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(tmp_path: Path, options: tuple[object, ...], words: str) -> None:
+    text = study("study", "--methods", "random,nsga2", "--spaces", "toy", "--out", tmp_path, *options, code=2)
+    assert words in text
+    assert len(text.strip().splitlines()) == 1

@@ -9,12 +9,14 @@ import click
 
 from bench.commands.common import Group, one_line
 from bench.commands.data import data_group
+from bench.commands.export import export_command
 from bench.commands.rank import rank_command
 from bench.commands.registry import check_command, list_command
 from bench.commands.report import report_command
 from bench.commands.run import run_command
 from bench.commands.show import show_command
 from bench.commands.study import study_command
+from bench.commands.supernet import supernet_group
 from bench.errors import UserError
 
 VERSION = "0.1.0"
@@ -48,6 +50,8 @@ for command in (
     rank_command,
     report_command,
     show_command,
+    supernet_group,
+    export_command,
     data_group,
     list_command,
     check_command,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,6 +119,9 @@ class Benchmark(ABC):
     def candidates(self) -> Candidates | None:
         """Return what the front under constraints is taken from, or None where that is not known."""
         return None
+
+    def use_folder(self, folder: Path) -> None:  # noqa: B027  most benchmarks leave nothing
+        """Keep what evaluations leave behind below this folder; tables leave nothing."""
 
     def provenance(self) -> dict[str, Any]:
         """Return what identifies the data: checksums, sources.
@@ -304,6 +308,8 @@ class CallableBenchmark(Benchmark):
         return Candidates(X, F, F, True)
 
 
+#: How data sets begin whose architectures are trained, see `bench.train.options`.
+TRAINED = "train+"
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
 
@@ -332,6 +338,10 @@ def open_benchmark(
     name = f"{space}/{chosen}"
     if name in BENCHMARKS:
         return BENCHMARKS.create(name, objectives=tuple(objectives))
+    if chosen.startswith(TRAINED):
+        from bench.train.options import open_trained
+
+        return open_trained(space, chosen, objectives)
     if chosen not in datasets_of(space):
         raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
     table = Table(table_folder(name))

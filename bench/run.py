@@ -231,6 +231,7 @@ def run(
         if overwrite:
             clear(folder)
         adopt(folder, job, benchmark)
+        benchmark.use_folder(folder)
         history = History(folder / LOG)
         note = ""
         told = 0

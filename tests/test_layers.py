@@ -33,7 +33,15 @@ BENCH_GROUND = {
     "bench.store": {"bench.errors", "bench.table"},
     "bench.indicators": {"spaces.base"},
     "bench.benchmark": GROUND
-    | {"bench.constraints", "bench.indicators", "bench.store", "bench.table", "spaces.base", "spaces.feasible"},
+    | {
+        "bench.constraints",
+        "bench.indicators",
+        "bench.store",
+        "bench.table",
+        "spaces.base",
+        "spaces.feasible",
+        "bench.train.options",
+    },
 }
 FILES = [*sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]
 

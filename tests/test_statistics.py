@@ -142,6 +142,9 @@ def test_intervals_are_those_of_scipys_bootstrap(name: str) -> None:
         ((x,), np.mean, st.mean_interval(x)),
         ((x, y), ratio, st.ratio_of_means(x, y)),
     ):
+        if statistic is ratio and x.mean() < 0:  # a ratio of a negative mean says nothing
+            assert math.isnan(mine.value)
+            continue
         keywords = {stream: np.random.default_rng(st.STREAM)}
         limits = bootstrap(
             data, statistic, paired=len(data) > 1, n_resamples=st.RESAMPLES, method="BCa", **keywords

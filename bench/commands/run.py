@@ -39,7 +39,24 @@ def job_options(command: Any) -> Any:
     "constraints",
     multiple=True,
     metavar="NAME<=X",
-    help="A bound (<= or >=) on an objective or a free cost, like flops<=150 (MFLOPs); repeatable.",
+    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
+    "millions, errors in %, latency in ms); repeatable.",
+)
+@click.option(
+    "--evaluator",
+    type=click.Choice(["table", "train"]),
+    default="table",
+    show_default=True,
+    help="table: look up; train: build and train every architecture (extra 'train').",
+)
+@click.option("--data", default="", help="With train: digits, cifar10, cifar100, ..., or a folder or tar of images.")
+@click.option("--recipe", default="", help="With train: nb201-200, nb201-12, nb101-108, small, tiny.")
+@click.option(
+    "--train",
+    "training",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With train: a field of the recipe, or channels, cells, size, valid_share; repeatable.",
 )
 @click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
@@ -57,6 +74,10 @@ def run_command(
     budget: int,
     params: tuple[str, ...],
     constraints: tuple[str, ...],
+    evaluator: str,
+    data: str,
+    recipe: str,
+    training: tuple[str, ...],
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -75,6 +96,7 @@ def run_command(
       python cli.py run --method random --space toy --budget 50 --out runs/mine
       python cli.py run --method smemnas --problem in1k-mop8-like
       python cli.py run --method smemnas --space nb201 --constraint "flops<=60"
+      python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
     """
     from bench.problems import find_problem
     from bench.report.run import write_report
@@ -88,6 +110,14 @@ def run_command(
         space, dataset, wanted = find_problem(problem)
     elif space is None:
         raise click.UsageError("Missing option '--space' (or '--problem').")
+    if evaluator == "train":
+        from bench.train.options import make_options
+
+        if dataset:
+            raise click.UsageError("--evaluator train takes --data, not --dataset.")
+        dataset = make_options(data or "digits", recipe, training).name
+    elif data or recipe or training:
+        raise click.UsageError("--data, --recipe and --train belong to --evaluator train.")
     job, benchmark = make_job(
         method,
         space,

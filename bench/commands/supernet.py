@@ -1,0 +1,205 @@
+"""`supernet`: train one, read its sub-networks, show what a file holds."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.common import Group, split
+from bench.errors import RunError, UserError
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(path_type=Path)
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
+)
+
+
+@click.group("supernet", cls=Group)
+def supernet_group() -> None:
+    """Train and read supernets of OFA-MobileNetV3.
+
+    \b
+    Examples:
+      python cli.py supernet train --data cifar10
+      python cli.py supernet eval runs/supernet/checkpoint.pt --random 20
+      python cli.py supernet info runs/supernet/checkpoint.pt
+    """
+
+
+@supernet_group.command("train")
+@click.option("--data", required=True, help="digits, cifar10, cifar100, or a folder or tar file of images.")
+@click.option("--size", default=0, help="Side that images are stored at.  [default: their own]")
+@click.option("--width", default=0.35, show_default=True, help="Width multiplier.")
+@click.option("--stem", default="small", show_default=True, help="small (stride 1) or imagenet (stride 2).")
+@click.option("--strides", default="", metavar="A,B,C,D,E", help="Strides of the stages.  [default: the stem's]")
+@click.option(
+    "--resolutions", default="", metavar="A,B", help="Input sides, one drawn per step.  [default: the images' side]"
+)
+@click.option("--epochs", default=15, show_default=True)
+@click.option(
+    "--phases",
+    default="all",
+    show_default=True,
+    metavar="all|progressive|A,B",
+    help="What is elastic, phase by phase: largest, kernel, depth-3, depth-2, expansion-4, all; progressive takes all "
+    "six. They share the epochs evenly.",
+)
+@click.option("--batch", default=128, show_default=True, help="Images per step, over all processes.")
+@click.option("--lr", default=0.1, show_default=True, help="Learning rate; falls to 0 along a cosine.")
+@click.option("--warmup", default=0.0, show_default=True, help="Epochs of linear warm-up.")
+@click.option("--weight-decay", default=3e-5, show_default=True)
+@click.option("--smoothing", default=0.1, show_default=True, help="Label smoothing.")
+@click.option("--clip", default=0.0, show_default=True, help="Largest gradient norm; 0 does not clip.")
+@click.option("--dropout", default=0.0, show_default=True)
+@click.option("--random", "n_random", default=2, show_default=True, help="Random sub-networks per step.")
+@click.option("--crop", default=4, show_default=True, help="Pixels by which training images are shifted.")
+@click.option("--no-flip", is_flag=True, help="Do not mirror training images.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--amp", is_flag=True, help="Compute in bfloat16.")
+@click.option("--deterministic", is_flag=True, help="Only operations whose result never varies (slower on a GPU).")
+@click.option("--accumulate", default=1, show_default=True, help="Parts of a batch, where memory is short.")
+@click.option("--threads", default=0, help="CPU threads.  [default: torch's own]")
+@DEVICE
+@click.option("--out", type=FOLDER, default=Path("runs/supernet"), show_default=True, help="Folder of the training.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+def supernet_train(
+    strides: str,
+    resolutions: str,
+    phases: str,
+    no_flip: bool,
+    accumulate: int,
+    threads: int,
+    device: str,
+    out: Path,
+    quiet: bool,
+    **fields: Any,
+) -> None:
+    """Train a supernet: sandwich rule, in-place distillation, on request progressive shrinking.
+
+    The folder gets checkpoint.pt and metrics.jsonl after every epoch; give the same command again to go on after an
+    interruption. With torchrun, several processes share each batch.
+
+    \b
+    Examples:
+      python cli.py supernet train --data cifar10 --width 0.35 --epochs 15
+      python cli.py supernet train --data cifar10 --phases progressive --resolutions 24,28,32 --epochs 30
+      torchrun --nproc-per-node 2 cli.py supernet train --data cifar10
+    """
+    from bench.train import need_torch
+
+    need_torch()
+    import torch
+
+    from bench.train.supernet_plan import PROGRESSIVE, SupernetPlan
+    from bench.train.supernet_training import train_supernet
+
+    plan = SupernetPlan(
+        strides=_integers("--strides", strides),
+        resolutions=_integers("--resolutions", resolutions),
+        phases=PROGRESSIVE if phases == "progressive" else split(phases),
+        flip=not no_flip,
+        **fields,
+    )
+    if threads:
+        torch.set_num_threads(threads)
+
+    def report(row: dict[str, Any]) -> None:
+        read = ", ".join(f"{key} {row[key]:.2f} %" for key in ("largest", "smallest", "random"))
+        plain = ", ".join(f"{row[f'{key}_plain']:.2f}" for key in ("largest", "smallest", "random"))
+        click.echo(
+            f"epoch {row['epoch']}/{plan.epochs} ({row['phase']}): loss {row['loss']:.4f}; {read} "
+            f"(without recalibration {plain}); {row['seconds']:.0f} s"
+        )
+
+    train_supernet(plan, out, device=device, accumulate=accumulate, report=None if quiet else report)
+
+
+@supernet_group.command("eval")
+@click.argument("checkpoint", type=FILE)
+@click.argument("archs", nargs=-1, metavar="[ARCH]...")
+@click.option("--from", "listed", type=FILE, metavar="FILE", help="File with more architectures, one per line.")
+@click.option("--random", "n_random", default=0, help="Random sub-networks beside those named.")
+@click.option("--data", help="Data set.  [default: what the supernet was trained on]")
+@click.option("--split", default="valid", show_default=True, help="valid or test.")
+@click.option("--images", "limit", default=10_000, show_default=True, help="Images to read at most.")
+@click.option("--seed", default=0, show_default=True, help="Of the random sub-networks.")
+@DEVICE
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a CSV file too.")
+def supernet_eval(
+    checkpoint: Path,
+    archs: tuple[str, ...],
+    listed: Path | None,
+    n_random: int,
+    data: str | None,
+    split: str,
+    limit: int,
+    seed: int,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Read accuracies of sub-networks of CHECKPOINT, with batch norm statistics measured for each.
+
+    ARCH is a name like r32-3334-7673-36567634-5353-3333; without any, the largest and the smallest are read.
+
+    \b
+    Examples:
+      python cli.py supernet eval runs/supernet/checkpoint.pt --random 20 --split test
+      python cli.py supernet eval ofa_mbv3_d234_e346_k357_w1.0 --data ~/imagenet
+    """
+    from bench.train import need_torch
+
+    need_torch()
+    from bench.train.supernet_evaluation import evaluate
+
+    names = list(archs)
+    if listed is not None:
+        try:
+            names += [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--from: {listed} is no readable text file ({error}).") from error
+    rows = evaluate(checkpoint, names, data=data, split=split, n_random=n_random, limit=limit, seed=seed, device=device)
+    for row in rows:
+        millions = f"{row['params'] / 1e6:8.3f} M parameters {row['madds'] / 1e6:9.3f} M MAdds"
+        click.echo(f"{row['accuracy']:6.2f} % {millions}  {row['arch']}")
+    if out is not None:
+        try:
+            with open(out, "w", encoding="utf-8", newline="") as stream:
+                writer = csv.DictWriter(stream, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        except OSError as error:
+            raise RunError(f"cannot write {out}: {error.strerror}. Choose another file with --out.") from error
+
+
+@supernet_group.command("info")
+@click.argument("checkpoint", type=FILE)
+def supernet_info(checkpoint: Path) -> None:
+    """Show width, sizes and training of the supernet in CHECKPOINT.
+
+    \b
+    Examples:
+      python cli.py supernet info runs/supernet/checkpoint.pt
+    """
+    from bench.train import need_torch
+
+    need_torch()
+    from bench.train.supernet_evaluation import describe
+
+    for label, value in describe(checkpoint).items():
+        click.echo(f"{label:12} {value}")
+
+
+def _integers(option: str, text: str) -> tuple[int, ...]:
+    """Parse "a,b".
+
+    Raises:
+        UserError: A part is no integer.
+    """
+    try:
+        return tuple(int(part) for part in split(text))
+    except ValueError as error:
+        raise UserError(f"{option} takes integers like 24,28,32, got {text!r}.") from error

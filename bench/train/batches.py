@@ -1,0 +1,112 @@
+"""From stored pixels to what a network sees: batches, augmentation, normalisation, all on whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.train.data import Images
+from bench.train.recipes import Recipe
+
+#: Data sets up to so many bytes are kept on the GPU.
+RESIDENT = 4 << 30
+
+
+class Pixels:
+    """Images of one split, given out in batches.
+
+    On the CPU, and on a GPU that can hold them, batches are picked where the images are. Otherwise a thread picks
+    the next batch on the host while the current one is computed.
+    """
+
+    def __init__(self, images: Images, device: torch.device) -> None:
+        self.images = images
+        self.device = device
+        self.stored: Tensor | None = None
+        if device.type == "cpu" or images.pixels.nbytes <= RESIDENT:
+            self.stored = torch.from_numpy(images.pixels).to(device)
+            self.index = torch.from_numpy(images.index).to(device)
+
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield ``(b, h, w, 3)`` uint8 for each tensor of positions in the split ``(b,)``."""
+        if self.stored is not None:
+            for at in rows:
+                yield self.stored[self.index[at.to(self.device)]]
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = ahead.submit(self._pick, rows[0])
+            for following in [*rows[1:], None]:
+                batch = waiting.result()
+                if following is not None:
+                    waiting = ahead.submit(self._pick, following)
+                yield batch.to(self.device, non_blocking=True)
+
+    def _pick(self, at: Tensor) -> Tensor:
+        """Return one batch on the host."""
+        batch = torch.from_numpy(self.images.take(at.numpy()))
+        return batch.pin_memory() if self.device.type == "cuda" else batch
+
+
+def augment(raw: Tensor, recipe: Recipe, images: Images, draws: torch.Generator) -> Tensor:
+    """Return a training batch: mirrored, cropped, AutoAugment, normalised, cutout, as far as the recipe says.
+
+    Args:
+        raw: Images ``(b, h, w, 3)`` uint8.
+        recipe: What to do.
+        images: Gives mean and standard deviation.
+        draws: Random numbers, on the CPU.
+
+    Returns:
+        ``(b, 3, h, w)`` float32.
+    """
+    if recipe.crop or recipe.flip:
+        raw = _crop_and_flip(raw, recipe, draws)
+    if recipe.autoaugment:
+        from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+
+        policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
+        raw = torch.stack([policy(image) for image in raw.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
+    batch = prepare(raw, recipe, images)
+    return _cut_out(batch, recipe.cutout, draws) if recipe.cutout else batch
+
+
+def prepare(raw: Tensor, recipe: Recipe, images: Images) -> Tensor:
+    """Return images ``(b, h, w, 3)`` uint8 as normalised ``(b, 3, h, w)`` float32 in the recipe's memory layout."""
+    mean = torch.tensor(images.mean, device=raw.device).mul_(255)
+    std = torch.tensor(images.std, device=raw.device).mul_(255)
+    batch = raw.to(torch.float32).sub_(mean).div_(std).permute(0, 3, 1, 2)
+    return batch.contiguous(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)
+
+
+def _crop_and_flip(raw: Tensor, recipe: Recipe, draws: torch.Generator) -> Tensor:
+    """Move the window of each image within its border and mirror every second one, in one gather."""
+    b, h, w, _ = raw.shape
+    border, device = recipe.crop, raw.device
+    top, left = (torch.randint(2 * border + 1, (2, b, 1), generator=draws)).to(device)
+    rows, columns = top + torch.arange(h, device=device), left + torch.arange(w, device=device)
+    if recipe.flip:
+        mirrored = (torch.rand(b, 1, generator=draws) < 0.5).to(device)
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    padded = F.pad(raw, (0, 0, border, border, border, border)) if border else raw
+    which = torch.arange(b, device=device)[:, None, None]
+    return padded[which, rows[:, :, None], columns[:, None, :]]
+
+
+def _cut_out(batch: Tensor, side: int, draws: torch.Generator) -> Tensor:
+    """Set a square around a random pixel of each image to the mean; it may reach over the border.
+
+    DeVries and Taylor, Improved regularization of convolutional neural networks with cutout, 2017.
+    """
+    b, _, h, w = batch.shape
+    device = batch.device
+    inside = []
+    for size in (h, w):
+        centre = torch.randint(size, (b, 1), generator=draws).to(device)
+        offset = torch.arange(size, device=device) - centre + side // 2
+        inside.append((offset >= 0) & (offset < side))
+    hidden = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return batch.masked_fill(hidden, 0.0)

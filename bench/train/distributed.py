@@ -1,0 +1,90 @@
+"""One training in several processes, started by torchrun; without torchrun there is one process.
+
+Each process computes the gradient of its share of a step's images, and one sum over all processes makes it the
+gradient of the whole step. It is taken once per step, after all sub-networks, where torch's own
+DistributedDataParallel would communicate after each of them and needs every weight to be used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from bench.train.loop import check_device
+from bench.train.recipes import Recipe
+
+#: The other processes wait at most so long, for example while the first one measures accuracies.
+TIMEOUT = timedelta(hours=4)
+
+
+class Processes(NamedTuple):
+    """This process among all.
+
+    Attributes:
+        rank: Its number; 0 writes files.
+        world: How many there are.
+        device: Where it computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Sum tensors over all processes, in place and in one communication per type of number."""
+        if self.world == 1:
+            return
+        for kind in sorted({t.dtype for t in tensors}, key=str):
+            same = [t for t in tensors if t.dtype == kind]
+            flat = torch.cat([t.reshape(-1) for t in same])
+            dist.all_reduce(flat)
+            for tensor, part in zip(same, flat.split([t.numel() for t in same]), strict=True):
+                tensor.copy_(part.view(tensor.shape))
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def processes(device: str, recipe: Recipe) -> Iterator[Processes]:
+    """Join the group that torchrun describes in the environment, and leave it at the end.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N"; with "cuda", each process takes the GPU of its local rank.
+        recipe: Its precision must be one that the device has.
+
+    Raises:
+        UserError: There is no such device, or it lacks the precision.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    device = find_device(device)
+    if world > 1 and device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    check_device(device, recipe)
+    chosen = torch.device(device)
+    if world == 1:
+        yield Processes(0, 1, chosen)
+        return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+    try:
+        yield Processes(dist.get_rank(), world, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def find_device(name: str) -> str:
+    """Return the device that "auto" means here: a GPU where there is one; other names are passed through."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name

@@ -1,0 +1,271 @@
+"""Give a network away: weights, description, ONNX and a model card that loads them with timm alone."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.errors import RunError, UserError
+from bench.history import write_json, write_text
+from bench.provenance import environment
+from bench.train.counting import multiply_adds, parameters
+from bench.train.mnv3.checkpoint import load_supernet
+from bench.train.mnv3.subnet import name_of, read_name
+from bench.train.mnv3.to_timm import extract_timm, timm_definition
+from bench.train.recalibration import accuracy, recalibrate, resize
+from bench.train.supernet_batches import calibration, evaluation
+from bench.train.supernet_evaluation import plan_for, splits_for
+
+WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
+#: Largest difference between ONNX and torch, relative to the largest logit, in single precision.
+TOLERANCE = 1e-4
+
+#: Loads an exported folder; printed in the card and run by a test as it stands.
+SNIPPET = """\
+import json
+from safetensors.torch import load_file
+from timm.models.mobilenetv3 import MobileNetV3, SqueezeExcite, decode_arch_def, nn, partial, round_channels
+config = json.load(open("config.json"))["timm"]
+stride, blocks = config.pop("stem_stride"), decode_arch_def(config.pop("arch_def"))
+gate = partial(SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels)
+model = MobileNetV3(blocks, act_layer=nn.Hardswish, se_layer=gate, fix_stem=True, head_bias=False, **config)
+model.conv_stem.stride = (stride, stride)
+model.load_state_dict(load_file("model.safetensors"))
+model.eval()
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network and what is known about it.
+
+    Attributes:
+        net: The timm model, in evaluation mode on the CPU.
+        arch: Name of the architecture, with its resolution.
+        definition: What `timm_definition` says.
+        resolution: Side of the input.
+        mean: Of the training pixels' channels, from 0 to 1; empty if not known.
+        std: Their standard deviation.
+        facts: Further lines of the card by label: accuracies, data, origin.
+    """
+
+    net: nn.Module
+    arch: str
+    definition: Mapping[str, Any]
+    resolution: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def export_supernet(
+    checkpoint: Path, arch: str, out: Path, *, data: str | None = None, as_is: bool = False, onnx: bool = True
+) -> dict[str, Any]:
+    """Export a sub-network of a supernet.
+
+    Its batch norms are measured on training images and its accuracy on validation images, for without that a
+    sub-network of a supernet is of no use.
+
+    Args:
+        checkpoint: File of a supernet.
+        arch: Name of the architecture, for example r32-3334-7673-36567634-5353-3333.
+        out: Folder to write; it must not hold an export of anything else.
+        data: Data set; None takes the one that the supernet was trained on.
+        as_is: Keep the supernet's own statistics and need no data.
+        onnx: Write an ONNX file too.
+
+    Returns:
+        The content of `config.json`.
+
+    Raises:
+        UserError: No data is named, or it has other classes.
+        DataError: The checkpoint cannot be read.
+        RunError: The folder cannot be written or ONNX computes something else.
+    """
+    subnet, side = read_name(arch)
+    supernet, content = load_supernet(checkpoint)
+    net = extract_timm(supernet, subnet).float()
+    facts: dict[str, Any] = {"supernet": f"{checkpoint.name}, width {supernet.shape.width}"}
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    if not as_is:
+        plan = plan_for(content, checkpoint, data, side)
+        train, valid = splits_for(plan, ("train", "valid"), supernet.shape.n_classes, torch.device("cpu"))
+        recalibrate(net, (resize(images, side) for images in calibration(plan, train)))
+        n = len(valid.images)
+        batches = ((resize(images, side), labels) for images, labels in evaluation(plan, valid, n))
+        facts |= {"data": plan.data, "validation accuracy (%)": round(accuracy(net, batches), 3)}
+        facts["validation images"] = n
+        mean, std = train.images.mean, train.images.std
+    definition = timm_definition(subnet, supernet.shape)
+    return write_export(Exported(net, name_of(subnet, side), definition, side, mean, std, facts), out, onnx=onnx)
+
+
+def write_export(exported: Exported, out: Path, *, onnx: bool = True) -> dict[str, Any]:
+    """Write weights, description, ONNX and card of a network into a folder.
+
+    Returns:
+        The content of `config.json`.
+
+    Raises:
+        UserError: ONNX is wanted and not installed, or the folder holds another export.
+        RunError: The folder cannot be written or ONNX computes something else.
+    """
+    if onnx:
+        _need_onnx()
+    config = {
+        "architecture": exported.arch,
+        "timm": dict(exported.definition),
+        "resolution": exported.resolution,
+        "mean": list(exported.mean),
+        "std": list(exported.std),
+        "params": parameters(exported.net),
+        "madds": multiply_adds(exported.net, exported.resolution),
+        "facts": dict(exported.facts),
+        "environment": environment(),
+    }
+    _claim(out, exported.arch)
+    _write_weights(exported.net, out / WEIGHTS)
+    if onnx:
+        config["onnx_difference"] = write_onnx(exported.net, exported.resolution, out / ONNX)
+    write_text(out / CARD, card(config, onnx=onnx))
+    write_json(out / CONFIG, config)
+    return config
+
+
+def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
+    """Write an ONNX file with a free batch size and check it.
+
+    Returns:
+        The largest difference of its logits from torch's on random images, relative to the largest logit.
+
+    Raises:
+        RunError: The difference is more than rounding, or the file cannot be written.
+    """
+    import onnxruntime
+
+    part = path.with_name(f"{path.name}.part")
+    images = torch.randn(3, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
+    try:
+        with warnings.catch_warnings():
+            # The newer exporter takes minutes for such a network and needs one more package.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                net,
+                (images[:2],),
+                str(part),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
+                opset_version=17,
+                dynamo=False,
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
+        with torch.no_grad():
+            expected = net(images).numpy()
+        found = session.run(None, {"images": images.numpy()})[0]
+        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+        if not difference < TOLERANCE:
+            raise RunError(
+                f"the ONNX file differs from torch by {difference:.2g} of the largest logit, more than {TOLERANCE:g}: "
+                "it was not kept. Another version of torch or onnxruntime may help; --no-onnx leaves it out."
+            )
+        part.replace(path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}. Choose another folder with --out.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return difference
+
+
+def card(config: Mapping[str, Any], *, onnx: bool) -> str:
+    """Return the model card."""
+    rows = {
+        "architecture": f"`{config['architecture']}` (per layer two digits, kernel and expansion; five stages)",
+        "input": f"{config['resolution']} x {config['resolution']} RGB",
+        "classes": config["timm"]["num_classes"],
+        "parameters": f"{config['params']:,}",
+        "multiply-adds": f"{config['madds']:,}",
+        **config["facts"],
+    }
+    if config["mean"]:
+        mean, std = (", ".join(f"{v:.4f}" for v in config[key]) for key in ("mean", "std"))
+        rows["input normalisation"] = f"mean {mean}; std {std} (pixels from 0 to 1)"
+    table = "\n".join(f"| {label} | {value} |" for label, value in rows.items())
+    files = ["`model.safetensors`: weights", "`config.json`: definition and figures"]
+    if onnx:
+        files.append(
+            f"`model.onnx`: the same network, input `images` (n, 3, {config['resolution']}, {config['resolution']}), "
+            f"output `logits`; differs from torch by {config['onnx_difference']:.1e} of the largest logit"
+        )
+    listed = "\n".join(f"- {line}" for line in files)
+    return (
+        "---\nlibrary_name: timm\ntags:\n- image-classification\n- neural-architecture-search\n---\n"
+        f"# MobileNetV3 sub-network {config['architecture']}\n\n"
+        f"|  |  |\n|---|---|\n{table}\n\n"
+        "Multiply-adds count convolutions and linear layers for one image.\n\n"
+        f"## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{SNIPPET}```\n\n"
+        f"## Files\n\n{listed}\n"
+    )
+
+
+def _write_weights(net: nn.Module, path: Path) -> None:
+    """Write the state_dict as a whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    part = path.with_name(f"{path.name}.part")
+    try:
+        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
+        part.replace(path)
+    except Exception as error:  # safetensors has errors of its own for a full disk
+        part.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {' '.join(str(error).split())}. Choose another --out.") from error
+
+
+def _claim(out: Path, arch: str) -> None:
+    """Make the folder, and refuse one that holds something else.
+
+    Raises:
+        UserError: It holds another export, or files that are none.
+        RunError: It cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found = sorted(p.name for p in out.iterdir())
+        before = json.loads((out / CONFIG).read_bytes()).get("architecture") if CONFIG in found else None
+    except OSError as error:
+        raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+    except ValueError:
+        before = None
+    if before != arch and set(found) - {WEIGHTS, ONNX}:
+        held = f"the export of {before}" if before else f"other files ({', '.join(found[:3])})"
+        raise UserError(f"{out} holds {held}: choose another folder with --out.")
+
+
+def _need_onnx() -> None:
+    """Check that ONNX can be written and read.
+
+    Raises:
+        UserError: A package is missing.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"ONNX needs the package {error.name}: pip install smemnas[export], or leave it out with --no-onnx."
+        ) from error

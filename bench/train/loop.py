@@ -1,0 +1,343 @@
+"""Train one network, from its first weights to a result on disk, flat and in one place.
+
+Everything random is drawn from (seed, epoch): the order of the images, their augmentation, dropout. So an
+epoch that was interrupted is repeated exactly, from the checkpoint that the epoch before it left, and a training
+that was killed and resumed ends with the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.errors import RunError, UserError
+from bench.train.batches import Pixels, augment, prepare
+from bench.train.data import Images
+from bench.train.recipes import Recipe
+
+CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "weights.pt", "curve.jsonl"
+EVALUATION_BATCH = 500
+#: What torch raises for a file that is cut off or none of its own.
+UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
+#: What seeds are for; a number per purpose keeps their streams apart.
+INIT, ORDER, AUGMENT = range(3)
+
+
+class Outcome(NamedTuple):
+    """What a training gave.
+
+    Attributes:
+        valid_error: Validation error in percent after the last epoch; NaN if it failed.
+        reason: Why it failed, "" if it did not.
+        seconds: Wall time, summed over interrupted parts up to their last checkpoint.
+        epochs: Epochs done.
+    """
+
+    valid_error: float
+    reason: str
+    seconds: float
+    epochs: int
+
+
+def train(
+    build: Callable[[], nn.Module],
+    training: Images,
+    validation: Images,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: Path,
+    device: str = "cpu",
+    parent: int | None = None,
+) -> Outcome:
+    """Train one network; weights, curve and checkpoints go to its folder.
+
+    Args:
+        build: Makes the network with random weights from torch's global generator, which is seeded for it.
+        training: Images to learn from.
+        validation: Images that give the error.
+        recipe: How.
+        seed: Root of all randomness.
+        folder: Where it is written, and continued from; for this training alone.
+        device: "cpu" or "cuda:K".
+        parent: Process that wants the result; when it is gone, the training ends after its epoch.
+
+    Raises:
+        UserError: The device does not exist or lacks the recipe's precision.
+        RunError: Out of memory, or the disk is full.
+    """
+    check_device(device, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with reproducible(recipe, device):
+            return _train(build, training, validation, recipe, seed, folder, torch.device(device), parent)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            f"out of memory on {device} with {recipe.batch} images per step: set a smaller batch=... (results of "
+            "another batch are another recipe), or use a larger device."
+        ) from error
+
+
+def _train(
+    build: Callable[[], nn.Module],
+    training: Images,
+    validation: Images,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    parent: int | None,
+) -> Outcome:
+    """Do what `train` says."""
+    torch.manual_seed(stream(seed, INIT))
+    network = build().to(device)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = recipe.bn_momentum
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network = network.to(memory_format=layout)
+    optimizer = make_optimizer(network, recipe)
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    forward = torch.compile(network) if recipe.compile else network
+    pixels = Pixels(training, device)
+    labels = torch.from_numpy(training.labels).to(device)
+    done, curve, before = _resume(folder, network, optimizer, scaler, device)
+    start = time.perf_counter()
+    n = len(training)
+    steps = math.ceil(n / recipe.batch) - (n > recipe.batch and n % recipe.batch == 1)  # one image has no variance
+    while done < recipe.epochs:
+        torch.manual_seed(stream(seed, AUGMENT, done))  # dropout and AutoAugment draw from the global generator
+        draws = torch.Generator().manual_seed(stream(seed, AUGMENT, done))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(stream(seed, ORDER, done)))
+        network.train()
+        total = torch.zeros((), device=device)
+        rows = [order[step * recipe.batch : (step + 1) * recipe.batch] for step in range(steps)]
+        for step, (at, raw) in enumerate(zip(rows, pixels.batches(rows), strict=True)):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr_at(done + step / steps)
+            images = augment(raw, recipe, training, draws)
+            with autocast(device, recipe):
+                loss = F.cross_entropy(forward(images), labels[at], label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            if scaler.is_enabled():
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            else:
+                loss.backward()
+                optimizer.step()
+            total += loss.detach()
+        train_loss = float(total) / steps
+        seconds = before + time.perf_counter() - start
+        if not math.isfinite(train_loss):
+            return Outcome(math.nan, f"loss is {train_loss} in epoch {done + 1}", seconds, done)
+        done += 1
+        valid_error = error_percent(network, validation, recipe, device)
+        seconds = before + time.perf_counter() - start
+        curve.append({"epoch": done, "train_loss": train_loss, "valid_error": valid_error})
+        _write_curve(folder / CURVE, curve)
+        if done < recipe.epochs:
+            state = {"epoch": done, "curve": curve, "seconds": seconds, "network": network.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+            _save(folder / CHECKPOINT, state)
+        if parent is not None and os.getppid() != parent:
+            raise SystemExit("the process that asked for this training is gone")
+    _save(folder / WEIGHTS, network.state_dict())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return Outcome(curve[-1]["valid_error"], "", before + time.perf_counter() - start, done)
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimizer of a recipe over all parameters."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            network.parameters(),
+            recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+        )
+    from timm.optim import RMSpropTF
+
+    return RMSpropTF(
+        network.parameters(),
+        recipe.lr,
+        alpha=0.9,
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+    )
+
+
+@torch.no_grad()
+def error_percent(network: nn.Module, images: Images, recipe: Recipe, device: torch.device) -> float:
+    """Return the share of wrongly classified images in percent, in evaluation mode."""
+    network.eval()
+    pixels, labels = Pixels(images, device), torch.from_numpy(images.labels).to(device)
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    rows = list(torch.arange(len(images)).split(EVALUATION_BATCH))
+    for at, raw in zip(rows, pixels.batches(rows), strict=True):
+        with autocast(device, recipe):
+            logits = network(prepare(raw, recipe, images))
+        wrong += (logits.argmax(dim=1) != labels[at]).sum()
+    return 100.0 * int(wrong) / len(images)
+
+
+def weights_error(
+    build: Callable[[int], nn.Module], folder: Path, images: Images, recipe: Recipe, device: str
+) -> float:
+    """Return the error in percent of a finished training's weights on other images.
+
+    Raises:
+        RunError: The weights are gone or unreadable.
+    """
+    with reproducible(recipe, device):
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        network = build(images.n_classes).to(device=torch.device(device), memory_format=layout)
+        try:
+            network.load_state_dict(torch.load(folder / WEIGHTS, map_location=device, weights_only=True))
+        except (*UNREADABLE, FileNotFoundError) as error:
+            raise RunError(
+                f"the weights in {folder} are gone or unreadable: remove that folder, and the same command trains "
+                "this network again."
+            ) from error
+        return error_percent(network, images, recipe, torch.device(device))
+
+
+def stream(seed: int, purpose: int, epoch: int = 0) -> int:
+    """Return the seed of one stream of random numbers."""
+    return int(np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def autocast(device: torch.device, recipe: Recipe) -> torch.amp.autocast:
+    """Return the context of the recipe's precision."""
+    kind = torch.float16 if recipe.precision == "fp16" else torch.bfloat16
+    return torch.amp.autocast(device.type, dtype=kind, enabled=recipe.precision != "float32")
+
+
+def check_device(device: str, recipe: Recipe) -> None:
+    """Check that a device exists and has the precision of a recipe.
+
+    Raises:
+        UserError: It does not.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        found = torch.cuda.device_count()
+        if not (number or "0").isdecimal() or int(number or 0) >= found:
+            raise UserError(f"no device {device!r}: torch sees {found} CUDA devices; leave it out, or use cpu.")
+        if recipe.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise UserError(f"{device} has no bf16: set precision=fp16 or precision=float32.")
+    elif device == "cpu":
+        if recipe.precision == "fp16":
+            raise UserError("fp16 needs a CUDA device: set precision=float32 (or bf16 on a processor that has it).")
+        if recipe.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            raise UserError("this processor has no bf16: set precision=float32.")
+    else:
+        raise UserError(f"no device {device!r}: use cpu, cuda or cuda:K.")
+
+
+@contextlib.contextmanager
+def reproducible(recipe: Recipe, device: str) -> Iterator[None]:
+    """Pin what results depend on beside the seed, and leave the caller's torch as it was.
+
+    One thread on the CPU: sums in another order give other last bits.
+    """
+    cuda = device.startswith("cuda")
+    if cuda and recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    deterministic, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else [], device_type="cuda"):
+        try:
+            if not cuda:
+                torch.set_num_threads(1)
+            torch.backends.cudnn.benchmark = not recipe.deterministic
+            torch.use_deterministic_algorithms(recipe.deterministic)
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.backends.cudnn.benchmark = benchmark
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on the device or on the host."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    return "DefaultCPUAllocator: can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _resume(
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    device: torch.device,
+) -> tuple[int, list[dict[str, Any]], float]:
+    """Load the checkpoint into network and optimizer, if there is one.
+
+    A file that a power cut left unreadable is ignored: the training starts again and ends the same.
+
+    Returns:
+        Epochs done, their curve, seconds spent.
+    """
+    file = folder / CHECKPOINT
+    try:
+        state = torch.load(file, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        return 0, [], 0.0
+    except UNREADABLE:
+        file.unlink(missing_ok=True)
+        return 0, [], 0.0
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    return int(state["epoch"]), list(state["curve"]), float(state["seconds"])
+
+
+def _save(file: Path, state: Any) -> None:
+    """Write a file for torch's safe loader, as a whole or not at all."""
+    _replace(file, lambda part: torch.save(state, part))
+
+
+def _write_curve(file: Path, curve: list[dict[str, Any]]) -> None:
+    """Write the learning curve, one epoch a line; without times, so that a resumed training gives the same bytes."""
+    text = "".join(f"{json.dumps(row)}\n" for row in curve)
+    _replace(file, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _replace(file: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside its place and move it there.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    part = file.with_name(f"{file.name}.part")
+    try:
+        write(part)
+        os.replace(part, file)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {file} ({' '.join(str(error).split())}): free space and give the same command again; "
+            "finished epochs are kept."
+        ) from error

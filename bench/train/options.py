@@ -1,0 +1,164 @@
+"""How a benchmark that trains is named: ``train+DATA+RECIPE+KEY=VALUE+...`` stands where a data set stands.
+
+The name holds everything that decides a result, so a run folder, a study and a worker process need nothing else:
+``train+digits+tiny``, ``train+cifar10+nb201-12+channels=8+cells=1``. What does not decide it (device, number of
+networks side by side) is not in it. A path of a folder or tar file of images is written with its slashes quoted.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from bench.errors import UserError, suggest
+from bench.train.data import SETS, open_images
+from bench.train.data_files import known_files
+from bench.train.recipes import Recipe, find_recipe
+from bench.train.trained import TrainedBenchmark
+
+KIND = "train"
+DEFAULT_RECIPE = "nb201-12"
+DEFAULT_RECIPES = {"digits": "tiny"}
+#: Keys beside the fields of a recipe, and what they take.
+KEYS: dict[str, type] = {
+    "channels": int,
+    "cells": int,
+    "width": float,
+    "resolutions": tuple,
+    "size": int,
+    "valid_share": float,
+}
+RECIPE_KEYS = {f.name for f in fields(Recipe)} - {"name", *KEYS}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is trained on what and how, checked.
+
+    Attributes:
+        data: Data set, or the path of a folder or tar file of images.
+        recipe: Recipe with the changes asked for.
+        values: Values of `KEYS` that were given.
+        name: The name that stands for all of this.
+    """
+
+    data: str
+    recipe: Recipe
+    values: dict[str, Any]
+    name: str
+
+    def open(
+        self, space: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
+    ) -> TrainedBenchmark:
+        """Open the benchmark of a space.
+
+        Raises:
+            UserError: The space cannot be trained so, or an objective is unknown.
+            DataError: The data is not there.
+        """
+        from bench.train.cells import trainable_space
+
+        split = {"size": self.values.get("size"), "valid_share": self.values.get("valid_share")}
+        images = open_images(self.data, "train", **split)
+        shape = {key: self.values[key] for key in ("channels", "cells", "width", "resolutions") if key in self.values}
+        if space == "nb201":  # the only space of free size: a recipe may bring one
+            shape = {"channels": self.recipe.channels, "cells": self.recipe.cells, **shape}
+        return TrainedBenchmark(
+            trainable_space(space, images.n_classes, images.size, **shape),
+            self.data,
+            self.recipe,
+            objectives,
+            dataset=self.name,
+            device=device,
+            jobs=jobs,
+            **split,
+        )
+
+
+def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> TrainOptions:
+    """Check what a user asks for.
+
+    Args:
+        data: Data set, or the path of a folder or tar file of images.
+        recipe: Name of a recipe; "" takes the data set's default.
+        items: KEY=VALUE, each a field of the recipe or one of channels, cells, width, resolutions, size, valid_share.
+
+    Raises:
+        UserError: An unknown recipe or key, or a value that makes no sense.
+    """
+    base = find_recipe(recipe or DEFAULT_RECIPES.get(data, DEFAULT_RECIPE))
+    values: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise UserError(f"an option of a training is KEY=VALUE, got {item!r}.")
+        if key in KEYS:
+            values[key] = _value(key, text, KEYS[key])
+        elif key in RECIPE_KEYS:
+            changes[key] = _literal(text)
+        else:
+            raise UserError(f"a training has no option {key!r}.{suggest(key, [*KEYS, *RECIPE_KEYS])}")
+    if data not in SETS and data not in known_files():
+        path = Path(data).expanduser()
+        if path.exists():
+            data = str(path.resolve())
+    given = sorted({**values, **changes}.items())
+    parts = [KIND, quote(data, safe=""), base.name, *(f"{key}={_text(value)}" for key, value in given)]
+    return TrainOptions(data, base.overridden(changes), values, "+".join(parts))
+
+
+def parse_name(name: str) -> TrainOptions:
+    """Read a name back, in full or with the recipe left out.
+
+    Raises:
+        UserError: It is no such name.
+    """
+    kind, *parts = name.split("+")
+    if kind != KIND or not parts or not parts[0]:
+        raise UserError(f"a training is named {KIND}+DATA+RECIPE+KEY=VALUE..., like {KIND}+digits+tiny, got {name!r}.")
+    data, *rest = parts
+    recipe = rest.pop(0) if rest and "=" not in rest[0] else ""
+    return make_options(unquote(data), recipe, rest)
+
+
+def open_trained(
+    space: str, name: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
+) -> TrainedBenchmark:
+    """Open the benchmark of a space and a name.
+
+    Raises:
+        UserError: The name, the space or an objective makes no sense.
+        DataError: The data is not there.
+    """
+    return parse_name(name).open(space, objectives, device=device, jobs=jobs)
+
+
+def _literal(text: str) -> Any:
+    """Return a number or truth value as itself, other text as text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _value(key: str, text: str, kind: type) -> Any:
+    """Return the value of one of `KEYS`; several whole numbers are joined by dashes.
+
+    Raises:
+        UserError: It is of another kind.
+    """
+    try:
+        return tuple(int(part) for part in text.split("-")) if kind is tuple else kind(text)
+    except ValueError as error:
+        wanted = "whole numbers joined by dashes" if kind is tuple else "a whole number" if kind is int else "a number"
+        raise UserError(f"{key} takes {wanted}, got {text!r}.") from error
+
+
+def _text(value: Any) -> str:
+    """Invert `_literal` and `_value`."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,142 @@
+"""What a supernet's file holds, and how good its sub-networks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.errors import UserError
+from bench.train.batches import Pixels
+from bench.train.counting import multiply_adds, parameters
+from bench.train.data import open_images
+from bench.train.distributed import find_device
+from bench.train.mnv3.checkpoint import load_supernet
+from bench.train.mnv3.subnet import Choices, Shape, Subnet, name_of, read_name
+from bench.train.mnv3.to_timm import build_timm
+from bench.train.recalibration import accuracies
+from bench.train.supernet_batches import calibration, evaluation
+from bench.train.supernet_plan import SupernetPlan
+
+Row = dict[str, Any]
+
+
+def plan_for(content: Mapping[str, Any], path: Path, data: str | None, size: int) -> SupernetPlan:
+    """Return which data a supernet is read on: what is asked for, else what it was trained on.
+
+    Raises:
+        UserError: Neither is known.
+    """
+    trained = SupernetPlan.from_dict(content["plan"]) if "plan" in content else None
+    if data is None and trained is None:
+        raise UserError(f"{path} does not say on which data it was trained: name it with --data.")
+    if trained is not None and data in (None, trained.data):
+        return trained
+    return SupernetPlan(str(data), size=size)
+
+
+def splits_for(plan: SupernetPlan, names: Sequence[str], n_classes: int, device: torch.device) -> list[Pixels]:
+    """Open splits of a plan's data; the classes must be as many as the classifier's."""
+    return [Pixels(open_images(plan.data, name, size=plan.size or None, n_classes=n_classes), device) for name in names]
+
+
+def evaluate(
+    path: Path,
+    archs: Sequence[str] = (),
+    *,
+    data: str | None = None,
+    split: str = "valid",
+    n_random: int = 0,
+    limit: int = 10_000,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[Row]:
+    """Read sub-networks of a supernet, each with batch norm statistics of its own; images are decoded once for all.
+
+    Args:
+        path: File of a supernet.
+        archs: Names of architectures with their resolution; none takes the largest and the smallest.
+        data: Data set; None takes the one that the supernet was trained on.
+        split: "valid", "test" or "train".
+        n_random: Random sub-networks beside them.
+        limit: Images to read at most.
+        seed: Of the random sub-networks.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        One row per sub-network: arch, accuracy (%), images, params and madds.
+
+    Raises:
+        UserError: An architecture, the data or the split is unknown, or the data has other classes.
+        DataError: The file cannot be read.
+    """
+    if limit < 1 or n_random < 0:
+        raise UserError(f"images must be at least 1 and random networks 0 or more, got {limit} and {n_random}.")
+    where = torch.device(find_device(device))
+    candidates = [read_name(arch) for arch in archs]
+    supernet, content = load_supernet(path)
+    sizes = resolutions_of(content)
+    plan = plan_for(content, path, data, sizes[-1])
+    if not candidates:
+        candidates = [(Choices().largest(), sizes[-1]), (Choices().smallest(), sizes[0])]
+    rng = np.random.default_rng(seed)
+    candidates += [(Choices().sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
+    supernet = supernet.to(where, memory_format=torch.channels_last)
+    train, read = splits_for(plan, ("train", split), supernet.shape.n_classes, where)
+    values = accuracies(supernet, candidates, evaluation(plan, read, limit), calibration(plan, train))
+    return [
+        {
+            "arch": name_of(arch, side),
+            "accuracy": value,
+            "images": min(limit, len(read.images)),
+            **sizes_of(arch, supernet.shape, side),
+        }
+        for (arch, side), value in zip(candidates, values, strict=True)
+    ]
+
+
+def resolutions_of(content: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the resolutions that a supernet was trained at; a published one up to 224."""
+    return tuple(content["resolutions"]) if "resolutions" in content else (160, 176, 192, 208, 224)
+
+
+def sizes_of(arch: Subnet, shape: Shape, resolution: int) -> dict[str, int]:
+    """Return parameters and multiply-adds of a sub-network."""
+    net = build_timm(arch, shape)
+    return {"params": parameters(net), "madds": multiply_adds(net, resolution)}
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return what a supernet's file holds, by label.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    supernet, content = load_supernet(path)
+    shape, sizes = supernet.shape, resolutions_of(content)
+    found: dict[str, Any] = {
+        "width": shape.width,
+        "classes": shape.n_classes,
+        "strides": f"stem {shape.stem_stride}, stages {' '.join(map(str, shape.strides))}",
+        "resolutions": " ".join(map(str, sizes)),
+        "parameters": f"{parameters(supernet):,}",
+    }
+    for label, arch, side in (
+        ("smallest", Choices().smallest(), sizes[0]),
+        ("largest", Choices().largest(), sizes[-1]),
+    ):
+        counts = sizes_of(arch, shape, side)
+        found[label] = (
+            f"{name_of(arch, side)}: {counts['params'] / 1e6:.3f} M parameters, {counts['madds'] / 1e6:.3f} M MAdds"
+        )
+    if "plan" in content:
+        plan = SupernetPlan.from_dict(content["plan"])
+        found["data"] = plan.data
+        found["trained"] = f"{content['epoch']} of {plan.epochs} epochs, phases {', '.join(plan.phases)}"
+        if content["metrics"]:
+            row = content["metrics"][-1]
+            found["accuracy"] = ", ".join(f"{key} {row[key]:.2f} %" for key in ("largest", "smallest", "random"))
+    return found

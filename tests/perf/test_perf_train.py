@@ -1,0 +1,72 @@
+"""Speed of training: a step of the suite's loop beside one of a bare PyTorch loop (--benchmark-enable shows it)."""
+
+import time
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+from torch.nn import functional as F  # noqa: E402
+
+from bench.train import loop  # noqa: E402
+from bench.train.cells import trainable_space  # noqa: E402
+from bench.train.data import Images  # noqa: E402
+from bench.train.recipes import Recipe  # noqa: E402
+
+STEPS, BATCH, ROUNDS = 8, 128, 5
+CELL = np.array([3, 2, 4, 1, 3, 2])
+
+
+def images(n, split):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(n) % 10
+    return Images("noise", split, pixels, np.arange(n), labels, 10, (0.5,) * 3, (0.25,) * 3, "")
+
+
+def build():
+    return trainable_space("nb201", 10, 32, channels=8, cells=1).build(CELL, 10)
+
+
+def bare(x, y):
+    """Seconds of a step on ready batches."""
+    network = build().train()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    start = time.perf_counter()
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x[step]), y[step])
+        loss.backward()
+        optimizer.step()
+    return (time.perf_counter() - start) / STEPS
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, augmented):
+    """Everything but the epoch's end is in it: picking, augmenting and normalising images, schedule, bookkeeping.
+
+    Loops take turns, so that both see the same machine; the median over rounds of their ratio counts.
+    """
+    torch.set_num_threads(1)
+    recipe = Recipe("perf", epochs=1, batch=BATCH, lr=0.1, weight_decay=5e-4, flip=augmented, crop=4 * augmented)
+    training, x = images(STEPS * BATCH, "train"), torch.randn(STEPS, BATCH, 3, 32, 32)
+    y = torch.from_numpy(training.labels).view(STEPS, BATCH)
+    marks = []
+    end = loop.error_percent
+    patch = pytest.MonkeyPatch()
+    patch.setattr(loop, "error_percent", lambda *a: marks.append(time.perf_counter()) or 0.0)
+    patch.setattr(loop, "_resume", lambda *a: marks.append(time.perf_counter()) or (0, [], 0.0))
+
+    def ours():
+        marks.clear()
+        loop.train(build, training, images(10, "valid"), recipe, seed=0, folder=tmp_path)
+        return (marks[1] - marks[0]) / STEPS
+
+    try:
+        bare(x, y), ours()
+        ratios = [ours() / bare(x, y) for _ in range(ROUNDS)]
+        benchmark.pedantic(ours, rounds=1)
+    finally:
+        patch.undo()
+    assert loop.error_percent is end
+    benchmark.extra_info.update(ratio=float(np.median(ratios)))
+    assert np.median(ratios) <= 1.05, ratios

@@ -79,7 +79,8 @@ def run_tasks(
     """Yield what became of each task as it ends.
 
     Args:
-        function: Importable; called with the elements of a task in a child process.
+        function: Importable; called with the elements of a task in a child process. Returns an answer of built-in
+            types, so that a worker need import nothing, and whether that process may take another task.
         tasks: Its arguments.
         place: Where.
         environment: Variables that children have besides those of their worker.
@@ -113,9 +114,12 @@ def work(
     if parent:
         end_with(parent)
     try:
-        return k, slot().run(study, task, timeout, environment), ""
+        answer, sound = slot().run(study, task, timeout, environment)
     except Ended as error:
         return k, None, str(error)
+    if not sound:
+        slot().close()
+    return k, answer, ""
 
 
 def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:
@@ -213,6 +217,6 @@ def _cluster_errors(place: Place) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise RunError(
-            f"the {place.backend.capitalize()} cluster failed ({reason}). Finished runs are kept: give the command "
-            "again to continue. Its workers need this package installed."
+            f"the {place.backend.capitalize()} cluster failed ({reason}). Its workers need this package installed. "
+            "Finished runs are kept: give the same command again to continue."
         ) from error

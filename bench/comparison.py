@@ -18,7 +18,7 @@ from bench.plan import Case, Plan, benchmark_of, reference_of
 from bench.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
 from bench.statistics import Interval, Ratio
 from bench.study import DONE, FAILED
-from bench.trials import Trial, evaluations_to, reported_floor
+from bench.trials import UNASKED, Trial, evaluations_to, reported_floor
 from spaces.base import FloatArray
 
 
@@ -224,7 +224,7 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
     arrivals = [a for case in plan.cases for a in _arrivals(plan, case, groups, evaluations)]
     return Tables(
         plan,
-        trials,
+        [t for t in trials if t.status != UNASKED],
         rows,
         arrivals,
         _contrasts(plan, regret),

@@ -17,7 +17,7 @@ from bench.plan import Plan
 from bench.report.page_runs import read_plans
 from bench.run import JOB, LOG, Job
 from bench.study import PLANS
-from bench.trials import Trial, collect
+from bench.trials import UNASKED, Trial, collect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,8 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
         if not plans:
             raise RunError(f"{out} holds no study: {PLANS} is missing or empty.")
         plan = plans[-1]
-    return pd.DataFrame([record for trial in collect(plan, out) for record in _checkpoints(plan, trial)])
+    asked = [trial for trial in collect(plan, out) if trial.status != UNASKED]
+    return pd.DataFrame([record for trial in asked for record in _checkpoints(plan, trial)])
 
 
 def _checkpoints(plan: Plan, trial: Trial) -> list[dict[str, Any]]:

@@ -192,17 +192,17 @@ def write_line(stream: IO[bytes], path: Path, line: str) -> None:
         ) from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file as a whole or not at all.
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write a JSON file as `write_text` does.
 
     Raises:
         RunError: The file cannot be written.
     """
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", durable=durable)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all.
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a text file as a whole or not at all; a durable one is on the disk before its name is.
 
     Raises:
         RunError: The file cannot be written.
@@ -211,8 +211,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         with open(temporary, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):

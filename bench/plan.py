@@ -91,6 +91,7 @@ class Plan:
         contrasts: Further comparisons.
         plugins: Plug-in files.
         champion: Name of the variant that is compared with every other one; "" is none.
+        seeds_of: Name of a variant to those of the seeds that it runs; all where it is not named.
     """
 
     variants: tuple[Variant, ...]
@@ -103,6 +104,11 @@ class Plan:
     contrasts: tuple[Contrast, ...] = ()
     plugins: tuple[str, ...] = ()
     champion: str = ""
+    seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def seeds_for(self, variant: Variant) -> tuple[int, ...]:
+        """Return the seeds that a variant runs."""
+        return self.seeds_of.get(variant.name, self.seeds)
 
     def job(self, variant: Variant, case: Case, seed: int) -> Job:
         """Return one run. Plug-in files belong to it only where something of it is not built in."""
@@ -125,10 +131,11 @@ class Plan:
         The seeds of each variant are dealt out in turn, so every part gets its share of the slow ones.
         """
         for c, case in enumerate(self.cases):
-            for s, seed in enumerate(self.seeds):
+            for seed in self.seeds:
                 for v, variant in enumerate(self.variants):
-                    dealt = (c * len(self.variants) + v) * len(self.seeds) + s
-                    if dealt % parts == part - 1:
+                    own = self.seeds_for(variant)
+                    first = (c * len(self.variants) + v) * len(own)
+                    if seed in own and (first + own.index(seed)) % parts == part - 1:
                         yield self.job(variant, case, seed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,6 +153,7 @@ class Plan:
                 for c in self.contrasts
             ],
             **({"champion": self.champion} if self.champion else {}),
+            **({"seeds_of": {name: list(seeds) for name, seeds in self.seeds_of.items()}} if self.seeds_of else {}),
         }
 
 
@@ -199,6 +207,11 @@ def check_plan(plan: Plan) -> Plan:
     for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
         if name not in names:
             raise UserError(f"the {role} {name!r} is not among the methods.{suggest(name, names)}")
+    for name, seeds in plan.seeds_of.items():
+        if name not in names:
+            raise UserError(f"--method-seeds: {name!r} is not among the methods.{suggest(name, names)}")
+        if not seeds or not set(seeds) <= set(plan.seeds):
+            raise UserError(f"--method-seeds: the seeds of {name!r} must be among the study's --seeds.")
     cases = []
     for case in plan.cases:
         benchmark = benchmark_of(case)
@@ -213,6 +226,7 @@ def check_plan(plan: Plan) -> Plan:
         baseline=baseline,
         at=tuple(sorted({n for n in plan.at if n < plan.budget} | {plan.budget})),
         plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
+        seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
     )
     for variant in plan.variants:
         refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
@@ -231,68 +245,6 @@ def _refusal(plan: Plan, variant: Variant, case: Case) -> UserError | None:
     except Exception:
         return None
     return None
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Turn "0-30" or "0,3,5-7" into seeds, in the order given.
-
-    Raises:
-        UserError: It is neither.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UserError(f"--seeds takes numbers and ranges like 0-30 or 0,3,5-7, got {text!r}.")
-        seeds.extend(range(int(first), int(last or first) + 1) if dash else [int(first)])
-    return tuple(dict.fromkeys(seeds))
-
-
-def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
-    """Turn "100,300" into numbers from 1 to `largest`.
-
-    Raises:
-        UserError: One is not.
-    """
-    numbers = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= largest for part in numbers):
-        raise UserError(f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {text!r}.")
-    return tuple(int(part) for part in numbers)
-
-
-def split_variant(text: str) -> tuple[str, str, tuple[str, ...]]:
-    """Split "NAME=METHOD:PARAM=VALUE,PARAM=VALUE" into name, method and its "PARAM=VALUE" items.
-
-    Commas within brackets or quotes do not split.
-
-    Raises:
-        UserError: The text has another form.
-    """
-    name, equals, rest = text.partition("=")
-    method, colon, params = rest.partition(":")
-    if not (equals and name.strip() and method.strip()) or (colon and not params.strip()):
-        raise UserError(
-            "--variant takes NAME=METHOD:PARAM=VALUE,PARAM=VALUE, for example gp=smemnas:surrogate=gp,batch=8; "
-            f"got {text!r}."
-        )
-    return name.strip(), method.strip(), tuple(split_outside(params))
-
-
-def split_outside(text: str) -> list[str]:
-    """Split at the commas that are not within brackets or quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        else:
-            depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0 and not quote:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
 
 
 def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple[str, ...]) -> tuple[Case, ...]:
@@ -324,15 +276,3 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
             known = [d for item in spaces if item not in PROBLEMS for d in datasets_of(item.partition("/")[0])]
             raise UserError(f"none of the spaces has a data set {dataset!r}.{suggest(dataset, known)}")
     return tuple(cases)
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Turn "2/8" into (2, 8): the second of eight parts.
-
-    Raises:
-        UserError: It is no such pair.
-    """
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise UserError(f"--shard takes K/N with K from 1 to N, for example 2/8, got {text!r}.")
-    return int(k), int(n)

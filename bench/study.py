@@ -11,7 +11,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,11 +129,16 @@ def _execute(jobs: list[Job], out: Path, place: Place, plugins: tuple[str, ...])
     data = os.environ.get("SMEMNAS_DATA")
     environment = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
     tasks = [(job, out, plugins) for job in jobs]
-    for k, state, reason in run_tasks(run_job, tasks, place, environment):
+    for k, answer, reason in run_tasks(_run_in_child, tasks, place, environment):
         if reason:
             _write_status(folder_of(out, jobs[k]), FAILED, error=reason)
-            state = State(FAILED, reason)
-        yield jobs[k], state
+        yield jobs[k], State(FAILED, reason) if reason else State(*answer)
+
+
+def _run_in_child(job: Job, out: Path, plugins: Sequence[str]) -> tuple[tuple[str, str], bool]:
+    """Run one job in a process that may be ended; one in which a run failed takes no other."""
+    status, reason = run_job(job, out, plugins)
+    return (status, reason), status != FAILED
 
 
 def run_job(job: Job, out: Path, plugins: Sequence[str] = ()) -> State:
@@ -176,13 +181,8 @@ def _write_status(folder: Path, status: str, *, rows: int | None = None, error: 
         entry["error"] = error
     if trace:
         entry["traceback"] = trace.splitlines()
-    try:
-        if status == RUNNING:  # only for the living: not worth a flush to disk
-            (folder / STATUS).write_text(json.dumps(entry), encoding="utf-8")
-        else:
-            write_json(folder / STATUS, entry)
-    except (OSError, RunError):
-        pass
+    with suppress(OSError, RunError):
+        write_json(folder / STATUS, entry, durable=False)  # without it the log says as much
 
 
 @contextmanager

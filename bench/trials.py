@@ -21,6 +21,9 @@ from bench.run import LOG, TIMING, Job
 from bench.study import DONE, FAILED, folder_of, state_of
 from spaces.base import FloatArray, IntArray
 
+#: Status of a run that the plan does not ask for; no table shows it.
+UNASKED = "not asked for"
+
 
 class Measures(NamedTuple):
     """What a run achieved at ``c`` checkpoints; smaller is better, NaN where it is not defined.
@@ -55,7 +58,7 @@ class Trial:
         variant: Name of the variant.
         case: Where it ran.
         job: The run.
-        status: "done", "failed" or "missing".
+        status: "done", "failed", "missing" or, where the plan gives its variant fewer seeds, `UNASKED`.
         reason: Of a failure.
         F: Objectives in ask order ``(n, n_obj)``: +inf rows for failed evaluations, NaN rows for what breaks a
             constraint.
@@ -104,12 +107,14 @@ def collect(plan: Plan, out: Path) -> list[Trial]:
         for case in plan.cases
         for variant in plan.variants
         for seed in plan.seeds
-    ]
+    ]  # in full, so that runs of a seed are found at the same place; see `UNASKED`
 
 
 def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -> Trial:
     """Return one run of the plan; only a finished one is measured."""
     job = plan.job(variant, case, seed)
+    if seed not in plan.seeds_for(variant):
+        return unfinished(plan, variant, case, job, UNASKED, "")
     state = state_of(out, job)
     if state.status == DONE:
         folder = folder_of(out, job)

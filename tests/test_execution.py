@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +14,14 @@ from pathlib import Path
 import pytest
 from study_cases import assert_same_study, command, logs, records, study
 
+from bench.backends import Place, run_tasks
+from bench.errors import RunError, UserError
+from bench.folder import locked
+
 PLUGIN = """
 import ctypes
+import os
+import resource
 import time
 
 import numpy as np
@@ -36,6 +43,17 @@ class Hang(Method):
                 time.sleep(1000)
             if self.how == "native":
                 ctypes.PyDLL(None).sleep(1000)  # holds the interpreter's lock: no other thread of it runs
+        if self.how == "memory":
+            if self.told >= 8 and self.seed == 1:
+                used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
+                np.ones(1 << 27)
+            if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+                raise RuntimeError("the limit of another run")
+        if self.how == "data":
+            print("what a plug-in prints goes nowhere near the results")
+            if not os.path.isdir(os.path.join(os.environ["SMEMNAS_DATA"], "tables")):
+                raise RuntimeError("not the data folder of the study")
         fresh = self.stream.take(4)
         return np.vstack([fresh, fresh]) if self.how == "twice" else fresh
 
@@ -131,28 +149,79 @@ def test_missing_values_and_repeats_are_rows(tmp_path: Path, plugin: Path) -> No
         assert any('"failed"' in row for row in rows)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limits of memory")
+@pytest.mark.parametrize("options", [("--jobs", 1, "--timeout", 100), ("--jobs", 2)])
+def test_a_run_without_memory_is_a_row_and_leaves_no_trace(
+    tmp_path: Path, plugin: Path, options: tuple[object, ...]
+) -> None:
+    out = tmp_path / "out"
+    study(
+        *("--plugin", plugin, "study", "--methods", "random", "--variant", "big=hang:how=memory", "--spaces", "toy"),
+        *("--seeds", "0-3", "--budget", 20, "--at", 10, "--out", out, "--no-figures", *options),
+        code=1,
+    )
+    failed = [r for r in records(out / "trials.csv") if r["status"] != "done"]
+    assert [(r["method"], r["seed"], r["status"]) for r in failed] == [("big", "1", "failed")]
+    assert "MemoryError" in failed[0]["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.parametrize("options", [("--jobs", 1, "--timeout", 500), ("--jobs", 2)])
+def test_a_killed_study_leaves_nobody_behind(tmp_path: Path, plugin: Path, options: tuple[object, ...]) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(
+            *("--plugin", plugin, "study", "--variant", "bad=hang:how=native", "--spaces", "toy"),
+            *("--seeds", 1, "--budget", 20, "--at", 10, "--out", out, "--quiet", "--no-figures", *options),
+        )
+    )
+    end = time.monotonic() + 60
+    while not any(text.count(b"\n") == 8 for text in logs(out).values()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    [folder] = [(out / name).parent for name in logs(out)]
+    with pytest.raises(RunError, match="in use"), locked(folder):
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while True:
+        try:
+            with locked(folder):
+                return
+        except RunError:
+            assert time.monotonic() < end, "a process of the killed study still holds its run"
+            time.sleep(0.1)
+
+
 def on_a_cluster(tmp_path: Path, plugin: Path, *cluster: object) -> None:
+    """Compare with this process alone; the cluster was started without the data folder, its workers must be told."""
     args = (
-        *("--plugin", plugin, "study", "--methods", "nsga2,smemnas", "--variant", "own=hang:pause=0.01"),
-        *("--spaces", "toy", "--seeds", "0-1", "--budget", 30, "--at", 15, "--quiet", "--no-figures"),
+        *("--plugin", plugin, "study", "--methods", "nsga2,smemnas", "--variant", "own=hang:how=data"),
+        *("--spaces", "nb201,toy", "--seeds", "0-1", "--budget", 30, "--at", 15, "--quiet", "--no-figures"),
     )
     study(*args, "--jobs", 1, "--out", tmp_path / "here")
     study(*args, "--jobs", 2, "--out", tmp_path / "there", *cluster)
     assert_same_study(tmp_path / "here", tmp_path / "there")
+    assert len(logs(tmp_path / "there")) == 12
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_gives_the_same_bit_for_bit(tmp_path: Path, plugin: Path) -> None:
+def test_a_dask_cluster_gives_the_same_bit_for_bit(
+    tmp_path: Path, plugin: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster': pip install smemnas[cluster]")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
     ) as cluster:
+        monkeypatch.setenv("SMEMNAS_DATA", str(embedded))
         on_a_cluster(tmp_path, plugin, "--backend", "dask", "--address", cluster.scheduler_address)
 
 
 @pytest.mark.slow
 def test_a_ray_cluster_gives_the_same_bit_for_bit(
-    tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, plugin: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="needs the extra 'cluster': pip install smemnas[cluster]")
     head = (
@@ -169,9 +238,36 @@ def test_a_ray_cluster_gives_the_same_bit_for_bit(
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert ":" in address, "the test's Ray cluster did not start"
+        monkeypatch.setenv("SMEMNAS_DATA", str(embedded))
         on_a_cluster(tmp_path, plugin, "--backend", "ray", "--address", address)
     finally:
         process.communicate()
+
+
+@pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_cluster_without_its_library_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, backend: str, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    place = Place(backend, address="tcp://127.0.0.1:1")
+    with pytest.raises(UserError, match=r"needs the extra 'cluster': pip install 'smemnas\[cluster\]'"):
+        list(run_tasks(print, [("never",)], place, {}))
+
+
+@pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_an_address_where_nothing_answers_is_one_line_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
+) -> None:
+    pytest.importorskip(module, reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    with socket.socket() as free:  # bound, but nobody listens
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        args = ("study", "--methods", "random", "--spaces", "toy", "--seeds", 0, "--budget", 10, "--quiet")
+        start = time.monotonic()
+        text = study(*args, "--out", tmp_path, "--backend", backend, "--address", address, code=1)
+    assert time.monotonic() - start < 60
+    assert len(text.strip().splitlines()) == 1
+    assert f"no {backend.capitalize()} cluster answers at {address}" in text
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from study_cases import records, study, toy_plan
 
+from bench.comparison import tabulate
 from bench.errors import UserError
-from bench.plan import Case, Variant, check_plan, make_cases, parse_numbers, parse_seeds, parse_shard, split_variant
+from bench.frames import trials_frame
+from bench.plan import Case, Variant, check_plan, make_cases
+from bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
 from bench.plans import PLANS, named_plan
 from bench.report.cells import seed_text
+from bench.report.page_groups import make_groups
+from bench.report.page_runs import find_runs, read_plans
+from bench.study import record_plan, run_study
+from bench.trials import collect
 
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:
@@ -61,6 +69,7 @@ def test_seeds_variants_and_shards_are_read() -> None:
     assert (name, method) == ("w", "smemnas")
     assert items == ("surrogate.widths=[1, 2]", "x={'a': (1, 2)}", "y='p,q'")
     assert parse_shard("2/8") == (2, 8)
+    assert parse_method_seeds("smemnas[batch=4]=0-2,7") == ("smemnas[batch=4]", (0, 1, 2, 7))
     assert parse_numbers("--at", "100, 300", 300) == (100, 300)
 
 
@@ -82,6 +91,43 @@ def test_a_plan_without_a_champion_is_written_as_before_there_were_any() -> None
     assert toy_plan(champion="evo").to_dict() == {**toy_plan().to_dict(), "champion": "evo"}
 
 
+def test_a_method_may_run_fewer_seeds(tmp_path: Path) -> None:
+    plan = toy_plan(seeds=tuple(range(6)), seeds_of={"evo": (0, 1, 3, 0)})
+    assert plan.to_dict()["seeds_of"] == {"evo": [0, 1, 3]}
+    wanted = [("random", s) for s in range(6)] + [("nsga2", s) for s in (0, 1, 3)]
+    assert sorted((j.method, j.seed) for j in plan.jobs()) == sorted(wanted)
+    parts = [list(plan.jobs(k, 3)) for k in (1, 2, 3)]
+    assert sorted((j.method, j.seed) for part in parts for j in part) == sorted(wanted)
+    assert [sum(j.method == "nsga2" for j in part) for part in parts] == [1, 1, 1]
+    run_study(list(plan.jobs()), tmp_path)
+    tables = tabulate(plan, collect(plan, tmp_path))
+    assert sorted((t.variant, t.job.seed) for t in tables.trials) == sorted(
+        (name.replace("nsga2", "evo"), s) for name, s in wanted
+    )
+    assert tables.unfinished() == []
+    row = next(r for r in tables.rows if r.variant == "evo" and r.at == 40)
+    assert (row.n, row.failed) == (3, 0)
+    assert row.against is not None
+    whole = toy_plan(seeds=(0, 1, 3))
+    alone = next(r for r in tabulate(whole, collect(whole, tmp_path)).rows if r.variant == "evo" and r.at == 40)
+    assert alone.against is not None
+    assert (row.against.pairs, row.against.difference) == (3, alone.against.difference)
+    record_plan(tmp_path, plan)
+    assert read_plans(tmp_path / "plans.json") == [replace(plan, plugins=())]
+    assert len(trials_frame(tmp_path)) == 9 * len(plan.at)
+    _, unfinished = make_groups(find_runs([str(tmp_path)]))
+    assert unfinished == []
+
+
+def test_fewer_seeds_on_the_command_line(tmp_path: Path) -> None:
+    args = ("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-3", "--budget", 20, "--jobs", 1)
+    text = study(*args, "--method-seeds", "nsga2=1-2", "--out", tmp_path, "--no-figures")
+    assert "Seeds: 0-3, nsga2 only 1-2; runs of a seed are paired" in " ".join(text.split())
+    made = [(r["method"], r["seed"]) for r in records(tmp_path / "trials.csv")]
+    assert made == [("random", "0"), ("random", "1"), ("random", "2"), ("random", "3"), ("nsga2", "1"), ("nsga2", "2")]
+    assert "not asked for" not in "".join(p.read_text() for p in tmp_path.glob("*.csv"))
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -90,6 +136,9 @@ def test_a_plan_without_a_champion_is_written_as_before_there_were_any() -> None
         ({"cases": ()}, "at least one space"),
         ({"seeds": ()}, "at least one seed"),
         ({"baseline": "rando"}, "the baseline 'rando' is not among the methods. Did you mean 'random'"),
+        ({"seeds_of": {"eva": (0,)}}, "--method-seeds: 'eva' is not among the methods. Did you mean 'evo'"),
+        ({"seeds_of": {"evo": (0, 9)}}, "--method-seeds: the seeds of 'evo' must be among the study's --seeds"),
+        ({"seeds_of": {"evo": ()}}, "--method-seeds: the seeds of 'evo'"),
         ({"champion": "ev"}, "the champion 'ev' is not among the methods. Did you mean 'evo'"),
         ({"variants": (Variant("a", "random"), Variant("a", "nsga2"))}, "two variants are called 'a'"),
         ({"variants": (Variant("a", "random"), Variant("b", "random"))}, "'a' and 'b' are the same"),
@@ -116,6 +165,8 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(change: dict[str, o
         (lambda: split_variant("smemnas"), "--variant takes"),
         (lambda: split_variant("a=smemnas:"), "--variant takes"),
         (lambda: parse_shard("0/3"), "--shard takes"),
+        (lambda: parse_method_seeds("0-3"), "--method-seeds takes NAME=SEEDS"),
+        (lambda: parse_method_seeds("a="), "--method-seeds takes NAME=SEEDS"),
         (lambda: parse_shard("4/3"), "--shard takes"),
         (lambda: parse_numbers("--at", "0,10", 300), "--at takes"),
         (lambda: parse_numbers("--at", "301", 300), "--at takes"),

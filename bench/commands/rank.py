@@ -106,7 +106,7 @@ def rank_command(
     import os
     from dataclasses import replace
 
-    from bench.plan import split_variant
+    from bench.plan_text import split_variant
     from bench.ranking.data import data_of
     from bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
     from bench.ranking.study import run_ranking

@@ -38,9 +38,17 @@ from bench.errors import UserError
     "constraints",
     multiple=True,
     metavar="NAME<=X",
-    help="A bound (<= or >=) on an objective or a free cost, like flops<=150 (MFLOPs); repeatable.",
+    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
+    "millions, errors in %, latency in ms); repeatable.",
 )
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
+@click.option(
+    "--method-seeds",
+    "method_seeds",
+    multiple=True,
+    metavar="NAME=SEEDS",
+    help="Fewer seeds for a method or variant that takes long, some of --seeds; repeatable.",
+)
 @click.option("--budget", type=int, help="Paid evaluations of a run.  [default: 300]")
 @click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it becomes a failed row.")
@@ -81,6 +89,7 @@ def study_command(
     objectives: str,
     constraints: tuple[str, ...],
     seeds: str | None,
+    method_seeds: tuple[str, ...],
     budget: int | None,
     n_jobs: int | None,
     timeout: float | None,
@@ -119,7 +128,8 @@ def study_command(
 
     from bench.backends import Place
     from bench.comparison import tabulate
-    from bench.plan import Plan, Variant, check_plan, make_cases, parse_numbers, parse_seeds, parse_shard, split_variant
+    from bench.plan import Plan, Variant, check_plan, make_cases
+    from bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
     from bench.plans import named_plan
     from bench.report.study import failures, print_study, write_study
     from bench.report.study_figures import write_figures
@@ -149,6 +159,8 @@ def study_command(
         target=plan.target if target is None else target,
         plugins=plugins,
     )
+    if method_seeds:
+        plan = replace(plan, seeds_of=dict(parse_method_seeds(text) for text in method_seeds))
     if constraints:
         plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
     if at:

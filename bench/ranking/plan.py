@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.errors import UserError, suggest
-from bench.plan import parse_seeds
+from bench.plan_text import parse_seeds
 from bench.ranking.data import POOLS, SPLITS, Data, train_limit
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant
 from surrogates.base import SURROGATES

@@ -134,8 +134,8 @@ def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list
     for plan in plans:
         for case in plan.cases:
             for variant in plan.variants:
-                job = Job(variant.method, case.space, case.dataset, case.objectives, plan.budget, 0, variant.params)
-                for seed in plan.seeds:
+                job = replace(plan.job(variant, case, 0), plugins=())
+                for seed in plan.seeds_for(variant):
                     key = (case, job.label, seed, plan.budget)
                     if key not in there:
                         wanted[key] = replace(job, seed=seed)

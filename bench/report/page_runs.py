@@ -170,6 +170,7 @@ def _plan_of(entry: Mapping[str, Any]) -> Plan:
             for c in entry["contrasts"]
         ),
         champion=str(entry.get("champion", "")),
+        seeds_of={str(name): tuple(map(int, seeds)) for name, seeds in dict(entry.get("seeds_of", {})).items()},
     )
     names = {v.name for v in plan.variants}
     if plan.budget < 1 or any(not {*c.first, *c.second} <= names for c in plan.contrasts):

@@ -83,9 +83,10 @@ def conventions(tables: Tables) -> list[str]:
     """Return what a reader must know to read the numbers."""
     plan = tables.plan
     seeds = len(plan.seeds)
+    fewer = "".join(f", {name} only {seed_text(own)}" for name, own in plan.seeds_of.items())
     lines = [
-        f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}; runs of a seed are paired. Budget: {plan.budget} "
-        "evaluations.",
+        f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}{fewer}; runs of a seed are paired. Budget: "
+        f"{plan.budget} evaluations.",
         "Regret: 1 - HV/HV(reference front) on the searched split, reference point 1.1 in the space normalised by the "
         "reference front's ideal and nadir point, hence without a unit. Mean regret so far: the mean over 1, 2, ... "
         "evaluations up to the checkpoint, that is the area under the regret curve over its length; before the first "

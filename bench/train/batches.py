@@ -76,10 +76,9 @@ def augment(raw: Tensor, recipe: Recipe, images: Images, draws: torch.Generator)
 
 def prepare(raw: Tensor, recipe: Recipe, images: Images) -> Tensor:
     """Return images ``(b, h, w, 3)`` uint8 as normalised ``(b, 3, h, w)`` float32 in the recipe's memory layout."""
-    mean = torch.tensor(images.mean, device=raw.device).mul_(255)
-    std = torch.tensor(images.std, device=raw.device).mul_(255)
-    batch = raw.to(torch.float32).sub_(mean).div_(std).permute(0, 3, 1, 2)
-    return batch.contiguous(memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    mean, std = (torch.tensor(v, device=raw.device).mul_(255).view(3, 1, 1) for v in (images.mean, images.std))
+    return raw.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).sub_(mean).div_(std)
 
 
 def _crop_and_flip(raw: Tensor, recipe: Recipe, draws: torch.Generator) -> Tensor:

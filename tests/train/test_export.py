@@ -52,7 +52,7 @@ def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
     x = np.linspace(-1, 1, 2 * 3 * 8 * 8, dtype=np.float32).reshape(2, 3, 8, 8)
     [found] = session.run(None, {session.get_inputs()[0].name: x})
     np.testing.assert_allclose(found, np.load(tmp_path / "out.npy"), rtol=1e-3, atol=1e-4)
-    assert json.loads((tmp_path / "config.json").read_text())["arch"] == ARCH
+    assert json.loads((tmp_path / "config.json").read_text())["architecture"] == ARCH
 
 
 @pytest.mark.parametrize("arch", ["r8-3333", "r8-9333-3333-3333-3333-3333", "small"])

@@ -52,6 +52,37 @@ def ablation() -> Plan:
     )
 
 
+def five_problems() -> Plan:
+    """Return the comparison of all methods on five problems, error and flops; the slow ones run fewer seeds.
+
+    The two tables of NAS-Bench-201 are searched on validation accuracy. Methods of the extra `optuna` take part.
+    Besides, SMEM-NAS with another inner search: the test of the second claim.
+    """
+    names = (
+        *("smemnas/best", "smemnas", "smemnas/nsga2-inside", "nsga2", "random", "rea", "local-search", "reinforce"),
+        *("moead", "sms-emoa", "msunas", "msunas/adaptive", "bananas", "parego", "optuna-tpe", "optuna-nsga2"),
+    )
+    problems = (
+        *(("nb201", "cifar10"), ("nb201", "cifar100"), ("macro", "cifar10")),
+        *(("nats_sss", "cifar10"), ("mnv3", "imagenet")),
+    )
+    inside = {"MP-MOEA": "smemnas", "NSGA-II": "smemnas/nsga2-inside", "random candidates": "random-inside"}
+    return Plan(
+        variants=(*(Variant(n, n) for n in names), Variant("random-inside", "smemnas", {"inner": "random"})),
+        cases=tuple(Case(space, dataset, ("error", "flops")) for space, dataset in problems),
+        seeds=tuple(range(31)),
+        budget=340,
+        baseline="nsga2",
+        at=(50, 100, 200, 340),
+        contrasts=tuple(
+            Contrast(f"MP-MOEA - {other}", (inside["MP-MOEA"],), (inside[other],), "inner search")
+            for other in ("NSGA-II", "random candidates")
+        ),
+        champion="smemnas/best",
+        seeds_of={"msunas/adaptive": tuple(range(11))},
+    )
+
+
 def factorial(method: str, factors: Mapping[str, Factor]) -> tuple[Variant, ...]:
     """Return one variant for each combination of levels, named by its levels, as in "gp/nsga2"."""
     variants = []
@@ -98,7 +129,7 @@ def factor_contrasts(factors: Mapping[str, Factor], pairs: Sequence[tuple[str, s
     return (*averaged, *single)
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"ablation": ablation}
+PLANS: dict[str, Callable[[], Plan]] = {"ablation": ablation, "five-problems": five_problems}
 
 
 def named_plan(name: str) -> Plan:

@@ -19,6 +19,7 @@ from bench.report.page_groups import make_groups
 from bench.report.page_runs import find_runs, read_plans
 from bench.study import record_plan, run_study
 from bench.trials import collect
+from methods.base import METHODS
 
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:
@@ -41,8 +42,12 @@ def test_the_ablation_changes_one_thing_at_a_time() -> None:
 
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
-    plan = check_plan(named_plan(name))
-    assert len(list(plan.jobs())) == len(plan.variants) * len(plan.cases) * len(plan.seeds)
+    """On the embedded table, for the data of a plan need not be installed."""
+    named = named_plan(name)
+    for variant in named.variants:
+        pytest.importorskip(METHODS.get(variant.method).factory.needs or "numpy")
+    plan = check_plan(replace(named, cases=(Case("nb201", "analog", ("error", "flops")),)))
+    assert len(list(plan.jobs())) == sum(len(plan.seeds_for(variant)) for variant in plan.variants)
     names = {v.name for v in plan.variants}
     assert all({*c.first, *c.second} <= names for c in plan.contrasts)
 

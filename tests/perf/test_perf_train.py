@@ -13,7 +13,7 @@ from bench.train.cells import trainable_space  # noqa: E402
 from bench.train.data import Images  # noqa: E402
 from bench.train.recipes import Recipe  # noqa: E402
 
-STEPS, BATCH, ROUNDS = 8, 128, 5
+STEPS, BATCH, ROUNDS = 3, 64, 20
 CELL = np.array([3, 2, 4, 1, 3, 2])
 
 

@@ -163,6 +163,7 @@ def slot() -> Slot:
 
 def serve() -> None:
     """Answer tasks from standard input until it is closed: the main program of a child."""
+    _end_with_worker()
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plug-in prints is no answer
     inbox: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
@@ -182,6 +183,20 @@ def serve() -> None:
         answers.flush()
         function, arguments = inbox.get()
         pickle.dump(function(*arguments), answers)
+
+
+def _end_with_worker() -> None:
+    """Have Linux kill this process when its worker's thread ends.
+
+    Elsewhere the thread that listens notices; it cannot while a job hangs in compiled code and holds the
+    interpreter's lock.
+    """
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        set_parent_death_signal = 1
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 _watching = False

@@ -24,6 +24,8 @@ from bench.errors import RunError, UserError
 BACKENDS = ("loky", "dask", "ray")
 #: Seconds that a cluster may take to answer.
 PATIENCE = 10.0
+#: Times that processes of this machine are started for a study, should they be killed.
+ATTEMPTS = 3
 
 
 class Outcome(NamedTuple):
@@ -123,11 +125,32 @@ def work(
 
 
 def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:
+    """Run in processes of this machine; where one of them is killed, all are lost and others take what is left.
+
+    Raises:
+        RunError: They are killed again and again.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = Parallel(n_jobs=place.workers or os.cpu_count() or 1, batch_size=1, return_as="generator_unordered")
-        yield from pool(delayed(work)(*call, os.getpid()) for call in calls)
+    left = {call[0]: call for call in calls}
+    for _ in range(ATTEMPTS):
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                pool = Parallel(
+                    n_jobs=place.workers or os.cpu_count() or 1, batch_size=1, return_as="generator_unordered"
+                )
+                for found in pool(delayed(work)(*call, os.getpid()) for call in list(left.values())):
+                    del left[found[0]]
+                    yield found
+            return
+        except BrokenProcessPool:
+            continue
+    raise RunError(
+        f"worker processes were killed {ATTEMPTS} times, perhaps for lack of memory: give fewer --jobs. "
+        "Finished runs are kept: give the same command again to continue."
+    )
 
 
 def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, Any, str]]:

@@ -62,7 +62,8 @@ def seed_ranks(plan: Plan, regret: Mapping[tuple[Case, str], FloatArray]) -> lis
     found = []
     for case in plan.cases:
         done = {v.name: np.isfinite(regret[case, v.name]).all(axis=1) for v in plan.variants}
-        methods = tuple(name for name, seeds in done.items() if seeds.any())
+        most = max(seeds.sum() for seeds in done.values())
+        methods = tuple(name for name, seeds in done.items() if seeds.any() and 2 * seeds.sum() >= most)
         if len(methods) < 2:
             continue
         common = np.logical_and.reduce([done[name] for name in methods])
@@ -139,15 +140,18 @@ def against_best(columns: Sequence[FloatArray]) -> list[tuple[str, float]]:
         return [("", math.nan)] * len(columns)
     best = int(np.nanargmin(means))
     raw = [math.nan] * len(columns)
-    pairs = 0
+    pairs = [0] * len(columns)
     for j, column in enumerate(columns):
         both = np.isfinite(column) & np.isfinite(columns[best])
         if j != best and both.any():
             raw[j] = statistics.wilcoxon(column[both], columns[best][both])
-            pairs = max(pairs, int(both.sum()))
+            pairs[j] = int(both.sum())
     adjusted = statistics.holm(raw)
-    enough = smallest_p(int(np.isfinite(raw).sum()), pairs) < SIGNIFICANCE
-    marks = [EQUAL if enough and p >= SIGNIFICANCE else "" for p in adjusted]
+    tests = int(np.isfinite(raw).sum())
+    marks = [
+        EQUAL if p >= SIGNIFICANCE and smallest_p(tests, n) < SIGNIFICANCE else ""
+        for p, n in zip(adjusted, pairs, strict=True)
+    ]
     marks[best] = BEST
     return list(zip(marks, adjusted.tolist(), strict=True))
 

@@ -118,6 +118,7 @@ class Browser:
 
     def open(self, file, width, height=900, dark=False, touch=False):
         """Open a file from disk in a window of some size and wait until it is drawn."""
+        self.move(0, 0)  # else the new page finds the mouse where the last one left it
         self.problems.clear()
         self.requests.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
@@ -126,6 +127,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=Path(file).resolve().as_uri())
         self.until("document.readyState === 'complete' && !document.querySelector('.chart:empty')")
+        self.settle()
 
     def evaluate(self, expression):
         """Return the value of a JavaScript expression."""
@@ -143,11 +145,18 @@ class Browser:
             time.sleep(0.05)
 
     def centre(self, element):
-        """Scroll the element of a JavaScript expression into view and return its middle."""
-        return self.evaluate(
-            f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center', behavior: 'instant'}}); "
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
+        """Scroll the element of a JavaScript expression into view and return its middle.
+
+        The scroll event comes with the next frame, and the page hides its tooltip then: it is waited for.
+        """
+        self.evaluate(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.settle()
+        box = f"{element}.getBoundingClientRect()"
+        return self.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
+
+    def settle(self):
+        """Wait until two frames have been drawn, so that events of what was done before have been handled."""
+        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 
     def move(self, x, y):
         """Move the mouse."""

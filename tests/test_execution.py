@@ -195,6 +195,29 @@ def test_a_killed_study_leaves_nobody_behind(tmp_path: Path, plugin: Path, optio
             time.sleep(0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_killed_worker_is_replaced(tmp_path: Path, plugin: Path) -> None:
+    """The process between the study and the one that runs a job: its job goes on from the log."""
+    args = command(
+        *("--plugin", plugin, "study", "--methods", "nsga2", "--variant", "slow=hang:pause=0.1", "--spaces", "toy"),
+        *("--seeds", "0-3", "--budget", 40, "--at", 20, "--jobs", 2, "--quiet", "--no-figures", "--out"),
+    )
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen([*args, str(killed)])
+    end = time.monotonic() + 60
+    while not any("hang" in name and text for name, text in logs(killed).items()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [int(p) for p in children if b"LokyProcess" in Path("/proc", p, "cmdline").read_bytes()]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    assert process.wait(timeout=300) == 0
+    subprocess.run([*args, str(whole)], check=True, timeout=300)
+    assert_same_study(whole, killed)
+
+
 def on_a_cluster(tmp_path: Path, plugin: Path, *cluster: object) -> None:
     """Compare with this process alone; the cluster was started without the data folder, its workers must be told."""
     args = (

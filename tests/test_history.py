@@ -35,6 +35,22 @@ def test_format_of_a_row(tmp_path):
     )
 
 
+def test_rows_are_written_as_the_json_library_writes_them():
+    rng = np.random.default_rng(0)
+    numbers = [*(rng.normal(size=200) * 10.0 ** rng.integers(-300, 300, 200)).tolist(), 0.0, -0.0, 1e16, 5e-324, None]
+    texts = ['"quoted" \\ \x00\x1f\t', "é\u2028😀", ""]
+    rows = [*ROWS, *(Row(7, t, (1, 22, 333), tuple(numbers), "failed", t) for t in texts), Row(8, "a", (5,), (1.0,))]
+    for row in rows:
+        entry = {"i": row.i, "arch": row.arch, "x": row.x, "F": row.F, "status": row.status, "error": row.error}
+        assert row.to_json() == json.dumps(entry, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_not_finite_is_never_written(value):
+    with pytest.raises(ValueError, match="finite or null"):
+        Row(0, "a", (1,), (1.0, value)).to_json()
+
+
 def test_rows_come_back_exactly(tmp_path):
     path = tmp_path / "evals.jsonl"
     write(path)
@@ -147,6 +163,17 @@ def test_a_full_disk_keeps_what_was_logged(tmp_path, short):
         write_line(stream, path, ROWS[1].to_json())
     stream.close()
     assert History(path).rows == ROWS[:1]
+    assert History(path).repaired == 0
+
+
+def test_a_disk_that_fills_within_a_batch_keeps_the_rows_that_were_whole(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    lines = [row.to_json() for row in ROWS]
+    stream = FullDisk(path, sum(len(line.encode()) + 1 for line in lines[:2]) + 10, short=True)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_line(stream, path, "\n".join(lines))
+    stream.close()
+    assert History(path).rows == ROWS[:2]
     assert History(path).repaired == 0
 
 

@@ -140,7 +140,6 @@ def point_of(browser, page, chart, method):
     )
 
 
-@pytest.mark.xfail(reason="headless pointer events may come late on a loaded machine", strict=False)
 def test_hover_tells_architecture_objectives_method_and_seed(browser, page):
     browser.open(page, **DESKTOP)
     x, y = point_of(browser, page, FRONTS, "random")
@@ -180,7 +179,8 @@ def test_click_draws_the_architecture(browser, page):
 
 def test_keyboard_goes_through_the_points(browser, page):
     browser.open(page, **DESKTOP)
-    browser.evaluate(f"{FRONTS}.focus()")
+    browser.centre(FRONTS)
+    browser.evaluate(f"{FRONTS}.focus({{preventScroll: true}})")
     seen = []
     for _ in range(3):
         browser.press("ArrowRight")
@@ -241,6 +241,27 @@ def test_controls_of_the_charts(browser, page):
     assert browser.evaluate(bands) == 3
     browser.click(control.format("curves", "bands"))
     assert browser.evaluate(bands) == 0
+    assert_silent(browser, page)
+
+
+def test_axes_of_three_objectives_can_be_chosen(browser, tmp_path, use_embedded):
+    plan = check_plan(
+        Plan((Variant("random", "random"),), make_cases(["nb201"], [], ("error", "params", "flops")), (0,), 50)
+    )
+    record_plan(tmp_path / "study", plan)
+    run_study(list(plan.jobs()), tmp_path / "study")
+    page = write_page(tmp_path, *make_groups(find_runs([str(tmp_path / "study")])))
+    browser.open(page, **PHONE)
+    labels = f"[...{FRONTS}.querySelectorAll('.label')].map(t => t.textContent)"
+    assert browser.evaluate(labels) == ["error (%)", "flops (M)"]
+    choice = "document.querySelector('[data-c=x]')"
+    browser.evaluate(f"{choice}.value = '1', {choice}.dispatchEvent(new Event('change'))")
+    assert browser.evaluate(labels) == ["error (%)", "params (M)"]
+    browser.tap(*point_of(browser, page, FRONTS, "random"))
+    browser.until(f"!{TIP}.hidden")
+    text = browser.evaluate(f"{TIP}.innerText")
+    assert all(word in text for word in ("error (%)", "params (M)", "flops (M)"))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert_silent(browser, page)
 
 

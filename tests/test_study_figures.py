@@ -14,7 +14,15 @@ from bench.comparison import tabulate
 from bench.plan import Case, Plan, Variant
 from bench.ranks import SeedRanks, seed_ranks
 from bench.report.critical_difference import WIDTH, critical_difference_diagram
-from bench.report.study_figures import _file_name, _median_attainment, spread, write_figures
+from bench.report.study_figures import (
+    LINEAR,
+    _file_name,
+    _median_attainment,
+    _name_ends,
+    _regret_axis,
+    spread,
+    write_figures,
+)
 from bench.study import run_study
 from bench.trials import collect
 
@@ -55,9 +63,9 @@ def test_every_name_in_the_diagram_can_be_read(names: tuple[str, ...]) -> None:
         assert box.y1 <= area.y1
     for a, b in itertools.combinations(texts, 2):
         assert not a.overlaps(b)
-    assert figure.get_figwidth() >= WIDTH or len(names) == 15
+    assert figure.get_figwidth() >= WIDTH - 1e-9
     if len(names) == 15:  # the size at which it is printed: names are 8 points high
-        assert figure.get_figwidth() == pytest.approx(WIDTH, rel=0.05)
+        assert figure.get_figwidth() == pytest.approx(WIDTH)
         assert min(t.get_fontsize() for t in figure.axes[0].texts) == 8.0
 
 
@@ -104,6 +112,26 @@ def test_names_are_spread_as_little_as_possible(seed: int) -> None:
     assert ((found - at) ** 2).sum() == pytest.approx(best.fun, abs=1e-5)
     apart = np.array([0.1, 0.5, 0.9])
     assert spread(apart, 0.1, 0.0, 1.0) == pytest.approx(apart)
+
+
+@pytest.mark.parametrize("lowest", [0.02, 0.0, -0.003])
+def test_regret_is_shown_down_to_its_lowest_mean(lowest: float) -> None:
+    from matplotlib.figure import Figure
+
+    ax = Figure(figsize=(6.9, 3.6)).add_subplot()
+    _regret_axis(ax, np.array([0.6, 0.05, lowest]))
+    low, high = ax.get_ylim()
+    assert low < lowest < 0.6 < high
+    assert ax.get_yscale() == ("log" if lowest >= LINEAR else "symlog")
+    ends = {"a": lowest, "b": 0.05, "c": 0.4}
+    looks = {name: {"color": "black", "linestyle": "-", "linewidth": 1.0} for name in ends}
+    _name_ends(ax, ends, looks)
+    for line, name in zip(ax.lines[-3:], ("a", "b", "c"), strict=True):
+        shown = (ax.transAxes + ax.transData.inverted()).transform((1.0, line.get_ydata()[0]))[1]
+        assert shown == pytest.approx(ends[name], abs=1e-9)
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
+    assert np.diff(heights).min() > 0.05
 
 
 def test_the_median_attainment_surface_by_hand() -> None:

@@ -13,7 +13,7 @@ from spaces.base import FloatArray
 
 #: Inches: the text width of a two-column page, the height of a line of names, the room for a letter, the least width
 #: of the axis.
-WIDTH, LINE, LETTER, AXIS = 6.9, 0.165, 0.062, 2.4
+WIDTH, LINE, LETTER, AXIS = 6.9, 0.165, 0.062, 2.2
 FONT = 8.0
 #: Okabe and Ito's blue; the rest is black and grey.
 BLUE, GREY = "#0072B2", "#666666"
@@ -42,7 +42,7 @@ def critical_difference_diagram(test: SeedRanks, title: str, emphasised: str = "
     texts = [
         f"{n}  {r:.2f}" if i < left else f"{r:.2f}  {n}" for i, (n, r) in enumerate(zip(names, ranks, strict=True))
     ]
-    letters = [len(text) * (1.2 if name == emphasised else 1.0) for name, text in zip(names, texts, strict=True)]
+    letters = [len(text) * (1.18 if name == emphasised else 1.0) for name, text in zip(names, texts, strict=True)]
     rooms = [0.3 + LETTER * max(part, default=0) for part in (letters[:left], letters[left:])]
     axis = max(AXIS, WIDTH - sum(rooms))
     inch = (k - 1) / axis  # in ranks

@@ -243,12 +243,14 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
     benchmark, reference = benchmark_of(case), reference_of(case)
     rows = [r for r in group.tables.rows if r.case == case]
     facts: list[tuple[str, object]] = [("searched", ", ".join(f"{o.name} ({o.unit})" for o in benchmark.objectives))]
+    if case.constraints:
+        facts.append(("constraints", f"{', '.join(case.constraints)}; what breaks one is on no front"))
     if data["tested"]:
         facts.append(("reported", ", ".join(benchmark.report_names)))
     if reference is None:
         facts.append(("reference front", "none is known, so there is no regret"))
     else:
-        kind = "exact, from the whole table" if reference.exact else "the best known one, not proven"
+        kind = "exact" if reference.exact else "the best known one, not proven"
         facts.append(("reference front", f"{len(reference.front)} points, {kind}"))
     if rows and rows[0].floor == rows[0].floor:
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))

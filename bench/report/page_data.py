@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import Benchmark, Reference
+from bench.constraints import feasible_only
 from bench.indicators import nondominated
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report.architecture import picture
@@ -103,7 +104,13 @@ def _problem(
                 points.append([at, *shorts(row)])
             fronts.append({"m": names.index(name), "seed": run.job.seed, "p": points})
             if evaluated:
-                clouds.append({"m": names.index(name), "seed": run.job.seed, "p": _rest(run.F, keep)})
+                clouds.append(
+                    {
+                        "m": names.index(name),
+                        "seed": run.job.seed,
+                        "p": _rest(feasible_only(benchmark, run.X, run.F), keep),
+                    }
+                )
     problem = {
         "title": str(case),
         "space": case.space,
@@ -122,7 +129,8 @@ def _problem(
 
 def _front(run: Run, benchmark: Benchmark, tested: list[int]) -> tuple[IntArray, FloatArray]:
     """Return the rows of a run's front, by the first objective, and their values with the tested ones behind."""
-    keep = np.flatnonzero(nondominated(run.F)) if len(run.F) else np.arange(0)
+    F = feasible_only(benchmark, run.X, run.F)
+    keep = np.flatnonzero(nondominated(F)) if len(F) else np.arange(0)
     keep = keep[np.lexsort(run.F[keep].T[::-1])] if len(keep) else keep
     values = run.F[keep].reshape(len(keep), len(benchmark.objectives))
     if tested and len(keep):
@@ -131,7 +139,7 @@ def _front(run: Run, benchmark: Benchmark, tested: list[int]) -> tuple[IntArray,
 
 
 def _rest(F: FloatArray, keep: IntArray) -> list[float | None]:
-    """Return the finite dominated points one after another in one list."""
+    """Return the finite dominated points ``(n, n_obj)``, +inf where infeasible, one after another in one list."""
     rest = np.setdiff1d(np.flatnonzero(np.isfinite(F).all(axis=1)), keep)
     return shorts(F[rest].ravel())
 

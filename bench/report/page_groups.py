@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.comparison import Tables, tabulate
+from bench.constraints import feasible_only
 from bench.errors import UserError, suggest
 from bench.plan import CHECKPOINTS, Case, Contrast, Plan, Variant, benchmark_of, reference_of
 from bench.report.cells import seed_text
 from bench.report.page_runs import Found, Run, fault
 from bench.run import Job
 from bench.study import DONE, MISSING
-from bench.trials import Measures, Trial, measure
+from bench.trials import UNASKED, Trial, measure, unfinished
 
 Key = tuple[Case, str, int]
 NOT_MADE = "not made yet"
@@ -103,8 +104,8 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
             leave_out(job, NOT_MADE)
         if done.get(budget):
             groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
-    unfinished = [Unfinished(m, c, seed_text(sorted(set(seeds))), r) for (m, c, r), seeds in left.items()]
-    return groups, unfinished + [Unfinished("-", folder, "-", reason) for folder, reason in found.broken]
+    listed = [Unfinished(m, c, seed_text(sorted(set(seeds))), r) for (m, c, r), seeds in left.items()]
+    return groups, listed + [Unfinished("-", folder, "-", reason) for folder, reason in found.broken]
 
 
 def _names(found: Found) -> dict[str, str]:
@@ -178,20 +179,28 @@ def _merged(
     contrasts: dict[Contrast, None] = {}
     baselines, champions = [roles[0]], [roles[1]]
     at: set[int] = set()
+    seeds: dict[int, None] = {}
+    own: dict[str, set[int]] = {}
     places, there = {case for case, _, _ in runs}, {name for _, name, _ in runs}
     for plan in plans:
         renamed = {v.name: names[Job(v.method, "", "", (), 1, params=v.params).label] for v in plan.variants}
         for variant in plan.variants:
-            if renamed[variant.name] in there:
-                variants.setdefault(renamed[variant.name], replace(variant, name=renamed[variant.name]))
+            name = renamed[variant.name]
+            if name in there:
+                variants.setdefault(name, replace(variant, name=name))
+                own.setdefault(name, set()).update(plan.seeds_for(variant))
         cases |= dict.fromkeys(case for case in plan.cases if case in places)
         at.update(plan.at)
+        seeds |= dict.fromkeys(plan.seeds)
         baselines.append(renamed.get(plan.baseline, ""))
         champions.append(renamed.get(plan.champion, ""))
         for contrast in plan.contrasts:
             first, second = (tuple(renamed[name] for name in side) for side in (contrast.first, contrast.second))
             if {*first, *second} <= there:
                 contrasts.setdefault(replace(contrast, first=first, second=second))
+    for _, name, seed in sorted(runs, key=lambda key: key[2]):
+        seeds.setdefault(seed)
+        own.setdefault(name, set()).add(seed)
     for (case, name, _), run in runs.items():
         cases.setdefault(case)
         variants.setdefault(name, Variant(name, run.job.method, run.job.params))
@@ -199,32 +208,24 @@ def _merged(
     return Plan(
         tuple(variants.values()),
         tuple(cases),
-        tuple(sorted({seed for _, _, seed in runs})),
+        tuple(seeds),
         budget,
         next((name for name in baselines if name in variants), next(iter(variants))),
         tuple(sorted({n for n in at or CHECKPOINTS if n < budget} | {budget})),
         targets.pop() if len(targets) == 1 else None,
         tuple(contrasts),
         champion=next((name for name in champions if name in variants), ""),
+        seeds_of={n: tuple(s for s in seeds if s in own[n]) for n in variants if len(own[n]) < len(seeds)},
     )
 
 
 def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None) -> Trial:
-    """Return one run as the tables take it; a run that is not there has NaN throughout."""
+    """Return one run as the tables take it."""
     if run is None:
-        measured = Measures(*(np.full(0 if name == "curve" else len(plan.at), math.nan) for name in Measures._fields))
-        status, reason, F, times = MISSING, NOT_MADE, np.empty((0, len(case.objectives))), (math.nan, math.nan)
-    else:
-        measured = measure(run.X, run.F, plan.at, benchmark_of(case), reference_of(case))
-        status, reason, F, times = DONE, "", run.F, (run.seconds, run.method_seconds)
-    return Trial(
-        variant.name,
-        case,
-        plan.job(variant, case, seed) if run is None else run.job,
-        status,
-        reason,
-        F,
-        seconds=times[0],
-        method_seconds=times[1],
-        **measured._asdict(),
-    )
+        asked = seed in plan.seeds_for(variant)
+        job = plan.job(variant, case, seed)
+        return unfinished(plan, variant, case, job, MISSING if asked else UNASKED, NOT_MADE if asked else "")
+    benchmark = benchmark_of(case)
+    measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case))
+    F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
+    return Trial(variant.name, case, run.job, DONE, "", F, *measured, run.seconds, run.method_seconds)

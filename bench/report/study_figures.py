@@ -27,6 +27,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY, BLACK = "#999999", "#000000"
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 FONT = 8.0
+#: Regret below it is drawn on a linear axis.
+LINEAR = 1e-3
 #: Fronts are drawn of so many methods.
 FRONTS_SHOWN = 6
 
@@ -122,39 +124,52 @@ def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> A
     """Draw mean regret against evaluations with its interval; each line is named at its end."""
     figure, ax = _figure(6.9, 3.6)
     curves = {name: tables.curves[case, name] for name in styles if (case, name) in tables.curves}
-    logarithmic = max(float(c.mean[-1]) for c in curves.values()) > 0
     for name, curve in reversed(curves.items()):
         look = styles[name]
         grey = look["color"] == GREY
         ax.plot(curve.at, curve.mean, **look, zorder=2 if grey else 3)
         if not grey:
             ax.fill_between(curve.at, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0, zorder=2.5)
-    if logarithmic:
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
-        positive = np.concatenate([c.mean[c.mean > 1e-6] for c in curves.values()])
-        ax.set_ylim(0.8 * float(positive.min()), min(1.1, 1.05 * float(positive.max())))
     ax.set_xlim(1, tables.plan.budget)
     ax.set_xlabel("evaluations", fontsize=FONT)
-    ax.set_ylabel("mean hypervolume regret", fontsize=FONT)
+    _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
     runs = sorted({c.n for c in curves.values()})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     ax.set_title(f"{case}; {number} runs each, bands: 95 % bootstrap", fontsize=FONT, loc="left")
-    _name_ends(figure, ax, {name: float(c.mean[-1]) for name, c in curves.items()}, styles)
+    _name_ends(ax, {name: float(c.mean[-1]) for name, c in curves.items()}, styles)
     return figure
 
 
-def _name_ends(figure: Any, ax: Any, ends: dict[str, float], styles: dict[str, dict[str, Any]]) -> None:
+def _regret_axis(ax: Any, means: FloatArray) -> None:
+    """Scale the axis of regret logarithmically, below `LINEAR` linearly where means are that small, 0 or negative."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = float(means.min()), float(means.max())
+    label = "mean hypervolume regret"
+    if low >= LINEAR:
+        ax.set_yscale("log")
+        low *= 0.8
+    else:
+        ax.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)
+        ax.axhline(0.0, color="#BBBBBB", linewidth=0.8, zorder=1)
+        label += f" (linear below {LINEAR:g})"
+        low = min(1.3 * low, -0.05 * LINEAR)
+    ticks = [digit * 10.0**e for e in range(-3, 1) for digit in (1, 2, 5)]
+    below = [-(10.0**e) for e in range(-3, 1)]
+    ax.yaxis.set_major_locator(FixedLocator([*below, 0.0, *ticks]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_ylim(low, 1.05 * high if high > LINEAR else 2.0 * LINEAR)
+    ax.set_ylabel(label, fontsize=FONT)
+
+
+def _name_ends(ax: Any, ends: dict[str, float], styles: dict[str, dict[str, Any]]) -> None:
     """Write each line's name beside its last value, moved apart where names would cover each other."""
-    low, high = ax.get_ylim()
-    scale = np.log if ax.get_yscale() == "log" else np.asarray
     order = sorted(ends, key=lambda name: ends[name])
+    low, high = ax.get_ylim()
     values = np.clip([ends[name] for name in order], low, high)
-    at = (scale(values) - scale(low)) / (scale(high) - scale(low))
+    points = np.stack([np.ones(len(values)), values], axis=1)
+    at = (ax.transData + ax.transAxes.inverted()).transform(points)[:, 1]
     for name, y, text_y in zip(order, at, spread(at, 0.058, 0.0, 1.0), strict=True):
         look = styles[name]
         axes = {"transform": ax.transAxes, "clip_on": False}

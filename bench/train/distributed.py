@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -17,11 +18,13 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from bench.errors import UserError
 from bench.train.loop import check_device
 from bench.train.recipes import Recipe
 
 #: The other processes wait at most so long, for example while the first one measures accuracies.
 TIMEOUT = timedelta(hours=4)
+ANY_PRECISION = Recipe("", epochs=1, batch=1, lr=0.0)
 
 
 class Processes(NamedTuple):
@@ -55,22 +58,17 @@ class Processes(NamedTuple):
 
 
 @contextmanager
-def processes(device: str, recipe: Recipe) -> Iterator[Processes]:
+def processes(device: str) -> Iterator[Processes]:
     """Join the group that torchrun describes in the environment, and leave it at the end.
 
     Args:
         device: "auto", "cpu", "cuda" or "cuda:N"; with "cuda", each process takes the GPU of its local rank.
-        recipe: Its precision must be one that the device has.
 
     Raises:
-        UserError: There is no such device, or it lacks the precision.
+        UserError: There is no such device.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    device = find_device(device)
-    if world > 1 and device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    check_device(device, recipe)
-    chosen = torch.device(device)
+    chosen = find_device(device, os.environ.get("LOCAL_RANK", "0") if world > 1 else None)
     if world == 1:
         yield Processes(0, 1, chosen)
         return
@@ -83,8 +81,32 @@ def processes(device: str, recipe: Recipe) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def find_device(name: str) -> str:
-    """Return the device that "auto" means here: a GPU where there is one; other names are passed through."""
+def find_device(name: str, local: str | None = None) -> torch.device:
+    """Return a device by name.
+
+    Args:
+        name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        local: Number of the GPU that "cuda" means.
+
+    Raises:
+        UserError: There is no such device.
+    """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local is not None:
+        name = f"cuda:{local}"
+    check_device(name, ANY_PRECISION)
+    return torch.device(name)
+
+
+def check_amp(device: torch.device) -> None:
+    """Check that a device computes in bfloat16.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        check_device(str(device), replace(ANY_PRECISION, precision="bf16"))
+    except UserError as error:
+        kind = "processor" if device.type == "cpu" else "GPU"
+        raise UserError(f"--amp computes in bfloat16, which this {kind} lacks: leave it out.") from error

@@ -260,21 +260,21 @@ def reproducible(recipe: Recipe, device: str) -> Iterator[None]:
     cuda = device.startswith("cuda")
     if cuda and recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
-    deterministic, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    settings = torch.backends.cudnn, torch.utils.deterministic
+    threads, before = torch.get_num_threads(), (settings[0].benchmark, settings[1].fill_uninitialized_memory)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=[torch.device(device)] if cuda else [], device_type="cuda"):
         try:
             if not cuda:
                 torch.set_num_threads(1)
-            torch.backends.cudnn.benchmark = not recipe.deterministic
+            settings[0].benchmark = not recipe.deterministic
+            settings[1].fill_uninitialized_memory = False  # costs some per cent, and nothing reads such memory
             torch.use_deterministic_algorithms(recipe.deterministic)
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.backends.cudnn.benchmark = benchmark
+            settings[0].benchmark, settings[1].fill_uninitialized_memory = before
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 

@@ -75,7 +75,7 @@ def evaluate(
     """
     if limit < 1 or n_random < 0:
         raise UserError(f"images must be at least 1 and random networks 0 or more, got {limit} and {n_random}.")
-    where = torch.device(find_device(device))
+    where = find_device(device)
     candidates = [read_name(arch) for arch in archs]
     supernet, content = load_supernet(path)
     sizes = resolutions_of(content)

@@ -31,7 +31,7 @@ from bench.history import write_text
 from bench.provenance import environment
 from bench.train.batches import Pixels, augment
 from bench.train.data import Images, open_images
-from bench.train.distributed import Processes, processes
+from bench.train.distributed import Processes, check_amp, processes
 from bench.train.loop import autocast, is_out_of_memory
 from bench.train.mnv3.checkpoint import own_content, read, save
 from bench.train.mnv3.subnet import Subnet
@@ -108,7 +108,7 @@ def train_supernet(
     """
     try:
         with (
-            processes(device, plan.recipe) as group,
+            processes(device) as group,
             locked(out) if group.rank == 0 else nullcontext(),
             _determinism(plan, group.device),
         ):
@@ -127,6 +127,8 @@ def _train(plan: SupernetPlan, out: Path, group: Processes, accumulate: int, rep
     parts = group.world * accumulate
     if accumulate < 1 or plan.batch % parts or plan.batch < 2 * parts:
         raise UserError(f"--batch {plan.batch} cannot be split into {parts} equal parts of at least two images.")
+    if plan.amp:
+        check_amp(group.device)
     train, valid = (
         Pixels(open_images(plan.data, split, size=plan.size or None), group.device) for split in ("train", "valid")
     )

@@ -10,32 +10,57 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
 pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("safetensors", reason="needs the extra 'train': pip install smemnas[train]")
+safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'train': pip install smemnas[train]")
 
-from bench.errors import UserError  # noqa: E402
-from bench.train.export import export_supernet  # noqa: E402
+from bench.errors import DataError, RunError, UserError  # noqa: E402
+from bench.train import export  # noqa: E402
+from bench.train.export import export_supernet, write_onnx  # noqa: E402
+from bench.train.mnv3.checkpoint import load_supernet, save  # noqa: E402
+from bench.train.mnv3.subnet import read_name  # noqa: E402
+from bench.train.mnv3.supernet import Supernet  # noqa: E402
+from bench.train.mnv3.to_timm import extract, extract_timm  # noqa: E402
+from bench.train.supernet_evaluation import evaluate  # noqa: E402
 from bench.train.supernet_plan import SupernetPlan  # noqa: E402
 from bench.train.supernet_training import train_supernet  # noqa: E402
+from spaces.mnv3 import MNV3  # noqa: E402
+from spaces.mnv3_costs import cost_tables  # noqa: E402
 
 ARCH = "r8-3333-765434-3334-5353-3333"
+SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def supernet(tmp_path_factory):
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("supernet")
     plan = SupernetPlan("digits", width=0.1, epochs=1, batch=128, crop=1, n_random=1)
     train_supernet(plan, folder, device="cpu")
     return folder / "checkpoint.pt"
 
 
+@pytest.fixture
+def published(tmp_path):
+    """A file as the OFA project publishes them, with three classes and random weights."""
+    torch.manual_seed(0)
+    net = Supernet(SupernetPlan("digits", width=0.5, stem="imagenet").shape(3))
+    save(tmp_path / "published", {"state_dict": net.state_dict()})
+    return tmp_path / "published"
+
+
 def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install smemnas[train]")
-    pytest.importorskip("onnxscript", reason="needs the extra 'train': pip install smemnas[train]")
     config = export_supernet(supernet, ARCH, tmp_path, onnx=True)
     card = (tmp_path / "README.md").read_text()
-    assert f"{config['params']:,}" in card
-    [code] = re.findall(r"```python\n(.*?)```", card, re.S)
+    for figure in (f"{config['params']:,}", f"{config['madds']:,}", config["facts"]["validation accuracy (%)"], ARCH):
+        assert str(figure) in card
+    [code] = SNIPPET.findall(card)
     assert len(code.strip().splitlines()) <= 10
     assert "bench" not in code
     code += (
@@ -52,7 +77,86 @@ def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
     x = np.linspace(-1, 1, 2 * 3 * 8 * 8, dtype=np.float32).reshape(2, 3, 8, 8)
     [found] = session.run(None, {session.get_inputs()[0].name: x})
     np.testing.assert_allclose(found, np.load(tmp_path / "out.npy"), rtol=1e-3, atol=1e-4)
-    assert json.loads((tmp_path / "config.json").read_text())["architecture"] == ARCH
+    assert json.loads((tmp_path / "config.json").read_text()) == json.loads(json.dumps(config))
+    assert config["architecture"] == ARCH
+    assert 0 < config["onnx_difference"] < 1e-4
+
+
+def test_the_exported_network_is_the_one_that_was_read(supernet, tmp_path):
+    config = export_supernet(supernet, ARCH, tmp_path, onnx=False)
+    [row] = evaluate(supernet, [ARCH], device="cpu")
+    assert config["facts"]["validation accuracy (%)"] == pytest.approx(row["accuracy"], abs=1e-3)
+    assert config["facts"]["validation images"] == row["images"]
+    assert (config["params"], config["madds"]) == (row["params"], row["madds"])
+    assert not (tmp_path / "model.onnx").exists()
+    net, _ = load_supernet(supernet)
+    weights, plain = safetensors.load_file(tmp_path / "model.safetensors"), extract(net, read_name(ARCH)[0])
+    for name, value in weights.items():
+        measured = "running" in name or "num_batches" in name
+        assert torch.equal(value, plain[name]) or measured, name
+    assert not torch.equal(weights["bn1.running_mean"], plain["bn1.running_mean"])
+
+
+def test_a_published_file_is_exported_as_it_is_or_asks_for_data(published, tmp_path):
+    space = MNV3()
+    x = space.sample(1, np.random.default_rng(0))[0]
+    name = space.to_str(x)
+    with pytest.raises(UserError, match="name it with --data"):
+        export_supernet(published, name, tmp_path / "x", onnx=False)
+    with pytest.raises(DataError, match="digits has 10 classes, expected 3"):
+        export_supernet(published, name, tmp_path / "x", data="digits", onnx=False)
+    config = export_supernet(published, name, tmp_path / "as-is", as_is=True, onnx=False)
+    assert config["timm"]["stem_stride"] == 2
+    assert config["mean"] == []
+    assert "accuracy" not in (tmp_path / "as-is" / "README.md").read_text()
+    net, _ = load_supernet(published)
+    alone = extract_timm(net, read_name(name)[0])
+    weights = safetensors.load_file(tmp_path / "as-is" / "model.safetensors")
+    assert all(torch.equal(value, weights[key]) for key, value in alone.state_dict().items())
+    counts = cost_tables(0.5, (config["resolution"],), 3)
+    states = space.layer_states(x[None])[0]
+    layers = np.arange(len(states))
+    assert config["params"] == counts.fixed_params + counts.params[layers, states].sum()
+    assert config["madds"] == counts.fixed_madds[0] + counts.madds[0, layers, states].sum()
+
+
+def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path):
+    first = export_supernet(supernet, ARCH, tmp_path, onnx=False)
+    assert export_supernet(supernet, ARCH, tmp_path, onnx=False) == first
+    with pytest.raises(UserError, match=f"holds the export of {ARCH}"):
+        export_supernet(supernet, ARCH.replace("765434", "3333"), tmp_path, onnx=False)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match=r"holds other files \(thesis.tex\)"):
+        export_supernet(supernet, ARCH, other, onnx=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write"):
+        export_supernet(supernet, ARCH, tmp_path / "file", onnx=False)
+
+
+def test_an_onnx_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install smemnas[train]")
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    assert write_onnx(net, 8, tmp_path / "good.onnx") < 1e-5
+    real = torch.onnx.export
+
+    def poisoned(model, *args, **options):
+        real(model, *args, **options)
+        with torch.no_grad():
+            model[0].weight.mul_(1.01)
+
+    monkeypatch.setattr(torch.onnx, "export", poisoned)
+    with pytest.raises(RunError, match="differs from torch by"):
+        write_onnx(net, 8, tmp_path / "bad.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["good.onnx"]
+
+
+def test_missing_onnx_is_said_before_anything_is_written(supernet, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs the package onnxruntime.*--no-onnx"):
+        export.export_supernet(supernet, ARCH, tmp_path / "new", onnx=True)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("arch", ["r8-3333", "r8-9333-3333-3333-3333-3333", "small"])

@@ -110,6 +110,7 @@ def test_the_callers_torch_is_left_as_it_was(tmp_path):
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == 2
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 KILLED = """

@@ -1,0 +1,51 @@
+"""Speed of the statistics of a study, as ratios to the plain way timed beside them."""
+
+import inspect
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from bench import statistics
+from bench.indicators import hypervolume_regret, regret_curve
+
+
+def fastest(function, rounds=3):
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def test_an_interval_costs_a_tenth_of_scipys(benchmark):
+    """Beside it `scipy.stats.bootstrap` with the same resamples, which gives the same limits."""
+    x = np.random.default_rng(0).exponential(size=31)
+    statistics.mean_interval(x)  # draws the resamples
+
+    name = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+
+    def plain():
+        stream = {name: np.random.default_rng(statistics.STREAM)}
+        return bootstrap((x,), np.mean, n_resamples=statistics.RESAMPLES, method="BCa", **stream)
+
+    interval = benchmark.pedantic(statistics.mean_interval, args=(x,), rounds=30)
+    limits = plain().confidence_interval
+    assert (interval.low, interval.high) == pytest.approx((limits.low, limits.high))
+    assert benchmark.stats.stats.min < 0.1 * fastest(plain)
+
+
+def test_a_curve_costs_a_third_of_its_prefixes(benchmark):
+    """The regret after each of 340 evaluations; beside it the hypervolume of every prefix anew."""
+    rng = np.random.default_rng(0)
+    t = rng.random(340)
+    F = np.stack([t, 1.0 - np.sqrt(t) + rng.exponential(0.3 / np.arange(1, 341) ** 0.5)], axis=1)
+    grid = np.linspace(0.0, 1.0, 40)
+    front, at = np.stack([grid, 1.0 - np.sqrt(grid)], axis=1), np.arange(1, 341)
+    curve = benchmark.pedantic(regret_curve, args=(F, front, at), rounds=10)
+    plain = [hypervolume_regret(F[:n], front) for n in at]
+    assert len(np.unique(plain)) > 30
+    np.testing.assert_allclose(curve, plain, atol=1e-12)
+    assert benchmark.stats.stats.min < fastest(lambda: [hypervolume_regret(F[:n], front) for n in at]) / 3

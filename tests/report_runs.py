@@ -1,0 +1,39 @@
+"""Small studies and single runs for the tests of reports."""
+
+import json
+import re
+
+from bench.plan import Case, Plan, Variant, check_plan, make_cases
+from bench.report.page_groups import make_groups
+from bench.report.page_runs import find_runs
+from bench.run import make_job, run
+from bench.study import record_plan, run_study
+
+TOY = Case("toy", "closed-form", ("error", "flops"))
+
+
+def study(out, methods=("random", "nsga2"), spaces=("toy",), seeds=(0, 1, 2), budget=30, **settings):
+    """Make a study and return its plan."""
+    variants = tuple(v if isinstance(v, Variant) else Variant(v, v) for v in methods)
+    plan = check_plan(Plan(variants, make_cases(list(spaces), [], ()), seeds, budget, **settings))
+    record_plan(out, plan)
+    run_study(list(plan.jobs()), out)
+    return plan
+
+
+def single(folder, method="random", space="toy", seed=0, budget=30, **settings):
+    """Make a run folder as `cli.py run` does."""
+    from bench.report.run import write_report
+
+    job, benchmark = make_job(method, space, seed=seed, budget=budget, **settings)
+    write_report(folder, run(job, folder, benchmark=benchmark), benchmark)
+    return folder
+
+
+def groups_of(*paths, **roles):
+    return make_groups(find_runs([str(p) for p in paths]), **roles)
+
+
+def data_in(page):
+    """Return the JSON of a page."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])

@@ -25,8 +25,8 @@ class SeedRanks:
 
     Attributes:
         at: Evaluations.
-        methods: Those with a finished run, in the order of the plan.
-        left_out: Those without.
+        methods: Those with at least half as many finished runs as the one with most, in the order of the plan.
+        left_out: The others; they would leave few seeds to compare the rest on.
         seeds: The blocks of the test: seeds that all of `methods` finished.
         mean_ranks: Of `methods` ``(k,)``; 1 is best.
         statistic: Friedman's chi-square, corrected for ties; NaN with less than three methods or two seeds.

@@ -196,7 +196,7 @@ def test_a_killed_study_leaves_nobody_behind(tmp_path: Path, plugin: Path, optio
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the workers in Linux's /proc")
 def test_a_killed_worker_is_replaced(tmp_path: Path, plugin: Path) -> None:
     """The process between the study and the one that runs a job: its job goes on from the log."""
     args = command(
@@ -258,8 +258,7 @@ def test_a_ray_cluster_gives_the_same_bit_for_bit(
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     process = subprocess.Popen([sys.executable, "-c", head], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
+        address = process.stdout.readline().strip()  # type: ignore[union-attr]
         assert ":" in address, "the test's Ray cluster did not start"
         monkeypatch.setenv("SMEMNAS_DATA", str(embedded))
         on_a_cluster(tmp_path, plugin, "--backend", "ray", "--address", address)

@@ -41,6 +41,23 @@ def test_only_seeds_that_all_methods_finished_are_blocks() -> None:
     assert test.p == pytest.approx(math.exp(-test.statistic / 2))  # two degrees of freedom
 
 
+def test_a_method_with_few_runs_neither_shrinks_the_blocks_nor_is_called_equal() -> None:
+    rng = np.random.default_rng(1)
+    whole = {(ONE, name): column(*(rng.random(12) + k)) for k, name in enumerate("abc")}
+    few = column(*rng.random(3), *[NAN] * 9)
+    [alone] = seed_ranks(plan("abc", ONE, seeds=12), whole)
+    [test] = seed_ranks(plan("abcd", ONE, seeds=12), {**whole, (ONE, "d"): few})
+    assert (test.methods, test.left_out, len(test.seeds)) == (("a", "b", "c"), ("d",), 12)
+    assert test.mean_ranks.tolist() == alone.mean_ranks.tolist()
+    assert test.critical_difference == alone.critical_difference
+    half = column(*rng.random(6), *[NAN] * 6)
+    [test] = seed_ranks(plan("abcd", ONE, seeds=12), {**whole, (ONE, "d"): half})
+    assert (test.left_out, len(test.seeds)) == ((), 6)
+    base = whole[ONE, "a"][:, 0]
+    marks = [mark for mark, _ in against_best([base, base + np.resize([0.1, -0.09], 12), few[:, 0] + 9.0])]
+    assert marks == ["best", "equal", ""]
+
+
 def test_nothing_is_tested_without_a_common_seed() -> None:
     regret = {(ONE, "a"): column(0.1, NAN), (ONE, "b"): column(NAN, 0.2), (TWO, "a"): column(NAN, NAN)}
     [test] = seed_ranks(plan("ab", ONE, TWO, seeds=2), {**regret, (TWO, "b"): column(0.1, 0.2)})

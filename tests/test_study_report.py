@@ -14,6 +14,7 @@ from study_cases import records, toy_plan
 
 from bench.comparison import Tables, tabulate
 from bench.plan import Case, Plan, Variant
+from bench.ranks import smallest_p
 from bench.report.cells import Section, markdown_table, number, p_value, seed_text, short_names, span
 from bench.report.study import ROWS_SHOWN, details, markdown, print_study, write_study
 from bench.report.study_latex import escape, latex
@@ -63,7 +64,9 @@ def test_the_summary_marks_the_best_and_says_how_many_runs(studied: Tables) -> N
             value, rest = row[j].split(" ", 1)
             plain = f"{r.regret.value:.4f}"
             p = r.p_best
-            assert value == (f"**{plain}**" if r is best else f"<u>{plain}</u>" if p >= 0.05 else plain)
+            assert value == (
+                f"**{plain}**" if r is best else f"<u>{plain}</u>" if p >= 0.05 and smallest_p(2, r.n) < 0.05 else plain
+            )
             assert rest == f"± {r.regret_sd:.4f}" + (" (n=6)" if r.n == 6 else "")
     assert [row[2].endswith("(n=6)") for row in rows] == [False, False, True]
     assert "n=...: finished runs where they are fewer than the 8 seeds" in markdown(studied)
@@ -96,7 +99,8 @@ def test_ranks_and_the_champion_are_in_the_tables(studied: Tables) -> None:
             ratio, sign = cell.split(" ")
             assert ratio == f"{r.comparison.ratio.value:.2f}"
             better = "+" if r.comparison.difference.value < 0 else "-"
-            assert sign == (better if r.comparison.p_holm < 0.05 else "=")
+            lowest = smallest_p(r.comparison.family_size, r.comparison.pairs)
+            assert sign == (better if r.comparison.p_holm < 0.05 else "?" if lowest >= 0.05 else "=")
             signs.append(sign)
         assert row[-1] == "/".join(str(signs.count(s)) for s in "+=-")
     [head, *rows] = table(text, f"Mean ranks within the 8 seeds that all 3 methods finished on {studied.plan.cases[0]}")
@@ -104,6 +108,19 @@ def test_ranks_and_the_champion_are_in_the_tables(studied: Tables) -> None:
     ranks = np.array([[float(c.strip("*")) for c in row[1:]] for row in rows[:3]])
     assert ranks.sum(axis=0) == pytest.approx(6.0, abs=0.02)
     assert "Mean ranks within the 6 seeds" in text
+
+
+def test_a_negative_mean_shows_the_difference_and_few_pairs_show_nothing(studied: Tables) -> None:
+    """On a table with several trainings a search can beat the front of their means."""
+    first = studied.champion[0]
+    short = replace(first.comparison, pairs=3, p_holm=1.0, ratio=Interval(math.nan, math.nan, math.nan))
+    low = replace(short, difference=Interval(-0.0123, -0.02, -0.01))
+    changed = [replace(r, comparison=low) if r is first else r for r in studied.champion]
+    text = markdown(replace(studied, champion=changed))
+    [_, *rows] = table(text, f"evo over each other method: ratio of mean regrets after {first.at} evaluations")
+    assert [row[1] for row in rows if row[0] == first.variant] == ["(-0.0123) ?"]
+    assert "In brackets: the difference" in text
+    assert "? too few pairs" in text
 
 
 def test_a_large_study_has_its_details_in_a_file_of_their_own(studied: Tables, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_evaluations_to_target_is_the_first_such_number(tmp_path: Path) -> None:
     assert base.ratio is None
     needed = {name: list(tables.evaluations_to_target[plan.cases[0], name].values()) for name in ("random", "evo")}
     assert evo.median == np.median(needed["evo"]) < np.inf
-    assert evo.ratio is not None
-    assert evo.ratio.value == np.median(needed["evo"]) / np.median(np.minimum(needed["random"], 40))
+    expected = np.median(needed["evo"]) / np.median(np.minimum(needed["random"], 40))
+    assert [a.ratio.value for a in (evo,) if a.ratio] == [expected]
     [base, evo] = tabulate(replace(plan, target=0.99), trials).arrivals
     assert base.reached == evo.reached == 4
 

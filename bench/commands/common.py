@@ -9,6 +9,16 @@ import click
 
 from bench.errors import UserError, suggest
 
+#: The same for every command that searches.
+constraint_option = click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="NAME<=X",
+    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
+    "millions, errors in %, latency in ms); repeatable.",
+)
+
 
 class Group(click.Group):
     """A click group that knows near misses and prints a user's mistake as one line."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.common import parse_params, split
+from bench.commands.common import constraint_option, parse_params, split
 
 
 def job_options(command: Any) -> Any:
@@ -34,14 +34,7 @@ def job_options(command: Any) -> Any:
 @click.option("--space", help="Registered search space.")
 @click.option("--problem", help="A named problem instead of space, data set and objectives; see `list problems`.")
 @job_options
-@click.option(
-    "--constraint",
-    "constraints",
-    multiple=True,
-    metavar="NAME<=X",
-    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
-    "millions, errors in %, latency in ms); repeatable.",
-)
+@constraint_option
 @click.option(
     "--evaluator",
     type=click.Choice(["table", "train"]),

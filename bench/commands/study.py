@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import parse_params, split
+from bench.commands.common import constraint_option, parse_params, split
 from bench.errors import UserError
 
 
@@ -33,14 +33,7 @@ from bench.errors import UserError
 )
 @click.option("--datasets", default="", metavar="A,B", help="Data sets: each space with those that it has.")
 @click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops.")
-@click.option(
-    "--constraint",
-    "constraints",
-    multiple=True,
-    metavar="NAME<=X",
-    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
-    "millions, errors in %, latency in ms); repeatable.",
-)
+@constraint_option
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
 @click.option(
     "--method-seeds",

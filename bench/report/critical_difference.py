@@ -98,6 +98,7 @@ def _scale(ax: Any, difference: float) -> None:
 def _verdict(test: SeedRanks) -> str:
     """Return the seeds and the outcome of the test."""
     seeds = f"{len(test.seeds)} seeds that all {len(test.methods)} methods finished"
+    seeds += f" (too few runs of {', '.join(test.left_out)})" if test.left_out else ""
     p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.4f}"
     if test.p >= SIGNIFICANCE:
         return f"{seeds}; Friedman {p}: no method differs"

@@ -103,6 +103,8 @@ def conventions(tables: Tables) -> list[str]:
             text += (
                 f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
             )
+        elif any(0 < r.n and smallest_p(len(plan.variants) - 1, r.n) >= SIGNIFICANCE for r in tables.rows):
+            text += " Methods with too few runs to show a difference are not underlined."
         lines.append(text)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
@@ -114,8 +116,8 @@ def conventions(tables: Tables) -> list[str]:
         )
     if any(t.seeds for t in tables.seed_ranks):
         lines.append(
-            "Mean ranks within seeds: by regret, 1 is best; only seeds that all methods finished count. Friedman's "
-            "test, corrected for ties. Mean ranks that differ by less than the critical difference (Nemenyi, all "
+            "Mean ranks within seeds: by regret, 1 is best; only seeds that all these methods finished count, without "
+            "methods that have less than half as many runs as the one with most. Friedman's test, corrected for ties. Mean ranks that differ by less than the critical difference (Nemenyi, all "
             f"pairs, level {SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: "
             "single claims rest on the paired tests."
         )
@@ -129,7 +131,9 @@ def conventions(tables: Tables) -> list[str]:
         lines.append(
             f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
             f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
-            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts."
+            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. ? too few "
+            "pairs to show a difference. In brackets: the difference, where a mean regret is negative (a search that "
+            "sees one of several trainings can beat the front of their means) and a ratio says nothing."
         )
     if any(a.ratio for a in tables.arrivals):
         source = "the baseline's mean regret at the budget" if plan.target is None else "given"

@@ -6,7 +6,7 @@ import math
 
 from bench.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
 from bench.plan import Case, benchmark_of
-from bench.ranks import BEST, ProblemRanks
+from bench.ranks import BEST, ProblemRanks, smallest_p
 from bench.report.cells import Section, number, p_value, short_names, signed, span
 from bench.statistics import SIGNIFICANCE, Interval, Ratio
 
@@ -246,7 +246,7 @@ def _champion_overview(tables: Tables) -> list[Section]:
         for variant in (v.name for v in plan.variants if v.name != plan.champion):
             comparisons = [rows[case, variant, n] for case, n in places]
             verdicts = [_verdict(c) for c in comparisons]
-            cells = [f"{number(c.ratio.value, 2)} {v}" if v else "-" for c, v in zip(comparisons, verdicts)]
+            cells = [f"{_lead(c)} {v}" if v else "-" for c, v in zip(comparisons, verdicts)]
             lines.append([variant, *cells, "/".join(str(verdicts.count(v)) for v in "+=-")])
         head = [names[c] if several else str(n) for c, n in places]
         title = f"{plan.champion} over each other method: ratio of mean regrets {where}"
@@ -254,11 +254,21 @@ def _champion_overview(tables: Tables) -> list[Section]:
     return found
 
 
+def _lead(c: Comparison) -> str:
+    """Return the ratio of two mean regrets, or their difference where a negative one makes a ratio meaningless."""
+    return f"({signed(c.difference.value)})" if math.isnan(c.ratio.value) else number(c.ratio.value, 2)
+
+
 def _verdict(c: Comparison) -> str:
-    """Return "+" where the first is significantly better, "-" where worse, "=" where neither, "" without a pair."""
+    """Return "+" where the first is significantly better, "-" where worse, "=" where neither, "" without a pair.
+
+    "?" stands where so few pairs could not show any difference.
+    """
     if not c.pairs:
         return ""
-    return "=" if not c.p_holm < SIGNIFICANCE else "+" if c.difference.value < 0 else "-"
+    if c.p_holm < SIGNIFICANCE:
+        return "+" if c.difference.value < 0 else "-"
+    return "?" if smallest_p(c.family_size, c.pairs) >= SIGNIFICANCE else "="
 
 
 def _seed_ranks(tables: Tables, case: Case) -> list[Section]:
@@ -269,7 +279,7 @@ def _seed_ranks(tables: Tables, case: Case) -> list[Section]:
     seeds = len(tests[0].seeds)
     title = f"Mean ranks within the {seeds} seeds that all {len(tests[0].methods)} methods finished on {case}"
     if tests[0].left_out:
-        title += f" (none of {', '.join(tests[0].left_out)})"
+        title += f" (too few runs of {', '.join(tests[0].left_out)})"
     lines = [[name, *(number(t.mean_ranks[j], 2) for t in tests)] for j, name in enumerate(tests[0].methods)]
     marks = [["", *(BEST if t.mean_ranks[j] == t.mean_ranks.min() else "" for t in tests)] for j in range(len(lines))]
     lines.append(["Friedman chi-square", *(number(t.statistic, 1) for t in tests)])

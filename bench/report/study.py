@@ -117,9 +117,10 @@ def conventions(tables: Tables) -> list[str]:
     if any(t.seeds for t in tables.seed_ranks):
         lines.append(
             "Mean ranks within seeds: by regret, 1 is best; only seeds that all these methods finished count, without "
-            "methods that have less than half as many runs as the one with most. Friedman's test, corrected for ties. Mean ranks that differ by less than the critical difference (Nemenyi, all "
-            f"pairs, level {SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: "
-            "single claims rest on the paired tests."
+            "methods that have less than half as many runs as the one with most. Friedman's test, corrected for ties. "
+            "Mean ranks that differ by less than the critical difference (Nemenyi, all pairs, level "
+            f"{SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: single "
+            "claims rest on the paired tests."
         )
     if tables.problem_ranks:
         lines.append(
@@ -131,8 +132,8 @@ def conventions(tables: Tables) -> list[str]:
         lines.append(
             f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
             f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
-            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. ? too few "
-            "pairs to show a difference. In brackets: the difference, where a mean regret is negative (a search that "
+            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. "
+            "? too few pairs to show a difference. In brackets: the difference, where a mean regret is negative (a search that "
             "sees one of several trainings can beat the front of their means) and a ratio says nothing."
         )
     if any(a.ratio for a in tables.arrivals):

@@ -133,8 +133,8 @@ def conventions(tables: Tables) -> list[str]:
             f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
             f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
             f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. "
-            "? too few pairs to show a difference. In brackets: the difference, where a mean regret is negative (a search that "
-            "sees one of several trainings can beat the front of their means) and a ratio says nothing."
+            "? too few pairs to show a difference. In brackets: the difference, where a mean regret is negative (a "
+            "search that sees one of several trainings can beat the front of their means) and a ratio says nothing."
         )
     if any(a.ratio for a in tables.arrivals):
         source = "the baseline's mean regret at the budget" if plan.target is None else "given"

@@ -1,9 +1,9 @@
-# Two commands on a fresh machine: `make run` and `make test`.
+# Two commands on a fresh machine: `make run` and `make test`; `make test-train` adds what needs PyTorch.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types unit perf clean
+.PHONY: run test test-train lint types unit perf clean
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
@@ -23,6 +23,10 @@ unit: $(VENV)/.dev
 perf: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/perf --benchmark-enable
 
+test-train: $(VENV)/.train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/train
+	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
+
 $(VENV)/.core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -e .
@@ -30,6 +34,10 @@ $(VENV)/.core: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+$(VENV)/.train: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -e ".[dev,train,ofa]"
 	touch $@
 
 clean:

@@ -310,6 +310,8 @@ class CallableBenchmark(Benchmark):
 
 #: How data sets begin whose architectures are trained, see `bench.train.options`.
 TRAINED = "train+"
+#: How data sets begin whose architectures are parts of a supernet, see `bench.train.supernet_options`.
+SUPERNET = "supernet+"
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
 
@@ -342,6 +344,10 @@ def open_benchmark(
         from bench.train.options import open_trained
 
         return open_trained(space, chosen, objectives)
+    if chosen.startswith(SUPERNET):
+        from bench.train.supernet_options import open_supernet
+
+        return open_supernet(space, chosen, objectives)
     if chosen not in datasets_of(space):
         raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
     table = Table(table_folder(name))

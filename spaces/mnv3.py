@@ -28,6 +28,8 @@ from spaces.mnv3_costs import (
     N_LAYERS,
     N_STAGES,
     N_STATES,
+    STEM_STRIDE,
+    STRIDES,
     LatencyTable,
     check_latency,
     cost_tables,
@@ -51,13 +53,15 @@ class MNV3(SearchSpace):
     """Names look like ``r224-3334-7673-36567634-5353-3333``: per layer two digits, kernel and expansion.
 
     Args:
-        width: Width multiplier of the supernet, 1.0 or 1.2; never a gene.
+        width: Width multiplier of the supernet, never a gene; the published ones have 1.0 and 1.2.
         resolutions: Input resolutions to choose from, ascending.
         n_classes: Size of the classifier; enters parameters and MAdds.
         sampling: "genes" draws depth, kernel and expansion each uniformly, as OFA and MSuNAS do (a third of the
             stages have two layers); "networks" draws uniformly over the distinct networks (89 % of the
             stages then have four layers, for these have the most combinations).
         latency: Look-up table behind the cost "latency" (width 1.2).
+        stem_stride: Stride of the stem, 1 for small images.
+        strides: Stride of the first layer of each stage.
     """
 
     name = "mnv3"
@@ -73,12 +77,20 @@ class MNV3(SearchSpace):
         n_classes: int = 1000,
         sampling: str = "genes",
         latency: LatencyTable | None = None,
+        stem_stride: int = STEM_STRIDE,
+        strides: Sequence[int] = STRIDES,
     ) -> None:
         sides = tuple(int(r) for r in resolutions)
-        if width not in (1.0, 1.2):
-            raise UserError(f"mnv3 has width 1.0 or 1.2 (the published supernets), got {width!r}.")
-        if not sides or sides != tuple(sorted(set(sides))) or sides[0] < 32 or len(sides) > 200:
-            raise UserError(f"mnv3 needs 1 to 200 ascending resolutions of at least 32, got {sides}.")
+        if not 0.05 <= width <= 8:
+            raise UserError(
+                f"a width multiplier lies between 0.05 and 8 (the published supernets: 1.0, 1.2), got {width!r}."
+            )
+        if not sides or sides != tuple(sorted(set(sides))) or sides[0] < 8 or len(sides) > 200:
+            raise UserError(f"mnv3 needs 1 to 200 ascending resolutions of at least 8, got {sides}.")
+        if stem_stride not in (1, 2) or len(strides) != N_STAGES or not set(strides) <= {1, 2}:
+            raise UserError(
+                f"strides are 1 or 2, one for the stem and {N_STAGES} for the stages, got {stem_stride} and {strides}."
+            )
         if n_classes < 1:
             raise UserError(f"mnv3 needs at least one class, got {n_classes}.")
         if sampling not in SAMPLINGS:
@@ -88,14 +100,18 @@ class MNV3(SearchSpace):
         self.n_classes = n_classes
         self.sampling = sampling
         self.latency = latency
+        self.stem_stride = stem_stride
+        self.strides = tuple(int(s) for s in strides)
         stage = (len(DEPTHS),) + (len(KERNELS),) * MAX_DEPTH + (len(EXPANSIONS),) * MAX_DEPTH
         self.n_choices = stage * N_STAGES + (len(sides),)
         self.costs = (Objective("flops", "M", True), Objective("params", "M", True))
         if latency is not None:
             check_latency(latency, self.width, sides)
+            if (stem_stride, tuple(strides)) != (STEM_STRIDE, STRIDES):
+                raise UserError("latency was measured on the network with the published strides only: leave it out.")
             self.costs = (*self.costs, Objective("latency", "ms", True))
             self._latency_row = np.array([latency.resolutions.index(r) for r in sides])
-        self._tables = cost_tables(self.width, sides, n_classes)
+        self._tables = cost_tables(self.width, sides, n_classes, stem_stride, self.strides)
 
     @property
     def n_networks(self) -> int:

@@ -34,7 +34,8 @@ EXPANSIONS = (3, 4, 6)
 DEPTHS = (2, 3, 4)
 #: State of a layer: 0 absent, else 1 + 3 * kernel index + expansion index.
 N_STATES = 1 + len(KERNELS) * len(EXPANSIONS)
-STRIDES = (2, 2, 2, 1, 2)
+#: Strides of the published networks: the stem's, and that of the first layer of each stage.
+STEM_STRIDE, STRIDES = 2, (2, 2, 2, 1, 2)
 SQUEEZE = (False, True, False, True, True)
 H_SWISH = (False, False, True, True, True)
 BASE_WIDTHS = (24, 40, 80, 112, 160)
@@ -118,6 +119,7 @@ class Network:
         size: Side of the feature map after the stem.
         last: Side of the feature map after the last stage.
         resolution: Side of the input image.
+        strides: Stride of the first layer of each stage.
     """
 
     stem: int
@@ -127,14 +129,16 @@ class Network:
     size: int
     last: int
     resolution: int
+    strides: tuple[int, ...]
 
     def layers(self) -> Iterator[Layer]:
         """Yield all 20 x 9 candidate layers."""
         c_in, size = self.stem, self.size
         for stage, c_out in enumerate(self.widths):
-            after = -(-size // STRIDES[stage])
+            after = -(-size // self.strides[stage])
             for j in range(MAX_DEPTH):
                 first = j == 0
+                stride = self.strides[stage] if first else 1
                 source = c_in if first else c_out
                 for state in range(1, N_STATES):
                     k, e = divmod(state - 1, len(EXPANSIONS))
@@ -145,10 +149,10 @@ class Network:
                         mid=make_divisible(round(source * EXPANSIONS[e])),
                         c_out=c_out,
                         kernel=KERNELS[k],
-                        stride=STRIDES[stage] if first else 1,
+                        stride=stride,
                         squeeze=SQUEEZE[stage],
                         h_swish=H_SWISH[stage],
-                        skip=not first,
+                        skip=stride == 1 and source == c_out,
                         size_in=size if first else after,
                         size_out=after,
                     )
@@ -180,14 +184,16 @@ class Network:
         )
 
 
-def network(width: float, resolution: int) -> Network:
-    """Return the shared structure for a width multiplier and an input resolution."""
-    size = last = -(-resolution // 2)
-    for stride in STRIDES:
+def network(
+    width: float, resolution: int, stem_stride: int = STEM_STRIDE, strides: tuple[int, ...] = STRIDES
+) -> Network:
+    """Return the shared structure for a width multiplier, an input resolution and strides."""
+    size = last = -(-resolution // stem_stride)
+    for stride in strides:
         last = -(-last // stride)
     widths = tuple(make_divisible(w * width) for w in BASE_WIDTHS)
     stem, wide, mix = (make_divisible(w * width) for w in (BASE_STEM, BASE_EXPAND, BASE_MIX))
-    return Network(stem, widths, wide, mix, size, last, resolution)
+    return Network(stem, widths, wide, mix, size, last, resolution, strides)
 
 
 @dataclass(frozen=True)
@@ -208,13 +214,19 @@ class CostTables:
 
 
 @cache
-def cost_tables(width: float, resolutions: tuple[int, ...], n_classes: int) -> CostTables:
+def cost_tables(
+    width: float,
+    resolutions: tuple[int, ...],
+    n_classes: int,
+    stem_stride: int = STEM_STRIDE,
+    strides: tuple[int, ...] = STRIDES,
+) -> CostTables:
     """Count every candidate layer once; the arrays are shared and read-only."""
     params = np.zeros((N_LAYERS, N_STATES), dtype=np.int64)
     madds = np.zeros((len(resolutions), N_LAYERS, N_STATES), dtype=np.int64)
     fixed = np.zeros(len(resolutions), dtype=np.int64)
     for r, resolution in enumerate(resolutions):
-        net = network(width, resolution)
+        net = network(width, resolution, stem_stride, strides)
         fixed[r] = net.fixed_madds(n_classes)
         for layer in net.layers():
             params[layer.index, layer.state] = layer.parameters()

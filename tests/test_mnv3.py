@@ -277,7 +277,9 @@ def test_int_and_layer_encodings():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"width": 1.1}, "1.0 or 1.2"),
+        ({"width": 9.0}, "between 0.05 and 8"),
+        ({"strides": (2, 2)}, "5 for the stages"),
+        ({"stem_stride": 3}, "1 or 2"),
         ({"resolutions": (224, 160)}, "ascending"),
         ({"resolutions": ()}, "ascending"),
         ({"n_classes": 0}, "one class"),

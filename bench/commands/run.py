@@ -37,19 +37,27 @@ def job_options(command: Any) -> Any:
 @constraint_option
 @click.option(
     "--evaluator",
-    type=click.Choice(["table", "train"]),
+    type=click.Choice(["table", "train", "supernet"]),
     default="table",
     show_default=True,
-    help="table: look up; train: build and train every architecture (extra 'train').",
+    help="table: look up; train: build and train every architecture; supernet: read networks of mnv3 with the weights "
+    "that they inherit from a supernet (the last two: extra 'train').",
 )
-@click.option("--data", default="", help="With train: digits, cifar10, cifar100, ..., or a folder or tar of images.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="With supernet: its file.")
+@click.option(
+    "--data",
+    default="",
+    help="With train or supernet: digits, cifar10, cifar100, ..., or a folder or tar of images.  "
+    "[default: digits, or what the supernet was trained on]",
+)
 @click.option("--recipe", default="", help="With train: nb201-200, nb201-12, nb101-108, small, tiny.")
 @click.option(
     "--train",
     "training",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With train: a field of the recipe, or channels, cells, size, valid_share; repeatable.",
+    help="With train: a field of the recipe, or channels, cells, size, valid_share, or (mnv3) width, stem. "
+    "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
 @click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
@@ -68,6 +76,7 @@ def run_command(
     params: tuple[str, ...],
     constraints: tuple[str, ...],
     evaluator: str,
+    checkpoint: Path | None,
     data: str,
     recipe: str,
     training: tuple[str, ...],
@@ -90,6 +99,7 @@ def run_command(
       python cli.py run --method smemnas --problem in1k-mop8-like
       python cli.py run --method smemnas --space nb201 --constraint "flops<=60"
       python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
+      python cli.py run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
     from bench.problems import find_problem
     from bench.report.run import write_report
@@ -97,20 +107,20 @@ def run_command(
     from bench.run import make_job, run
 
     wanted = split(objectives)
+    if evaluator == "supernet" and space is None:
+        space = "mnv3"
     if problem is not None:
         if space or dataset or wanted:
             raise click.UsageError("--problem brings its space, data set and objectives: leave those out.")
         space, dataset, wanted = find_problem(problem)
     elif space is None:
         raise click.UsageError("Missing option '--space' (or '--problem').")
-    if evaluator == "train":
-        from bench.train.options import make_options
-
+    if evaluator != "table":
         if dataset:
-            raise click.UsageError("--evaluator train takes --data, not --dataset.")
-        dataset = make_options(data or "digits", recipe, training).name
-    elif data or recipe or training:
-        raise click.UsageError("--data, --recipe and --train belong to --evaluator train.")
+            raise click.UsageError(f"--evaluator {evaluator} takes --data, not --dataset.")
+        dataset = _named(evaluator, checkpoint, data, recipe, training)
+    elif checkpoint or data or recipe or training:
+        raise click.UsageError("--checkpoint, --data, --recipe and --train belong to --evaluator train or supernet.")
     job, benchmark = make_job(
         method,
         space,
@@ -135,3 +145,20 @@ def run_command(
     summary = write_report(folder, result, benchmark)
     if not quiet:
         print_run(summary, result, benchmark, folder)
+
+
+def _named(evaluator: str, checkpoint: Path | None, data: str, recipe: str, training: tuple[str, ...]) -> str:
+    """Return the data set's name that stands for a training or a supernet."""
+    if evaluator == "train":
+        from bench.train.options import make_options
+
+        if checkpoint:
+            raise click.UsageError("--checkpoint belongs to --evaluator supernet.")
+        return make_options(data or "digits", recipe, training).name
+    from bench.train import supernet_options
+
+    if checkpoint is None:
+        raise click.UsageError("--evaluator supernet needs --checkpoint FILE, which `supernet train` writes.")
+    if recipe:
+        raise click.UsageError("--recipe belongs to --evaluator train.")
+    return supernet_options.make_options(checkpoint, data, training).name

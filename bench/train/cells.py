@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.errors import UserError, suggest
 from bench.train import need_torch
+from bench.train.mnv3.subnet import STEMS, Shape
 from spaces import _graph101 as graphs
 from spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 from spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
+from spaces.mnv3_costs import STEM_STRIDE, STRIDES
 from spaces.nb101 import NB101
 from spaces.nb201 import CELLS_PER_STAGE, CHANNELS, CONV1, CONV3, NB201
 
@@ -101,20 +103,30 @@ class TrainableMNV3(MNV3):
     """OFA-MobileNetV3 networks trained from scratch at the resolution of their gene.
 
     Args:
-        width: Width multiplier, 1.0 or 1.2.
+        width: Width multiplier.
         resolutions: Resolutions to choose from; images are resized to them.
         n_classes: Size of the classifier.
+        stem_stride: Stride of the stem, 1 for small images.
+        strides: Stride of the first layer of each stage.
     """
 
-    def __init__(self, width: float, resolutions: Sequence[int], n_classes: int) -> None:
-        super().__init__(width, resolutions, n_classes)
+    def __init__(
+        self,
+        width: float,
+        resolutions: Sequence[int],
+        n_classes: int,
+        stem_stride: int = STEM_STRIDE,
+        strides: Sequence[int] = STRIDES,
+    ) -> None:
+        super().__init__(width, resolutions, n_classes, stem_stride=stem_stride, strides=strides)
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model of the network behind a layer that resizes its input, with random weights."""
         need_torch()
         from bench.train.cells_mnv3 import build_mnv3
 
-        return build_mnv3(x, self.resolutions[int(x[RESOLUTION_GENE])], self.width, n_classes)
+        shape = Shape(self.width, n_classes, self.stem_stride, self.strides)
+        return build_mnv3(x, self.resolutions[int(x[RESOLUTION_GENE])], shape)
 
 
 def trainable_space(
@@ -126,6 +138,7 @@ def trainable_space(
     cells: int | None = None,
     width: float | None = None,
     resolutions: Sequence[int] | None = None,
+    stem: str | None = None,
 ) -> SearchSpace:
     """Return a space whose `build` works, with the costs of what it builds.
 
@@ -137,12 +150,13 @@ def trainable_space(
         cells: Cells per stage (nb201); None is the published number.
         width: Width multiplier (mnv3).
         resolutions: Resolutions to choose from (mnv3).
+        stem: "imagenet" or "small" (mnv3).
 
     Raises:
         UserError: The space is unknown, cannot be built, or has no such size.
     """
-    given = {"channels": channels, "cells": cells, "width": width, "resolutions": resolutions}
-    taken = {"nb201": ("channels", "cells"), "mnv3": ("width", "resolutions")}.get(name, ())
+    given = {"channels": channels, "cells": cells, "width": width, "resolutions": resolutions, "stem": stem}
+    taken = {"nb201": ("channels", "cells"), "mnv3": ("width", "resolutions", "stem")}.get(name, ())
     for key, value in given.items():
         if value is not None and key not in taken:
             raise UserError(f"{key} does not apply to {name}: leave it out.")
@@ -152,7 +166,10 @@ def trainable_space(
     if name == "nb101":
         return TrainableNB101(n_classes=n_classes, image_size=image_size)
     if name == "mnv3":
-        return TrainableMNV3(1.0 if width is None else width, resolutions or RESOLUTIONS, n_classes)
+        if stem is not None and stem not in STEMS:
+            raise UserError(f"no stem {stem!r}.{suggest(stem, STEMS)}")
+        strides = STEMS[stem or "imagenet"]
+        return TrainableMNV3(1.0 if width is None else width, resolutions or RESOLUTIONS, n_classes, *strides)
     entry = SPACES.get(name)
     known = entry.parameters()
     wanted = [("n_classes", n_classes), ("image_size", image_size)]

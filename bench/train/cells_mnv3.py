@@ -30,6 +30,6 @@ class Resized(nn.Module):
         return self.network(images)
 
 
-def build_mnv3(x: IntArray, resolution: int, width: float, n_classes: int) -> nn.Module:
+def build_mnv3(x: IntArray, resolution: int, shape: Shape) -> nn.Module:
     """Return the network of genotype ``(46,)`` with random weights."""
-    return Resized(resolution, build_timm(x, Shape(width, n_classes)))
+    return Resized(resolution, build_timm(x, shape))

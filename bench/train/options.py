@@ -29,6 +29,7 @@ KEYS: dict[str, type] = {
     "cells": int,
     "width": float,
     "resolutions": tuple,
+    "stem": str,
     "size": int,
     "valid_share": float,
 }
@@ -64,7 +65,9 @@ class TrainOptions:
 
         split = {"size": self.values.get("size"), "valid_share": self.values.get("valid_share")}
         images = open_images(self.data, "train", **split)
-        shape = {key: self.values[key] for key in ("channels", "cells", "width", "resolutions") if key in self.values}
+        shape = {
+            key: self.values[key] for key in ("channels", "cells", "width", "resolutions", "stem") if key in self.values
+        }
         if space == "nb201":  # the only space of free size: a recipe may bring one
             shape = {"channels": self.recipe.channels, "cells": self.recipe.cells, **shape}
         return TrainedBenchmark(
@@ -85,7 +88,7 @@ def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> Trai
     Args:
         data: Data set, or the path of a folder or tar file of images.
         recipe: Name of a recipe; "" takes the data set's default.
-        items: KEY=VALUE, each a field of the recipe or one of channels, cells, width, resolutions, size, valid_share.
+        items: KEY=VALUE, each a field of the recipe or one of `KEYS`.
 
     Raises:
         UserError: An unknown recipe or key, or a value that makes no sense.

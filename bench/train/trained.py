@@ -39,7 +39,10 @@ VALID_ERROR, TEST_ERROR = "val_error", "test_error"
 #: How `load_plugin` names the modules it makes of files.
 PLUGIN_PREFIX = "smemnas_plugin_"
 #: What of a space decides the network that a genotype builds.
-SHAPE = ("channels", "cells", "width", "max_vertices", "image_size", "n_classes")
+SHAPE = (
+    *("channels", "cells", "width", "max_vertices", "image_size", "n_classes"),
+    *("stem_stride", "strides", "checkpoint_sha256"),
+)
 #: Seconds between two looks for a free device.
 PAUSE = 0.2
 

@@ -1,0 +1,305 @@
+"""Sub-networks of a supernet, judged with the weights they inherit.
+
+What the paper searches with: nothing is trained, only batch norm statistics are measured for each network, and its
+accuracy is read on training images that the supernet never saw. With `epochs` a network is fine-tuned before it is
+judged, as in MSuNAS (Lu et al., NSGANetV2, ECCV 2020: 5 epochs on CIFAR).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.benchmark import Benchmark, Evaluation
+from bench.errors import UserError, suggest
+from bench.store import data_folder
+from bench.train.cells import TrainableMNV3
+from bench.train.cells_mnv3 import Resized
+from bench.train.distributed import find_device
+from bench.train.loop import is_out_of_memory
+from bench.train.mnv3.checkpoint import load_supernet
+from bench.train.mnv3.subnet import decode
+from bench.train.mnv3.supernet import Supernet
+from bench.train.mnv3.to_timm import extract_timm
+from bench.train.recalibration import accuracies
+from bench.train.recipes import Recipe
+from bench.train.supernet_batches import calibration, evaluation
+from bench.train.supernet_evaluation import plan_for, resolutions_of, splits_for
+from bench.train.supernet_options import SupernetOptions
+from bench.train.trained import TEST_ERROR, VALID_ERROR, TrainedBenchmark
+from spaces.base import FloatArray, IntArray, Objective
+from spaces.mnv3 import MNV3, RESOLUTION_GENE
+
+#: Networks judged between two writes of the cache.
+CHUNK = 8
+#: Prepared images up to so many bytes are kept from one evaluation to the next.
+RESIDENT = 1 << 30
+CACHE = "inherited"
+
+
+class SupernetBenchmark(Benchmark):
+    """Accuracy with inherited weights.
+
+    A network's accuracy depends on the checkpoint, the images and nothing else, whatever was judged before and at
+    the same time. It is kept in the data folder, so that every run on the same checkpoint reads it from there.
+
+    Args:
+        options: Checkpoint, data and number of images.
+        objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: An objective is unknown or repeated, or the data is not known.
+        DataError: The checkpoint or the data cannot be read, or they do not belong together.
+    """
+
+    space: MNV3
+
+    def __init__(self, options: SupernetOptions, objectives: Sequence[str] = (), *, device: str = "auto") -> None:
+        path = options.checkpoint
+        self._supernet, content = load_supernet(path)
+        sizes, shape = resolutions_of(content), self._supernet.shape
+        self.space = MNV3(shape.width, sizes, shape.n_classes, stem_stride=shape.stem_stride, strides=shape.strides)
+        known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in self.space.costs}}
+        names = [VALID_ERROR if n == "error" else n for n in objectives] or [VALID_ERROR, "flops"]
+        for name in names:
+            if name == TEST_ERROR:
+                raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
+            if name not in known:
+                raise UserError(f"a supernet's networks have no objective {name!r}.{suggest(name, known)}")
+        if len(set(names)) != len(names):
+            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        self.options = options
+        self.dataset = options.name
+        self.objectives = tuple(known[name] for name in names)
+        self.report_names = tuple(TEST_ERROR if name == VALID_ERROR else name for name in names)
+        self.device = find_device(device)
+        self._plan = plan_for(content, path, options.data or None, sizes[-1])
+        self._splits = dict(
+            zip(
+                ("train", "valid"),
+                splits_for(self._plan, ("train", "valid"), shape.n_classes, self.device),
+                strict=True,
+            )
+        )
+        self._sha256 = checksum_of(path)
+        self._known: dict[tuple[str, str], tuple[float, float]] = {}
+        self._read = 0
+        n_valid = min(options.images, len(self._splits["valid"].images))
+        self.notes = (
+            f"{VALID_ERROR} is the error with the weights inherited from {path.name}, on {n_valid} training images "
+            "that the supernet was not trained on; batch norm statistics are measured for each network.",
+            f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Return checkpoint, data, number of images and kind of device."""
+        return {
+            "checkpoint_sha256": self._sha256,
+            "data": self._plan.data,
+            "sha256": self._splits["train"].images.sha256,
+            "size": self._splits["train"].images.size,
+            "images": self.options.images,
+            "device": self.device.type,
+        }
+
+    def evaluate(self, X: IntArray, seed: int) -> Evaluation:
+        """Read validation errors; nothing in them is random, so the seed has no effect.
+
+        `seconds` are those of the reading, also where it was done before.
+        """
+        X = np.asarray(X, dtype=np.int64)
+        found = self._accuracies(X, "valid")
+        errors = np.array([100.0 - accuracy for accuracy, _ in found])
+        return Evaluation(self._with_costs(X, errors), np.array([s for _, s in found]), ("",) * len(X))
+
+    def report(self, X: IntArray) -> FloatArray:
+        """Return errors on the test images with the same weights."""
+        X = np.asarray(X, dtype=np.int64)
+        return self._with_costs(X, np.array([100.0 - accuracy for accuracy, _ in self._accuracies(X, "test")]))
+
+    def _with_costs(self, X: IntArray, errors: FloatArray) -> FloatArray:
+        """Return the objectives ``(n, n_obj)`` given the errors ``(n,)``."""
+        return np.stack([self.space.cost(X, o.name) if o.cheap else errors for o in self.objectives], axis=1)
+
+    def _accuracies(self, X: IntArray, split: str) -> list[tuple[float, float]]:
+        """Return accuracy (%) and seconds of each network, measuring those that were never measured."""
+        names = [self.space.to_str(x) for x in X]
+        self._load()
+        missing = {name: x for name, x in zip(names, X, strict=True) if (name, split) not in self._known}
+        todo = list(missing.items())
+        for start in range(0, len(todo), CHUNK):
+            part = todo[start : start + CHUNK]
+            began = time.perf_counter()
+            values = self._measure([x for _, x in part], split)
+            seconds = (time.perf_counter() - began) / len(part)
+            self._keep(
+                [{"arch": n, "split": split, "accuracy": v, "seconds": seconds} for (n, _), v in zip(part, values)]
+            )
+        return [self._known[name, split] for name in names]
+
+    def _measure(self, X: Sequence[IntArray], split: str) -> list[float]:
+        """Measure accuracies (%) of a few networks.
+
+        Raises:
+            UserError: Memory ran out.
+        """
+        candidates = [(decode(x), self.space.resolutions[int(x[RESOLUTION_GENE])]) for x in X]
+        try:
+            return accuracies(self._net, candidates, self._batches(split), self._calibration)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"out of memory on {self.device} while reading networks of up to {candidates[0][1]} pixels; what was "
+                "read is kept: give the same command again where more memory is free."
+            ) from error
+
+    @functools.cached_property
+    def _net(self) -> Supernet:
+        """The supernet on its device."""
+        return self._supernet.to(self.device, memory_format=torch.channels_last)
+
+    @functools.cached_property
+    def _calibration(self) -> list[Tensor]:
+        """The images that batch norms are measured on."""
+        return calibration(self._plan, self._splits["train"])
+
+    def _batches(self, split: str) -> Any:
+        """Return the batches of a split, of the validation split those that the options say."""
+        if split == "test":
+            (pixels,) = splits_for(self._plan, ("test",), self.space.n_classes, self.device)
+            return evaluation(self._plan, pixels, len(pixels.images))
+        pixels = self._splits["valid"]
+        n = min(self.options.images, len(pixels.images))
+        return self._validation if 12 * n * pixels.images.size**2 <= RESIDENT else evaluation(self._plan, pixels, n)
+
+    @functools.cached_property
+    def _validation(self) -> list[tuple[Tensor, Tensor]]:
+        """The prepared validation batches, where they are few."""
+        return list(evaluation(self._plan, self._splits["valid"], self.options.images))
+
+    @functools.cached_property
+    def _cache(self) -> Path:
+        """File of all accuracies; sums over several threads may differ in the last bit, so their number is in it."""
+        key = json.dumps({**self.provenance(), "threads": torch.get_num_threads()}, sort_keys=True)
+        return data_folder() / CACHE / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
+
+    def _load(self) -> None:
+        """Read what is new in the cache; lines that are no whole row (a torn one after a power cut) do not count."""
+        try:
+            text = self._cache.read_bytes()
+        except OSError:
+            return
+        end = text.rfind(b"\n") + 1
+        for line in text[self._read : end].splitlines():
+            try:
+                row = json.loads(line)
+                value = float(row["accuracy"]), float(row["seconds"])
+                if 0 <= value[0] <= 100 and math.isfinite(value[1]):
+                    self._known[str(row["arch"]), str(row["split"])] = value
+            except (ValueError, KeyError, TypeError):
+                continue
+        self._read = end
+
+    def _keep(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add rows to the cache.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        from filelock import FileLock
+
+        try:
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self._cache}.lock"), open(self._cache, "ab+") as stream:
+                if stream.tell() and not _ends_a_line(stream):
+                    stream.write(b"\n")
+                stream.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._cache}: {error.strerror}. Free space, or set SMEMNAS_DATA to another folder."
+            ) from error
+        self._known |= {(r["arch"], r["split"]): (r["accuracy"], r["seconds"]) for r in rows}
+
+
+class InheritedMNV3(TrainableMNV3):
+    """Sub-networks of a supernet as networks to train further.
+
+    Args:
+        checkpoint: The supernet's file.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        supernet, content = opened(checkpoint)
+        shape = supernet.shape
+        super().__init__(shape.width, resolutions_of(content), shape.n_classes, shape.stem_stride, shape.strides)
+        self.checkpoint = checkpoint
+        self.checkpoint_sha256 = checksum_of(checkpoint)
+
+    def build(self, x: IntArray, n_classes: int) -> nn.Module:
+        """Return timm's model with inherited weights, behind a layer that resizes its input."""
+        supernet, _ = opened(self.checkpoint)
+        return Resized(self.resolutions[int(x[RESOLUTION_GENE])], extract_timm(supernet, x))
+
+
+def fine_tuned(
+    options: SupernetOptions, objectives: Sequence[str], *, device: str = "auto", jobs: int = 1
+) -> TrainedBenchmark:
+    """Open the benchmark that fine-tunes each network from its inherited weights, then judges it.
+
+    Raises:
+        UserError: An objective is unknown, or the data is not known.
+        DataError: The checkpoint or the data cannot be read.
+    """
+    space = InheritedMNV3(options.checkpoint)
+    _, content = opened(options.checkpoint)
+    plan = plan_for(content, options.checkpoint, options.data or None, space.resolutions[-1])
+    recipe = Recipe(
+        "fine-tuning",
+        epochs=options.epochs,
+        batch=options.batch,
+        lr=options.lr,
+        weight_decay=4e-5,
+        flip=plan.flip,
+        crop=plan.crop,
+        channels_last=True,
+    )
+    return TrainedBenchmark(
+        space,
+        plan.data,
+        recipe,
+        objectives,
+        size=plan.size or None,
+        dataset=options.name,
+        device=device,
+        jobs=jobs,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def opened(checkpoint: Path) -> tuple[Supernet, dict[str, Any]]:
+    """Return a supernet, read once per process."""
+    return load_supernet(checkpoint)
+
+
+def checksum_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _ends_a_line(stream: Any) -> bool:
+    """Whether the last byte of a file that is open for appending and reading ends a line."""
+    stream.seek(-1, 2)
+    return bool(stream.read(1) == b"\n")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from bench.benchmark import Benchmark, open_benchmark
 from bench.errors import UserError
@@ -57,6 +58,11 @@ class Job:
         """Method with its changed parameters, as tables and folders name it."""
         changed = ",".join(f"{k}={json.dumps(v, sort_keys=True)}" for k, v in sorted(self.params.items()))
         return self.method + (f"[{changed}]" if changed else "")
+
+    @property
+    def place(self) -> str:
+        """Space and data set, as a reader is shown them: paths in a data set's name with their slashes."""
+        return f"{self.space}/{unquote(self.dataset)}"
 
     @property
     def folder(self) -> Path:

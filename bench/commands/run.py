@@ -133,7 +133,7 @@ def run_command(
         constraints=constraints,
     )
     folder = out or Path("runs") / job.folder
-    with progress_bar(f"{job.label} on {space}/{job.dataset}", quiet) as progress:
+    with progress_bar(f"{job.label} on {job.place}", quiet) as progress:
         result = run(
             job,
             folder,

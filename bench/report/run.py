@@ -126,7 +126,7 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
         unused.set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
-    place = ", ".join([f"{job.label} on {job.space}/{job.dataset}", *job.constraints])
+    place = ", ".join([f"{job.label} on {job.place}", *job.constraints])
     figure.suptitle(f"{place}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11)
     try:
         figure.savefig(file, dpi=120)

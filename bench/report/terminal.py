@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from bench.benchmark import Benchmark
 from bench.report.run import front_of
@@ -46,19 +47,21 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
     out = console()
     X, F = front_of(result)
     limits = f", {', '.join(summary['constraints'])}" if "constraints" in summary else ""
+    place = f"{summary['space']}/{unquote(summary['dataset'])}"
     names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
     searched = [o.name for o in benchmark.objectives]
     extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
-    table = Table(
-        title=f"Front of {summary['method']} on {summary['space']}/{summary['dataset']}{limits}", title_justify="left"
-    )
+    table = Table(title=f"Front of {summary['method']} on {place}{limits}", title_justify="left")
+    table.add_column("#", justify="right")
     for name in [*names, *(benchmark.report_names[j] for j in extra)]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     reported = benchmark.report(X) if len(X) and extra else F
-    for x, f, r in list(zip(X, F, reported, strict=True))[:ROWS_SHOWN]:
+    for number, (x, f, r) in enumerate(list(zip(X, F, reported, strict=True))[:ROWS_SHOWN], start=1):
         values = [*f.tolist(), *(r[j] for j in extra)]
-        table.add_row(*(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x))
+        table.add_row(
+            str(number), *(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x)
+        )
     out.print(table)
     if len(F) > ROWS_SHOWN:
         out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")

@@ -2,7 +2,8 @@
 
 What the paper searches with: nothing is trained, only batch norm statistics are measured for each network, and its
 accuracy is read on training images that the supernet never saw. With `epochs` a network is fine-tuned before it is
-judged, as in MSuNAS (Lu et al., NSGANetV2, ECCV 2020: 5 epochs on CIFAR).
+judged, as in MSuNAS (Lu et al., NSGANetV2, ECCV 2020: 5 epochs on CIFAR); so a supernet of ImageNet can serve data
+with other classes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,13 @@ from bench.errors import UserError, suggest
 from bench.store import data_folder
 from bench.train.cells import TrainableMNV3
 from bench.train.cells_mnv3 import Resized
+from bench.train.data import open_images
 from bench.train.distributed import find_device
 from bench.train.loop import is_out_of_memory
 from bench.train.mnv3.checkpoint import load_supernet
 from bench.train.mnv3.subnet import decode
 from bench.train.mnv3.supernet import Supernet
-from bench.train.mnv3.to_timm import extract_timm
+from bench.train.mnv3.to_timm import build_timm, extract
 from bench.train.recalibration import accuracies
 from bench.train.recipes import Recipe
 from bench.train.supernet_batches import calibration, evaluation
@@ -238,19 +241,25 @@ class InheritedMNV3(TrainableMNV3):
 
     Args:
         checkpoint: The supernet's file.
+        n_classes: Size of the classifier; another one than the supernet's starts with random weights.
     """
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Path, n_classes: int) -> None:
         supernet, content = opened(checkpoint)
         shape = supernet.shape
-        super().__init__(shape.width, resolutions_of(content), shape.n_classes, shape.stem_stride, shape.strides)
+        super().__init__(shape.width, resolutions_of(content), n_classes, shape.stem_stride, shape.strides)
         self.checkpoint = checkpoint
         self.checkpoint_sha256 = checksum_of(checkpoint)
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model with inherited weights, behind a layer that resizes its input."""
         supernet, _ = opened(self.checkpoint)
-        return Resized(self.resolutions[int(x[RESOLUTION_GENE])], extract_timm(supernet, x))
+        weights = extract(supernet, x)
+        net = build_timm(x, replace(supernet.shape, n_classes=n_classes))
+        if n_classes != supernet.shape.n_classes:
+            weights |= {key: value for key, value in net.state_dict().items() if key.startswith("classifier.")}
+        net.load_state_dict(weights)
+        return Resized(self.resolutions[int(x[RESOLUTION_GENE])], net)
 
 
 def fine_tuned(
@@ -262,9 +271,10 @@ def fine_tuned(
         UserError: An objective is unknown, or the data is not known.
         DataError: The checkpoint or the data cannot be read.
     """
-    space = InheritedMNV3(options.checkpoint)
     _, content = opened(options.checkpoint)
-    plan = plan_for(content, options.checkpoint, options.data or None, space.resolutions[-1])
+    plan = plan_for(content, options.checkpoint, options.data or None, resolutions_of(content)[-1])
+    n_classes = open_images(plan.data, "train", size=plan.size or None).n_classes
+    space = InheritedMNV3(options.checkpoint, n_classes)
     recipe = Recipe(
         "fine-tuning",
         epochs=options.epochs,

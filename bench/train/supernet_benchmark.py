@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.benchmark import Benchmark, Evaluation
-from bench.errors import UserError, suggest
+from bench.errors import DataError, RunError, UserError, suggest
+from bench.history import LineLog
 from bench.store import data_folder
 from bench.train.cells import TrainableMNV3
 from bench.train.cells_mnv3 import Resized
@@ -155,7 +155,7 @@ class SupernetBenchmark(Benchmark):
         """Measure accuracies (%) of a few networks.
 
         Raises:
-            UserError: Memory ran out.
+            RunError: Memory ran out.
         """
         candidates = [(decode(x), self.space.resolutions[int(x[RESOLUTION_GENE])]) for x in X]
         try:
@@ -163,7 +163,7 @@ class SupernetBenchmark(Benchmark):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise UserError(
+            raise RunError(
                 f"out of memory on {self.device} while reading networks of up to {candidates[0][1]} pixels; what was "
                 "read is kept: give the same command again where more memory is free."
             ) from error
@@ -199,21 +199,19 @@ class SupernetBenchmark(Benchmark):
         return data_folder() / CACHE / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
 
     def _load(self) -> None:
-        """Read what is new in the cache; lines that are no whole row (a torn one after a power cut) do not count."""
-        try:
-            text = self._cache.read_bytes()
-        except OSError:
-            return
-        end = text.rfind(b"\n") + 1
-        for line in text[self._read : end].splitlines():
+        """Read what is new in the cache.
+
+        Raises:
+            DataError: A line is corrupt; a torn last one, which a kill leaves, does not count.
+        """
+        lines = LineLog(self._cache).lines
+        for number, line in enumerate(lines[self._read :], start=self._read + 1):
             try:
                 row = json.loads(line)
-                value = float(row["accuracy"]), float(row["seconds"])
-                if 0 <= value[0] <= 100 and math.isfinite(value[1]):
-                    self._known[str(row["arch"]), str(row["split"])] = value
-            except (ValueError, KeyError, TypeError):
-                continue
-        self._read = end
+                self._known[str(row["arch"]), str(row["split"])] = float(row["accuracy"]), float(row["seconds"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{self._cache}, line {number} is corrupt ({error}): remove the file.") from error
+        self._read = len(lines)
 
     def _keep(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add rows to the cache.
@@ -225,12 +223,10 @@ class SupernetBenchmark(Benchmark):
 
         try:
             self._cache.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._cache}.lock"), open(self._cache, "ab+") as stream:
-                if stream.tell() and not _ends_a_line(stream):
-                    stream.write(b"\n")
-                stream.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+            with FileLock(f"{self._cache}.lock"), LineLog(self._cache) as log:
+                log.write(*(json.dumps(row) for row in rows))
         except OSError as error:
-            raise UserError(
+            raise RunError(
                 f"cannot write {self._cache}: {error.strerror}. Free space, or set SMEMNAS_DATA to another folder."
             ) from error
         self._known |= {(r["arch"], r["split"]): (r["accuracy"], r["seconds"]) for r in rows}
@@ -307,9 +303,3 @@ def checksum_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _ends_a_line(stream: Any) -> bool:
-    """Whether the last byte of a file that is open for appending and reading ends a line."""
-    stream.seek(-1, 2)
-    return bool(stream.read(1) == b"\n")

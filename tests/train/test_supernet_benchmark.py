@@ -11,7 +11,7 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from bench.benchmark import open_benchmark  # noqa: E402
-from bench.errors import DataError, UserError  # noqa: E402
+from bench.errors import DataError, RunError, UserError  # noqa: E402
 from bench.train import supernet_benchmark  # noqa: E402
 from bench.train.cells import trainable_space  # noqa: E402
 from bench.train.counting import multiply_adds, parameters  # noqa: E402
@@ -129,6 +129,9 @@ def test_what_was_read_is_kept_even_behind_a_torn_line(checkpoint, data_home, mo
     (file,) = (data_home / "inherited").glob("*.jsonl")
     whole = file.read_bytes()
     assert [json.loads(line)["split"] for line in whole.splitlines()] == ["valid", "valid"]
+    file.write_bytes(b"nonsense\n" + whole)
+    with pytest.raises(DataError, match="line 1 is corrupt"):
+        opened(checkpoint).evaluate(X, 0)
     file.write_bytes(whole[:-9])
     benchmark = opened(checkpoint)
     asked = []
@@ -226,7 +229,7 @@ def test_memory_that_runs_out_keeps_what_was_read(checkpoint, monkeypatch):
         return real(*arguments)
 
     monkeypatch.setattr(supernet_benchmark, "accuracies", second_fails)
-    with pytest.raises(UserError, match="out of memory on cpu"):
+    with pytest.raises(RunError, match="out of memory on cpu"):
         opened(checkpoint).evaluate(X, 0)
     monkeypatch.setattr(supernet_benchmark, "accuracies", None)
     assert opened(checkpoint).evaluate(X[:8], 0).F.shape == (8, 2)

@@ -57,6 +57,12 @@ def supernet_group() -> None:
 @click.option("--dropout", default=0.0, show_default=True)
 @click.option("--random", "n_random", default=2, show_default=True, help="Random sub-networks per step.")
 @click.option("--crop", default=4, show_default=True, help="Pixels by which training images are shifted.")
+@click.option(
+    "--rrc",
+    default=0.0,
+    metavar="SHARE",
+    help="Smallest share of random resized crops (ImageNet: 0.08), instead of --crop.",
+)
 @click.option("--no-flip", is_flag=True, help="Do not mirror training images.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--amp", is_flag=True, help="Compute in bfloat16.")

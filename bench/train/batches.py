@@ -71,7 +71,7 @@ def augment(raw: Tensor, recipe: Recipe, images: Images, draws: torch.Generator)
         policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
         raw = torch.stack([policy(image) for image in raw.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
     batch = prepare(raw, recipe, images)
-    return _cut_out(batch, recipe.cutout, draws) if recipe.cutout else batch
+    return cut_out(batch, recipe.cutout, draws) if recipe.cutout else batch
 
 
 def prepare(raw: Tensor, recipe: Recipe, images: Images) -> Tensor:
@@ -95,7 +95,29 @@ def _crop_and_flip(raw: Tensor, recipe: Recipe, draws: torch.Generator) -> Tenso
     return padded[which, rows[:, :, None], columns[:, None, :]]
 
 
-def _cut_out(batch: Tensor, side: int, draws: torch.Generator) -> Tensor:
+def resized_crops(batch: Tensor, side: int, smallest: float, draws: torch.Generator) -> Tensor:
+    """Return a random window of each image, resized bilinearly to a square.
+
+    Its share of the area is uniform from `smallest` to 1, the logarithm of its aspect ratio from 3/4 to 4/3 (Szegedy et
+    al., Going deeper with convolutions, CVPR 2015, section 6); a side that would be too long is cut.
+
+    Args:
+        batch: Images ``(b, 3, h, h)``.
+        side: Side of the result.
+        smallest: Smallest share of the area.
+        draws: Random numbers, on the CPU.
+    """
+    area, slant, left, top = torch.rand(4, len(batch), generator=draws)
+    area, ratio = smallest + (1 - smallest) * area, (4 / 3) ** (2 * slant - 1)
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    theta = torch.zeros(len(batch), 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = width, height
+    theta[:, 0, 2], theta[:, 1, 2] = (1 - width) * (2 * left - 1), (1 - height) * (2 * top - 1)
+    grid = F.affine_grid(theta.to(batch), [len(batch), batch.shape[1], side, side], align_corners=False)
+    return F.grid_sample(batch, grid, padding_mode="border", align_corners=False)
+
+
+def cut_out(batch: Tensor, side: int, draws: torch.Generator) -> Tensor:
     """Set a square around a random pixel of each image to the mean; it may reach over the border.
 
     DeVries and Taylor, Improved regularization of convolutional neural networks with cutout, 2017.

@@ -116,7 +116,8 @@ def held_out(labels: IntArray, share: float) -> IntArray:
     """Return the rows held out ``(m,)``, ascending: the same share of each class, by a fixed seed."""
     rng = np.random.default_rng(SPLIT_SEED)
     order = rng.permutation(len(labels))
-    by_class = [order[labels[order] == c] for c in np.unique(labels)]
+    shuffled = labels[order]
+    by_class = [order[shuffled == c] for c in np.unique(labels)]
     return np.sort(np.concatenate([rows[: math.floor(share * len(rows) + 0.5)] for rows in by_class]))
 
 

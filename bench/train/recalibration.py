@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from bench.errors import UserError
+from bench.errors import RunError, UserError
+from bench.train.loop import is_out_of_memory
 from bench.train.mnv3.subnet import Subnet
 from bench.train.mnv3.supernet import Supernet
+from bench.train.mnv3.to_timm import extract_timm
 
 #: Batches and images per batch that statistics are measured on.
 CALIBRATION_BATCHES, CALIBRATION_SIZE = 4, 250
 
-Statistics = list[tuple[Tensor, Tensor]]
 Labelled = tuple[Tensor, Tensor]
 
 
@@ -64,19 +67,6 @@ def recalibrate(net: nn.Module, batches: Iterable[Tensor], arch: Subnet | None =
         raise UserError("batch norm statistics need at least one batch of images.")
 
 
-def statistics(net: nn.Module) -> Statistics:
-    """Return copies of all running means and variances."""
-    return [(norm.running_mean.clone(), norm.running_var.clone()) for norm in _norms(net)]
-
-
-@torch.no_grad()
-def set_statistics(net: nn.Module, values: Statistics) -> None:
-    """Put back what `statistics` returned."""
-    for norm, (mean, var) in zip(_norms(net), values, strict=True):
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(var)
-
-
 @torch.no_grad()
 def accuracy(net: nn.Module, batches: Iterable[Labelled], arch: Subnet | None = None) -> float:
     """Return the top-1 accuracy (%) of a network in evaluation mode.
@@ -86,7 +76,8 @@ def accuracy(net: nn.Module, batches: Iterable[Labelled], arch: Subnet | None = 
         batches: Normalised images ``(n, 3, h, w)`` and labels ``(n,)``.
         arch: The sub-network to run, where the network is a supernet.
     """
-    correct = n = 0
+    correct: Tensor | int = 0
+    n = 0
     with _evaluation(net):
         for images, labels in batches:
             correct += _correct(_logits(net, images, arch), labels)
@@ -101,31 +92,38 @@ def accuracies(
     batches: Iterable[Labelled],
     calibration: Sequence[Tensor] | None,
 ) -> list[float]:
-    """Return the top-1 accuracies (%) of K sub-networks; each batch of images is fetched once for all of them.
+    """Return the top-1 accuracies (%) of K sub-networks; each batch of images is fetched and resized once for all.
+
+    Each is a network of its own with a copy of its weights: none of them changes the supernet or another's result.
+    The copies take K times the memory of a sub-network.
 
     Args:
-        supernet: Its weights and statistics are as before afterwards.
+        supernet: Stays as it is.
         candidates: Sub-networks, each with its resolution.
         batches: Normalised images ``(n, 3, h, w)`` and labels ``(n,)``; images are resized.
         calibration: Batches to measure each sub-network's statistics on; None reads all with the supernet's own.
+
+    Raises:
+        UserError: There is no batch.
     """
-    before = statistics(supernet)
-    own: list[Statistics] = []
-    correct, n = [0] * len(candidates), 0
-    try:
-        for arch, side in candidates if calibration is not None else ():
-            recalibrate(supernet, (resize(images, side) for images in calibration or ()), arch)
-            own.append(statistics(supernet))
-        with _evaluation(supernet):
-            for images, labels in batches:
-                sized = {side: resize(images, side) for side in {side for _, side in candidates}}
-                n += len(labels)
-                for k, (arch, side) in enumerate(candidates):
-                    if own:
-                        set_statistics(supernet, own[k])
-                    correct[k] += _correct(_logits(supernet, sized[side], arch), labels)
-    finally:
-        set_statistics(supernet, before)
+    with torch.random.fork_rng([]):  # timm draws weights, which the copies then replace
+        nets = [extract_timm(supernet, arch).to(memory_format=torch.channels_last) for arch, _ in candidates]
+    sides = sorted({side for _, side in candidates})
+    if calibration is not None:
+        for side in sides:  # one resolution at a time bounds the memory
+            sized = [resize(images, side) for images in calibration]
+            for net, (_, own) in zip(nets, candidates, strict=True):
+                if own == side:
+                    recalibrate(net, sized)
+    for net in nets:
+        _fold_norms(net)
+    correct: list[Tensor | int] = [0] * len(candidates)
+    n = 0
+    for images, labels in batches:
+        n += len(labels)
+        by_side = {side: resize(images, side) for side in sides}
+        for k, (_, side) in enumerate(candidates):
+            correct[k] += _correct(_logits(nets[k], by_side[side]), labels)
     return _percent(correct, n)
 
 
@@ -141,23 +139,53 @@ def _norms(net: nn.Module) -> list[_BatchNorm]:
     return [m for m in net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
-def _logits(net: nn.Module, images: Tensor, arch: Subnet | None) -> Tensor:
-    """Run a network where its weights are."""
+def _logits(net: nn.Module, images: Tensor, arch: Subnet | None = None) -> Tensor:
+    """Run a network where its weights are.
+
+    Raises:
+        RunError: Out of memory.
+    """
     device = next(net.parameters()).device
-    images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
-    return net(images) if arch is None else net(images, arch)
+    try:
+        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+        return net(images) if arch is None else net(images, arch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        n, _, height, width = images.shape
+        raise RunError(
+            f"out of memory on {device} with {n} images of {height} x {width} pixels: take another device, or smaller "
+            "resolutions."
+        ) from error
 
 
-def _correct(logits: Tensor, labels: Tensor) -> int:
-    """Count the images whose label has the largest logit."""
-    return int((logits.argmax(1) == labels.to(logits.device)).sum())
+def _fold_norms(net: nn.Module) -> None:
+    """Move the batch norms of a timm model into the convolution that is registered before each.
+
+    In evaluation a norm only scales and shifts channels; this saves a quarter of the time.
+    """
+    for module in net.modules():
+        conv: Any = None
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d):
+                conv = child
+            elif isinstance(child, _BatchNorm):
+                conv.weight, conv.bias = fuse_conv_bn_weights(
+                    conv.weight, conv.bias, child.running_mean, child.running_var, child.eps, child.weight, child.bias
+                )
+                setattr(module, name, child.act)
 
 
-def _percent(correct: Sequence[int], n: int) -> list[float]:
+def _correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """Count the images whose label has the largest logit; the number stays on the device, nobody waits for it."""
+    return (logits.argmax(1) == labels.to(logits.device)).sum()
+
+
+def _percent(correct: Sequence[Tensor | int], n: int) -> list[float]:
     """Return shares of n in %."""
     if not n:
         raise UserError("an accuracy needs at least one batch of images.")
-    return [100.0 * count / n for count in correct]
+    return [100.0 * int(count) / n for count in correct]
 
 
 @contextmanager

@@ -29,7 +29,6 @@ from bench.train.cells import TrainableMNV3
 from bench.train.cells_mnv3 import Resized
 from bench.train.data import open_images
 from bench.train.distributed import find_device
-from bench.train.loop import is_out_of_memory
 from bench.train.mnv3.checkpoint import load_supernet
 from bench.train.mnv3.subnet import decode
 from bench.train.mnv3.supernet import Supernet
@@ -152,21 +151,9 @@ class SupernetBenchmark(Benchmark):
         return [self._known[name, split] for name in names]
 
     def _measure(self, X: Sequence[IntArray], split: str) -> list[float]:
-        """Measure accuracies (%) of a few networks.
-
-        Raises:
-            RunError: Memory ran out.
-        """
+        """Measure accuracies (%) of a few networks."""
         candidates = [(decode(x), self.space.resolutions[int(x[RESOLUTION_GENE])]) for x in X]
-        try:
-            return accuracies(self._net, candidates, self._batches(split), self._calibration)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise RunError(
-                f"out of memory on {self.device} while reading networks of up to {candidates[0][1]} pixels; what was "
-                "read is kept: give the same command again where more memory is free."
-            ) from error
+        return accuracies(self._net, candidates, self._batches(split), self._calibration)
 
     @functools.cached_property
     def _net(self) -> Supernet:

@@ -48,6 +48,7 @@ class SupernetPlan:
         dropout: Dropped share of the classifier's input.
         n_random: Random sub-networks per step, beside the largest and the smallest.
         crop: Pixels by which training images are shifted at most.
+        rrc: Smallest share of the area that a random resized crop takes, which then replaces `crop`; 0 is none.
         flip: Mirror every second training image.
         seed: Of weights, order, augmentation and sub-networks.
         amp: Compute in bfloat16 where that is safe.
@@ -72,6 +73,7 @@ class SupernetPlan:
     dropout: float = 0.0
     n_random: int = 2
     crop: int = 4
+    rrc: float = 0.0
     flip: bool = True
     seed: int = 0
     amp: bool = False
@@ -95,6 +97,8 @@ class SupernetPlan:
             raise UserError(
                 f"size, n_random and clip are 0 or more, got {self.size}, {self.n_random} and {self.clip!r}."
             )
+        if not 0 <= self.rrc <= 1:
+            raise UserError(f"rrc is a share of the area, 0 to 1, got {self.rrc!r}.")
         if self.batch < 2 or self.lr == 0:
             raise UserError(f"batch is at least 2 and lr positive, got {self.batch} and {self.lr!r}.")
         assert self.recipe.epochs == self.epochs  # checks the other fields
@@ -112,7 +116,7 @@ class SupernetPlan:
             warmup=self.warmup,
             weight_decay=self.weight_decay,
             flip=self.flip,
-            crop=self.crop,
+            crop=0 if self.rrc else self.crop,
             label_smoothing=self.smoothing,
             precision="bf16" if self.amp else "float32",
             channels_last=True,

@@ -29,7 +29,7 @@ from bench.errors import RunError, UserError
 from bench.folder import locked
 from bench.history import write_text
 from bench.provenance import environment
-from bench.train.batches import Pixels, augment
+from bench.train.batches import Pixels, augment, resized_crops
 from bench.train.data import Images, open_images
 from bench.train.distributed import Processes, check_amp, processes
 from bench.train.loop import autocast, is_out_of_memory
@@ -213,7 +213,8 @@ def _epoch(training: Training, epoch: int, train: Pixels, group: Processes, accu
             at, raw = next(raws)
             torch.manual_seed(torch_seed(plan, IMAGES, epoch, step, part))  # for dropout
             draws = torch.Generator().manual_seed(torch_seed(plan, IMAGES, epoch, step, part, 1))
-            images = resize(augment(raw, plan.recipe, train.images, draws), side)
+            images = augment(raw, plan.recipe, train.images, draws)
+            images = resized_crops(images, side, plan.rrc, draws) if plan.rrc else resize(images, side)
             labels = torch.from_numpy(train.images.labels[at.numpy()]).to(group.device)
             losses += sandwich(net, images, labels, subnets, plan.recipe, 1 / parts)
         group.sum([losses, *(p.grad for p in net.parameters() if p.grad is not None)])

@@ -48,6 +48,26 @@ def write_folder(folder, per_class=4, size=(8, 8), splits=("train", "test"), cla
     return found
 
 
+def write_imagenet(folder, n_classes=1000, train=5, val=1):
+    """Write JPEG images of several sizes in ImageNet's layout; a class is a colour, with noise on it.
+
+    Five training images per class are the fewest of which one is held out for validation.
+    """
+    rng = np.random.default_rng(0)
+    colours = rng.integers(30, 226, (n_classes, 3))
+    noise = rng.integers(-30, 31, (8, 40, 40, 3))
+    for split, n in (("train", train), ("val", val)):
+        for label, colour in enumerate(colours):
+            name = f"n{label:08}"
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for k in range(n):
+                height, width = ((32, 40), (36, 32), (32, 32))[(label + k) % 3]
+                pixels = colour + noise[(label + k) % 8, :height, :width]
+                file = f"{name}_{k}.JPEG" if split == "train" else f"ILSVRC2012_val_{label:08}.JPEG"
+                Image.fromarray(pixels.astype(np.uint8)).save(place / file)
+
+
 def write_tar(folder, file, top="pictures", mode="w"):
     """Pack a folder; members lie below one more folder."""
     with tarfile.open(file, mode) as archive:

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
 from small_images import one_thread  # noqa: E402, F401
 
-from bench.train.batches import Pixels, augment, prepare  # noqa: E402
+from bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
 from bench.train.data import open_images  # noqa: E402
 from bench.train.recipes import Recipe  # noqa: E402
 
@@ -87,3 +87,29 @@ def test_batches_picked_ahead_are_the_same():
     for a, b, at in zip(stored.batches(rows), ahead.batches(rows), rows, strict=True):
         assert torch.equal(a, b)
         np.testing.assert_array_equal(a.numpy(), images.take()[at.numpy()])
+
+
+def test_resized_crops_are_windows_within_the_image():
+    """On a picture of its own coordinates, the result tells which window was taken."""
+    n, side, out = 400, 12, 5
+    at = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    picture = torch.stack([at.expand(side, side), at[:, None].expand(side, side), torch.zeros(side, side)])
+    found = resized_crops(picture.expand(n, 3, side, side), out, 0.3, torch.Generator().manual_seed(0))
+    assert found.shape == (n, 3, out, out)
+    boxes = []
+    for channel, axis in ((0, 2), (1, 1)):
+        lines = found[:, channel].mean(3 - axis)  # equal along the other axis
+        step = (lines[:, 3] - lines[:, 1]) / 2
+        assert torch.allclose(lines[:, 2] - lines[:, 1], step)
+        boxes.append(torch.stack([lines[:, 2] - step * out / 2, step * out], 1))
+    start, size = (torch.stack([box[:, k] for box in boxes], 1) for k in (0, 1))
+    assert start.min() > -1e-6
+    assert (start + size).max() < 1 + 1e-6
+    area, ratio = size.prod(1), size[:, 0] / size[:, 1]
+    assert 0.3 - 1e-6 < area.min() < 0.35
+    assert 0.9 < area.max() <= 1
+    inside = (size < 1 - 1e-6).all(1)  # a side that was cut has another ratio
+    assert 0.74 < ratio[inside].min() < 0.8
+    assert 1.25 < ratio[inside].max() < 1.34
+    again = resized_crops(picture.expand(n, 3, side, side), out, 0.3, torch.Generator().manual_seed(0))
+    assert torch.equal(found, again)

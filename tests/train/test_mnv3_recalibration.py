@@ -6,12 +6,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
 pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
 
-from bench.errors import UserError  # noqa: E402
+from bench.errors import RunError, UserError  # noqa: E402
 from bench.train.mnv3.layers import ConvNorm  # noqa: E402
 from bench.train.mnv3.subnet import STEMS, Choices, Shape  # noqa: E402
 from bench.train.mnv3.supernet import Supernet  # noqa: E402
 from bench.train.mnv3.to_timm import extract_timm  # noqa: E402
-from bench.train.recalibration import accuracies, accuracy, recalibrate, resize, set_statistics, statistics  # noqa: E402
+from bench.train.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
 
 SMALL = Shape(0.25, 4, *STEMS["small"], dropout=0.5)
 
@@ -25,6 +25,11 @@ def double_precision_on_one_thread():
     yield
     torch.set_default_dtype(torch.float32)
     torch.set_num_threads(threads)
+
+
+def statistics(net):
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    return [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
 
 
 def batches(*sizes, side=16):
@@ -96,14 +101,83 @@ def test_many_sub_networks_at_once_equal_one_by_one():
     assert {round(v * 11 / 100, 6) for v in [*found, *plain]} <= set(range(12))
 
 
-def test_statistics_go_back():
+def test_the_company_of_a_sub_network_changes_nothing():
+    """K at once, in another order, after others, and one by one: the same bits; the supernet and the generator stay."""
+    torch.set_default_dtype(torch.float32)
+    net, rng = Supernet(SMALL).eval(), np.random.default_rng(4)
+    candidates = [(Choices().sample(rng), side) for side in (16, 12, 16, 12, 16)]
+    calibration, images = batches(16, 16), batches(40, 24)
+    # Labels that some sub-network would give make the accuracies differ.
+    guide = extract_timm(net, candidates[0][0])
+    recalibrate(guide, calibration)
+    with torch.no_grad():
+        data = [(x, guide(x).argmax(1)) for x in images]
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    state = torch.get_rng_state()
+    together = accuracies(net, candidates, data, calibration)
+    backwards = accuracies(net, candidates[::-1], data, calibration)[::-1]
+    one_by_one = [accuracies(net, [candidate], data, calibration)[0] for candidate in candidates]
+    assert together == backwards == one_by_one == accuracies(net, candidates, data, calibration)
+    assert together[0] == 100.0
+    assert len(set(together)) > 2
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_statistics_do_not_depend_on_what_was_measured_before():
+    torch.set_default_dtype(torch.float32)
+    net, data, rng = Supernet(SMALL).eval(), batches(8, 8), np.random.default_rng(5)
+    first, other = Choices().sample(rng), Choices().largest()
+    nets = [extract_timm(net, first) for _ in range(2)]
+    recalibrate(nets[0], data)
+    recalibrate(nets[1], batches(5))
+    recalibrate(net, data, other)
+    recalibrate(nets[1], data)
+    for a, b in zip(statistics(nets[0]), statistics(nets[1]), strict=True):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_accuracies_are_those_of_the_networks_alone(measured):
+    """Labels that a network alone gives are all right in the company of others, norms folded or not."""
+    net, rng = Supernet(SMALL).eval(), np.random.default_rng(6)
+    for module in net.modules():  # statistics and weights that folding could get wrong
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.3)
+    candidates = [(Choices().sample(rng), side) for side in (16, 12)]
+    calibration, images = batches(8, 8), batches(30, 20)
+    for k, (arch, side) in enumerate(candidates):
+        alone = extract_timm(net, arch)
+        if measured:
+            recalibrate(alone, [resize(x, side) for x in calibration])
+        with torch.no_grad():
+            data = [(x, alone(resize(x, side)).argmax(1)) for x in images]
+        found = accuracies(net, candidates, data, calibration if measured else None)
+        assert found[k] == 100.0
+        assert found[1 - k] < 100.0
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_is_one_line(error, monkeypatch):
+    def fail(*_):
+        raise error
+
     net = Supernet(SMALL)
-    before = statistics(net)
-    recalibrate(net, batches(4), Choices().smallest())
-    changed = statistics(net)
-    set_statistics(net, before)
-    assert torch.equal(statistics(net)[0][0], before[0][0])
-    assert not torch.equal(changed[0][0], before[0][0])
+    data = [(images, torch.zeros(len(images))) for images in batches(6)]
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", fail)
+    for call in (
+        lambda: accuracies(net, [(Choices().smallest(), 12)], data, None),
+        lambda: recalibrate(net, [resize(x, 12) for x, _ in data], Choices().smallest()),
+    ):
+        with pytest.raises(RunError, match="out of memory on cpu with 6 images of 12 x 12 pixels") as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_measure_is_an_error():

@@ -12,7 +12,7 @@ from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from bench.benchmark import open_benchmark  # noqa: E402
 from bench.errors import DataError, RunError, UserError  # noqa: E402
-from bench.train import supernet_benchmark  # noqa: E402
+from bench.train import recalibration, supernet_benchmark  # noqa: E402
 from bench.train.cells import trainable_space  # noqa: E402
 from bench.train.counting import multiply_adds, parameters  # noqa: E402
 from bench.train.data import open_images  # noqa: E402
@@ -220,15 +220,16 @@ def test_wrong_checkpoints_data_and_objectives(checkpoint, tmp_path):
 
 def test_memory_that_runs_out_keeps_what_was_read(checkpoint, monkeypatch):
     X = opened(checkpoint).space.sample(9, np.random.default_rng(6))
-    real, calls = supernet_benchmark.accuracies, []
+    real, calls = recalibration.extract_timm, []
 
-    def second_fails(*arguments):
+    def ninth_fails(*arguments):
+        net = real(*arguments)
         calls.append(1)
-        if len(calls) == 2:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return real(*arguments)
+        if len(calls) == 9:
+            net.forward = lambda images: torch.empty(1 << 60)
+        return net
 
-    monkeypatch.setattr(supernet_benchmark, "accuracies", second_fails)
+    monkeypatch.setattr(recalibration, "extract_timm", ninth_fails)
     with pytest.raises(RunError, match="out of memory on cpu"):
         opened(checkpoint).evaluate(X, 0)
     monkeypatch.setattr(supernet_benchmark, "accuracies", None)

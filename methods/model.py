@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from methods.features import Features, standardised
 from methods.selection import hypervolume_gains
 from spaces.base import FloatArray, IntArray, Problem
 from surrogates.base import Surrogate
@@ -20,23 +21,46 @@ class Model:
     A surrogate only orders. To weigh an improvement in error against one in complexity its score is mapped to
     the unit of the objective by the archive: the score of an architecture between two evaluated ones is
     interpolated between their (sorted) outcomes. The mapping is monotone, so it never changes an order.
+
+    Args:
+        problem: Space and objectives.
+        surrogates: One for each costly objective; fitted here.
+        encoding: Encoding of the space for them.
+        X: Evaluated genotypes ``(n, n_var)``.
+        F: Their objectives ``(n, n_obj)``.
+        features: Columns beside the encoding, in units of the evaluated ones.
     """
 
     def __init__(
-        self, problem: Problem, surrogates: list[Surrogate], encoding: str | None, X: IntArray, F: FloatArray
+        self,
+        problem: Problem,
+        surrogates: list[Surrogate],
+        encoding: str | None,
+        X: IntArray,
+        F: FloatArray,
+        features: Features | None = None,
     ) -> None:
         self.problem = problem
         self.X = X
         self.F = F
         self._encoding = encoding
         self._surrogates = surrogates
-        Z = problem.space.encode(X, encoding)
+        self._features = features
+        self._known = None if features is None else features.values(X)
+        Z = self._encode(X)
         for surrogate, j in zip(surrogates, problem.costly, strict=True):
             surrogate.fit(Z, F[:, j])
         self._scores = [s.rank(Z) for s in surrogates]
         self._maps = [(np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)]
         self.archive_prediction = self.predict(X)
         self._archive_encoding = Z
+
+    def _encode(self, X: IntArray) -> FloatArray:
+        """Return what the surrogates see of genotypes ``(n, n_var)``."""
+        Z = self.problem.space.encode(X, self._encoding)
+        if self._features is None or self._known is None:
+            return Z
+        return np.hstack([Z, standardised(self._features.values(X), self._known)])
 
     @cached_property
     def _posterior_maps(self) -> list[tuple[FloatArray, FloatArray]]:
@@ -55,7 +79,7 @@ class Model:
         z = ndtri((np.arange(NODES) + 0.5) / NODES)
         F = np.empty((NODES, len(X), self.problem.n_obj))
         F[:, :, list(self.problem.cheap)] = self.problem.cheap_values(X)
-        Z = self.problem.space.encode(X, self._encoding)
+        Z = self._encode(X)
         for surrogate, (means, values), j in zip(
             self._surrogates, self._posterior_maps, self.problem.costly, strict=True
         ):
@@ -69,7 +93,7 @@ class Model:
         """Return ``(n, n_obj)``: exact values of the free objectives, predicted values of the others."""
         F = np.empty((len(X), self.problem.n_obj))
         F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
-        Z = self.problem.space.encode(X, self._encoding)
+        Z = self._encode(X)
         for surrogate, (scores, values), j in zip(self._surrogates, self._maps, self.problem.costly, strict=True):
             F[:, j] = _interpolate(surrogate.rank(Z), scores, values)
         return F

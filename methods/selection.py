@@ -167,3 +167,16 @@ def greedy_hypervolume(candidates: FloatArray, front: FloatArray, reference: Flo
         chosen.append(best)
         front = np.vstack([front, candidates[best]])
     return np.array(chosen, dtype=np.intp)
+
+
+def box(F: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return lower corner and extent ``(n_obj,)`` of the box between the ideal point and the front's nadir."""
+    low, high = F.min(axis=0), F[pareto_ranks(F) == 0].max(axis=0)
+    return low, np.where(high > low, high - low, 1.0)
+
+
+def tournament(ranks: IntArray, crowding: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    """Return ``n`` winners of binary tournaments by rank, then by crowding."""
+    a, b = rng.integers(len(ranks), size=(2, n))
+    a_wins = (ranks[a] < ranks[b]) | ((ranks[a] == ranks[b]) & (crowding[a] >= crowding[b]))
+    return np.asarray(np.where(a_wins, a, b), dtype=np.int64)

@@ -32,14 +32,17 @@ from methods.base import (
     require_choice,
     require_positive,
 )
+from methods.features import FEATURES
 from methods.model import Model, greedy_expected_gain
 from methods.msunas import extremes as size_extremes
 from methods.selection import (
+    box,
     crowding_distance,
     gap_filling,
     greedy_hypervolume,
     pareto_ranks,
     rank_and_crowding,
+    tournament,
 )
 from methods.variation import crossover, mutate, unique_rows
 from spaces.base import FloatArray, IntArray, Problem
@@ -85,6 +88,9 @@ class SMEMNAS(Method):
         explore: How many of the batch are chosen, last, by the hypervolume gain to be expected given how unsure the
             surrogate is, among everything that the inner search saw (0: none). Needs a surrogate with a
             posterior.
+        proxies: Zero-cost proxies that the surrogate sees beside the encoding: "all", or names joined by commas; ""
+            for none. Each architecture that the inner search looks at is measured, once.
+        proxy_data: What they are measured on: DATA+KEY=VALUE+..., see `bench.train.proxy_values`.
     """
 
     def __init__(
@@ -112,6 +118,8 @@ class SMEMNAS(Method):
         merge_isomorphic: bool = False,
         extremes: bool = False,
         explore: int = 0,
+        proxies: str = "",
+        proxy_data: str = "digits",
     ) -> None:
         super().__init__(problem, budget=budget, seed=seed)
         require_positive(initial=initial, batch=batch, population=population, generations=generations)
@@ -155,6 +163,13 @@ class SMEMNAS(Method):
             problem.space.encode(np.zeros((1, problem.space.n_var), np.int64), part).shape[1]
             for part in problem.space.encoding_parts(encoding)
         )
+        self._features = (
+            FEATURES.create("proxies", space=problem.space, params={"names": proxies, "data": proxy_data})
+            if proxies
+            else None
+        )
+        if self._features is not None:
+            blocks = (*blocks, len(self._features.names))
         self._surrogates = [self._make_surrogate(surrogate, surrogate_params or {}, blocks) for _ in problem.costly]
         if explore and not self._surrogates[0].has_posterior:
             raise UserError(
@@ -187,7 +202,7 @@ class SMEMNAS(Method):
         if len(X) < 2:
             return self._random_unseen(self.batch)
         with single_thread():
-            model = Model(self.problem, self._surrogates, self.encoding, X, F)
+            model = Model(self.problem, self._surrogates, self.encoding, X, F, self._features)
             candidates, vice, seen = self._search(model)
             picked = self._choose(model, candidates, vice, self.batch - self.explore)
             picked = np.vstack([picked, self._explore(model, seen, picked)])
@@ -243,7 +258,7 @@ class SMEMNAS(Method):
             parents = np.vstack([main, vice])
             F = model.predict(parents)
             ranks, crowding = pareto_ranks(F), crowding_distance(F)
-            first, second = (_tournament(ranks, crowding, n, rng) for _ in range(2))
+            first, second = (tournament(ranks, crowding, n, rng) for _ in range(2))
             A, B = parents[first], parents[second]
         elif self.mating == "cross":
             A, B = main[rng.integers(len(main), size=n)], vice[rng.integers(len(vice), size=n)]
@@ -281,7 +296,7 @@ class SMEMNAS(Method):
         known = (
             np.vstack([model.archive_prediction, model.predict(picked)]) if len(picked) else model.archive_prediction
         )
-        low, span = _box(known)
+        low, span = box(known)
         chosen = greedy_expected_gain(
             (model.outcomes(pool) - low) / span, (known - low) / span, np.full(len(low), 1.1), self.explore
         )
@@ -319,7 +334,7 @@ class SMEMNAS(Method):
 
     def _gain_choice(self, F: FloatArray, taken: Any, archive: FloatArray, n: int) -> Any:
         """Indices that greedily enlarge the predicted hypervolume of the archive and the taken ones."""
-        low, span = _box(archive)
+        low, span = box(archive)
         known = (np.vstack([archive, F[taken]]) - low) / span
         return greedy_hypervolume((F - low) / span, known, np.full(F.shape[1], 1.1), n - len(taken))
 
@@ -346,19 +361,6 @@ class SMEMNAS(Method):
             grid = space.enumerate()
             fresh = [x for x in grid[self._archive.unseen(grid)] if x.tobytes() not in taken]
         return np.array(fresh[:n], dtype=np.int64).reshape(-1, space.n_var)
-
-
-def _box(F: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return lower corner and extent ``(n_obj,)`` of the box between the ideal point and the front's nadir."""
-    low, high = F.min(axis=0), F[pareto_ranks(F) == 0].max(axis=0)
-    return low, np.where(high > low, high - low, 1.0)
-
-
-def _tournament(ranks: IntArray, crowding: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-    """Return ``n`` winners of binary tournaments by rank, then by crowding."""
-    a, b = rng.integers(len(ranks), size=(2, n))
-    a_wins = (ranks[a] < ranks[b]) | ((ranks[a] == ranks[b]) & (crowding[a] >= crowding[b]))
-    return np.asarray(np.where(a_wins, a, b), dtype=np.int64)
 
 
 METHODS.preset(

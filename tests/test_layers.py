@@ -41,6 +41,7 @@ BENCH_GROUND = {
         "spaces.base",
         "spaces.feasible",
         "bench.train.options",
+        "bench.train.supernet_options",
     },
 }
 FILES = [*sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]

@@ -18,7 +18,6 @@ from bench.ranking.data import (
     front_members,
     searched_mean,
     split,
-    standardised_proxies,
     train_limit,
     twin_share,
 )
@@ -27,6 +26,7 @@ from bench.ranking.metrics import (
 )
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
 from bench.table import write_table
+from methods.features import standardised
 from spaces.base import Objective
 from spaces.nb201 import NB201
 from spaces.toy import Toy
@@ -183,23 +183,25 @@ def test_a_missing_proxy_is_that_of_an_isomorphic_architecture(tmp_path):
     assert "1 have none" in note
 
 
-def test_proxies_are_standardised_by_training_rows_alone(toy):
+def test_proxies_are_standardised_by_training_rows_alone():
     rng = np.random.default_rng(0)
-    wide = np.exp(rng.normal(size=len(toy.X)) * 20)
-    gaps = np.where(rng.random(len(toy.X)) < 0.3, np.nan, rng.normal(size=len(toy.X)))
-    train, rows = np.arange(50), np.arange(50, 400)
-    Z = standardised_proxies([wide, gaps, np.full(len(toy.X), np.nan), np.ones(len(toy.X))], train, rows)
+    n = 400
+    wide = np.exp(rng.normal(size=n) * 20)
+    gaps = np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n))
+    gaps[60] = -np.inf
+    columns = np.stack([wide, gaps, np.full(n, np.nan), np.ones(n)], axis=1)
+    train, rows = np.arange(50), np.arange(50, n)
+    Z = standardised(columns[rows], columns[train])
     assert np.isfinite(Z).all()
     assert np.abs(Z).max() <= 4.0
     assert (Z[np.isnan(gaps[rows]), 1] == 0).all()
+    assert Z[10, 1] == -4.0
     assert (Z[:, 2:] == 0).all()
-    inside = standardised_proxies([wide], train, train)
-    assert inside.mean() == pytest.approx(0, abs=0.2)
+    inside = standardised(columns[train], columns[train])
+    assert inside[:, 0].mean() == pytest.approx(0, abs=0.2)
     order = np.argsort(wide[rows])
     assert (np.diff(Z[order, 0]) >= 0).all()
-    changed = wide.copy()
-    changed[400:] *= -1e9  # neither trained on nor asked for
-    assert (standardised_proxies([changed], train, rows) == Z[:, :1]).all()
+    assert (standardised(columns[rows[:7]], columns[train]) == Z[:7]).all()
 
 
 def test_encodings_side_by_side_tell_their_blocks(toy):

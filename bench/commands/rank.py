@@ -35,7 +35,26 @@ from bench.errors import UserError
     metavar="best|all|A,B",
     help="best: for each surrogate the best one on development draws; a+b puts two side by side.",
 )
-@click.option("--with-proxies", is_flag=True, help="Append the table's zero-cost proxies to every encoding.")
+@click.option(
+    "--proxies",
+    default="",
+    metavar="all|A,B",
+    help="Zero-cost proxies to measure, each a baseline proxy:A: synflow, nwot, grad_norm, jacob_cov (extra 'train').",
+)
+@click.option(
+    "--proxy-data",
+    default="",
+    metavar="DATA+KEY=VALUE+...",
+    help="What they are measured on: images, then channels, cells, width, size, batch, seed.  [default: the images "
+    "that the data set trains on, else digits]",
+)
+@click.option("--with-proxies", is_flag=True, help="Append the zero-cost proxies, or the table's, to every encoding.")
+@click.option(
+    "--sample",
+    default=0,
+    metavar="N",
+    help="Let N architectures stand for the space; needed where every value is a training.  [default: all]",
+)
 @click.option("--n-train", default="20,50,100,200,400,800", show_default=True, metavar="N,N", help="Training sizes.")
 @click.option("--seeds", default="10", show_default=True, metavar="N", help="A number of seeds, or 0-4, or 3,7.")
 @click.option("--pool", "pools", default="uniform", show_default=True, metavar="uniform|front", help="Or both: A,B.")
@@ -68,7 +87,10 @@ def rank_command(
     surrogates: str,
     variants: tuple[str, ...],
     encodings: str,
+    proxies: str,
+    proxy_data: str,
     with_proxies: bool,
+    sample: int,
     n_train: str,
     seeds: str,
     pools: str,
@@ -102,10 +124,14 @@ def rank_command(
           --n-train 78,390,781 --n-test half --seeds 20
       python cli.py rank --space macro --surrogates kernel_pairwise --encodings all \\
           --variant mean=kernel_pairwise:readout=mean --contrast kernel_pairwise,mean
+      python cli.py rank --space nb201 --dataset cifar10 --proxies all --proxy-data digits+channels=4+cells=1
+      python cli.py rank --space nb201 --dataset train+digits+tiny+channels=4 --sample 60 --n-train 20,30 \\
+          --n-test 30 --proxies all --out runs/rank-trained
     """
     import os
     from dataclasses import replace
 
+    from bench.benchmark import SUPERNET, TRAINED
     from bench.plan_text import split_variant
     from bench.ranking.data import data_of
     from bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
@@ -116,7 +142,16 @@ def rank_command(
     from bench.report.ranking_figures import write_figures
     from bench.report.terminal import console, progress_bar
 
-    data = data_of(space, dataset or "", objective)
+    if proxy_data and not proxies:
+        raise click.UsageError("--proxy-data belongs to --proxies.")
+    sizes = parse_sizes(n_train)
+    if sample and (not sizes or max(sizes) + 10 > sample):
+        raise UserError(f"--sample must leave 10 to rank beside --n-train {n_train}, got {sample}.")
+    folder = ""
+    if dataset and dataset.startswith((TRAINED, SUPERNET)):
+        out = out or Path("runs") / "rank" / f"{space}-{dataset}"
+        folder = str(out.resolve())
+    data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)
     chosen = choose_variants(data, split(surrogates), full)
     for name, surrogate, items in map(split_variant, variants):
         chosen = (*chosen, Variant(name, surrogate, parse_params(items)))
@@ -132,7 +167,7 @@ def rank_command(
         objective,
         chosen,
         split(encodings),
-        parse_sizes(n_train),
+        sizes,
         parse_draws(seeds),
         split(pools),
         parse_n_test(n_test, len(data.X)),
@@ -140,6 +175,10 @@ def rank_command(
         with_proxies,
         not no_calibration,
         plugins=tuple(str(Path(p).expanduser().resolve()) for p in plugins),
+        proxies=proxies,
+        proxy_data=proxy_data,
+        sample=sample,
+        folder=folder,
     )
     workers = (os.cpu_count() or 1) if n_jobs is None else n_jobs
     if workers < 1:

@@ -11,16 +11,20 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.benchmark import Benchmark, TabularBenchmark, open_benchmark
+from bench.benchmark import SUPERNET, TRAINED, Benchmark, TabularBenchmark, open_benchmark
 from bench.errors import UserError, suggest
 from bench.trials import has_two_splits
 from spaces.base import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from bench.train.proxy_values import ProxyValues
 
 POOLS = ("uniform", "front")
 SPLITS = ("genotype", "graph")
@@ -29,6 +33,8 @@ FRONT_SHARE = 0.05
 #: Distinct architectures drawn from a space that cannot be enumerated; they stand for it.
 SAMPLED = 20_000
 _STREAM = 20_407
+#: How the names of proxies that are measured here begin, beside those of a table.
+MEASURED = "proxy:"
 
 
 class Split(NamedTuple):
@@ -51,9 +57,11 @@ class Data:
         flops: Complexity ``(N,)`` of the front pool; None where the space computes none.
         graphs: Number ``(N,)`` of the network; equal where two genotypes build the same one.
         proxies: Name -> values ``(N,)`` known without training, larger taken as better; NaN where missing.
-        appended: Those of them that `--with-proxies` appends: the columns that the table calls proxies.
+        appended: Those that `--with-proxies` appends: what is measured, else the columns that the table calls proxies.
         digest: Short checksum of all this, part of every trial's key.
         notes: What a reader must know.
+        measured: Zero-cost proxies of untrained networks, measured when asked for; None where none are wanted.
+        trained: Whether every value costs a training or so; each architecture then has one, whatever the seed.
     """
 
     benchmark: Benchmark
@@ -66,6 +74,8 @@ class Data:
     appended: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    measured: ProxyValues | None = None
+    trained: bool = False
 
     @property
     def searched(self) -> str:
@@ -81,19 +91,57 @@ class Data:
         """Return the rows that may be trained on, in order, and the rows of the uniform pool ``(n_test,)``."""
         return _sides(self.graphs.tobytes() if kind == "graph" else b"", len(self.X), seed, n_test, kind)
 
+    @property
+    def measured_names(self) -> tuple[str, ...]:
+        """Names of the proxies that are measured."""
+        return () if self.measured is None else tuple(MEASURED + name for name in self.measured.names)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of all that is known without training."""
+        return (*self.proxies, *self.measured_names)
+
+    def columns(self, names: Sequence[str], rows: IntArray) -> FloatArray:
+        """Return values ``(n, len(names))`` of quantities known without training, measuring what has none yet."""
+        own = self.measured_names
+        found = self.measured.values(self.X[rows]) if self.measured and set(own) & set(names) else None
+        values = [self.proxies[n][rows] if found is None or n not in own else found[:, own.index(n)] for n in names]
+        return np.stack(values, axis=1) if values else np.empty((len(rows), 0))
+
+    def seconds(self, name: str, rows: IntArray) -> float:
+        """Return the CPU seconds that it took to measure a quantity for some rows; 0 for what is only computed."""
+        if self.measured is None or name not in self.measured_names:
+            return 0.0
+        return float(self.measured.seconds(self.X[rows])[:, self.measured_names.index(name)].sum())
+
     def labels(self, rows: IntArray, seed: int) -> FloatArray:
-        """Return the searched values ``(n,)`` that a search of that seed would see."""
+        """Return the searched values ``(n,)`` that a search of that seed would see, or the only ones there are."""
+        if self.trained:
+            return self.truth[self.searched][rows]
         return np.asarray(self.benchmark.evaluate(self.X[rows], seed).F[:, self.target], dtype=np.float64)
 
 
 @cache
-def data_of(space: str, dataset: str, objective: str = "") -> Data:
+def data_of(
+    space: str,
+    dataset: str,
+    objective: str = "",
+    proxies: str = "",
+    proxy_data: str = "",
+    sample: int = 0,
+    folder: str = "",
+) -> Data:
     """Open a benchmark and gather its architectures, once per process.
 
     Args:
         space: Registered space.
         dataset: Its data set; "" takes the default.
         objective: What is ranked; "" takes the first that only an evaluation gives.
+        proxies: Zero-cost proxies to measure: "all", or names joined by commas.
+        proxy_data: What they are measured on, see `bench.train.proxy_values`; "" takes what a benchmark that trains
+            trains on, and digits elsewhere.
+        sample: Distinct architectures drawn once that stand for the space; 0 takes all of one that can be enumerated.
+        folder: Where a benchmark that trains keeps its trainings.
 
     Raises:
         UserError: Something is unknown, or the objective is free to compute.
@@ -104,7 +152,13 @@ def data_of(space: str, dataset: str, objective: str = "") -> Data:
     if not costly:
         raise UserError(f"{objective!r} is computed exactly and for free: nothing is to be predicted.")
     target = costly[0]
-    X, notes = _architectures(benchmark)
+    trained = benchmark.dataset.startswith((TRAINED, SUPERNET))
+    if trained and not sample:
+        raise UserError(f"{benchmark.dataset} computes every value anew: say how many with --sample, for example 60.")
+    if folder:
+        benchmark.use_folder(Path(folder))
+    X, notes = _architectures(benchmark, sample)
+    measured = _proxy_values(benchmark, proxies, proxy_data) if proxies else None
     name = benchmark.objectives[target].name
     truth = {name: searched_mean(benchmark, X, target)}
     if has_two_splits(benchmark) and benchmark.report_names[target] != name:
@@ -115,38 +169,63 @@ def data_of(space: str, dataset: str, objective: str = "") -> Data:
         X, truth = X[known], {n: v[known] for n, v in truth.items()}
     graphs = np.unique(benchmark.space.canonical(X), return_inverse=True)[1].reshape(-1).astype(np.int64)
     costs = {c.name: benchmark.space.cost(X, c.name) for c in benchmark.space.costs}
-    measured, missing = _table_proxies(benchmark, X, graphs)
+    known_proxies, missing = _table_proxies(benchmark, X, graphs)
     if missing:
         notes.append(missing)
+    if measured is not None:
+        notes.append(f"{MEASURED}{measured.text}.")
     complexity = costs.get("flops", next(iter(costs.values()), None))
     digest = hashlib.sha256(json.dumps(benchmark.provenance(), sort_keys=True, default=str).encode())
     for values in (X, *truth.values()):
         digest.update(np.ascontiguousarray(values).tobytes())
-    return Data(
+    data = Data(
         benchmark,
         target,
         X,
         truth,
         complexity,
         graphs,
-        {**costs, **measured},
-        tuple(measured),
+        {**costs, **known_proxies},
+        tuple(known_proxies),
         digest.hexdigest()[:16],
         (*benchmark.notes, *notes),
+        measured,
+        trained,
     )
+    return data if measured is None else replace(data, appended=data.measured_names)
 
 
-def _architectures(benchmark: Benchmark) -> tuple[IntArray, list[str]]:
+def _proxy_values(benchmark: Benchmark, names: str, text: str) -> ProxyValues:
+    """Return the proxies of a benchmark's architectures, as a rule on the images that it trains on."""
+    from bench.train.proxy_values import ProxyData, ProxyValues
+    from bench.train.trained import TrainedBenchmark
+
+    if not text and isinstance(benchmark, TrainedBenchmark):
+        setting = benchmark.setting
+        split = {"size": setting.size, "valid_share": setting.valid_share}
+        text = str(ProxyData(setting.data, {key: value for key, value in split.items() if value is not None}))
+    return ProxyValues(benchmark.space, names, text or "digits")
+
+
+def _architectures(benchmark: Benchmark, sample: int) -> tuple[IntArray, list[str]]:
     """Return the genotypes that stand for the space, and what a reader must know about them."""
     space = benchmark.space
+    if sample:
+        return _drawn(benchmark, sample)
     if space.is_enumerable:
         return space.enumerate(), []
     if isinstance(benchmark, TabularBenchmark) and "genotype" in benchmark.table.columns:
         return np.asarray(benchmark.table.column("genotype"), dtype=np.int64), []
-    X = space.sample(2 * SAMPLED, np.random.default_rng(_STREAM))
-    first = np.sort(np.unique(space.canonical(X), return_index=True)[1])[:SAMPLED]
-    note = f"The space cannot be enumerated: {len(first):,} distinct architectures drawn once stand for it."
-    return X[first], [note]
+    X, notes = _drawn(benchmark, SAMPLED)
+    return X, [f"The space cannot be enumerated. {notes[0]}"]
+
+
+def _drawn(benchmark: Benchmark, n: int) -> tuple[IntArray, list[str]]:
+    """Return up to ``n`` distinct architectures drawn once, and a note."""
+    space = benchmark.space
+    X = space.sample(2 * n, np.random.default_rng(_STREAM))
+    first = np.sort(np.unique(space.canonical(X), return_index=True)[1])[:n]
+    return X[first], [f"{len(first):,} distinct architectures drawn once stand for the space."]
 
 
 def searched_mean(benchmark: Benchmark, X: IntArray, target: int) -> FloatArray:
@@ -269,27 +348,3 @@ def assert_disjoint(data: Data, chosen: Split, kind: str) -> None:
 def twin_share(data: Data, chosen: Split) -> float:
     """Return the share of the ranked architectures whose network, under another genotype, is trained on."""
     return float(np.isin(data.graphs[chosen.test], data.graphs[chosen.train]).mean())
-
-
-def standardised_proxies(columns: Sequence[FloatArray], train: IntArray, rows: IntArray) -> FloatArray:
-    """Return zero-cost proxies ``(n, p)`` of some rows for a surrogate, in units of the training rows.
-
-    Proxies span many powers of ten with either sign, so each is compressed, ``asinh(x / median |x|)``, before mean
-    and deviation of the training rows are taken out. Beyond four deviations it is cut; a missing value is 0.
-
-    Args:
-        columns: Values ``(N,)`` of each proxy.
-        train: Training rows; nothing else enters the units.
-        rows: Rows to return.
-    """
-    out = np.zeros((len(rows), len(columns)))
-    for j, values in enumerate(columns):
-        known = values[train][np.isfinite(values[train])]
-        if len(known) == 0 or np.ptp(known) == 0:
-            continue
-        unit = float(np.median(np.abs(known))) or float(np.abs(known).max())
-        seen = np.arcsinh(known / unit)
-        spread = float(seen.std()) or 1.0
-        z = (np.arcsinh(values[rows] / unit) - seen.mean()) / spread
-        out[:, j] = np.where(np.isfinite(z), np.clip(z, -4.0, 4.0), 0.0)
-    return out

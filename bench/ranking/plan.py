@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from bench.errors import UserError, suggest
 from bench.plan_text import parse_seeds
-from bench.ranking.data import POOLS, SPLITS, Data, train_limit
+from bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant
+from spaces.base import IntArray
 from surrogates.base import SURROGATES
 
 #: The default study, pairwise ones first; `groups` adds the controls. An unregistered name is passed over.
@@ -46,10 +49,14 @@ class RankPlan:
         pools: Ranked pools.
         n_test: Size of the uniform pool.
         split: "genotype" or "graph".
-        with_proxies: Whether the table's zero-cost proxies are appended to every encoding.
+        with_proxies: Whether zero-cost proxies, measured or the table's, are appended to every encoding.
         calibrate: Whether win probabilities are measured.
         contrasts: Names of the variants of each contrast.
         plugins: Plug-in files.
+        proxies: Zero-cost proxies to measure, "" for none.
+        proxy_data: What they are measured on.
+        sample: Architectures that stand for the space, 0 for all.
+        folder: Where a benchmark that trains keeps its trainings.
     """
 
     space: str
@@ -66,9 +73,19 @@ class RankPlan:
     calibrate: bool = True
     contrasts: tuple[tuple[str, str], ...] = ()
     plugins: tuple[str, ...] = ()
+    proxies: str = ""
+    proxy_data: str = ""
+    sample: int = 0
+    folder: str = ""
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str, int, str]:
+        """What `data_of` opens the same data with, in another process too."""
+        return self.space, self.dataset, self.objective, self.proxies, self.proxy_data, self.sample, self.folder
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
+        """Return a JSON-able form; what only some studies have enters only there."""
+        special = {"proxies": self.proxies, "proxy_data": self.proxy_data, "sample": self.sample}
         return {
             "space": self.space,
             "dataset": self.dataset,
@@ -83,6 +100,7 @@ class RankPlan:
             "with_proxies": self.with_proxies,
             "calibrate": self.calibrate,
             "contrasts": [list(c) for c in self.contrasts],
+            **{key: value for key, value in special.items() if value},
         }
 
     def candidates(self, data: Data) -> tuple[str, ...]:
@@ -100,6 +118,8 @@ class RankPlan:
         if self.encodings != ("best",) or len(names) == 1:
             return []
         n_test = min(N_TEST, len(data.X) // 2)
+        if self.measures_features(data):  # each of them costs
+            n_test = min(n_test, self.n_test)
         n = min(DEVELOPMENT_TRAIN, train_limit(data, n_test, self.split, DEVELOPMENT_SEEDS))
         return [
             Task(variant, name, n, seed, ("uniform",), n_test, self.split, False)
@@ -108,6 +128,26 @@ class RankPlan:
             if learns(variant)
             for name in names
         ]
+
+    def measures_features(self, data: Data) -> bool:
+        """Whether surrogates see proxies that are measured here."""
+        return self.with_proxies and data.measured is not None and any(learns(v) for v in self.variants)
+
+    def rows_to_measure(self, data: Data) -> IntArray:
+        """Return the rows whose proxies the study needs, ascending."""
+        features = self.measures_features(data)
+        if not features and not any(v.column in data.measured_names for v in self.variants):
+            return np.arange(0)
+        cases = [(seed, n, self.n_test, self.pools) for seed in self.seeds for n in self.n_train]
+        if features:
+            cases += list(dict.fromkeys((t.seed, t.n_train, t.n_test, t.pools) for t in self.development(data)))
+        needed = np.zeros(len(data.X), dtype=bool)
+        for seed, n_train, n_test, pools in cases:
+            for pool in pools:
+                chosen = split(data, seed=seed, n_train=n_train, n_test=n_test, pool=pool, kind=self.split)
+                needed[chosen.test] = True
+                needed[chosen.train] |= features
+        return np.flatnonzero(needed)
 
     def tasks(self, chosen: Mapping[str, tuple[str, ...]]) -> Iterator[Task]:
         """Yield all tasks, seed by seed, so that what an unfinished study has is paired.
@@ -134,7 +174,7 @@ def groups(data: Data, full: bool) -> dict[str, tuple[str, ...]]:
     A surrogate whose library is not installed is in no list.
     """
     registered = [name for name in SURROGATES.names() if is_installed(name)]
-    proxies = tuple(name for name in data.proxies if name not in registered)
+    proxies = tuple(name for name in data.free if name not in registered)
     controls = tuple(name for name in CONTROLS if name in registered)
     core = tuple(name for name in CORE if name in registered)
     others = tuple(name for name in registered if name not in (*EXPENSIVE, *controls))
@@ -164,10 +204,10 @@ def choose_variants(data: Data, names: Sequence[str], full: bool) -> tuple[Varia
         for member in known.get(name, (name,)):
             if member in SURROGATES:
                 found[member] = Variant(member, member)
-            elif member in data.proxies:
+            elif member in data.free:
                 found[member] = Variant(member, column=member)
             else:
-                everything = {*SURROGATES.names(), *data.proxies, *known}
+                everything = {*SURROGATES.names(), *data.free, *known}
                 raise UserError(f"no surrogate {member!r}.{suggest(member, everything)}")
     return tuple(found.values())
 
@@ -209,8 +249,8 @@ def check_plan(plan: RankPlan, data: Data, wanted_contrasts: Sequence[tuple[str,
             data.benchmark.space.encoding_parts(name)
     if plan.with_proxies and not data.appended:
         raise UserError(
-            f"{plan.space}/{data.benchmark.dataset} has no zero-cost proxies: leave out --with-proxies, or rank on "
-            "nb201/cifar10."
+            f"{plan.space}/{data.benchmark.dataset} has no zero-cost proxies: leave out --with-proxies, or have "
+            "them measured with --proxies."
         )
     if "front" in plan.pools:
         _ = data.front  # refused here where the space computes no complexity

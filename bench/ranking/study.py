@@ -28,6 +28,7 @@ from bench.run import Progress, locked
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"
 Row = Mapping[str, Any]
+Place = tuple[str, str, str, str, str, int, str]
 
 
 def key_text(key: Mapping[str, Any]) -> str:
@@ -86,7 +87,10 @@ def run_ranking(
         write_json(out / PLAN, {"plan": plan.to_dict(), "data": data.digest, "environment": environment()})
         with log:
             development = plan.development(data)
-            count = _Count(progress, len(development) + _expected(plan, data))
+            needed = plan.rows_to_measure(data)
+            count = _Count(progress, len(needed) + len(development) + _expected(plan, data))
+            if data.measured is not None and len(needed):
+                data.measured.measure(data.X[needed], jobs=n_jobs, progress=count.add)
             _run_missing(development, plan, data, log, n_jobs, count)
             chosen = choose_encodings(plan, data, log)
             _run_missing(list(plan.tasks(chosen)), plan, data, log, n_jobs, count)
@@ -144,15 +148,14 @@ def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog
         if missing:
             pending.append(replace(task, pools=missing))
     count.add(len(tasks) - len(pending))
-    place = (plan.space, plan.dataset, plan.objective)
-    for done in _execute(pending, place, data, n_jobs, plan.plugins):
+    for done in _execute(pending, plan.place, data, n_jobs, plan.plugins):
         for row in done:
             log.append(row)
         count.add(1)
 
 
 def _execute(
-    tasks: list[Task], place: tuple[str, str, str], data: Data, n_jobs: int, plugins: tuple[str, ...]
+    tasks: list[Task], place: Place, data: Data, n_jobs: int, plugins: tuple[str, ...]
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of each task as it finishes.
 
@@ -183,7 +186,7 @@ def _execute(
 
 
 def _in_pool(
-    tasks: list[tuple[int, Task]], place: tuple[str, str, str], n_jobs: int, plugins: tuple[str, ...]
+    tasks: list[tuple[int, Task]], place: Place, n_jobs: int, plugins: tuple[str, ...]
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     from joblib import Parallel, delayed, parallel_config
 
@@ -192,9 +195,7 @@ def _in_pool(
         yield from pool(delayed(_work)(k, task, place, plugins, os.getpid()) for k, task in tasks)
 
 
-def _work(
-    k: int, task: Task, place: tuple[str, str, str], plugins: tuple[str, ...], parent: int
-) -> tuple[int, list[dict[str, Any]]]:
+def _work(k: int, task: Task, place: Place, plugins: tuple[str, ...], parent: int) -> tuple[int, list[dict[str, Any]]]:
     """Run the k-th task in a worker process, which ends when the main process does."""
     end_with(parent)
     for plugin in plugins:

@@ -20,8 +20,9 @@ import numpy as np
 
 from bench.errors import RunError, UserError
 from bench.provenance import git_commit
-from bench.ranking.data import Data, Split, split, standardised_proxies, twin_share
+from bench.ranking.data import Data, Split, split, twin_share
 from bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmoid
+from methods.features import standardised
 from spaces.base import FloatArray, IntArray
 from surrogates.base import SURROGATES, Surrogate, single_thread
 
@@ -78,7 +79,10 @@ class Task:
 
     def key(self, data: Data, pool: str) -> dict[str, Any]:
         """Return what determines the scores of one of its trials."""
+        named = (self.variant.column, *(data.appended if self.encoding.endswith(PROXY_SUFFIX) else ()))
+        used = [name for name in named if name in data.measured_names]
         return {
+            **({"proxies": [data.measured.fingerprint, *used]} if data.measured and used else {}),
             "space": data.benchmark.space.name,
             "dataset": data.benchmark.dataset,
             "data": data.digest,
@@ -150,8 +154,7 @@ def predict(data: Data, task: Task) -> dict[str, Outcome]:
         for pool in task.pools
     }
     if task.variant.column:
-        values = data.proxies[task.variant.column]
-        return {pool: (chosen, _by_column(values[chosen.test])) for pool, chosen in splits.items()}
+        return {pool: (chosen, _by_column(data, task.variant.column, chosen.test)) for pool, chosen in splits.items()}
     try:
         return _fit_and_rank(data, task, splits)
     except Exception as error:
@@ -160,11 +163,12 @@ def predict(data: Data, task: Task) -> dict[str, Outcome]:
         return dict.fromkeys(task.pools, reason)
 
 
-def _by_column(values: FloatArray) -> Prediction:
-    """Order by values ``(m,)`` known without training: larger is better, a missing one comes last."""
+def _by_column(data: Data, name: str, rows: IntArray) -> Prediction:
+    """Order rows by a quantity known without training: larger is better, a missing one comes last."""
+    values = data.columns((name,), rows)[:, 0]
     known = np.isfinite(values)
     worst = float(np.min(values[known], initial=0.0))
-    times = {"fit": 0.0, "rank": 0.0, "calibrate": 0.0, "memory_mb": math.nan}
+    times = {"fit": 0.0, "rank": data.seconds(name, rows), "calibrate": 0.0, "memory_mb": math.nan}
     return Prediction(-np.where(known, values, worst - max(1.0, abs(worst))), None, np.arange(0), times)
 
 
@@ -207,7 +211,7 @@ def encode(data: Data, encoding: str, rows: IntArray, train: IntArray) -> tuple[
 
     Args:
         data: The architectures.
-        encoding: Name or "a+b"; with `PROXY_SUFFIX` the table's zero-cost proxies are a further block.
+        encoding: Name or "a+b"; with `PROXY_SUFFIX` zero-cost proxies are a further block.
         rows: What to encode.
         train: Training rows, which give the proxies their units.
     """
@@ -215,7 +219,7 @@ def encode(data: Data, encoding: str, rows: IntArray, train: IntArray) -> tuple[
     plain = encoding.removesuffix(PROXY_SUFFIX)
     parts = [space.encode(data.X[rows], part) for part in space.encoding_parts(plain)]
     if plain != encoding:
-        parts.append(standardised_proxies([data.proxies[name] for name in data.appended], train, rows))
+        parts.append(standardised(data.columns(data.appended, rows), data.columns(data.appended, train)))
     return np.hstack(parts), tuple(part.shape[1] for part in parts)
 
 

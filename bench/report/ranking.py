@@ -64,12 +64,18 @@ def grid(tables: RankTables, place: Place, styled: Styled, columns: int | None =
         tables: The study.
         place: The table.
         styled: Makes the text of a cell.
-        columns: Of the quantities known without training show only so many, the best ones; None shows all.
+        columns: Of the quantities known without training show only so many, the best ones, and those measured for
+            this study; None shows all.
     """
     at = {(c.entry, c.n_train): c for c in tables.cells if c.place == place}
     sign = -1.0 if place.metric.larger_is_better else 1.0
     free = [e for e in tables.entries if not e.encoding]
-    kept = sorted(free, key=lambda e: _or_last(sign * at[e, tables.plan.n_train[-1]].mean.value))[:columns]
+    measured = [e for e in free if e.name in tables.data.measured_names]
+    others = sorted(
+        (e for e in free if e not in measured),
+        key=lambda e: _or_last(sign * at[e, tables.plan.n_train[-1]].mean.value),
+    )
+    kept = others[:columns] + measured
     rows = []
     for entry in tables.entries:
         cells = [at[entry, n] for n in tables.plan.n_train]
@@ -146,20 +152,34 @@ def time_rows(tables: RankTables) -> tuple[list[str], list[list[str]]]:
     rows = []
     for entry in tables.entries:
         mine = [t for t in tables.trials if t.entry == entry and t.pool == pool]
-        if not entry.learns or not mine:
+        if not mine or not (entry.learns or entry.name in tables.data.measured_names):
             continue
         cells = []
         for n in plan.n_train:
             fit, rank = (_mean([t.seconds(what) for t in mine if t.n_train == n]) for what in ("fit", "rank"))
             cells.append("-" if math.isnan(fit) else f"{fit + rank:.2g}")
         memory = [m for t in mine if math.isfinite(m := t.seconds("memory_mb"))]
-        spent[entry] = float(np.nansum([t.seconds(what) for t in mine for what in ("fit", "rank", "calibrate")]))
-        rows.append([entry.name, entry.encoding, *cells, f"{max(memory):.0f}" if memory else "-"])
-    total = sum(spent.values())
-    for row, seconds in zip(rows, spent.values(), strict=True):
-        row += [f"{seconds:.1f}", f"{100.0 * seconds / total:.1f} %" if total > 0 else "-"]
+        seconds = [t.seconds(what) for t in mine for what in ("fit", "rank", "calibrate")]
+        spent[entry] = (
+            float(np.nansum(seconds)) if entry.learns else math.nan
+        )  # a proxy is measured once for all trials
+        rows.append([entry.name, entry.encoding or "-", *cells, f"{max(memory):.0f}" if memory else "-"])
+    total = float(np.nansum(list(spent.values())))
+    for row, own in zip(rows, spent.values(), strict=True):
+        row += ["-", "-"] if math.isnan(own) else [f"{own:.1f}", f"{100.0 * own / total:.1f} %" if total > 0 else "-"]
     head = [*TIME_HEAD, *(f"n={n}" for n in plan.n_train), "MB", "all (s)", "share"]
     return head, rows
+
+
+def proxy_times(tables: RankTables) -> list[str]:
+    """Return a line on what an architecture costs each measured proxy, where there are some."""
+    texts = []
+    for name in tables.data.measured_names:
+        rows = [t.row for t in tables.trials if t.entry.name == name and t.status == "ok" and t.row is not None]
+        spent = sum(row["time"]["rank"] for row in rows)
+        if rows:
+            texts.append(f"{name} {1000 * spent / sum(row['n_ranked'] for row in rows):.3g}")
+    return [f"CPU milliseconds per architecture, building it included: {', '.join(texts)}."] if texts else []
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -237,7 +257,8 @@ def settings(tables: RankTables) -> list[list[str]]:
     """Return name, registered surrogate with parameters, and one line on it, for each surrogate."""
     rows = []
     for v in tables.plan.variants:
-        text = "known without training" if v.column else SURROGATES.get(v.surrogate).summary
+        free = "measured on untrained networks" if v.column in tables.data.measured_names else "known without training"
+        text = free if v.column else SURROGATES.get(v.surrogate).summary
         rows.append([v.name, v.label, text])
     return rows
 
@@ -277,6 +298,7 @@ def markdown(tables: RankTables) -> str:
         lines += ["## Unfinished trials", "", *(f"- {text}" for text in failed), ""]
     head, rows = time_rows(tables)
     lines += ["## Time: mean CPU seconds of fit + rank on one thread", "", *_table(head, rows, 2)]
+    lines += [line + "\n" for line in proxy_times(tables)]
     return "\n".join(lines)
 
 
@@ -350,7 +372,7 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
             show(title, CONTRAST_HEAD, rows, 1)
         head, rows = time_rows(tables)
         show("Mean CPU seconds of fit + rank on one thread", head, rows, 2)
-        for text in conventions(tables):
+        for text in (*proxy_times(tables), *conventions(tables)):
             console.print(text, markup=False)
     for text in failures(tables):
         console.print(f"unfinished   {text}", markup=False)

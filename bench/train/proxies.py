@@ -12,8 +12,10 @@ batch norm out, as its signal is lost otherwise.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +37,18 @@ SMALL = 1e-5
 _PLAIN = Recipe("proxies", epochs=1, batch=BATCH, lr=0.0)
 
 
+class Measured(NamedTuple):
+    """Proxies of ``n`` architectures.
+
+    Attributes:
+        values: For each name ``(n,)``; -inf or NaN where a proxy is not defined, as for networks without ReLU.
+        seconds: For each name ``(n,)`` CPU seconds, those of building the network included.
+    """
+
+    values: dict[str, FloatArray]
+    seconds: dict[str, FloatArray]
+
+
 def proxies(
     space: SearchSpace,
     X: IntArray,
@@ -46,23 +60,51 @@ def proxies(
     size: int | None = None,
     device: str = "cpu",
 ) -> dict[str, FloatArray]:
-    """Compute proxies of untrained networks.
+    """Compute proxies of untrained networks, see `measure`.
 
     Args:
-        space: A space whose `build` works, see `bench.train.cells.trainable_space`.
+        space: As in `measure`, as are the others that are not listed here.
         X: Genotypes ``(n, n_var)``.
         data: Data set, or its training images; the batch comes from them.
         names: Which, of `PROXIES`; empty means all.
-        seed: Of the first weights and of the batch; the same batch for all architectures.
+        seed: Of the first weights and of the batch.
         batch: Images.
         size: Side of the images; None keeps theirs.
         device: "cpu" or "cuda:K".
 
     Returns:
-        For each name ``(n,)`` values; -inf or NaN where a proxy is not defined, as for networks without ReLU.
+        For each name ``(n,)`` values.
 
     Raises:
-        UserError: An unknown proxy, or fewer than two images.
+        UserError: An unknown proxy, fewer than two images, or a network that cannot be built or run.
+    """
+    images = open_images(data, "train", size=size) if isinstance(data, str) else data
+    return measure(space, X, images, names=names, seed=seed, batch=batch, device=device).values
+
+
+def measure(
+    space: SearchSpace,
+    X: IntArray,
+    images: Images,
+    *,
+    names: Sequence[str] = (),
+    seed: int = 0,
+    batch: int = BATCH,
+    device: str = "cpu",
+) -> Measured:
+    """Compute proxies of untrained networks and what each costs.
+
+    Args:
+        space: A space whose `build` works, see `bench.train.cells.trainable_space`.
+        X: Genotypes ``(n, n_var)``.
+        images: Where the batch comes from.
+        names: Which, of `PROXIES`; empty means all.
+        seed: Of the first weights and of the batch; the same batch for all architectures.
+        batch: Images.
+        device: "cpu" or "cuda:K".
+
+    Raises:
+        UserError: An unknown proxy, fewer than two images, or a network that cannot be built or run.
     """
     wanted = tuple(names) or tuple(PROXIES)
     for name in wanted:
@@ -70,18 +112,26 @@ def proxies(
             raise UserError(f"no zero-cost proxy {name!r}.{suggest(name, PROXIES)}")
     if batch < 2:
         raise UserError(f"proxies compare images: give a batch of at least 2, got {batch}.")
-    images = open_images(data, "train", size=size) if isinstance(data, str) else data
-    values = {name: np.empty(len(X)) for name in wanted}
+    found = Measured(*({name: np.empty(len(X)) for name in wanted} for _ in range(2)))
     with reproducible(_PLAIN, device):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(stream(seed, ORDER)))[:batch]
         raw = next(Pixels(images, torch.device(device)).batches([order]))
         inputs, labels = prepare(raw, _PLAIN, images), torch.from_numpy(images.labels)[order].to(device)
         for k, x in enumerate(X):
             torch.manual_seed(stream(seed, INIT))
-            network = space.build(x, images.n_classes).to(device).train()
-            for name in wanted:
-                values[name][k] = PROXIES[name](network, inputs, labels)
-    return values
+            name = "build"
+            try:
+                start = time.process_time()
+                network = space.build(x, images.n_classes).to(device).train()
+                building = time.process_time() - start
+                for name in wanted:
+                    start = time.process_time()
+                    found.values[name][k] = PROXIES[name](network, inputs, labels)
+                    found.seconds[name][k] = building + time.process_time() - start
+            except RuntimeError as error:  # memory, or images that are too small for the network
+                reason = " ".join(str(error).split())
+                raise UserError(f"proxies of {space.to_str(x)}: {name} failed ({reason}).") from error
+    return found
 
 
 def synflow(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:

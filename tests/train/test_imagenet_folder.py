@@ -97,6 +97,42 @@ def test_one_epoch_reading_and_export(imagenet, tmp_path, call):
     assert config["facts"]["validation images"] == 1000
 
 
+@pytest.mark.slow
+def test_search_retraining_and_export(imagenet, tmp_path, call):
+    folder, net, search = imagenet / "images", tmp_path / "net", tmp_path / "search"
+    save_supernet(net, Shape(0.1, 1000), resolutions=[32, 40])
+    code, text, error = call(
+        "run", "--method", "smemnas", "--evaluator", "supernet", "--checkpoint", net / "checkpoint.pt",
+        "--data", folder, "--train", "images=250", "--budget", 4, "--param", "initial=2", "--param", "batch=2",
+        "--out", search,
+    )  # fmt: skip
+    assert code == 0, error
+    rows = [json.loads(line) for line in (search / "evals.jsonl").read_text().splitlines()]
+    assert len(rows) == 4
+    assert all(row["arch"].startswith(("r32-", "r40-")) for row in rows)
+
+    code, text, error = call(
+        "retrain", search, "--pick", "best", "--preset", "imagenet", "--epochs", 1, "--set", "batch=250",
+        "--set", "precision=float32", "--threads", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, error
+    (result,) = (json.loads(file.read_text()) for file in search.glob("retrain/*/result.json"))
+    assert result["test_images"] == 1000
+    assert 0 <= result["top1"] <= result["top5"] <= 100
+    assert f"top-5 {result['top5']:.2f} %" in text
+
+    code, text, error = call("export", search / "retrain" / "best", "--out", tmp_path / "export", "--no-onnx")
+    assert code == 0, error
+    assert f"top-1 (%) | {result['top1']:g} |" in (tmp_path / "export" / "README.md").read_text()
+
+
+def save_supernet(folder, shape, **content):
+    """Write the checkpoint of an untrained supernet."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    save(folder / "checkpoint.pt", {**own_content(shape, Supernet(shape)), **content})
+
+
 def break_image(folder):
     victim = sorted((folder / "train" / CLASS).iterdir())[1]
     victim.write_bytes(victim.read_bytes()[:200])

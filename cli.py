@@ -13,6 +13,7 @@ from bench.commands.export import export_command
 from bench.commands.rank import rank_command
 from bench.commands.registry import check_command, list_command
 from bench.commands.report import report_command
+from bench.commands.retrain import retrain_command
 from bench.commands.run import run_command
 from bench.commands.show import show_command
 from bench.commands.study import study_command
@@ -51,6 +52,7 @@ for command in (
     report_command,
     show_command,
     supernet_group,
+    retrain_command,
     export_command,
     data_group,
     list_command,

@@ -13,14 +13,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.errors import RunError, UserError
+from bench.errors import DataError, RunError, UserError
 from bench.history import write_json, write_text
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
-from bench.train.mnv3.checkpoint import load_supernet
+from bench.train.mnv3.checkpoint import load_supernet, read
 from bench.train.mnv3.subnet import name_of, read_name
 from bench.train.mnv3.to_timm import extract_timm, timm_definition
 from bench.train.recalibration import accuracy, recalibrate, resize
+from bench.train.retrain_folder import WEIGHTS as TRAINED_WEIGHTS
+from bench.train.retrain_folder import read_result
+from bench.train.retrain_networks import rebuild
 from bench.train.supernet_batches import calibration, evaluation
 from bench.train.supernet_evaluation import plan_for, splits_for
 
@@ -38,6 +41,19 @@ stride, blocks = config.pop("stem_stride"), decode_arch_def(config.pop("arch_def
 gate = partial(SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels)
 model = MobileNetV3(blocks, act_layer=nn.Hardswish, se_layer=gate, fix_stem=True, head_bias=False, **config)
 model.conv_stem.stride = (stride, stride)
+model.load_state_dict(load_file("model.safetensors"))
+model.eval()
+"""
+#: The same for a model that timm knows by name.
+NAMED_SNIPPET = """\
+import json, timm
+from safetensors.torch import load_file
+config = json.load(open("config.json"))["timm"]
+model = timm.create_model(config["model"], num_classes=config["num_classes"])
+stem = [model.conv_stem] if config["stem_stride"] != 2 else []
+first = [stage[0].conv_dw for stage in getattr(model, "blocks", ()) if hasattr(stage[0], "conv_dw")]
+for conv, stride in zip([*stem, *first], [config["stem_stride"]] * len(stem) + config["strides"]):
+    conv.stride = (stride, stride)
 model.load_state_dict(load_file("model.safetensors"))
 model.eval()
 """
@@ -107,6 +123,49 @@ def export_supernet(
         mean, std = train.images.mean, train.images.std
     definition = timm_definition(subnet, supernet.shape)
     return write_export(Exported(net, name_of(subnet, side), definition, side, mean, std, facts), out, onnx=onnx)
+
+
+def export_retrained(folder: Path, out: Path, *, onnx: bool = True) -> dict[str, Any]:
+    """Export the final weights of a `retrain` folder.
+
+    Args:
+        folder: Of a finished training.
+        out: Folder to write; it must not hold an export of anything else.
+        onnx: Write an ONNX file too.
+
+    Returns:
+        The content of `config.json`.
+
+    Raises:
+        RunError: The training is not finished, its files are corrupt, or the export cannot be written.
+        UserError: See `write_export`.
+    """
+    result = read_result(folder)
+    definition, side = result["definition"], result["resolution"]
+    net = rebuild(result)
+    try:
+        net.load_state_dict(read(folder / TRAINED_WEIGHTS))
+    except (DataError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"{folder / TRAINED_WEIGHTS} does not hold the weights of {result['arch']} ({reason})."
+        ) from error
+    facts: dict[str, Any] = {
+        "data": Path(result["data"]).name,
+        "test accuracy, top-1 (%)": round(result["top1"], 3),
+        "test accuracy, top-5 (%)": round(result["top5"], 3),
+        "test images": result["test_images"],
+        "weights": f"{result['weights']}, training from {result['start']}",
+        "training": f"{result['recipe']['epochs']} epochs, preset {result['recipe']['name']}",
+        "evaluation": f"resized to {round(side / result['recipe']['crop_pct'])} pixels "
+        f"({result['recipe']['interpolation']}), centre crop {side}",
+    }
+    if result["valid_top1"] is not None:
+        facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
+    exported = Exported(
+        net.eval(), result["arch"], definition, side, tuple(result["mean"]), tuple(result["std"]), facts
+    )
+    return write_export(exported, out, onnx=onnx)
 
 
 def write_export(exported: Exported, out: Path, *, onnx: bool = True) -> dict[str, Any]:
@@ -190,8 +249,11 @@ def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
 
 def card(config: Mapping[str, Any], *, onnx: bool) -> str:
     """Return the model card."""
+    named = "model" in config["timm"]
+    title = f"timm's {config['timm']['model']}" if named else f"MobileNetV3 sub-network {config['architecture']}"
     rows = {
-        "architecture": f"`{config['architecture']}` (per layer two digits, kernel and expansion; five stages)",
+        "architecture": f"`{config['architecture']}`"
+        + ("" if named else " (per layer two digits, kernel and expansion; five stages)"),
         "input": f"{config['resolution']} x {config['resolution']} RGB",
         "classes": config["timm"]["num_classes"],
         "parameters": f"{config['params']:,}",
@@ -201,6 +263,7 @@ def card(config: Mapping[str, Any], *, onnx: bool) -> str:
     if config["mean"]:
         mean, std = (", ".join(f"{v:.4f}" for v in config[key]) for key in ("mean", "std"))
         rows["input normalisation"] = f"mean {mean}; std {std} (pixels from 0 to 1)"
+    snippet = NAMED_SNIPPET if named else SNIPPET
     table = "\n".join(f"| {label} | {value} |" for label, value in rows.items())
     files = ["`model.safetensors`: weights", "`config.json`: definition and figures"]
     if onnx:
@@ -211,10 +274,10 @@ def card(config: Mapping[str, Any], *, onnx: bool) -> str:
     listed = "\n".join(f"- {line}" for line in files)
     return (
         "---\nlibrary_name: timm\ntags:\n- image-classification\n- neural-architecture-search\n---\n"
-        f"# MobileNetV3 sub-network {config['architecture']}\n\n"
+        f"# {title}\n\n"
         f"|  |  |\n|---|---|\n{table}\n\n"
         "Multiply-adds count convolutions and linear layers for one image.\n\n"
-        f"## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{SNIPPET}```\n\n"
+        f"## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{snippet}```\n\n"
         f"## Files\n\n{listed}\n"
     )
 

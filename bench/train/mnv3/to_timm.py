@@ -48,8 +48,14 @@ def timm_definition(arch: Subnet | IntArray, shape: Shape) -> dict[str, Any]:
     }
 
 
-def build_timm(arch: Subnet | IntArray, shape: Shape) -> nn.Module:
-    """Return timm's `MobileNetV3` of one sub-network, with random weights."""
+def build_timm(arch: Subnet | IntArray, shape: Shape, drop_path: float = 0.0) -> nn.Module:
+    """Return timm's `MobileNetV3` of one sub-network, with random weights.
+
+    Args:
+        arch: The sub-network.
+        shape: Of the supernet.
+        drop_path: Probability that training skips the last residual block; earlier ones in proportion to their depth.
+    """
     from timm.models._efficientnet_blocks import SqueezeExcite
     from timm.models._efficientnet_builder import decode_arch_def, round_channels
     from timm.models.mobilenetv3 import MobileNetV3
@@ -66,6 +72,7 @@ def build_timm(arch: Subnet | IntArray, shape: Shape) -> nn.Module:
         norm_layer=partial(nn.BatchNorm2d, eps=BN_EPS, momentum=BN_MOMENTUM),
         se_layer=partial(SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels),
         drop_rate=shape.dropout,
+        drop_path_rate=drop_path,
     )
     net.conv_stem.stride = (shape.stem_stride, shape.stem_stride)
     return net

@@ -1,0 +1,145 @@
+"""`retrain`: the final training of a network that a search found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.common import split
+from bench.errors import UserError
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command("retrain")
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--pick", default="", help="knee, best, a row of the front (1, 2, ...), or 'flops<=400'.  [default: knee]"
+)
+@click.option("--arch", default="", help="Instead of --pick: r32-3334-7673-..., or timm:MODEL for comparison.")
+@click.option("--supernet", type=click.Path(path_type=Path), metavar="FILE", help="Supernet.  [default: the run's]")
+@click.option("--scratch", is_flag=True, help="Start from random weights although there is a supernet.")
+@click.option("--data", default="", help="Data set.  [default: the run's or the supernet's]")
+@click.option("--preset", default="cifar", show_default=True, help="cifar, imagenet or small.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of the preset; repeatable.")
+@click.option("--epochs", type=int, help="Short for --set epochs=N.")
+@click.option("--width", type=float, help="Width multiplier.  [default: the run's or the supernet's, else 0.35]")
+@click.option("--stem", default="", help="small (stride 1) or imagenet.  [default: the supernet's, else small]")
+@click.option(
+    "--strides",
+    default="",
+    metavar="A,B,C,D,E",
+    help="Strides of the stages.  [default: the supernet's; a timm model's own]",
+)
+@click.option("--size", default=0, help="Side that images are stored at.  [default: their own]")
+@click.option(
+    "--resolution", default=0, help="Input of a timm model.  [default: the supernet's largest, or the images']"
+)
+@click.option("--all-images", is_flag=True, help="Train on the validation images too.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--accumulate", default=1, show_default=True, help="Parts of a batch, where memory is short.")
+@click.option("--workers", default=-1, help="Processes that load images.  [default: 0 on a CPU, 4 with a GPU]")
+@click.option("--threads", default=0, help="CPU threads.  [default: torch's own]")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files too.")
+@click.option("--out", type=FOLDER, help="Folder of the training.  [default: RUN/retrain/PICK]")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+def retrain_command(
+    run: Path | None,
+    changes: tuple[str, ...],
+    epochs: int | None,
+    strides: str,
+    accumulate: int,
+    workers: int,
+    threads: int,
+    device: str,
+    tensorboard: bool,
+    out: Path | None,
+    quiet: bool,
+    **wishes: Any,
+) -> None:
+    """Train a network of a search's front to the end, by timm, and read it on the test split once.
+
+    RUN is the folder of a search on mnv3, or a supernet's checkpoint, or left out; then --arch names the network.
+    Where there is a supernet, training starts from the weights that the network inherits. The folder gets
+    checkpoint.pt and metrics.jsonl after every epoch and result.json at the end; give the same command again to go
+    on after an interruption. With torchrun, several processes share each batch.
+
+    \b
+    Examples:
+      python cli.py retrain runs/search --pick knee
+      python cli.py retrain runs/search --pick "flops<=400" --preset imagenet --tensorboard
+      python cli.py retrain runs/search --arch timm:mobilenetv3_small_050 --preset small
+      python cli.py retrain runs/supernet/checkpoint.pt --arch r32-3333-3333-3333-3333-3333
+      python cli.py retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
+      torchrun --nproc-per-node 8 cli.py retrain runs/search --pick best --preset imagenet --set batch=2048
+    """
+    from bench.train import need_torch
+    from bench.train.retrain_plan import Wishes, make_plan
+
+    try:
+        numbers = tuple(int(part) for part in split(strides))
+    except ValueError as error:
+        raise UserError(f"--strides takes integers like 2,2,2,1,1, got {strides!r}.") from error
+    settings = (*changes, *([f"epochs={epochs}"] if epochs is not None else []))
+    plan, place = make_plan(run, Wishes(changes=settings, strides=numbers, **wishes))
+    need_torch()
+    import torch
+
+    from bench.report.terminal import progress_bar
+    from bench.train.retrain import retrain
+    from bench.train.retrain_state import Machine
+
+    if threads:
+        torch.set_num_threads(threads)
+    folder = place if out is None else out
+    loading = workers if workers >= 0 else 4 if torch.cuda.is_available() and device != "cpu" else 0
+    machine = Machine(device, accumulate, loading, tensorboard)
+
+    stream = None if sys.stdout.isatty() else sys.stdout  # beside a bar on a terminal, a file gets its lines too
+
+    def report(row: dict[str, Any]) -> None:
+        click.echo(_line(row, plan.recipe.epochs), file=stream)
+
+    with progress_bar(f"{plan.arch} on {plan.data}", quiet or not _first_process()) as progress:
+        result = retrain(plan, folder, machine, report=None if quiet else report, progress=progress)
+    if not quiet and _first_process():
+        for line in _summary(result, folder):
+            click.echo(line)
+
+
+def _line(row: dict[str, Any], epochs: int) -> str:
+    """Return an epoch as a line."""
+    read = [
+        f"{label} {row[key]:.2f} %"
+        for key, label in (("valid_top1", "validation"), ("valid_top1_ema", "moving average"))
+        if key in row
+    ]
+    if row["epoch"] == 0:
+        return f"start: {', '.join([*read, ''])}classifier {row['classifier']}"
+    return (
+        f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}, lr {row['lr']:.3g}; "
+        f"{', '.join([*read, ''])}{row['seconds']:.0f} s"
+    )
+
+
+def _summary(result: dict[str, Any], folder: Path) -> list[str]:
+    """Return what came out, line by line."""
+    valid = "" if result["valid_top1"] is None else f"; validation {result['valid_top1']:.2f} %"
+    return [
+        f"{result['arch']}: {result['params'] / 1e6:.3f} M parameters, {result['madds'] / 1e6:.3f} M MAdds",
+        f"test         top-1 {result['top1']:.2f} %, top-5 {result['top5']:.2f} % on {result['test_images']:,} images "
+        f"({result['weights']}){valid}",
+        f"training     {result['recipe']['epochs']} epochs ({result['recipe']['name']}) from {result['start']}, "
+        f"{result['seconds']:.0f} s",
+        f"files        {folder}: result.json, weights.pt, metrics.jsonl; `export {folder}` gives the network away",
+    ]
+
+
+def _first_process() -> bool:
+    """Whether this is the process that prints, where torchrun started several."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,155 @@
+"""The network of a final training: built by timm, filled from a supernet where it inherits; and its teacher."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import UserError, suggest
+from bench.train.mnv3.checkpoint import load_supernet
+from bench.train.mnv3.subnet import Choices, Shape, read_name
+from bench.train.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
+from bench.train.recalibration import recalibrate
+from bench.train.retrain_plan import TIMM, RetrainPlan
+
+#: Images without augmentation for batch norm statistics.
+Calibration = Callable[[], Iterable[Tensor]]
+
+
+def build(plan: RetrainPlan, n_classes: int) -> nn.Module:
+    """Return the network with random weights from torch's global generator.
+
+    Raises:
+        UserError: timm has no such model.
+    """
+    if not plan.timm_model:
+        return build_timm(read_name(plan.arch)[0], plan.shape(n_classes), plan.recipe.drop_path)
+    return build_named(
+        plan.timm_model,
+        n_classes,
+        plan.stem_stride,
+        plan.strides,
+        dropout=plan.recipe.dropout,
+        drop_path=plan.recipe.drop_path,
+    )
+
+
+def build_named(
+    name: str,
+    n_classes: int,
+    stem_stride: int,
+    strides: tuple[int, ...] = (),
+    *,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+) -> nn.Module:
+    """Return a model of timm with random weights, its strides changed where images are small.
+
+    Args:
+        name: Of timm.
+        n_classes: Size of the classifier.
+        stem_stride: Stride of `conv_stem`; a model without one has to be left at 2.
+        strides: Strides of the first depthwise convolution of the first stages; empty leaves them.
+        dropout: Dropped share of the classifier's input.
+        drop_path: Of the last block.
+
+    Raises:
+        UserError: timm has no such model, or it has no strides to change or no such options.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        raise UserError(f"timm has no model {name!r}.{_near(name, timm.list_models())}")
+    rates = {"drop_rate": dropout, "drop_path_rate": drop_path}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net: Any = timm.create_model(name, pretrained=False, num_classes=n_classes, **rates)
+    except TypeError as error:
+        raise UserError(f"timm's {name} takes no drop-path: --set drop_path=0 --set dropout=0.") from error
+    if stem_stride != 2:
+        if not hasattr(net, "conv_stem"):
+            raise UserError(f"timm's {name} has no conv_stem whose stride could become {stem_stride}: --stem imagenet.")
+        net.conv_stem.stride = (stem_stride, stem_stride)
+    if strides:
+        stages = [stage[0] for stage in getattr(net, "blocks", ()) if hasattr(stage[0], "conv_dw")]
+        if len(stages) < len(strides):
+            raise UserError(f"timm's {name} has {len(stages)} stages with strides, got {len(strides)}.")
+        for block, stride in zip(stages, strides, strict=False):
+            if stride != 1 and block.has_skip:
+                raise UserError(
+                    f"timm's {name} has a residual connection where stride {stride} is wanted: give 1 there."
+                )
+            block.conv_dw.stride = (stride, stride)
+    return net
+
+
+def definition(plan: RetrainPlan, n_classes: int) -> dict[str, Any]:
+    """Return what the network is built from, as JSON values, for the exported model card."""
+    if not plan.timm_model:
+        return timm_definition(read_name(plan.arch)[0], plan.shape(n_classes))
+    return {
+        "model": plan.timm_model,
+        "num_classes": n_classes,
+        "stem_stride": plan.stem_stride,
+        "strides": list(plan.strides),
+    }
+
+
+def rebuild(result: Mapping[str, Any]) -> nn.Module:
+    """Return the network that a `result.json` describes, with random weights."""
+    plan, n_classes = result["plan"], result["definition"]["num_classes"]
+    stem, strides = plan["stem_stride"], tuple(plan["strides"])
+    if plan["arch"].startswith(TIMM):
+        return build_named(plan["arch"].removeprefix(TIMM), n_classes, stem, strides)
+    return build_timm(read_name(plan["arch"])[0], Shape(plan["width"], n_classes, stem, strides))
+
+
+@torch.no_grad()
+def inherit(net: nn.Module, plan: RetrainPlan, n_classes: int, images: Calibration) -> bool:
+    """Fill a network with the supernet's weights and measure its batch norms.
+
+    Returns:
+        Whether the classifier came along: it stays random where the supernet has other classes.
+    """
+    assert plan.supernet is not None
+    supernet, _ = load_supernet(plan.supernet)
+    weights = extract(supernet, read_name(plan.arch)[0])
+    same = supernet.shape.n_classes == n_classes
+    if not same:
+        weights = {key: value for key, value in weights.items() if not key.startswith("classifier.")}
+    missing, foreign = net.load_state_dict(weights, strict=False)
+    assert not foreign
+    assert all(key.startswith("classifier.") for key in missing)
+    recalibrate(net, images())
+    return same
+
+
+def teacher(plan: RetrainPlan, n_classes: int, images: Calibration, device: torch.device) -> nn.Module | None:
+    """Return the supernet's largest network, with its batch norms measured, or None where nobody teaches.
+
+    Raises:
+        UserError: It knows other classes.
+    """
+    if not plan.recipe.distill or plan.supernet is None:
+        return None
+    supernet, _ = load_supernet(plan.supernet)
+    if supernet.shape.n_classes != n_classes:
+        raise UserError(
+            f"the supernet {plan.supernet} knows {supernet.shape.n_classes} classes and cannot teach {n_classes}: "
+            "--set distill=0."
+        )
+    layout = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
+    net = extract_timm(supernet, Choices().largest()).to(device, memory_format=layout)
+    recalibrate(net, images())
+    return net.eval().requires_grad_(False)
+
+
+def _near(name: str, known: list[str]) -> str:
+    """Return near misses among timm's many models, or its MobileNetV3s."""
+    hint = suggest(name, known).split(" Known:")[0]
+    return hint or f" For example: {', '.join([m for m in known if m.startswith('mobilenetv3_')][:4])}."

@@ -12,13 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.benchmark import BENCHMARKS, Benchmark, Reference, datasets_of, open_benchmark
+import numpy as np
+
+from bench.benchmark import BENCHMARKS, SUPERNET, TRAINED, Benchmark, Reference, datasets_of, open_benchmark
 from bench.constraints import reference_front
 from bench.errors import UserError, suggest
+from bench.indicators import nondominated
 from bench.problems import PROBLEMS
 from bench.run import Job
 from methods.base import METHODS
-from spaces.base import SPACES
+from spaces.base import SPACES, FloatArray
 from surrogates.base import SURROGATES
 
 #: Where curves are read off unless the plan says otherwise; the budget is always added.
@@ -173,9 +176,25 @@ def benchmark_of(case: Case) -> Benchmark:
 
 
 @cache
-def reference_of(case: Case) -> Reference | None:
-    """Return a case's reference front, computed once per process."""
+def known_reference(case: Case) -> Reference | None:
+    """Return the reference front that a case's data knows, computed once per process."""
     return reference_front(benchmark_of(case))
+
+
+_unions: dict[Case, Reference] = {}
+
+
+def reference_of(case: Case) -> Reference | None:
+    """Return a case's reference front, where none is known that of the runs which are compared (`compare_with`)."""
+    return known_reference(case) or _unions.get(case)
+
+
+def compare_with(case: Case, F: FloatArray) -> None:
+    """Let the front of evaluated objectives ``(n, n_obj)`` stand for a reference front that is not known."""
+    front = np.unique(F[nondominated(F)], axis=0)
+    if len(front):
+        none = np.empty((0, front.shape[1]))
+        _unions[case] = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
 
 
 def check_plan(plan: Plan) -> Plan:
@@ -264,7 +283,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
         known = datasets_of(space)
-        wanted = [dataset] if slash else [d for d in datasets if d in known]
+        wanted = [dataset] if slash else [d for d in datasets if d in known or d.startswith((TRAINED, SUPERNET))]
         used.update(wanted)
         if datasets and not wanted:
             raise UserError(

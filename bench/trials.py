@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from bench.constraints import feasible_only
 from bench.errors import RunError
 from bench.history import History
 from bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
-from bench.plan import Case, Plan, Variant, benchmark_of, reference_of
+from bench.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
 from bench.run import LOG, TIMING, Job
 from bench.study import DONE, FAILED, folder_of, state_of
 from spaces.base import FloatArray, IntArray
@@ -101,13 +102,36 @@ class Trial:
 
 
 def collect(plan: Plan, out: Path) -> list[Trial]:
-    """Return every run of the plan, by case, variant and seed."""
+    """Return every run of the plan, by case, variant and seed.
+
+    Where no reference front is known, as in real trainings, that of all finished runs takes its place.
+    """
+    for case in plan.cases:
+        if known_reference(case) is None:
+            compare_with(case, _found(plan, out, case))
     return [
         read_trial(plan, out, variant, case, seed)
         for case in plan.cases
         for variant in plan.variants
         for seed in plan.seeds
     ]  # in full, so that runs of a seed are found at the same place; see `UNASKED`
+
+
+def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
+    """Return what all finished runs of a case evaluated and what satisfies its constraints ``(n, n_obj)``."""
+    benchmark = benchmark_of(case)
+    parts = [np.empty((0, len(benchmark.objectives)))]
+    for variant in plan.variants:
+        for seed in plan.seeds_for(variant):
+            job = plan.job(variant, case, seed)
+            if state_of(out, job).status == DONE:
+                with contextlib.suppress(RunError):  # `read_trial` names what is corrupt
+                    X, F = History(folder_of(out, job) / LOG).arrays()
+                    parts.append(
+                        feasible_only(benchmark, X[: plan.budget], F[: plan.budget]).reshape(-1, parts[0].shape[1])
+                    )
+    F = np.vstack(parts)
+    return F[np.isfinite(F).all(axis=1)]
 
 
 def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -> Trial:
@@ -161,7 +185,7 @@ def measure(
         found = found._replace(best=best[np.minimum(checkpoints, len(F))])
     if reference is None:
         return found
-    two_splits = has_two_splits(benchmark)
+    two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
     for k, n in enumerate(at):
         keep = np.flatnonzero(nondominated(F[:n]))
         found.igd_plus[k] = igd_plus(F[keep], reference.front)
@@ -176,7 +200,7 @@ def measure(
 
 def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
     """Return the test-split regret of a perfect search on the searched split; NaN where there is one split."""
-    if reference is None or not has_two_splits(benchmark):
+    if reference is None or not has_two_splits(benchmark) or len(reference.report_best) == 0:
         return math.nan
     return hypervolume_regret(reference.report_front, reference.report_best)
 

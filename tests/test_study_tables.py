@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
+import bench.plan
+import bench.report.study
+import bench.trials
 from bench.benchmark import CallableBenchmark, Reference
 from bench.comparison import Tables, tabulate
 from bench.data.toy import open_toy
@@ -53,6 +56,27 @@ def test_the_table_says_what_the_logs_say(tmp_path: Path) -> None:
     write_study(tmp_path, tables)
     assert len(records(tmp_path / "study.csv")) == 6
     assert len(records(tmp_path / "trials.csv")) == len(records(tmp_path / "times.csv")) == 16
+
+
+def test_where_no_front_is_known_that_of_all_runs_stands_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (bench.plan, bench.trials, bench.report.study):
+        monkeypatch.setattr(module, "known_reference", lambda case: None)
+    monkeypatch.setattr(bench.plan, "_unions", {})
+    plan = toy_plan(seeds=(0, 1, 2))
+    run_study(list(plan.jobs())[:-1], tmp_path)
+    trials = collect(plan, tmp_path)
+    done = [t for t in trials if t.status == DONE]
+    assert len(done) == len(trials) - 1
+    everything = np.vstack([t.F for t in done])
+    union = everything[nondominated(everything)]
+    for trial in done:
+        assert trial.regret.tolist() == pytest.approx([hypervolume_regret(trial.F[:n], union) for n in plan.at])
+        assert np.isnan(trial.reported).all()
+    assert min(t.regret[-1] for t in done) >= -1e-12
+    write_study(tmp_path, tabulate(plan, trials))
+    assert "that of all finished runs of this study stands for it" in (tmp_path / "study.md").read_text()
 
 
 def test_evaluations_to_target_is_the_first_such_number(tmp_path: Path) -> None:

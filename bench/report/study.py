@@ -13,7 +13,7 @@ from typing import Any
 from bench.comparison import Tables
 from bench.errors import RunError
 from bench.history import write_text
-from bench.plan import benchmark_of, reference_of
+from bench.plan import benchmark_of, known_reference, reference_of
 from bench.ranks import BEST, EQUAL, smallest_p
 from bench.report.cells import WORDS, Section, markdown_table
 from bench.report.cells import number as number
@@ -150,7 +150,12 @@ def conventions(tables: Tables) -> list[str]:
     for case in plan.cases:
         reference = reference_of(case)
         if reference is None:
-            lines.append(f"{case}: no reference front is known, so there is no regret.")
+            lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
+        elif known_reference(case) is None:
+            lines.append(
+                f"{case}: no reference front is known; that of all finished runs of this study stands for it, so "
+                "regrets compare these runs only and change when others join. Test errors: in the runs' own reports."
+            )
         elif not reference.exact:
             lines.append(f"{case}: the reference front is the best known one, not proven.")
         lines += [f"{case}: {note}" for note in benchmark_of(case).notes]

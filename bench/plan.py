@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -47,9 +48,14 @@ class Case:
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """Space and data set, as a reader is shown them: paths in a data set's name with their slashes."""
+        return f"{self.space}/{unquote(self.dataset)}"
+
     def __str__(self) -> str:
         limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
-        return f"{self.space}/{self.dataset} ({', '.join(self.objectives)}{limits})"
+        return f"{self.place} ({', '.join(self.objectives)}{limits})"
 
     @staticmethod
     def of(job: Job) -> Case:

@@ -50,7 +50,7 @@ def seed_text(seeds: Sequence[int]) -> str:
 
 def short_names(cases: Sequence[Case]) -> dict[Case, str]:
     """Return space/dataset of each case, or all of it where that would not be unique."""
-    plain = {case: f"{case.space}/{case.dataset}" for case in cases}
+    plain = {case: case.place for case in cases}
     names = list(plain.values())
     return {case: name if names.count(name) == 1 else str(case) for case, name in plain.items()}
 

@@ -13,7 +13,7 @@ from bench.train.cells import trainable_space  # noqa: E402
 from bench.train.data import Images  # noqa: E402
 from bench.train.recipes import Recipe  # noqa: E402
 
-STEPS, BATCH, ROUNDS = 8, 64, 10
+STEPS, BATCH, ROUNDS = 8, 64, 15
 CELL = np.array([3, 2, 4, 1, 3, 2])
 
 
@@ -51,7 +51,8 @@ def bare(x, y):
 def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, augmented):
     """Picking, augmenting and normalising the images, the schedule and all bookkeeping are in it.
 
-    Processor time of one thread; the loops take turns, and the fast tenth of the steps of each is compared.
+    Processor time of one thread. The loops take turns, so that whatever else slows the machine slows both of a round,
+    and the median over rounds of the ratio of their median steps counts.
     """
     torch.set_num_threads(1)
     recipe = Recipe("perf", epochs=1, batch=BATCH, lr=0.1, weight_decay=5e-4, flip=augmented, crop=4 * augmented)
@@ -65,10 +66,12 @@ def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, a
         loop.train(build, training, images(10, "valid"), recipe, seed=0, folder=tmp_path)
         return np.diff(marks)
 
-    bare(x, y), ours()
-    seconds = np.array([(ours(), bare(x, y)) for _ in range(ROUNDS)])
-    assert seconds.shape == (ROUNDS, 2, STEPS - 1)
+    assert len(ours()) == len(bare(x, y)) == STEPS - 1
+    rounds, ratio = [], np.inf
+    while ratio > 1.05 and len(rounds) < 3 * ROUNDS:  # near the bound, more rounds decide
+        rounds += [[np.median(ours()), np.median(bare(x, y))] for _ in range(ROUNDS)]
+        steps = np.array(rounds)
+        ratio = np.median(steps[:, 0] / steps[:, 1])
     benchmark.pedantic(ours, rounds=1)
-    step, reference = np.quantile(seconds, 0.1, axis=(0, 2))
-    benchmark.extra_info.update(ratio=step / reference, step_ms=1e3 * step)
-    assert step / reference <= 1.05, (step, reference)
+    benchmark.extra_info.update(ratio=ratio, step_ms=1e3 * np.median(steps[:, 0]))
+    assert ratio <= 1.05, steps

@@ -50,6 +50,47 @@ def cli(embedded, tmp_path):
     return call
 
 
+@pytest.fixture
+def call(capsys):
+    """Run a command line in this process, whose modules a test can patch; returns exit code, output and error."""
+    from cli import main
+
+    def run(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in args])
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def fails(call):
+    """Require one line of error that holds some words."""
+
+    def run(args, *words):
+        code, _, error = call(*args)
+        assert code in (1, 2), error
+        assert error.startswith("error: "), error
+        assert error.count("\n") == 1, error
+        for word in words:
+            assert word in error
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Train on one thread, with a data folder of the module's own."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMEMNAS_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
+    torch.set_num_threads(threads)
+
+
 def assert_one_line_error(process, *words, code=None):
     """Require an error of one line on standard error that holds some words, and no traceback."""
     assert process.returncode == code if code is not None else process.returncode in (1, 2), process.stderr

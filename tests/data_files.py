@@ -24,7 +24,7 @@ def original(folder, file):
     """Path of an original file, or a skip that says what is needed."""
     path = SHARED / folder / file
     if not path.is_file():
-        pytest.skip(f"needs the original files in ../shared/data: {folder}/{file}")
+        pytest.skip(f"put the original files there to run this: ../shared/data/{folder}/{file}")
     return path
 
 

@@ -353,7 +353,7 @@ def test_without_optuna_the_message_names_the_extra(monkeypatch):
             made(name, toy())
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs the extra: pip install 'smemnas[optuna]'")
+@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs the extra: pip install -e '.[optuna]'")
 @pytest.mark.parametrize("name", ["optuna-tpe", "optuna-nsga2"])
 def test_optuna_is_told_what_was_evaluated(name):
     bench = toy()

@@ -35,7 +35,7 @@ def best_rows(F):
 
 
 def needed(name):
-    pytest.importorskip(METHODS.get(name).factory.needs or "numpy", reason="needs smemnas[optuna]")
+    pytest.importorskip(METHODS.get(name).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'")
 
 
 # ---- the front ----

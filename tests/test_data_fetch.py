@@ -308,12 +308,12 @@ def test_full_disk_while_writing_the_table(tmp_path, recipe, monkeypatch):
     assert not [p for p in table_folder("toy").iterdir() if p.is_dir()]
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to mount a small disk")
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="run it as root on Linux: mounts a small disk")
 def test_a_really_full_disk(tmp_path, recipe, server, monkeypatch):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(disk)], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
+        pytest.skip("run it where root may mount a tmpfs, as in a virtual machine")
     try:
         monkeypatch.setenv("SMEMNAS_DATA", str(disk))
         recipe(server.url + FILE)

@@ -82,7 +82,7 @@ def plugin(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs POSIX processes")
 @pytest.mark.parametrize(("how", "jobs"), [("python", 1), ("native", 2)])
 def test_a_run_that_hangs_is_ended_and_can_be_continued(tmp_path: Path, plugin: Path, how: str, jobs: int) -> None:
     out = tmp_path / "out"
@@ -103,7 +103,7 @@ def test_a_run_that_hangs_is_ended_and_can_be_continued(tmp_path: Path, plugin: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 def test_four_workers_killed_five_times_give_the_identical_table(tmp_path: Path, plugin: Path) -> None:
     def args(out: Path) -> list[str]:
         return command(
@@ -150,7 +150,7 @@ def test_missing_values_and_repeats_are_rows(tmp_path: Path, plugin: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limits of memory")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="run it on Linux: needs its limits of memory")
 @pytest.mark.parametrize("options", [("--jobs", 1, "--timeout", 100), ("--jobs", 2)])
 def test_a_run_without_memory_is_a_row_and_leaves_no_trace(
     tmp_path: Path, plugin: Path, options: tuple[object, ...]
@@ -167,7 +167,7 @@ def test_a_run_without_memory_is_a_row_and_leaves_no_trace(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 @pytest.mark.parametrize("options", [("--jobs", 1, "--timeout", 500), ("--jobs", 2)])
 def test_a_killed_study_leaves_nobody_behind(tmp_path: Path, plugin: Path, options: tuple[object, ...]) -> None:
     out = tmp_path / "out"
@@ -196,7 +196,7 @@ def test_a_killed_study_leaves_nobody_behind(tmp_path: Path, plugin: Path, optio
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the workers in Linux's /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="run it on Linux: finds the workers in /proc")
 def test_a_killed_worker_is_replaced(tmp_path: Path, plugin: Path) -> None:
     """The process between the study and the one that runs a job: its job goes on from the log."""
     args = command(
@@ -234,7 +234,7 @@ def on_a_cluster(tmp_path: Path, plugin: Path, *cluster: object) -> None:
 def test_a_dask_cluster_gives_the_same_bit_for_bit(
     tmp_path: Path, plugin: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster': pip install -e '.[cluster]'")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
     ) as cluster:
@@ -246,7 +246,7 @@ def test_a_dask_cluster_gives_the_same_bit_for_bit(
 def test_a_ray_cluster_gives_the_same_bit_for_bit(
     tmp_path: Path, plugin: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray", reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    pytest.importorskip("ray", reason="needs the extra 'cluster': pip install -e '.[cluster]'")
     head = (
         "import ray, sys\n"
         "context = ray.init(num_cpus=2, include_dashboard=False, logging_level='error')\n"
@@ -280,7 +280,7 @@ def test_a_cluster_without_its_library_says_what_to_install(
 def test_an_address_where_nothing_answers_is_one_line_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
 ) -> None:
-    pytest.importorskip(module, reason="needs the extra 'cluster': pip install smemnas[cluster]")
+    pytest.importorskip(module, reason="needs the extra 'cluster': pip install -e '.[cluster]'")
     with socket.socket() as free:  # bound, but nobody listens
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

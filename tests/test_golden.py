@@ -36,7 +36,7 @@ def file_of(name):
 
 @pytest.mark.parametrize("name", METHODS.names())
 def test_method_asks_for_the_same_as_ever(name):
-    pytest.importorskip(METHODS.get(name).factory.needs or "numpy", reason="needs smemnas[optuna]")
+    pytest.importorskip(METHODS.get(name).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'")
     assert file_of(name).exists(), f"no golden run of {name}: python tests/test_golden.py writes it"
     assert asked(name) == json.loads(file_of(name).read_text())
 

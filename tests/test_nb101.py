@@ -304,8 +304,8 @@ def test_samples_are_valid_and_uniform():
 
 
 def test_built_network_has_the_stated_costs():
-    torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
-    pytest.importorskip("nasbench_pytorch", reason="needs nasbench-pytorch: pip install smemnas[train]")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
+    pytest.importorskip("nasbench_pytorch", reason="needs nasbench-pytorch: pip install -e '.[train]'")
     space = NB101()
     X = space.sample(60, np.random.default_rng(7))
     code, _ = graphs.prune(space.pack(X)[0])

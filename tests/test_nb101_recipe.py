@@ -21,7 +21,7 @@ from spaces.nb101 import NB101, OPERATIONS
 
 EC_NAS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"
 needs_file = pytest.mark.skipif(
-    not EC_NAS.exists(), reason="needs the original files in ../shared/data: nb101/energy_4V9E.tfrecord"
+    not EC_NAS.exists(), reason="put the original files there to run this: ../shared/data/nb101/energy_4V9E.tfrecord"
 )
 
 

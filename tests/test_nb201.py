@@ -228,7 +228,7 @@ def test_wrong_strings(wrong):
 def original(name):
     file = ORIGINALS / "nb201" / name
     if not file.exists():
-        pytest.skip(f"needs the original files in ../shared/data: nb201/{name}")
+        pytest.skip(f"put the original files there to run this: ../shared/data/nb201/{name}")
     return file
 
 

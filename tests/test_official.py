@@ -23,7 +23,7 @@ from bench.errors import DataError
 from spaces.nats_sss import NATSSize
 from spaces.nb201 import NB201
 
-WHY = "needs the official packages: pip install 'smemnas[official]'"
+WHY = "needs the official packages: pip install -e '.[official]'"
 #: What a record of the original files covers: data set -> evaluated sets.
 SETS = {
     "cifar10-valid": ("x-valid", "ori-test"),
@@ -278,7 +278,7 @@ def test_numpy_numbers_are_read_and_numpy_objects_refused(tmp_path):
 
 
 def test_weights_are_dropped(tmp_path):
-    torch = pytest.importorskip("torch", reason="needs torch: pip install 'smemnas[train]'")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
     path = tmp_path / "x.pickle.pbz2"
     save(path, {"net_state_dict": {"w": torch.ones(3, requires_grad=True)}, "acc": 5.0})
     assert read_pickle(path)["acc"] == 5.0
@@ -292,7 +292,7 @@ def test_memory_is_checked_before_loading(tmp_path, monkeypatch):
         read_file(path, "cifar10")
 
 
-@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="needs /proc/meminfo (Linux) to compare with")
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="run it on Linux: compares with /proc/meminfo")
 def test_available_memory_is_between_nothing_and_all():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < available_memory() < total

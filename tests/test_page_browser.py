@@ -11,8 +11,10 @@ from bench.report.page_groups import make_groups
 from bench.report.page_runs import find_runs
 from bench.study import record_plan, run_study
 
-pytest.importorskip("websockets", reason="needs websockets: pip install smemnas[dev]")
-pytestmark = pytest.mark.skipif(find_browser() is None, reason=f"needs one of {', '.join(NAMES)} on PATH")
+pytest.importorskip("websockets", reason="needs websockets: pip install -e '.[dev]'")
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason=f"install a browser: needs one of {', '.join(NAMES)} on PATH"
+)
 
 HOSTILE = '</script><img src="https://example.invalid/x.png" onerror="alert(1)">'
 DESKTOP, PHONE = {"width": 1280}, {"width": 390, "height": 844, "touch": True}

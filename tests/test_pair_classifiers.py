@@ -193,7 +193,7 @@ def test_lightgbm_asks_for_its_extra_where_it_is_absent(monkeypatch):
         make("lightgbm").fit(Z, y)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("lightgbm") is None, reason="needs lightgbm: pip install smemnas[gbdt]")
+@pytest.mark.skipif(importlib.util.find_spec("lightgbm") is None, reason="needs lightgbm: pip install -e '.[gbdt]'")
 def test_lightgbm_orders_like_the_boosting_of_the_core():
     rng = np.random.default_rng(9)
     Z, y = levels(200, rng)

@@ -45,7 +45,9 @@ def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
     """On the embedded table, for the data of a plan need not be installed."""
     named = named_plan(name)
     for variant in named.variants:
-        pytest.importorskip(METHODS.get(variant.method).factory.needs or "numpy", reason="needs smemnas[optuna]")
+        pytest.importorskip(
+            METHODS.get(variant.method).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'"
+        )
     plan = check_plan(replace(named, cases=(Case("nb201", "analog", ("error", "flops")),)))
     assert len(list(plan.jobs())) == sum(len(plan.seeds_for(variant)) for variant in plan.variants)
     names = {v.name for v in plan.variants}

@@ -12,7 +12,7 @@ def installed(tmp_path_factory):
     from bench.data.recipe import fetch
 
     if not ORIGINALS.is_dir():
-        pytest.skip("needs the original files in ../shared/data: nb201/ and mnv3/")
+        pytest.skip("put the original files there to run this: ../shared/data/nb201/ and mnv3/")
     folder = tmp_path_factory.mktemp("problems")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMEMNAS_DATA", str(folder))

@@ -189,7 +189,7 @@ def test_a_torn_last_line_is_dropped_and_a_corrupt_one_refused(toy, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_study_continues_to_the_identical_tables(tmp_path, plugin, jobs):
     def args(out, workers):
@@ -246,7 +246,7 @@ def test_a_failing_trial_is_listed_and_the_rest_go_on(tmp_path, plugin, trouble,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 def test_a_worker_that_dies_takes_no_other_trial_with_it(tmp_path, plugin):
     out = tmp_path / "out"
     rank(

@@ -71,7 +71,7 @@ def test_workers_and_one_process_write_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_study_continues_to_the_identical_table(tmp_path: Path, plugin: Path, jobs: int) -> None:
     def args(pause: float, out: Path) -> list[str]:
@@ -130,7 +130,7 @@ def test_a_failing_run_is_a_row_and_the_rest_go_on(tmp_path: Path, plugin: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, which this system lacks")
+@pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, plugin: Path) -> None:
     out = tmp_path / "out"
     study(

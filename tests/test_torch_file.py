@@ -132,7 +132,7 @@ def test_truncated_and_damaged_files_are_refused():
 
 @pytest.mark.data
 def test_predictor_file_against_torch():
-    torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
     path = original("mnv3", "acc_predictor.pth")
     theirs = torch.load(path, map_location="cpu", weights_only=True)
     with open(path, "rb") as stream:

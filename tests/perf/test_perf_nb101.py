@@ -116,7 +116,9 @@ import re
 from pathlib import Path as _Path
 rss = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", _Path("/proc/self/status").read_text())[1]) / 1024
 """
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: /proc/self/status")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="run it on Linux: reads /proc/self/status"
+)
 
 
 def run(code, *arguments, **environment):

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs timm: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from torch.nn import functional as F  # noqa: E402
 
 from bench.train import supernet_training  # noqa: E402

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from torch.nn import functional as F  # noqa: E402
 
 from bench.train import loop  # noqa: E402

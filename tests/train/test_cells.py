@@ -8,7 +8,7 @@ from bench.train.cells import TrainableNB201, trainable_space
 from spaces.base import SPACES, Objective, SearchSpace
 from spaces.nb201 import NB201
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
 nn, F = torch.nn, torch.nn.functional
@@ -184,7 +184,7 @@ def test_batch_norm_options():
 
 
 def test_nb101_network_has_the_costs_of_the_space():
-    pytest.importorskip("nasbench_pytorch", reason="needs nasbench-pytorch: pip install smemnas[train]")
+    pytest.importorskip("nasbench_pytorch", reason="needs nasbench-pytorch: pip install -e '.[train]'")
     space = trainable_space("nb101", 7, 8)
     x = space.sample(3, np.random.default_rng(0))[2]
     network = space.build(x, 7)
@@ -193,7 +193,7 @@ def test_nb101_network_has_the_costs_of_the_space():
 
 
 def test_mnv3_network_has_the_costs_of_the_space_and_its_own_resolution():
-    pytest.importorskip("timm", reason="needs timm: pip install smemnas[train]")
+    pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
     space = trainable_space("mnv3", 10, 8, resolutions=(32, 48))
     x = space.sample(1, np.random.default_rng(0))[0]
     x[-1] = 1

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install smemnas[train]")
+Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.[train]'")
 
 from small_images import CLASSES, data_home, write_cifar10, write_folder, write_tar  # noqa: E402, F401
 
@@ -256,7 +256,7 @@ def test_a_disk_that_is_too_small_is_said_before_decoding(tmp_path, monkeypatch)
 
 
 def test_cifar_comes_through_torchvision(data_home, monkeypatch):  # noqa: F811
-    pytest.importorskip("torchvision", reason="needs torchvision: pip install smemnas[train]")
+    pytest.importorskip("torchvision", reason="needs torchvision: pip install -e '.[train]'")
     written = write_cifar10(data_home / "images", monkeypatch)
     test = open_images("cifar10", "test")
     data, labels = written["test_batch"]
@@ -268,7 +268,7 @@ def test_cifar_comes_through_torchvision(data_home, monkeypatch):  # noqa: F811
 
 @pytest.mark.parametrize("state", ["absent", "damaged"])
 def test_cifar_that_cannot_be_had_is_one_line(data_home, monkeypatch, state):  # noqa: F811
-    datasets = pytest.importorskip("torchvision.datasets", reason="needs torchvision: pip install smemnas[train]")
+    datasets = pytest.importorskip("torchvision.datasets", reason="needs torchvision: pip install -e '.[train]'")
     if state == "damaged":
         write_cifar10(data_home / "images", monkeypatch)
         (data_home / "images" / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"damaged")
@@ -288,7 +288,7 @@ def test_the_real_cifar_images_are_read_from_their_archive():
 
     archive = SHARED / "images" / REAL
     if not archive.is_file():
-        pytest.skip(f"needs the original files in ../shared/data: images/{REAL}")
+        pytest.skip(f"put the original files there to run this: ../shared/data/images/{REAL}")
     parts = {split: open_images(str(archive), split) for split in SPLITS}
     assert [len(parts[s]) for s in SPLITS] == [9000, 1000, 2000]
     assert {part.size for part in parts.values()} == {32}

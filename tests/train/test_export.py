@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
-safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from bench.errors import DataError, RunError, UserError  # noqa: E402
 from bench.train import export  # noqa: E402
@@ -55,7 +55,7 @@ def published(tmp_path):
 
 
 def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
-    runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install smemnas[train]")
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
     config = export_supernet(supernet, ARCH, tmp_path, onnx=True)
     card = (tmp_path / "README.md").read_text()
     for figure in (f"{config['params']:,}", f"{config['madds']:,}", config["facts"]["validation accuracy (%)"], ARCH):
@@ -136,7 +136,7 @@ def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path)
 
 
 def test_an_onnx_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
-    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install smemnas[train]")
+    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
     assert write_onnx(net, 8, tmp_path / "good.onnx") < 1e-5
     real = torch.onnx.export

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
+pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 OPTIONS = ("--data", "digits", "--width", "0.1", "--batch", "256", "--random", "0", "--crop", "1", "--no-flip")
 THREADS = ("--threads", "1", "--device", "cpu")

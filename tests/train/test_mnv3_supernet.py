@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from bench.errors import DataError, UserError  # noqa: E402
 from bench.train.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
@@ -62,7 +62,7 @@ def relative(a, b):
 def original():
     """The original class, from the package of its authors."""
     networks = pytest.importorskip(
-        "ofa.imagenet_classification.elastic_nn.networks", reason="needs the package ofa: pip install ofa"
+        "ofa.imagenet_classification.elastic_nn.networks", reason="needs ofa: pip install -e '.[ofa]'"
     )
 
     def build(width):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
-Image = pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+Image = pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from bench.errors import RunError, UserError  # noqa: E402
 from bench.train import supernet_training  # noqa: E402
@@ -24,16 +24,8 @@ from bench.train.supernet_evaluation import describe, evaluate  # noqa: E402
 from bench.train.supernet_plan import PHASES, PROGRESSIVE, SupernetPlan  # noqa: E402
 from bench.train.supernet_training import sandwich, train_supernet  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("alone")
 TIMES = {"seconds", "seconds_reading"}
-
-
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path_factory, monkeypatch):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path_factory.getbasetemp() / "data"))
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +173,14 @@ def test_a_killed_training_ends_as_one_that_was_not(images, tmp_path, place, epo
 
 @pytest.mark.slow
 def test_two_processes_equal_one_that_accumulates_and_resume(images, tmp_path):
-    pytest.importorskip("torch.distributed", reason="needs torch with distributed support")
+    pytest.importorskip(
+        "torch.distributed", reason="install a torch build with distributed support (Linux wheels have it)"
+    )
     code = tmp_path / "train.py"
     code.write_text(script(images, tmp_path / "two"))
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(code))
     if not torch.distributed.is_available():
-        pytest.skip("needs torch with distributed support")
+        pytest.skip("install a torch build with distributed support (Linux wheels have it)")
     broken = tmp_path / "broken.py"
     broken.write_text(
         script(
@@ -287,7 +281,7 @@ def test_bfloat16_trains_or_says_why_not(images, tmp_path, monkeypatch):
         train_supernet(plan, tmp_path, device="cpu")
     monkeypatch.undo()
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        pytest.skip("needs a processor that computes in bfloat16")
+        pytest.skip("run it on a processor that computes in bfloat16 (AVX-512 BF16, AMX or Armv8.6)")
     row = train_supernet(plan, tmp_path, device="cpu")[0]
     plain = train_supernet(tiny(images, epochs=1), tmp_path / "plain", device="cpu")[0]
     assert row["loss"] == pytest.approx(plain["loss"], rel=0.1)

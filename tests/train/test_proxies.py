@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
 from bench.errors import UserError  # noqa: E402

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from conftest import ROOT  # noqa: E402
 from scipy.stats import kendalltau  # noqa: E402
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401

@@ -13,8 +13,8 @@ import pytest
 from conftest import ROOT
 from small_images import write_folder
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-timm = pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+timm = pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from torch.nn import functional as F  # noqa: E402
 
@@ -34,6 +34,7 @@ from bench.train.retrain_recipes import OPTIMIZERS, SCHEDULES, find_retrain_reci
 from bench.train.retrain_state import Machine  # noqa: E402
 from bench.train.supernet_plan import SupernetPlan  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("alone")
 ARCH = "r8-3333-3333-3333-3333-3333"
 CPU = Machine("cpu")
 #: Everything random at once.
@@ -41,15 +42,6 @@ RICH = (
     *("batch=12", "epochs=2", "lr=0.02", "ema=0.7", "mixup=0.4", "cutmix=1", "dropout=0.2", "drop_path=0.2"),
     *("autoaugment=rand-m5-mstd0.5", "erasing=0.5", "erasing_mode=pixel", "cutout=3", "crop=1", "clip=2"),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path_factory, monkeypatch):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path_factory.getbasetemp() / "data"))
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +190,7 @@ def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(images, supernet, t
 @pytest.mark.slow
 def test_two_processes_equal_one_that_accumulates_and_resume(images, supernet, tmp_path):
     if not torch.distributed.is_available():
-        pytest.skip("needs torch with distributed support")
+        pytest.skip("install a torch build with distributed support (Linux wheels have it)")
     changes = ("batch=12", "epochs=2", "lr=0.02", "dropout=0.2", "mixup=0.4")
     code = tmp_path / "train.py"
     kill = (

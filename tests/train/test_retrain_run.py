@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from small_images import write_folder
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("safetensors", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("safetensors", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from bench.errors import RunError, UserError  # noqa: E402
 from bench.report.run import write_report  # noqa: E402
@@ -32,15 +32,7 @@ SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
 CPU = Machine("cpu")
 QUICK = ("batch=36", "epochs=1", "crop=1")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def alone(tmp_path_factory):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMEMNAS_DATA", str(tmp_path_factory.mktemp("data")))
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +177,7 @@ def test_images_of_another_size_are_resized(search, images, tmp_path):
 def test_the_preset_for_imagenet_runs_whole(search, images, tmp_path):
     """RMSProp, RandAugment, erasing, moving average, the supernet as teacher, bfloat16, and TensorBoard's record."""
     events = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard: pip install tensorboard"
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard: pip install -e '.[train]'"
     )
     bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     changes = ("batch=18", "epochs=2", "ema=0.9", *([] if bf16 else ["precision=float32"]))

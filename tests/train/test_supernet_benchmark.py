@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from bench.benchmark import open_benchmark  # noqa: E402

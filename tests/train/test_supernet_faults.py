@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs the extra 'train': pip install smemnas[train]")
-pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
@@ -14,7 +14,6 @@ from bench.train import data, supernet_training  # noqa: E402
 from bench.train.mnv3.checkpoint import load_supernet, save  # noqa: E402
 from bench.train.mnv3.layers import ElasticDepthwise  # noqa: E402
 from bench.train.supernet_plan import SupernetPlan  # noqa: E402
-from cli import main  # noqa: E402
 
 ARCH = "r8-3333-3333-3333-3333-3333"
 OUT_OF_MEMORY = {
@@ -34,33 +33,6 @@ def images(data_home, one_thread, tmp_path, monkeypatch):  # noqa: F811
     write_folder(tmp_path / "images", per_class=10)
     yield tmp_path / "images"
     data._open.cache_clear()
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command line in this process; returns exit code, output and error."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([str(a) for a in args])
-        return ended.value.code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def fails(call):
-    """Require one line of error that holds some words."""
-
-    def run(args, *words):
-        code, _, error = call(*args)
-        assert code in (1, 2), error
-        assert error.startswith("error: "), error
-        assert error.count("\n") == 1, error
-        for word in words:
-            assert word in error
-
-    return run
 
 
 def train(images, out, **changed):

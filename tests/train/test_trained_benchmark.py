@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs timm: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from bench.errors import RunError, UserError  # noqa: E402

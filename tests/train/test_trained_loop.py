@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install smemnas[train]")
-pytest.importorskip("timm", reason="needs timm: pip install smemnas[train]")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
 from bench.errors import RunError, UserError  # noqa: E402

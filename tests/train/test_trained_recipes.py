@@ -30,14 +30,14 @@ def test_recipes_are_the_published_ones():
     [
         ({"epoch": 3}, "Did you mean 'epochs'"),
         ({"epochs": 0}, "at least 1"),
-        ({"epochs": 2.5}, "takes int"),
-        ({"epochs": True}, "takes int"),
+        ({"epochs": 2.5}, "takes a whole number"),
+        ({"epochs": True}, "takes a whole number"),
         ({"lr": -1}, "0 or more"),
         ({"lr": math.nan}, "0 or more"),
         ({"optimizer": "sdg"}, "Did you mean 'sgd'"),
         ({"precision": "fp8"}, "bf16"),
         ({"label_smoothing": 1.0}, r"\[0, 1\)"),
-        ({"flip": 1}, "takes bool"),
+        ({"flip": 1}, "takes true or false"),
     ],
 )
 def test_recipe_settings_that_make_no_sense(changes, words):

@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import ROOT
 
-pytest.importorskip("torch", reason="needs the extra 'train': pip install smemnas[train]")
+pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 
 
 def test_a_search_killed_in_a_training_continues_to_the_same_log(tmp_path):

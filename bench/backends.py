@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.child import Ended, end_with, slot
-from bench.errors import RunError, UserError
+from bench.errors import RunError, UserError, install
 
 BACKENDS = ("loky", "dask", "ray")
 #: Seconds that a cluster may take to answer.
@@ -158,7 +158,7 @@ def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, 
     try:
         import distributed
     except ImportError as error:
-        raise UserError("--backend dask needs the extra 'cluster': pip install 'smemnas[cluster]'.") from error
+        raise UserError(f"--backend dask needs the extra 'cluster': {install('cluster')}.") from error
     _knock(place)
     with _cluster_errors(place), distributed.Client(place.address, timeout=PATIENCE, set_as_default=False) as client:
         if not client.ncores():
@@ -179,7 +179,7 @@ def _on_ray(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, A
     try:
         import ray
     except ImportError as error:
-        raise UserError("--backend ray needs the extra 'cluster': pip install 'smemnas[cluster]'.") from error
+        raise UserError(f"--backend ray needs the extra 'cluster': {install('cluster')}.") from error
     _knock(place)
     with _cluster_errors(place):
         ours = not ray.is_initialized()

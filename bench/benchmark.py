@@ -312,6 +312,8 @@ class CallableBenchmark(Benchmark):
 TRAINED = "train+"
 #: How data sets begin whose architectures are parts of a supernet, see `bench.train.supernet_options`.
 SUPERNET = "supernet+"
+#: How data sets begin that compute every value anew.
+COMPUTED = (TRAINED, SUPERNET)
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
 

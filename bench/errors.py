@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -33,3 +36,19 @@ def suggest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return f"{hint} Known: {', '.join(known) if known else '(none)'}."
+
+
+def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return what a name stands for.
+
+    Raises:
+        UserError: It is unknown; near misses are suggested.
+    """
+    if name not in known:
+        raise UserError(f"no {kind} {name!r}.{suggest(str(name), known)}")
+    return known[name]
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra of this suite, which comes as a folder and not from an index."""
+    return f"pip install -e '.[{extra}]' in the suite's folder"

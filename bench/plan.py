@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, SUPERNET, TRAINED, Benchmark, Reference, datasets_of, open_benchmark
+from bench.benchmark import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
 from bench.constraints import reference_front
 from bench.errors import UserError, suggest
 from bench.indicators import nondominated
@@ -289,7 +289,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
         known = datasets_of(space)
-        wanted = [dataset] if slash else [d for d in datasets if d in known or d.startswith((TRAINED, SUPERNET))]
+        wanted = [dataset] if slash else [d for d in datasets if d in known or d.startswith(COMPUTED)]
         used.update(wanted)
         if datasets and not wanted:
             raise UserError(

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.errors import UserError, install
 from methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
 from methods.neighbourhood import random_unseen
 from spaces.base import FloatArray, IntArray, Problem
@@ -189,5 +189,5 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise UserError("Optuna's samplers need the extra 'optuna': pip install 'smemnas[optuna]'.") from error
+        raise UserError(f"Optuna's samplers need the extra 'optuna': {install('optuna')}.") from error
     return optuna

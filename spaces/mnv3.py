@@ -32,6 +32,7 @@ from spaces.mnv3_costs import (
     STRIDES,
     LatencyTable,
     check_latency,
+    check_shape,
     cost_tables,
 )
 
@@ -81,18 +82,9 @@ class MNV3(SearchSpace):
         strides: Sequence[int] = STRIDES,
     ) -> None:
         sides = tuple(int(r) for r in resolutions)
-        if not 0.05 <= width <= 8:
-            raise UserError(
-                f"a width multiplier lies between 0.05 and 8 (the published supernets: 1.0, 1.2), got {width!r}."
-            )
+        check_shape(width, stem_stride, strides, n_classes)
         if not sides or sides != tuple(sorted(set(sides))) or sides[0] < 8 or len(sides) > 200:
             raise UserError(f"mnv3 needs 1 to 200 ascending resolutions of at least 8, got {sides}.")
-        if stem_stride not in (1, 2) or len(strides) != N_STAGES or not set(strides) <= {1, 2}:
-            raise UserError(
-                f"strides are 1 or 2, one for the stem and {N_STAGES} for the stages, got {stem_stride} and {strides}."
-            )
-        if n_classes < 1:
-            raise UserError(f"mnv3 needs at least one class, got {n_classes}.")
         if sampling not in SAMPLINGS:
             raise UserError(f"mnv3 has no sampling {sampling!r}.{suggest(sampling, SAMPLINGS)}")
         self.width = float(width)

@@ -14,7 +14,7 @@ sum. Structure and widths: Cai et al., Once-for-All, ICLR 2020; counting rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,6 +46,24 @@ def make_divisible(v: float) -> int:
     """Round a width to a multiple of 8, never below 90 % of it (the rule of the MobileNet papers)."""
     rounded = max(8, int(v + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * v else rounded
+
+
+def check_shape(width: float, stem_stride: int, strides: Sequence[int], n_classes: int) -> None:
+    """Check what decides the tensors and strides of a network.
+
+    Raises:
+        UserError: A value makes no sense.
+    """
+    if not 0.05 <= width <= 8:
+        raise UserError(
+            f"a width multiplier lies between 0.05 and 8 (the published supernets: 1.0, 1.2), got {width!r}."
+        )
+    if n_classes < 1:
+        raise UserError(f"a classifier needs at least one class, got {n_classes}.")
+    if stem_stride not in (1, 2) or len(strides) != N_STAGES or not set(strides) <= {1, 2}:
+        raise UserError(
+            f"strides are 1 or 2, one for the stem and {N_STAGES} for the stages, got {stem_stride} and {strides}."
+        )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from bench.errors import UserError, install
 from spaces import _graph101 as graphs
 from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
@@ -146,7 +146,7 @@ class NB101(SearchSpace):
         try:
             package = importlib.import_module("nasbench_pytorch.model.model")
         except ImportError as error:
-            raise UserError("networks of nb101 need nasbench-pytorch: pip install smemnas[train]") from error
+            raise UserError(f"networks of nb101 need nasbench-pytorch: {install('train')}") from error
         if not self.is_valid(x[None])[0]:
             raise UserError(f"{self.to_str(x)} is not valid in nb101: it has no network.")
         x = self.from_canonical(self.canonical(x[None]))[0]

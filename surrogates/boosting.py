@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.errors import UserError, install
 from surrogates.base import SURROGATES, FloatArray, single_thread
 from surrogates.regression import Regressor, library_seed, require_integer, require_number
 from surrogates.tuning import least_error
@@ -84,7 +84,7 @@ class LightGBM(Boosting):
         try:
             from lightgbm import LGBMRegressor
         except ImportError as error:
-            raise UserError("surrogate 'lightgbm' needs LightGBM: pip install smemnas[gbdt]") from error
+            raise UserError(f"surrogate 'lightgbm' needs LightGBM: {install('gbdt')}") from error
         return LGBMRegressor(
             n_estimators=self.n_trees,
             learning_rate=self.learning_rate,

@@ -107,7 +107,7 @@ def _require_library(kind: str, name: str, factory: Callable[..., Any]) -> None:
     """
     needs = getattr(factory, "needs", "")
     if needs and importlib.util.find_spec(needs) is None:
-        raise NotInstalled(f"{kind} {name!r} needs {needs}, which is not installed.")
+        raise NotInstalled(f"{kind} {name!r} needs {needs}, which is not installed: pip install {needs}")
 
 
 def _maker(name: str) -> surrogates.Make:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
+import os
 from typing import Any
 
 import click
 
 from bench.errors import UserError, suggest
+from bench.values import literal
 
 #: The same for every command that searches.
 constraint_option = click.option(
@@ -46,16 +47,18 @@ def parse_params(items: tuple[str, ...]) -> dict[str, Any]:
         name, equals, text = item.partition("=")
         if not equals or not name:
             raise UserError(f"--param takes NAME=VALUE, got {item!r}.")
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        value = literal(text)
         owner, dot, inner = name.partition(".")
         if dot:
             params.setdefault(f"{owner}_params", {})[inner] = value
         else:
             params[name] = value
     return params
+
+
+def first_process() -> bool:
+    """Whether this is the process that prints, where torchrun started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def one_line(message: object) -> str:

@@ -131,7 +131,7 @@ def rank_command(
     import os
     from dataclasses import replace
 
-    from bench.benchmark import SUPERNET, TRAINED
+    from bench.benchmark import COMPUTED
     from bench.plan_text import split_variant
     from bench.ranking.data import data_of
     from bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
@@ -148,7 +148,7 @@ def rank_command(
     if sample and (not sizes or max(sizes) + 10 > sample):
         raise UserError(f"--sample must leave 10 to rank beside --n-train {n_train}, got {sample}.")
     folder = ""
-    if dataset and dataset.startswith((TRAINED, SUPERNET)):
+    if dataset and dataset.startswith(COMPUTED):
         out = out or Path("runs") / "rank" / f"{space}-{dataset}"
         folder = str(out.resolve())
     data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.commands.common import split
+from bench.commands.common import first_process, split
 from bench.errors import UserError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -105,9 +104,9 @@ def retrain_command(
     def report(row: dict[str, Any]) -> None:
         click.echo(_line(row, plan.recipe.epochs), file=stream)
 
-    with progress_bar(f"{plan.arch} on {plan.data}", quiet or not _first_process()) as progress:
+    with progress_bar(f"{plan.arch} on {plan.data}", quiet or not first_process()) as progress:
         result = retrain(plan, folder, machine, report=None if quiet else report, progress=progress)
-    if not quiet and _first_process():
+    if not quiet and first_process():
         for line in _summary(result, folder):
             click.echo(line)
 
@@ -138,8 +137,3 @@ def _summary(result: dict[str, Any], folder: Path) -> list[str]:
         f"{result['seconds']:.0f} s",
         f"files        {folder}: result.json, weights.pt, metrics.jsonl; `export {folder}` gives the network away",
     ]
-
-
-def _first_process() -> bool:
-    """Whether this is the process that prints, where torchrun started several."""
-    return os.environ.get("RANK", "0") == "0"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.commands.common import Group, split
+from bench.commands.common import Group, first_process, split
 from bench.errors import RunError, UserError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -100,6 +100,7 @@ def supernet_train(
     need_torch()
     import torch
 
+    from bench.report.terminal import progress_bar
     from bench.train.supernet_plan import PROGRESSIVE, SupernetPlan
     from bench.train.supernet_training import train_supernet
 
@@ -121,7 +122,10 @@ def supernet_train(
             f"(without recalibration {plain}); {row['seconds']:.0f} s"
         )
 
-    train_supernet(plan, out, device=device, accumulate=accumulate, report=None if quiet else report)
+    with progress_bar(f"supernet on {plan.data}", quiet or not first_process()) as progress:
+        train_supernet(
+            plan, out, device=device, accumulate=accumulate, report=None if quiet else report, progress=progress
+        )
 
 
 @supernet_group.command("eval")
@@ -159,6 +163,7 @@ def supernet_eval(
     from bench.train import need_torch
 
     need_torch()
+    from bench.report.terminal import progress_bar
     from bench.train.supernet_evaluation import evaluate
 
     names = list(archs)
@@ -167,7 +172,18 @@ def supernet_eval(
             names += [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--from: {listed} is no readable text file ({error}).") from error
-    rows = evaluate(checkpoint, names, data=data, split=split, n_random=n_random, limit=limit, seed=seed, device=device)
+    with progress_bar(f"networks of {checkpoint.name}") as progress:
+        rows = evaluate(
+            checkpoint,
+            names,
+            data=data,
+            split=split,
+            n_random=n_random,
+            limit=limit,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
     for row in rows:
         millions = f"{row['params'] / 1e6:8.3f} M parameters {row['madds'] / 1e6:9.3f} M MAdds"
         click.echo(f"{row['accuracy']:6.2f} % {millions}  {row['arch']}")

@@ -28,7 +28,7 @@ from bench.benchmark import BENCHMARKS, TabularBenchmark
 from bench.data.build import Column, error_percent, genotypes, grid_order, write
 from bench.data.download import Source
 from bench.data.recipe import Recipe, open_table, register
-from bench.errors import DataError
+from bench.errors import DataError, install
 from bench.table import Table
 from spaces.base import FloatArray, SearchSpace
 from spaces.nats_sss import NATSSize
@@ -174,7 +174,7 @@ def read_file(path: Path, dataset: str) -> tuple[list[str], list[Accuracies]]:
     try:
         import torch
     except ImportError as error:
-        raise DataError("the NAS-Bench-201 file was written by torch: pip install 'smemnas[official]'") from error
+        raise DataError(f"the NAS-Bench-201 file was written by torch: {install('official')}") from error
     module = types.SimpleNamespace(__name__="plain", Unpickler=PlainUnpickler, load=_load)
     try:
         # weights_only would refuse the file; the unpickler handed over is stricter than torch's own.

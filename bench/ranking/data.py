@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.benchmark import SUPERNET, TRAINED, Benchmark, TabularBenchmark, open_benchmark
+from bench.benchmark import COMPUTED, Benchmark, TabularBenchmark, open_benchmark
 from bench.errors import UserError, suggest
 from bench.trials import has_two_splits
 from spaces.base import FloatArray, IntArray
@@ -152,7 +152,7 @@ def data_of(
     if not costly:
         raise UserError(f"{objective!r} is computed exactly and for free: nothing is to be predicted.")
     target = costly[0]
-    trained = benchmark.dataset.startswith((TRAINED, SUPERNET))
+    trained = benchmark.dataset.startswith(COMPUTED)
     if trained and not sample:
         raise UserError(f"{benchmark.dataset} computes every value anew: say how many with --sample, for example 60.")
     if folder:

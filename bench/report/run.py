@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from spaces.base import FloatArray, IntArray
 
 #: Okabe-Ito colours, distinguishable with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+#: Characters of a title's line over one picture.
+TITLE = 80
 
 
 def front_of(result: Result) -> tuple[IntArray, FloatArray]:
@@ -127,7 +130,8 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
     place = ", ".join([f"{job.label} on {job.place}", *job.constraints])
-    figure.suptitle(f"{place}, seed {job.seed}, {len(result.F)} evaluations", fontsize=11)
+    title = f"{place}, seed {job.seed}, {len(result.F)} evaluations"
+    figure.suptitle(textwrap.fill(title, TITLE * columns), fontsize=11)
     try:
         figure.savefig(file, dpi=120)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from bench.errors import UserError
+from bench.errors import UserError, install
 
 
 def need_torch() -> None:
@@ -15,4 +15,4 @@ def need_torch() -> None:
     """
     for name in ("torch", "timm"):
         if importlib.util.find_spec(name) is None:
-            raise UserError(f"this needs {name}: pip install smemnas[train]")
+            raise UserError(f"this needs {name}: {install('train')}")

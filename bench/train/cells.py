@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UserError, suggest
+from bench.errors import UserError, choose
 from bench.train import need_torch
 from bench.train.mnv3.subnet import STEMS, Shape
 from spaces import _graph101 as graphs
@@ -166,9 +166,7 @@ def trainable_space(
     if name == "nb101":
         return TrainableNB101(n_classes=n_classes, image_size=image_size)
     if name == "mnv3":
-        if stem is not None and stem not in STEMS:
-            raise UserError(f"no stem {stem!r}.{suggest(stem, STEMS)}")
-        strides = STEMS[stem or "imagenet"]
+        strides = choose("stem", stem or "imagenet", STEMS)
         return TrainableMNV3(1.0 if width is None else width, resolutions or RESOLUTIONS, n_classes, *strides)
     entry = SPACES.get(name)
     known = entry.parameters()

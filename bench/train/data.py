@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, UserError, suggest
+from bench.errors import DataError, UserError, install, suggest
 from bench.store import data_folder
 from bench.train.data_files import Arrays, ImageSet, checksum, find_files, known_files, moments, open_files, resize
 from spaces.base import IntArray
@@ -185,7 +185,7 @@ def _published(name: str, size: int | None) -> ImageSet:
     try:
         from torchvision import datasets
     except ImportError as error:
-        raise UserError(f"{name} comes through torchvision: pip install smemnas[train]") from error
+        raise UserError(f"{name} comes through torchvision: {install('train')}") from error
     from filelock import FileLock
 
     kind, root = PUBLISHED[name], data_folder() / "images"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.errors import DataError, RunError, UserError
+from bench.errors import DataError, RunError, UserError, install
 from bench.history import write_json, write_text
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
@@ -330,5 +330,5 @@ def _need_onnx() -> None:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"ONNX needs the package {error.name}: pip install smemnas[export], or leave it out with --no-onnx."
+            f"ONNX needs the package {error.name}: {install('train')}, or leave it out with --no-onnx."
         ) from error

@@ -7,7 +7,6 @@ networks side by side) is not in it. A path of a folder or tar file of images is
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.train.data import SETS, open_images
 from bench.train.data_files import known_files
 from bench.train.recipes import Recipe, find_recipe
 from bench.train.trained import TrainedBenchmark
+from bench.values import literal
 
 KIND = "train"
 DEFAULT_RECIPE = "nb201-12"
@@ -103,7 +103,7 @@ def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> Trai
         if key in KEYS:
             values[key] = _value(key, text, KEYS[key])
         elif key in RECIPE_KEYS:
-            changes[key] = _literal(text)
+            changes[key] = literal(text)
         else:
             raise UserError(f"a training has no option {key!r}.{suggest(key, [*KEYS, *RECIPE_KEYS])}")
     if data not in SETS and data not in known_files():
@@ -141,14 +141,6 @@ def open_trained(
     return parse_name(name).open(space, objectives, device=device, jobs=jobs)
 
 
-def _literal(text: str) -> Any:
-    """Return a number or truth value as itself, other text as text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text.lower(), text)
-
-
 def _value(key: str, text: str, kind: type) -> Any:
     """Return the value of one of `KEYS`; several whole numbers are joined by dashes.
 
@@ -163,5 +155,5 @@ def _value(key: str, text: str, kind: type) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Invert `_literal` and `_value`."""
+    """Invert `literal` and `_value`."""
     return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

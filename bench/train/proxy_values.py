@@ -41,8 +41,8 @@ KEYS: dict[str, Callable[[str], Any]] = {
     "batch": int,
     "seed": int,
 }
-#: What decides mnv3's networks beside `SHAPE`.
-MORE_SHAPE = ("resolutions", "stem_stride", "strides")
+#: What decides mnv3's networks beside `SHAPE`: a training's architecture names its resolution.
+MORE_SHAPE = ("resolutions",)
 #: Architectures measured between two writes, and at a time by one process.
 BLOCK = 16
 #: Goes up when a formula changes, so that old values are not used.
@@ -131,9 +131,7 @@ class ProxyValues(Features):
         self._seed = int(self.data.values.get("seed", 0))
         if self._batch < 2:
             raise UserError(f"proxies compare images: give a batch of at least 2, got {self._batch}.")
-        shape = {
-            key: getattr(self._space, key) for key in dict.fromkeys((*SHAPE, *MORE_SHAPE)) if hasattr(self._space, key)
-        }
+        shape = {key: getattr(self._space, key) for key in (*SHAPE, *MORE_SHAPE) if hasattr(self._space, key)}
         self.setting: dict[str, Any] = {
             "network": {"space": self._space.name, **shape},
             "data": self.data.data,

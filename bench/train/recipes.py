@@ -7,13 +7,16 @@ import json
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
-from bench.errors import UserError, suggest
+from bench.errors import UserError, choose, suggest
 
 OPTIMIZERS = ("sgd", "rmsprop_tf")
 SCHEDULES = ("cosine", "constant")
+#: What a field takes, for messages.
+KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+T = TypeVar("T", bound=Any)
 PRECISIONS = ("float32", "bf16", "fp16")
 
 
@@ -71,8 +74,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
-            if getattr(self, field) not in choices:
-                raise UserError(f"no {field} {getattr(self, field)!r}.{suggest(str(getattr(self, field)), choices)}")
+            choose(field, getattr(self, field), dict.fromkeys(choices))
         for field in ("epochs", "batch"):
             if getattr(self, field) < 1:
                 raise UserError(f"{field} must be at least 1, got {getattr(self, field)}.")
@@ -105,16 +107,27 @@ class Recipe:
         Raises:
             UserError: No such field, or a value of the wrong kind.
         """
-        kinds = typing.get_type_hints(Recipe)
-        known = {f.name for f in fields(self)} - {"name"}
-        for key, value in changes.items():
-            if key not in known:
-                raise UserError(f"a recipe has no {key!r}.{suggest(key, known)}")
-            kind = kinds[key]
-            wanted = float if kind is float else int if kind == int | None else kind
-            if type(value) is not wanted and not (wanted is float and type(value) is int):
-                raise UserError(f"{key} takes {wanted.__name__}, got {value!r}.")
-        return replace(self, **changes)
+        return changed(self, changes)
+
+
+def changed(recipe: T, changes: Mapping[str, Any]) -> T:
+    """Return a recipe of any kind, a frozen dataclass with a `name`, with some fields changed.
+
+    Raises:
+        UserError: No such field, or a value of the wrong kind.
+    """
+    kinds = typing.get_type_hints(type(recipe))
+    known = kinds.keys() - {"name"}
+    values = dict(changes)
+    for key, value in changes.items():
+        if key not in known:
+            raise UserError(f"a recipe has no {key!r}.{suggest(key, known)}")
+        wanted = int if kinds[key] == int | None else kinds[key]
+        if wanted is float and type(value) is int:
+            values[key] = float(value)
+        elif type(value) is not wanted:
+            raise UserError(f"{key} takes {KINDS[wanted]}, got {value!r}.")
+    return replace(recipe, **values)
 
 
 _NB201 = {"batch": 256, "lr": 0.1, "weight_decay": 5e-4, "flip": True, "crop": 4}
@@ -149,6 +162,4 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         UserError: Unknown name; near misses are suggested.
     """
-    if name not in RECIPES:
-        raise UserError(f"no recipe {name!r}.{suggest(name, RECIPES)}")
-    return RECIPES[name]
+    return choose("recipe", name, RECIPES)

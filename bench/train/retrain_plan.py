@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.benchmark import SUPERNET, TRAINED, open_benchmark
-from bench.errors import UserError, suggest
+from bench.errors import UserError, choose
 from bench.folder import JOB
+from bench.table import file_digest
 from bench.train.data import SETS
 from bench.train.data_files import known_files
 from bench.train.mnv3.subnet import STEMS, Shape, name_of, read_name
@@ -140,8 +140,8 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
     recipe = find_retrain_recipe(wishes.preset).overridden(wishes.changes)
     if wishes.pick and wishes.arch:
         raise UserError("--pick takes a network from the front, --arch names one: give one of them.")
-    if wishes.stem and wishes.stem not in STEMS:
-        raise UserError(f"no stem {wishes.stem!r}.{suggest(wishes.stem, STEMS)}")
+    if wishes.stem:
+        choose("stem", wishes.stem, STEMS)
     front, found = _open_run(run, wishes)
     label = wishes.arch or wishes.pick or "knee"
     arch = wishes.arch or (front.archs[pick(front, label)] if front is not None else "")
@@ -176,7 +176,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         recipe=recipe,
         inherit=found.supernet is not None and not wishes.scratch and not timm,
         supernet=found.supernet,
-        supernet_sha256=hashlib.sha256(found.supernet.read_bytes()).hexdigest() if found.supernet else "",
+        supernet_sha256=file_digest(found.supernet) if found.supernet else "",
         supernet_seed=found.supernet_seed,
         seed=wishes.seed,
         all_images=wishes.all_images,

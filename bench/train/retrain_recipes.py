@@ -5,15 +5,14 @@ The names of optimizers, schedules and augmentation policies are timm's.
 
 from __future__ import annotations
 
-import ast
 import math
-import typing
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.errors import UserError, suggest
-from bench.train.recipes import PRECISIONS, Recipe
+from bench.errors import UserError, choose
+from bench.train.recipes import PRECISIONS, Recipe, changed
+from bench.values import literal
 
 OPTIMIZERS = ("sgd", "momentum", "rmsproptf", "adamw", "nadamw", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "poly", "tanh", "constant")
@@ -114,8 +113,7 @@ class RetrainRecipe:
             ("interpolation", INTERPOLATIONS),
             ("erasing_mode", ERASING_MODES),
         ):
-            if getattr(self, field) not in choices:
-                raise UserError(f"no {field} {getattr(self, field)!r}.{suggest(str(getattr(self, field)), choices)}")
+            choose(field, getattr(self, field), dict.fromkeys(choices))
         for field, least in (("epochs", 1), ("batch", 2), ("lr_per", 0), ("crop", 0), ("cutout", 0)):
             if getattr(self, field) < least:
                 raise UserError(f"{field} must be at least {least}, got {getattr(self, field)}.")
@@ -167,35 +165,13 @@ class RetrainRecipe:
         Raises:
             UserError: No such field, or a value of the wrong kind.
         """
-        kinds = typing.get_type_hints(RetrainRecipe)
-        known = {f.name for f in fields(self)} - {"name"}
         changes: dict[str, Any] = {}
         for item in items:
             key, equals, text = (part.strip() for part in item.partition("="))
             if not equals:
                 raise UserError(f"--set takes KEY=VALUE, got {item!r}.")
-            if key not in known:
-                raise UserError(f"a recipe has no {key!r}.{suggest(key, known)}")
-            changes[key] = _value(key, text, kinds[key])
-        return replace(self, **changes)
-
-
-def _value(key: str, text: str, kind: type) -> Any:
-    """Return the value of a field.
-
-    Raises:
-        UserError: It is of another kind.
-    """
-    try:
-        value = text if kind is str else ast.literal_eval({"true": "True", "false": "False"}.get(text.lower(), text))
-    except (ValueError, SyntaxError):
-        value = text
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        raise UserError(f"{key} takes {wanted}, got {text!r}.")
-    return value
+            changes[key] = literal(text)
+        return changed(self, changes)
 
 
 #: cifar and imagenet: Lu et al., NSGANetV2, ECCV 2020 (MSuNAS), final training. Not given there and chosen: the
@@ -266,6 +242,4 @@ def find_retrain_recipe(name: str) -> RetrainRecipe:
     Raises:
         UserError: Unknown name; near misses are suggested.
     """
-    if name not in RETRAIN_RECIPES:
-        raise UserError(f"no preset {name!r}.{suggest(name, RETRAIN_RECIPES)}")
-    return RETRAIN_RECIPES[name]
+    return choose("preset", name, RETRAIN_RECIPES)

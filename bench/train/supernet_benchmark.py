@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.benchmark import Benchmark, Evaluation
-from bench.errors import DataError, RunError, UserError, suggest
+from bench.errors import DataError, RunError
 from bench.history import LineLog
 from bench.store import data_folder
+from bench.table import file_digest
 from bench.train.cells import TrainableMNV3
 from bench.train.cells_mnv3 import Resized
 from bench.train.data import open_images
@@ -36,14 +37,12 @@ from bench.train.mnv3.to_timm import build_timm, extract
 from bench.train.recalibration import accuracies
 from bench.train.recipes import Recipe
 from bench.train.supernet_batches import calibration, evaluation
-from bench.train.supernet_evaluation import plan_for, resolutions_of, splits_for
+from bench.train.supernet_evaluation import CHUNK, plan_for, resolutions_of, splits_for
 from bench.train.supernet_options import SupernetOptions
-from bench.train.trained import TEST_ERROR, VALID_ERROR, TrainedBenchmark
-from spaces.base import FloatArray, IntArray, Objective
+from bench.train.trained import TEST_ERROR, VALID_ERROR, TrainedBenchmark, choose_objectives
+from spaces.base import FloatArray, IntArray
 from spaces.mnv3 import MNV3, RESOLUTION_GENE
 
-#: Networks judged between two writes of the cache.
-CHUNK = 8
 #: Prepared images up to so many bytes are kept from one evaluation to the next.
 RESIDENT = 1 << 30
 CACHE = "inherited"
@@ -72,32 +71,16 @@ class SupernetBenchmark(Benchmark):
         self._supernet, content = load_supernet(path)
         sizes, shape = resolutions_of(content), self._supernet.shape
         self.space = MNV3(shape.width, sizes, shape.n_classes, stem_stride=shape.stem_stride, strides=shape.strides)
-        known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in self.space.costs}}
-        names = [VALID_ERROR if n == "error" else n for n in objectives] or [VALID_ERROR, "flops"]
-        for name in names:
-            if name == TEST_ERROR:
-                raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
-            if name not in known:
-                raise UserError(f"a supernet's networks have no objective {name!r}.{suggest(name, known)}")
-        if len(set(names)) != len(names):
-            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        self.objectives, self.report_names = choose_objectives(self.space, objectives)
         self.options = options
         self.dataset = options.name
-        self.objectives = tuple(known[name] for name in names)
-        self.report_names = tuple(TEST_ERROR if name == VALID_ERROR else name for name in names)
         self.device = find_device(device)
         self._plan = plan_for(content, path, options.data or None, sizes[-1])
-        self._splits = dict(
-            zip(
-                ("train", "valid"),
-                splits_for(self._plan, ("train", "valid"), shape.n_classes, self.device),
-                strict=True,
-            )
-        )
-        self._sha256 = checksum_of(path)
+        self._train, self._valid = splits_for(self._plan, ("train", "valid"), shape.n_classes, self.device)
+        self._sha256 = file_digest(path)
         self._known: dict[tuple[str, str], tuple[float, float]] = {}
         self._read = 0
-        n_valid = min(options.images, len(self._splits["valid"].images))
+        n_valid = min(options.images, len(self._valid.images))
         self.notes = (
             f"{VALID_ERROR} is the error with the weights inherited from {path.name}, on {n_valid} training images "
             "that the supernet was not trained on; batch norm statistics are measured for each network.",
@@ -109,8 +92,8 @@ class SupernetBenchmark(Benchmark):
         return {
             "checkpoint_sha256": self._sha256,
             "data": self._plan.data,
-            "sha256": self._splits["train"].images.sha256,
-            "size": self._splits["train"].images.size,
+            "sha256": self._train.images.sha256,
+            "size": self._train.images.size,
             "images": self.options.images,
             "device": self.device.type,
         }
@@ -163,21 +146,21 @@ class SupernetBenchmark(Benchmark):
     @functools.cached_property
     def _calibration(self) -> list[Tensor]:
         """The images that batch norms are measured on."""
-        return calibration(self._plan, self._splits["train"])
+        return calibration(self._plan, self._train)
 
     def _batches(self, split: str) -> Any:
         """Return the batches of a split, of the validation split those that the options say."""
         if split == "test":
             (pixels,) = splits_for(self._plan, ("test",), self.space.n_classes, self.device)
             return evaluation(self._plan, pixels, len(pixels.images))
-        pixels = self._splits["valid"]
-        n = min(self.options.images, len(pixels.images))
-        return self._validation if 12 * n * pixels.images.size**2 <= RESIDENT else evaluation(self._plan, pixels, n)
+        n = min(self.options.images, len(self._valid.images))
+        fits = 12 * n * self._valid.images.size**2 <= RESIDENT
+        return self._validation if fits else evaluation(self._plan, self._valid, n)
 
     @functools.cached_property
     def _validation(self) -> list[tuple[Tensor, Tensor]]:
         """The prepared validation batches, where they are few."""
-        return list(evaluation(self._plan, self._splits["valid"], self.options.images))
+        return list(evaluation(self._plan, self._valid, self.options.images))
 
     @functools.cached_property
     def _cache(self) -> Path:
@@ -232,7 +215,7 @@ class InheritedMNV3(TrainableMNV3):
         shape = supernet.shape
         super().__init__(shape.width, resolutions_of(content), n_classes, shape.stem_stride, shape.strides)
         self.checkpoint = checkpoint
-        self.checkpoint_sha256 = checksum_of(checkpoint)
+        self.checkpoint_sha256 = file_digest(checkpoint)
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model with inherited weights, behind a layer that resizes its input."""
@@ -284,9 +267,3 @@ def fine_tuned(
 def opened(checkpoint: Path) -> tuple[Supernet, dict[str, Any]]:
     """Return a supernet, read once per process."""
     return load_supernet(checkpoint)
-
-
-def checksum_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from bench.train.mnv3.to_timm import build_timm
 from bench.train.recalibration import accuracies
 from bench.train.supernet_batches import calibration, evaluation
 from bench.train.supernet_plan import SupernetPlan
+
+#: Networks read at a time; each takes the memory of its own weights.
+CHUNK = 8
 
 Row = dict[str, Any]
 
@@ -53,6 +56,7 @@ def evaluate(
     limit: int = 10_000,
     seed: int = 0,
     device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Read sub-networks of a supernet, each with batch norm statistics of its own; images are decoded once for all.
 
@@ -65,6 +69,7 @@ def evaluate(
         limit: Images to read at most.
         seed: Of the random sub-networks.
         device: "auto", "cpu", "cuda" or "cuda:N".
+        progress: Called with (networks read, all networks).
 
     Returns:
         One row per sub-network: arch, accuracy (%), images, params and madds.
@@ -86,7 +91,13 @@ def evaluate(
     candidates += [(Choices().sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
     supernet = supernet.to(where, memory_format=torch.channels_last)
     train, read = splits_for(plan, ("train", split), supernet.shape.n_classes, where)
-    values = accuracies(supernet, candidates, evaluation(plan, read, limit), calibration(plan, train))
+    values: list[float] = []
+    measured_on = calibration(plan, train)
+    for start in range(0, len(candidates), CHUNK):
+        part = candidates[start : start + CHUNK]
+        values += accuracies(supernet, part, evaluation(plan, read, limit), measured_on)
+        if progress is not None:
+            progress(len(values), len(candidates))
     return [
         {
             "arch": name_of(arch, side),

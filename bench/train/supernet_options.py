@@ -6,7 +6,6 @@ a worker process need nothing else: ``supernet+%2Fhome%2Fme%2Fcheckpoint.pt+imag
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from bench.errors import UserError, suggest
+from bench.values import literal
 
 if TYPE_CHECKING:
     from bench.benchmark import Benchmark
@@ -106,10 +106,7 @@ def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) ->
             raise UserError(
                 f"a supernet's evaluation takes {', '.join(known)} as KEY=VALUE, got {item!r}.{suggest(key, known)}"
             )
-        try:
-            values[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[key] = text  # refused with the field's name
+        values[key] = literal(text)
     if data and Path(data).expanduser().exists():
         data = str(Path(data).expanduser().resolve())
     return SupernetOptions(checkpoint.expanduser().resolve(), data, **values)  # type: ignore[arg-type]

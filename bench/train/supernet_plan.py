@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bench.errors import DataError, UserError, suggest
+from bench.errors import DataError, UserError, choose
 from bench.train.mnv3.subnet import STEMS, Choices, Shape
 from bench.train.recipes import Recipe
 
@@ -80,11 +80,9 @@ class SupernetPlan:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        if self.stem not in STEMS:
-            raise UserError(f"no stem {self.stem!r}.{suggest(self.stem, STEMS)}")
+        choose("stem", self.stem, STEMS)
         for phase in self.phases:
-            if phase not in PHASES:
-                raise UserError(f"no phase {phase!r}.{suggest(phase, PHASES)}")
+            choose("phase", phase, PHASES)
         if list(self.phases) != [p for p in PHASES if p in self.phases]:
             raise UserError(
                 f"phases come in the order {', '.join(PHASES)}, at least one, got {', '.join(self.phases)}."

@@ -56,6 +56,7 @@ RANDOM_READ, IMAGES_READ = 4, 2_000
 
 Row = dict[str, Any]
 Report = Callable[[Row], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -86,6 +87,7 @@ def train_supernet(
     device: str = "auto",
     accumulate: int = 1,
     report: Report | None = None,
+    progress: Progress | None = None,
 ) -> list[Row]:
     """Train a supernet, or go on with a training that was stopped; a folder holds one training.
 
@@ -98,6 +100,7 @@ def train_supernet(
         device: "auto", "cpu", "cuda" or "cuda:N".
         accumulate: Parts that a process computes its share of a batch in, where memory is short.
         report: Called with the row of each epoch, in the first process.
+        progress: Called with (steps done, all steps).
 
     Returns:
         The rows of all epochs.
@@ -112,7 +115,7 @@ def train_supernet(
             locked(out) if group.rank == 0 else nullcontext(),
             _determinism(plan, group.device),
         ):
-            return _train(plan, out, group, accumulate, report)
+            return _train(plan, out, group, accumulate, report, progress)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -122,7 +125,14 @@ def train_supernet(
         ) from error
 
 
-def _train(plan: SupernetPlan, out: Path, group: Processes, accumulate: int, report: Report | None) -> list[Row]:
+def _train(
+    plan: SupernetPlan,
+    out: Path,
+    group: Processes,
+    accumulate: int,
+    report: Report | None,
+    progress: Progress | None,
+) -> list[Row]:
     """Do what `train_supernet` says, as one of a group of processes."""
     parts = group.world * accumulate
     if accumulate < 1 or plan.batch % parts or plan.batch < 2 * parts:
@@ -134,7 +144,7 @@ def _train(plan: SupernetPlan, out: Path, group: Processes, accumulate: int, rep
     )
     training = _start(plan, out, train.images, group)
     for epoch in range(len(training.rows), plan.epochs):
-        row = _epoch(training, epoch, train, group, accumulate)
+        row = _epoch(training, epoch, train, group, accumulate, progress)
         if group.rank == 0:
             row |= read_accuracies(training, epoch, train, valid)
         training.rows.append(row)
@@ -183,7 +193,14 @@ def _optimizer(net: Supernet, plan: SupernetPlan) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, nesterov=plan.momentum > 0)
 
 
-def _epoch(training: Training, epoch: int, train: Pixels, group: Processes, accumulate: int) -> Row:
+def _epoch(
+    training: Training,
+    epoch: int,
+    train: Pixels,
+    group: Processes,
+    accumulate: int,
+    progress: Progress | None = None,
+) -> Row:
     """Train one epoch.
 
     Raises:
@@ -230,6 +247,8 @@ def _epoch(training: Training, epoch: int, train: Pixels, group: Processes, accu
             nn.utils.clip_grad_norm_(net.parameters(), plan.clip)
         optimizer.step()
         sums += values[0], np.mean(values[1:] or [0.0])
+        if progress is not None:
+            progress(epoch * len(order) + step + 1, plan.epochs * len(order))
     loss, distillation = (sums / len(order)).tolist()
     return {
         "epoch": epoch + 1,

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import Benchmark, Evaluation
-from bench.errors import RunError, UserError, suggest
+from bench.errors import RunError, UserError, choose, suggest
 from bench.history import write_json
 from bench.registry import load_plugin
 from bench.train import need_torch
@@ -40,8 +40,15 @@ VALID_ERROR, TEST_ERROR = "val_error", "test_error"
 PLUGIN_PREFIX = "smemnas_plugin_"
 #: What of a space decides the network that a genotype builds.
 SHAPE = (
-    *("channels", "cells", "width", "max_vertices", "image_size", "n_classes"),
-    *("stem_stride", "strides", "checkpoint_sha256"),
+    "channels",
+    "cells",
+    "width",
+    "max_vertices",
+    "image_size",
+    "n_classes",
+    "stem_stride",
+    "strides",
+    "checkpoint_sha256",
 )
 #: Seconds between two looks for a free device.
 PAUSE = 0.2
@@ -73,6 +80,27 @@ class Setting:
         """Return the space's name and what decides the size of its networks."""
         shape = {key: getattr(self.space, key) for key in SHAPE if hasattr(self.space, key)}
         return {"space": self.space.name, **shape}
+
+
+def choose_objectives(space: SearchSpace, wanted: Sequence[str]) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+    """Return objectives of networks that are judged here, and the names of the same quantities on the test split.
+
+    Args:
+        space: Gives the costs.
+        wanted: "val_error" ("error" for short) and costs of the space; empty means val_error and the first cost.
+
+    Raises:
+        UserError: One is unknown, named twice, or belongs to the test split.
+    """
+    known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in space.costs}}
+    names = [VALID_ERROR if n == "error" else n for n in wanted] or [VALID_ERROR, *list(known)[1:2]]
+    for name in names:
+        if name == TEST_ERROR:
+            raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
+        choose("objective", name, known)
+    if len(set(names)) != len(names):
+        raise UserError(f"every objective can be named once, got {','.join(names)}.")
+    return tuple(known[n] for n in names), tuple(TEST_ERROR if n == VALID_ERROR else n for n in names)
 
 
 class TrainedBenchmark(Benchmark):
@@ -110,15 +138,7 @@ class TrainedBenchmark(Benchmark):
         folder: Path | None = None,
     ) -> None:
         need_torch()
-        known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in space.costs}}
-        names = [VALID_ERROR if n == "error" else n for n in objectives] or [VALID_ERROR, *list(known)[1:2]]
-        for name in names:
-            if name == TEST_ERROR:
-                raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
-            if name not in known:
-                raise UserError(f"a training on {space.name} has no objective {name!r}.{suggest(name, known)}")
-        if len(set(names)) != len(names):
-            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        self.objectives, self.report_names = choose_objectives(space, objectives)
         if jobs < 1:
             raise UserError(f"jobs is the number of networks trained side by side, at least 1, got {jobs}.")
         self.setting = Setting(space, data, recipe, size, valid_share)
@@ -128,8 +148,6 @@ class TrainedBenchmark(Benchmark):
                 raise UserError(f"{data} has {key} {has}, the space was made for {getattr(space, key)}.")
         self.space = space
         self.dataset = dataset
-        self.objectives = tuple(known[name] for name in names)
-        self.report_names = tuple(TEST_ERROR if name == VALID_ERROR else name for name in names)
         self.device = device
         self.jobs = jobs
         self._images = training

@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import DataError, UserError
 from spaces.base import IntArray
 from spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, N_GENES, active_layers
-from spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, STRIDES
+from spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, STRIDES, check_shape
 
 #: Stride of the stem and of the first layer of each stage, by kind of stem.
 STEMS: dict[str, tuple[int, tuple[int, ...]]] = {"imagenet": (2, STRIDES), "small": (1, (2, 2, 2, 1, 1))}
@@ -139,15 +139,7 @@ class Shape:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.width <= 8:
-            raise UserError(f"a width multiplier lies between 0.05 and 8, got {self.width!r}.")
-        if self.n_classes < 1:
-            raise UserError(f"a classifier needs at least one class, got {self.n_classes}.")
-        if self.stem_stride not in (1, 2) or len(self.strides) != N_STAGES or not set(self.strides) <= {1, 2}:
-            raise UserError(
-                f"strides are 1 or 2, one for the stem and {N_STAGES} for the stages, got {self.stem_stride} and "
-                f"{self.strides}."
-            )
+        check_shape(self.width, self.stem_stride, self.strides, self.n_classes)
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout is a share in [0, 1), got {self.dropout!r}.")
 

@@ -349,7 +349,7 @@ def test_better_than_random_on_the_embedded_table(name, factor, use_embedded):
 def test_without_optuna_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     for name in ("optuna-tpe", "optuna-nsga2"):
-        with pytest.raises(UserError, match=r"extra 'optuna'.*smemnas\[optuna\]"):
+        with pytest.raises(UserError, match=r"extra 'optuna'.*pip install -e '\.\[optuna\]' in the suite's folder"):
             made(name, toy())
 
 

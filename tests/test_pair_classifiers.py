@@ -189,7 +189,7 @@ def test_lightgbm_asks_for_its_extra_where_it_is_absent(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     Z, y = levels(12, np.random.default_rng(8))
-    with pytest.raises(UserError, match=r"pip install smemnas\[gbdt\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[gbdt\]' in the suite's folder"):
         make("lightgbm").fit(Z, y)
 
 

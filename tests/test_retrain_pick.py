@@ -141,7 +141,7 @@ def test_changes_of_a_preset():
     for item, words in (
         ("epoch=3", "no 'epoch'. Did you mean 'epochs'"),
         ("epochs", "KEY=VALUE"),
-        ("epochs=2.5", "epochs takes a whole number, got '2.5'"),
+        ("epochs=2.5", "epochs takes a whole number, got 2.5"),
         ("epochs=0", "epochs must be at least 1"),
         ("lr=fast", "lr takes a number"),
         ("lr=0", "lr must be positive"),

@@ -272,7 +272,8 @@ def test_a_cluster_without_its_library_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     place = Place(backend, address="tcp://127.0.0.1:1")
-    with pytest.raises(UserError, match=r"extra 'cluster': pip install -e '\.\[cluster\]' in the suite's folder"):
+    words = r"needs the extra 'cluster': pip install -e '\.\[cluster\]' in the suite's folder"
+    with pytest.raises(UserError, match=words):
         list(run_tasks(print, [("never",)], place, {}))
 
 

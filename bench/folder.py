@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.benchmark import Benchmark
 from bench.errors import RunError
-from bench.history import write_json
+from bench.files import write_json
 from bench.job import Job
 from bench.provenance import environment
 

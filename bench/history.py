@@ -12,7 +12,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 import numpy as np
 
@@ -189,35 +189,4 @@ def write_line(stream: IO[bytes], path: Path, line: str) -> None:
         raise RunError(
             f"cannot write {path}: {error.strerror}. Everything before it is kept: free space and run the same "
             "command again to continue."
-        ) from error
-
-
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write a JSON file as `write_text` does.
-
-    Raises:
-        RunError: The file cannot be written.
-    """
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", durable=durable)
-
-
-def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file as a whole or not at all; a durable one is on the disk before its name is.
-
-    Raises:
-        RunError: The file cannot be written.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"cannot write {path}: {error.strerror}. Free space or choose another folder with --out."
         ) from error

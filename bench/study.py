@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bench.backends import Place, run_tasks
 from bench.child import PAUSE
 from bench.errors import RunError, UserError
-from bench.history import write_json
+from bench.files import write_json
 from bench.plan import Case, Plan, benchmark_of
 from bench.registry import load_plugin
 from bench.run import JOB, LOG, Job, Progress, run

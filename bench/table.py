@@ -12,16 +12,15 @@ import errno
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, suggest
+from bench.files import replacing_folder
 
 FORMAT = 1
 
@@ -131,36 +130,34 @@ def write_table(
     rows = {len(values) for values in columns.values()}
     if len(rows) != 1:
         raise ValueError(f"columns of one table have equally many rows, got {sorted(rows)}")
-    temporary = ""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
+    advice = "Free space or point SMEMNAS_DATA at a writable folder."
+    with replacing_folder(target, failure=DataError, advice=advice) as part:
         entries = {}
         for name, values in columns.items():
-            file = Path(temporary) / f"{name}.npy"
+            file = part / f"{name}.npy"
             with open(file, "wb") as stream:
-                np.save(stream, np.ascontiguousarray(values), allow_pickle=False)
+                _save(stream, values)
                 stream.flush()
                 os.fsync(stream.fileno())
             entries[name] = {**describe[name], "sha256": file_digest(file)}
         full = {"format": FORMAT, "n_rows": rows.pop(), **header, "columns": entries}
         full["sha256"] = header_digest(full)
-        with open(Path(temporary) / "header.json", "w", encoding="utf-8") as text:
+        with open(part / "header.json", "w", encoding="utf-8") as text:
             json.dump(full, text, indent=1, sort_keys=True)
             text.flush()
             os.fsync(text.fileno())
-        os.chmod(temporary, 0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        os.rename(temporary, target)
-    except OSError as error:
-        # numpy reports a short write, which only a full disk causes, without a number
-        full_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
-        reason = "the disk is full" if full_disk else (error.strerror or str(error))
-        raise DataError(
-            f"cannot write the table {target}: {reason}. Free space or point SMEMNAS_DATA at a writable folder."
-        ) from error
-    finally:
-        if temporary and os.path.isdir(temporary):
-            shutil.rmtree(temporary, ignore_errors=True)
     return Table(target)
+
+
+def _save(stream: IO[bytes], values: NDArray[Any]) -> None:
+    """Write an array.
+
+    Raises:
+        OSError: The disk is full; numpy reports a short write, which nothing else causes, without a number.
+    """
+    try:
+        np.save(stream, np.ascontiguousarray(values), allow_pickle=False)
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.errors import RunError
-from bench.history import History, Row, objectives_of, write_json, write_line, write_text
+from bench.files import write_json, write_text
+from bench.history import History, Row, objectives_of, write_line
 
 ROWS = [
     Row(0, "0-1", (0, 1), (0.1, 7.0)),
@@ -185,7 +186,7 @@ def test_text_files_are_whole_or_absent(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"cannot write .*summary.json: No space left on device"):
+    with pytest.raises(RunError, match=r"cannot write .*summary.json: the disk is full"):
         write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]

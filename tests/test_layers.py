@@ -29,8 +29,9 @@ ALLOWED = {
 BENCH_GROUND = {
     "bench.errors": set(),
     "bench.registry": {"bench.errors"},
-    "bench.table": {"bench.errors"},
-    "bench.store": {"bench.errors", "bench.table"},
+    "bench.files": {"bench.errors"},
+    "bench.table": {"bench.errors", "bench.files"},
+    "bench.store": {"bench.errors", "bench.files", "bench.table"},
     "bench.indicators": {"spaces.base"},
     "bench.benchmark": GROUND
     | {

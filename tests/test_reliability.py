@@ -221,7 +221,7 @@ def test_several_processes_make_one_table(tmp_path):
     sums = {p.communicate(timeout=120)[0] for p in processes}
     assert all(p.returncode == 0 for p in processes)
     assert len(sums) == 1
-    assert not [p for p in (tmp_path / "new" / "tables" / "nb201").iterdir() if p.name.startswith(".analog-")]
+    assert not [p for p in (tmp_path / "new" / "tables" / "nb201").iterdir() if p.name.endswith(".part")]
 
 
 # ---- full disk, read-only folders ----

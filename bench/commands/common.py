@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.errors import UserError, suggest
 from bench.values import literal
+
+#: Bytes that file systems take for a path, and for one name in it.
+PATH_BYTES, NAME_BYTES = 4095, 255
+
+
+class UserPath(click.Path):
+    """A path as a user writes it; "~" is the home folder wherever the shell left it, as in --out=~/runs."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or refuse what no file system takes."""
+        text = os.path.expanduser(os.fspath(value))
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text.encode(errors='backslashreplace').decode()!r} is not UTF-8: rename it.", param, ctx)
+        if not text.strip() or "\0" in text:
+            self.fail(f"expected a path, got {text!r}.", param, ctx)
+        if len(data) > PATH_BYTES or any(len(name) > NAME_BYTES for name in data.split(b"/")):
+            self.fail(f"{text[:40]}... is longer than a path can be.", param, ctx)
+        return super().convert(text, param, ctx)
+
+
+#: For every option and argument that takes a path: a folder, a file, or either.
+FOLDER, FILE, ANY_PATH = UserPath(file_okay=False), UserPath(dir_okay=False), UserPath()
 
 #: The same for every command that searches.
 constraint_option = click.option(

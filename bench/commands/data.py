@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import Group, parse_params
+from bench.commands.common import ANY_PATH, Group, parse_params
 
 
 @click.group("data", cls=Group)
@@ -37,7 +37,7 @@ def data_list() -> None:
 @click.option(
     "--from",
     "folder",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="DIR",
     help="Folder with the original files; what is missing there is downloaded.",
 )
@@ -97,7 +97,7 @@ def data_verify(name: str | None) -> None:
 
 
 @data_group.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=ANY_PATH)
 @click.option("--space", required=True, help="Search space that the architectures belong to.")
 @click.option("--name", required=True, help="Name of the new data set of that space.")
 @click.option("--arch", default="arch", show_default=True, help="Column of architecture strings.")
@@ -159,7 +159,7 @@ def data_import(
 
 @data_group.command("export")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=ANY_PATH)
 def data_export(name: str, file: Path) -> None:
     """Write an installed table to FILE (.csv or .parquet), one row per architecture.
 
@@ -173,7 +173,7 @@ def data_export(name: str, file: Path) -> None:
 
 
 @data_group.command("improve")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=ANY_PATH)
 def data_improve(runs: tuple[Path, ...]) -> None:
     """Add networks of finished runs that beat a best-known reference front to your copy of it.
 

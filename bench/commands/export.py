@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from bench.commands.common import ANY_PATH, FOLDER
+
 
 @click.command("export")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=ANY_PATH)
 @click.argument("arch", required=False)
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder to write.  [default: exports/ARCH, or SOURCE/export of a training]",
 )
 @click.option("--data", help="Data for batch norms and accuracy.  [default: what the supernet was trained on]")

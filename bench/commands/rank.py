@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import parse_params, split
+from bench.commands.common import FOLDER, parse_params, split
 from bench.errors import UserError
 
 
@@ -74,7 +74,7 @@ from bench.errors import UserError
 @click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of the study.  [default: runs/rank/SPACE-DATASET]",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from bench.commands.common import FOLDER
+
 
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path("runs/report"),
     show_default=True,
     help="Folder of the report.",

@@ -8,19 +8,17 @@ from typing import Any
 
 import click
 
-from bench.commands.common import first_process, split
+from bench.commands.common import ANY_PATH, FOLDER, first_process, split
 from bench.errors import UserError
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command("retrain")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=ANY_PATH)
 @click.option(
     "--pick", default="", help="knee, best, a row of the front (1, 2, ...), or 'flops<=400'.  [default: knee]"
 )
 @click.option("--arch", default="", help="Instead of --pick: r32-3334-7673-..., or timm:MODEL for comparison.")
-@click.option("--supernet", type=click.Path(path_type=Path), metavar="FILE", help="Supernet.  [default: the run's]")
+@click.option("--supernet", type=ANY_PATH, metavar="FILE", help="Supernet.  [default: the run's]")
 @click.option("--scratch", is_flag=True, help="Start from random weights although there is a supernet.")
 @click.option("--data", default="", help="Data set.  [default: the run's or the supernet's]")
 @click.option("--preset", default="cifar", show_default=True, help="cifar, imagenet or small.")

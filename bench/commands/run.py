@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.common import constraint_option, parse_params, split
+from bench.commands.common import ANY_PATH, FOLDER, constraint_option, parse_params, split
 
 
 def job_options(command: Any) -> Any:
@@ -43,7 +43,7 @@ def job_options(command: Any) -> Any:
     help="table: look up; train: build and train every architecture; supernet: read networks of mnv3 with the weights "
     "that they inherit from a supernet (the last two: extra 'train').",
 )
-@click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="With supernet: its file.")
+@click.option("--checkpoint", type=ANY_PATH, metavar="FILE", help="With supernet: its file.")
 @click.option(
     "--data",
     default="",
@@ -60,7 +60,7 @@ def job_options(command: Any) -> Any:
     "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
 @click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder. Default: below runs/.")
+@click.option("--out", type=FOLDER, help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
 @click.option("--continue-from-log", is_flag=True, help="Go on from a log that does not replay.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no table.")

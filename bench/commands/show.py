@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from bench.commands.common import FILE
+
 
 @click.command("show")
 @click.argument("arch")
@@ -13,7 +15,7 @@ import click
 @click.option("--dataset", help="Show the values of this data set alone.  [default: every installed one]")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Draw it: a file that ends in .svg, .pdf or .png.",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import constraint_option, parse_params, split
+from bench.commands.common import FOLDER, constraint_option, parse_params, split
 from bench.errors import UserError
 
 
@@ -65,7 +65,7 @@ from bench.errors import UserError
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of the study.  [default: runs/study, or runs/PLAN]",
 )
 @click.option("--shard", metavar="K/N", help="Run only the K-th of N parts, on several machines sharing --out.")

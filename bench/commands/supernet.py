@@ -8,11 +8,9 @@ from typing import Any
 
 import click
 
-from bench.commands.common import Group, first_process, split
+from bench.commands.common import ANY_PATH, FILE, FOLDER, Group, first_process, split
 from bench.errors import RunError, UserError
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(path_type=Path)
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
@@ -129,16 +127,16 @@ def supernet_train(
 
 
 @supernet_group.command("eval")
-@click.argument("checkpoint", type=FILE)
+@click.argument("checkpoint", type=ANY_PATH)
 @click.argument("archs", nargs=-1, metavar="[ARCH]...")
-@click.option("--from", "listed", type=FILE, metavar="FILE", help="File with more architectures, one per line.")
+@click.option("--from", "listed", type=ANY_PATH, metavar="FILE", help="File with more architectures, one per line.")
 @click.option("--random", "n_random", default=0, help="Random sub-networks beside those named.")
 @click.option("--data", help="Data set.  [default: what the supernet was trained on]")
 @click.option("--split", default="valid", show_default=True, help="valid or test.")
 @click.option("--images", "limit", default=10_000, show_default=True, help="Images to read at most.")
 @click.option("--seed", default=0, show_default=True, help="Of the random sub-networks.")
 @DEVICE
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a CSV file too.")
+@click.option("--out", type=FILE, metavar="FILE", help="Write a CSV file too.")
 def supernet_eval(
     checkpoint: Path,
     archs: tuple[str, ...],
@@ -198,7 +196,7 @@ def supernet_eval(
 
 
 @supernet_group.command("info")
-@click.argument("checkpoint", type=FILE)
+@click.argument("checkpoint", type=ANY_PATH)
 def supernet_info(checkpoint: Path) -> None:
     """Show width, sizes and training of the supernet in CHECKPOINT.
 

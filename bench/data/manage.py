@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from bench.data.recipe import Recipe, find, open_table, recipes
 from bench.errors import DataError, UserError, suggest
+from bench.files import replacing
 from bench.store import data_folder, open_or_make, table_folder
 from bench.table import Table
 from spaces.base import SPACES, SearchSpace
@@ -222,20 +221,14 @@ def export(name: str, file: str | Path) -> int:
             columns.update({f"{column}_{i}": values[:, i] for i in range(values.shape[1])})
     frame = pd.DataFrame(columns)
     frame = frame[frame.drop(columns="arch").notna().any(axis=1)]
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        if path.suffix == ".csv":
-            frame.to_csv(temporary, index=False)
-        else:
-            frame.to_parquet(temporary, index=False)
-        os.replace(temporary, path)
+        with replacing(path, failure=DataError, advice="Free space or choose another file.") as part:
+            if path.suffix == ".csv":
+                frame.to_csv(part, index=False)
+            else:
+                frame.to_parquet(part, index=False)
     except ImportError as error:
         raise UserError("Parquet needs pyarrow: pip install pyarrow, or choose a file ending in .csv.") from error
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise DataError(f"cannot write {path}: {reason}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return len(frame)
 
 

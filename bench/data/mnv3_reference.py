@@ -15,8 +15,6 @@ no method under comparison may do.
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import DataError, UserError
+from bench.files import replacing, why
 from bench.indicators import REFERENCE_POINT, nondominated, normalise
 from bench.store import data_folder
 from spaces.base import FloatArray, IntArray
@@ -102,22 +101,16 @@ def write_networks(file: Path, benchmark: PredictorBenchmark, X: IntArray, comme
     """
     names, F = all_values(benchmark, X)
     order = np.lexsort(F.T[::-1])
-    temporary = ""
+    lines = [f"# {line}" for line in comment] + [",".join(("arch", *names))]
+    for x, f in zip(X[order], F[order], strict=True):
+        lines.append(",".join((benchmark.space.to_str(x), *(f"{v:.7g}" for v in f))))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(f"# {line}\n" for line in comment)
-            stream.write(",".join(("arch", *names)) + "\n")
-            for x, f in zip(X[order], F[order], strict=True):
-                stream.write(",".join((benchmark.space.to_str(x), *(f"{v:.7g}" for v in f))) + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
     except OSError as error:
-        raise DataError(f"cannot write {file}: {error.strerror or error}.") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        raise DataError(f"cannot write {file}: {why(error)}.") from error
+    advice = "Free space or point SMEMNAS_DATA at a writable folder."
+    with replacing(file, failure=DataError, advice=advice) as part:
+        part.write_bytes("".join(f"{line}\n" for line in lines).encode())
 
 
 def all_values(benchmark: PredictorBenchmark, X: IntArray) -> tuple[tuple[str, ...], FloatArray]:

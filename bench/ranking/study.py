@@ -18,7 +18,8 @@ import numpy as np
 
 from bench.child import end_with
 from bench.errors import RunError
-from bench.history import LineLog, write_json
+from bench.files import write_json
+from bench.history import LineLog
 from bench.provenance import environment
 from bench.ranking.data import Data, data_of
 from bench.ranking.plan import RankPlan, learns

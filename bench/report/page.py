@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.comparison import Tables
 from bench.errors import RunError
-from bench.history import write_text
+from bench.files import write_text
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report import page_html as tags
 from bench.report.cells import Section, number, seed_text

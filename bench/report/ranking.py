@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.history import write_text
+from bench.files import write_text
 from bench.ranking.metrics import CALIBRATION, METRICS
 from bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
 from bench.ranking.tables import BEST, EQUAL, SIGNIFICANCE, Cell, ContrastCell, Entry, Place, RankTables, smallest_p

@@ -15,7 +15,7 @@ import numpy as np
 from bench.benchmark import Benchmark, Reference
 from bench.constraints import reference_front
 from bench.errors import RunError
-from bench.history import write_json, write_text
+from bench.files import write_json, write_text
 from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
 from bench.run import Result
 from spaces.base import FloatArray, IntArray

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.comparison import Tables
 from bench.errors import RunError
-from bench.history import write_text
+from bench.files import write_text
 from bench.plan import benchmark_of, known_reference, reference_of
 from bench.ranks import BEST, EQUAL, smallest_p
 from bench.report.cells import WORDS, Section, markdown_table

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 
 from bench.errors import UserError, install
 
+#: Older ones run code of a file that is read with weights_only (CVE-2025-32434).
+TORCH = (2, 6)
+
 
 def need_torch() -> None:
-    """Check that torch and timm are installed, without importing them.
+    """Check that torch, new enough, and timm are installed, without importing them.
 
     Raises:
         UserError: One of them is not.
@@ -16,3 +20,10 @@ def need_torch() -> None:
     for name in ("torch", "timm"):
         if importlib.util.find_spec(name) is None:
             raise UserError(f"this needs {name}: {install('train')}")
+    found = importlib.metadata.version("torch")
+    if tuple(int(part) for part in found.split(".")[:2]) < TORCH:
+        least = ".".join(map(str, TORCH))
+        raise UserError(
+            f"torch {found} can run code of the files that it reads: this needs torch {least} or newer, "
+            f"{install('train')}"
+        )

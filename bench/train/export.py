@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import DataError, RunError, UserError, install
-from bench.history import write_json, write_text
+from bench.files import replacing, write_json, write_text
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
 from bench.train.mnv3.checkpoint import load_supernet, read
@@ -209,11 +209,8 @@ def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
     Raises:
         RunError: The difference is more than rounding, or the file cannot be written.
     """
-    import onnxruntime
-
-    part = path.with_name(f"{path.name}.part")
     images = torch.randn(3, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
-    try:
+    with replacing(path) as part:
         with warnings.catch_warnings():
             # The newer exporter takes minutes for such a network and needs one more package.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -227,24 +224,26 @@ def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
                 opset_version=17,
                 dynamo=False,
             )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
-        with torch.no_grad():
-            expected = net(images).numpy()
-        found = session.run(None, {"images": images.numpy()})[0]
-        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+        difference = _difference(net, images, part)
         if not difference < TOLERANCE:
             raise RunError(
                 f"the ONNX file differs from torch by {difference:.2g} of the largest logit, more than {TOLERANCE:g}: "
                 "it was not kept. Another version of torch or onnxruntime may help; --no-onnx leaves it out."
             )
-        part.replace(path)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}. Choose another folder with --out.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return difference
+
+
+def _difference(net: nn.Module, images: Tensor, file: Path) -> float:
+    """Return the largest difference of an ONNX file's logits from torch's, relative to the largest logit."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = net(images).numpy()
+    found = session.run(None, {"images": images.numpy()})[0]
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def card(config: Mapping[str, Any], *, onnx: bool) -> str:
@@ -288,15 +287,11 @@ def _write_weights(net: nn.Module, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replacing(path, also=(SafetensorError,)) as part:  # its own error for a full disk
         save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
-        part.replace(path)
-    except Exception as error:  # safetensors has errors of its own for a full disk
-        part.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {' '.join(str(error).split())}. Choose another --out.") from error
 
 
 def _claim(out: Path, arch: str) -> None:

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.errors import RunError, UserError
+from bench.files import replacing
 from bench.train.batches import Pixels, augment, prepare
 from bench.train.data import Images
 from bench.train.recipes import Recipe
@@ -330,14 +331,6 @@ def _replace(file: Path, write: Callable[[Path], object]) -> None:
     Raises:
         RunError: It cannot be written.
     """
-    part = file.with_name(f"{file.name}.part")
-    try:
+    advice = "Free space and give the same command again; finished epochs are kept."
+    with replacing(file, durable=False, advice=advice, also=(RuntimeError,)) as part:  # torch's word for a full disk
         write(part)
-        os.replace(part, file)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise RunError(
-            f"cannot write {file} ({' '.join(str(error).split())}): free space and give the same command again; "
-            "finished epochs are kept."
-        ) from error

@@ -21,7 +21,8 @@ import numpy as np
 
 from bench.child import end_with
 from bench.errors import RunError, UserError, suggest
-from bench.history import LineLog, write_json
+from bench.files import write_json
+from bench.history import LineLog
 from bench.store import data_folder
 from bench.train import need_torch
 from bench.train.data import SETS, Images, open_images

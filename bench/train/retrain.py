@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from bench.errors import RunError
+from bench.files import write_json, write_text
 from bench.folder import locked
-from bench.history import write_json, write_text
 from bench.train.batches import cut_out
 from bench.train.data import open_images
 from bench.train.distributed import Processes, processes

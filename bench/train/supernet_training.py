@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import RunError, UserError
+from bench.files import write_text
 from bench.folder import locked
-from bench.history import write_text
 from bench.provenance import environment
 from bench.train.batches import Pixels, augment, resized_crops
 from bench.train.data import Images, open_images

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.benchmark import Benchmark, Evaluation
 from bench.errors import RunError, UserError, choose, suggest
-from bench.history import write_json
+from bench.files import write_json
 from bench.registry import load_plugin
 from bench.train import need_torch
 from bench.train.data import Images, open_images

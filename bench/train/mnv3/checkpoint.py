@@ -5,8 +5,6 @@ Files are read with torch's safe loader only, which runs no code of the file.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.errors import DataError, RunError
+from bench.errors import DataError
+from bench.files import replacing
 from bench.train.mnv3.subnet import Shape
 from bench.train.mnv3.supernet import Supernet
 from spaces.mnv3_costs import MAX_DEPTH, network
@@ -28,18 +27,8 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with open(temporary, "wb") as stream:
-            torch.save(dict(content), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RunError(f"cannot write {path}: {reason}. Free space or choose another folder with --out.") from error
+    with replacing(path, also=(RuntimeError,)) as part:  # torch turns a full disk into a RuntimeError
+        torch.save(dict(content), part)
 
 
 def read(path: Path) -> dict[str, Any]:

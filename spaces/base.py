@@ -6,9 +6,10 @@ genotypes ``X`` of shape ``(n, n_var)`` and dtype int64; nothing loops over arch
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,6 +118,14 @@ class SearchSpace(ABC):
         Raises:
             UserError: The string names no architecture of this space.
         """
+
+    def from_strs(self, archs: Sequence[str]) -> IntArray:
+        """Parse many names to ``(n, n_var)``, with rows of -1 where `from_str` refuses one. Default: one by one."""
+        X = np.full((len(archs), self.n_var), -1, dtype=np.int64)
+        for row, arch in enumerate(archs):
+            with contextlib.suppress(UserError):
+                X[row] = self.from_str(arch)
+        return X
 
     def is_valid(self, X: IntArray) -> NDArray[np.bool_]:
         """Return ``(n,)``: which genotypes are architectures of this space. Default: all on the grid."""

@@ -10,9 +10,11 @@ inactive genes to 0, `canonical` and `to_str` ignore them, and so do all costs a
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,22 @@ class MNV3(SearchSpace):
         x[RESOLUTION_GENE] = self._resolution_index(int(found[1]))
         return x
 
+    def from_strs(self, archs: Sequence[str]) -> IntArray:
+        """Parse many names to ``(n, 46)`` through the table of all stages; rows of -1 where one is none."""
+        number, genes = _stage_table()
+        sides = {f"r{side}": i for i, side in enumerate(self.resolutions)}
+        codes = np.full((len(archs), 1 + N_STAGES), -1, dtype=np.int64)
+        for row, arch in enumerate(archs):
+            side, *stages = arch.strip().split("-")
+            if side in sides and len(stages) == N_STAGES:
+                codes[row] = [sides[side], *[number.get(stage, -1) for stage in stages]]
+        X = np.empty((len(archs), N_GENES), dtype=np.int64)
+        X[:, RESOLUTION_GENE] = codes[:, 0]
+        for s, start in enumerate(_STARTS):
+            X[:, start : start + _STAGE_GENES] = genes[codes[:, 1 + s]]
+        X[(codes < 0).any(axis=1)] = -1
+        return X
+
     def describe(self, x: IntArray) -> str:
         """Return resolution and, per stage, its layers as kernel x expansion."""
         spec = self.to_ofa(x)
@@ -258,6 +276,19 @@ class MNV3(SearchSpace):
         expansions = one_hot(X[:, EXPANSION_GENES], (len(EXPANSIONS),) * N_LAYERS) * active
         resolution = one_hot(X[:, [RESOLUTION_GENE]], (len(self.resolutions),))
         return np.hstack([kernels, expansions, resolution])
+
+
+@cache
+def _stage_table() -> tuple[dict[str, int], IntArray]:
+    """Return the number of each of the 7,371 stages by its name, and its genes ``(7371, 9)``."""
+    names, rows = [], []
+    states = list(itertools.product(range(len(KERNELS)), range(len(EXPANSIONS))))
+    for index, depth in enumerate(DEPTHS):
+        for layers in itertools.product(states, repeat=depth):
+            padded = [*layers, *[(0, 0)] * (MAX_DEPTH - depth)]
+            names.append("".join(_LAYER_NAMES[k][e] for k, e in layers))
+            rows.append([index, *[k for k, _ in padded], *[e for _, e in padded]])
+    return {name: i for i, name in enumerate(names)}, np.array(rows, dtype=np.int64)
 
 
 def active_layers(X: IntArray) -> NDArray[np.bool_]:

@@ -194,8 +194,7 @@ def test_import_on_a_space_too_large_to_enumerate(tmp_path):
         ({"arch": None}, r"m\.csv, row 2: .* is there twice, first in row 1"),
         ({"val": "100.5"}, r"m\.csv, row 2, column 'val': 100.5 is not a percentage"),
         ({"test": "-0.1"}, r"m\.csv, row 2, column 'test': -0.1 is not a percentage"),
-        ({"val": "nan"}, r"m\.csv, row 2, column 'val': 'nan' is not a finite number"),
-        ({"val": ""}, r"m\.csv, row 2, column 'val': '' is not a finite number"),
+        ({"val": "?"}, r"m\.csv, row 2, column 'val': '\?' is not a finite number: .* give --missing '\?'"),
         ({"ms": "inf"}, r"m\.csv, row 2, column 'ms': 'inf' is not a finite number"),
         ({"ms": "fast"}, r"m\.csv, row 2, column 'ms': 'fast' is not a finite number"),
         ({"ms": "-1"}, r"m\.csv, row 2, column 'ms': -1 is negative\. If it means infeasible, give --missing -1"),
@@ -228,7 +227,7 @@ def test_missing_marks_infeasible(tmp_path):
     [
         ({"accuracies": ("val",)}, "--accuracy takes COLUMN:SPLIT"),
         ({"accuracies": ("val:valid",)}, "split validation, test, single, got 'val:valid'"),
-        ({"accuracies": ("vall:validation",)}, "has no column 'vall'. Did you mean 'val'"),
+        ({"accuracies": ("vall:validation",)}, "has no column 'vall' for --accuracy. Did you mean 'val'"),
         ({"accuracies": ("val:single", "test:single")}, "'error' is there twice"),
         ({"accuracies": ("test:test",), "metrics": ()}, "nothing to search"),
         ({"metrics": ("ms",)}, "--metric takes COLUMN:UNIT"),
@@ -244,7 +243,7 @@ def test_bad_declarations(tmp_path, arguments, message):
 
 def test_a_metric_cannot_take_the_name_of_a_cost(tmp_path):
     rows = [{"arch": r["arch"], "flops": r["ms"]} for r in toy_rows()[1]]
-    with pytest.raises(UserError, match=r"'flops' .* is a cost that toy computes"):
+    with pytest.raises(UserError, match=r"'flops' is a cost that toy computes: leave it out, or .* NAME=flops:M"):
         bring_in(save_csv(tmp_path / "m.csv", rows), accuracies=(), metrics=("flops:M",))
 
 
@@ -263,7 +262,7 @@ def test_names_and_files(tmp_path):
     bring_in(path, overwrite=True)
     with pytest.raises(DataError, match="is not there"):
         import_table(tmp_path / "no.csv", "toy", "x", metrics=("ms:ms",))
-    with pytest.raises(UserError, match=r"expected \.csv or \.parquet"):
+    with pytest.raises(UserError, match=r"expected \.csv, .* or \.parquet"):
         import_table(tmp_path / "m.txt", "toy", "x", metrics=("ms:ms",))
     (tmp_path / "empty.csv").write_text("arch,ms\n")
     with pytest.raises(DataError, match="has no rows"):
@@ -293,7 +292,8 @@ def test_export_has_every_number_and_goes_back_in(tmp_path, macro_table):
     np.testing.assert_array_equal(values, macro_table)
     table = import_table(tmp_path / "out.csv", "macro", "again", metrics=("error_0:%:single", "error_2:%:single"))
     np.testing.assert_array_equal(table.column("error_2"), macro_table[:, 2])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "nas-bench-macro_cifar10.json", "out.csv"]
+    files = sorted(p.name for p in tmp_path.iterdir())
+    assert files == ["cache", "nas-bench-macro_cifar10.json", "out.csv", "out.csv.meta.json"]
 
 
 def test_parquet(tmp_path, macro_table):
@@ -328,7 +328,7 @@ def test_export_errors(tmp_path, macro_table):
     write_table(table_folder("toy/weights"), {"value": np.zeros(4)}, describe=describe, **header)
     with pytest.raises(UserError, match="toy/weights has no row per architecture"):
         export("toy/weights", tmp_path / "out.csv")
-    with pytest.raises(UserError, match=r"expected \.csv or \.parquet"):
+    with pytest.raises(UserError, match=r"expected \.csv, .* or \.parquet"):
         export("macro-cifar10", tmp_path / "out.txt")
     with pytest.raises(DataError, match="cannot write"):
         export("macro-cifar10", tmp_path / "no" / "out.csv")

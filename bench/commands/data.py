@@ -9,6 +9,8 @@ import click
 
 from bench.commands.common import ANY_PATH, Group, parse_params
 
+REPEATED_HELP = "Rows of one architecture that nothing tells apart: refuse, mean, first, last, trainings."
+
 
 @click.group("data", cls=Group)
 def data_group() -> None:
@@ -100,25 +102,47 @@ def data_verify(name: str | None) -> None:
 @click.argument("file", type=ANY_PATH)
 @click.option("--space", required=True, help="Search space that the architectures belong to.")
 @click.option("--name", required=True, help="Name of the new data set of that space.")
-@click.option("--arch", default="arch", show_default=True, help="Column of architecture strings.")
+@click.option(
+    "--arch", default="arch", show_default=True, help="Column of architectures, or what the keys of a file are."
+)
 @click.option(
     "--accuracy",
     "accuracies",
     multiple=True,
-    metavar="COLUMN:SPLIT",
-    help="Accuracy (%) of split validation, test or single; A,B,C:SPLIT for several trainings.",
+    metavar="COLUMN:SPLIT[:fraction]",
+    help="Accuracy of split validation, test or single, in % or a fraction; A,B,C:SPLIT for several trainings; "
+    "NAME=COLUMN:SPLIT to name it.",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
-    metavar="COLUMN:UNIT[:SPLIT]",
-    help="Quantity to minimise, for example latency_pixel3:ms.",
+    metavar="COLUMN:UNIT[:SPLIT][:max]",
+    help="Any other quantity, for example latency_pixel3:ms, less is better unless :max (stored negated as neg_NAME); "
+    "unit - for none; :signed where values may be negative.",
 )
-@click.option("--missing", type=float, help="Value of a metric that means infeasible, for example -1.")
+@click.option(
+    "--partner",
+    "partners",
+    multiple=True,
+    metavar="SEARCHED=REPORTED",
+    help="Test column that reports a searched one, where their names (val_x, test_x) do not say it; COLUMN= for none.",
+)
+@click.option("--missing", multiple=True, metavar="MARK", help="Means no value, beside empty, nan and NA: -1, '?'.")
+@click.option("--separator", metavar="CHAR", help="Of a CSV, where it is not to be seen: , ; tab.")
+@click.option("--decimal", metavar=". or ,", help="Decimal sign, where the numbers leave it open.")
+@click.option("--encoding", help="Of a CSV, where it is neither UTF-8, UTF-16 nor Windows-1252.")
+@click.option("--seed-column", metavar="COLUMN", help="One row per training: the column that tells them apart.")
+@click.option("--epoch-column", metavar="COLUMN", help="One row per epoch: the column of epochs.")
+@click.option("--epoch", "at", metavar="N|last", help="Which epoch; the last, where all trainings end with the same.")
+@click.option("--device-column", metavar="COLUMN", help="One row per device: metrics become NAME_DEVICE.")
+@click.option("--repeated", default="refuse", show_default=True, metavar="HOW", help=REPEATED_HELP)
 @click.option("--space-param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the space.")
-@click.option("--licence", default="not stated", show_default=True, help="Licence of the numbers.")
+@click.option("--licence", help="Licence of the numbers.")
 @click.option("--overwrite", is_flag=True, help="Replace a table imported under the same name.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show how each column was understood and all that is refused; write nothing."
+)
 def data_import(
     file: Path,
     space: str,
@@ -126,42 +150,60 @@ def data_import(
     arch: str,
     accuracies: tuple[str, ...],
     metrics: tuple[str, ...],
-    missing: float | None,
+    partners: tuple[str, ...],
+    missing: tuple[str, ...],
+    separator: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    seed_column: str | None,
+    epoch_column: str | None,
+    at: str | None,
+    device_column: str | None,
+    repeated: str,
     params: tuple[str, ...],
-    licence: str,
+    licence: str | None,
     overwrite: bool,
+    dry_run: bool,
 ) -> None:
-    """Import your own table from CSV or Parquet; nothing is kept if any value is wrong.
+    """Import your own table as it lies there: CSV, TSV, JSON, YAML or Parquet, maybe compressed.
+
+    Nothing is kept if any value is wrong. What `data export` wrote is imported without any declaration. See
+    docs/tables.md for formats and options.
 
     \b
     Examples:
-      python cli.py data import mine.csv --space nb201 --name mine \\
+      python cli.py data import mine.csv --space nb201 --name mine --dry-run \\
           --accuracy val_acc:validation --accuracy test_acc:test --metric latency:ms --missing -1
       python cli.py data import runs.csv --space macro --name five-seeds --accuracy s0,s1,s2,s3,s4:single
+      python cli.py data import long.parquet --space nb201 --name long --seed-column seed --accuracy acc:single:fraction
       python cli.py run --method smemnas --space nb201 --dataset mine
     """
-    from bench.data.user import import_table
+    from bench.data.user import Dialect, Long, Request, draft_table, write_draft
 
-    table = import_table(
-        file,
-        space,
-        name,
-        arch=arch,
-        accuracies=accuracies,
-        metrics=metrics,
-        missing=missing,
-        space_params=parse_params(params),
-        licence=licence,
-        overwrite=overwrite,
+    draft = draft_table(
+        Request(
+            *(file, space, name, arch, accuracies, metrics, partners, missing),
+            *(parse_params(params), licence, overwrite, Dialect(separator, decimal, encoding)),
+            Long(seed_column, epoch_column, at, device_column, repeated),
+        )
     )
+    if dry_run:
+        from bench.data.show import print_draft
+
+        print_draft(draft)
+        raise SystemExit(1 if draft.faults else 0)
+    table = write_draft(draft)
     click.echo(f"{table.header['name']}: {table.header['rows_given']:,} architectures in {table.path}")
+    click.echo(f"read as {', '.join(draft.said)}; how each column was understood: data info {table.header['name']}")
 
 
 @data_group.command("export")
 @click.argument("name")
 @click.argument("file", type=ANY_PATH)
 def data_export(name: str, file: Path) -> None:
-    """Write an installed table to FILE (.csv or .parquet), one row per architecture.
+    """Write an installed table to FILE, one row per architecture: .csv, .tsv, .json (also .gz) or .parquet.
+
+    FILE.meta.json beside it says what the columns are; `data import FILE` makes the same table again.
 
     \b
     Examples:

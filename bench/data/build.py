@@ -25,6 +25,7 @@ class Column(NamedTuple):
         role: "objective" (may be searched), "report" (test split), "proxy" or "info".
         text: One phrase for `data info`.
         report: For an objective, the column that reports it; "" if it reports itself.
+        negated: Where more is better: the name of the quantity that is stored with the opposite sign; else "".
     """
 
     values: NDArray[Any]
@@ -33,6 +34,7 @@ class Column(NamedTuple):
     role: str
     text: str
     report: str = ""
+    negated: str = ""
 
 
 def genotypes(space: SearchSpace, names: Sequence[str], file: str) -> IntArray:
@@ -154,4 +156,5 @@ def write(
 def describe(column: Column) -> dict[str, str]:
     """Return a column's entry of the header."""
     entry = {"unit": column.unit, "split": column.split, "role": column.role, "text": column.text}
-    return {**entry, "report": column.report} if column.report else entry
+    extra = {"report": column.report, "negated": column.negated}
+    return {**entry, **{k: v for k, v in extra.items() if v}}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.data.recipe import Recipe, find, open_table, recipes
 from bench.errors import DataError, UserError, suggest
-from bench.files import replacing
 from bench.store import data_folder, open_or_make, table_folder
 from bench.table import Table
 from spaces.base import SPACES, SearchSpace
@@ -113,7 +112,10 @@ def open_named(name: str) -> Table:
 
 
 class ColumnInfo(NamedTuple):
-    """One column for `data info`; `best` is the smallest value of what is minimised, else None."""
+    """One column for `data info`.
+
+    `best` is the smallest value of what is minimised, else None; where more is better, the largest with its own sign.
+    """
 
     name: str
     unit: str
@@ -144,6 +146,8 @@ def describe_columns(table: Table) -> list[ColumnInfo]:
             known = int(finite.reshape(len(values), -1).any(axis=1).sum())
             if entry["role"] in ("objective", "report") and known:
                 best, largest = float(values[finite].min()), float(values[finite].max())
+                if entry.get("negated"):  # shown with their own sign: the best is the largest
+                    best, largest = -best, -best
         rows.append(
             ColumnInfo(
                 *(name, entry["unit"], entry["split"], entry["role"], values.shape, known, best, largest),
@@ -192,44 +196,19 @@ def _fault(name: str, recipe: Recipe | None) -> str:
 
 
 def export(name: str, file: str | Path) -> int:
-    """Write an installed table to a CSV or Parquet file: a column `arch`, then every column of the table.
-
-    Columns with several trainings become `name_0`, `name_1`, ... Rows without any value are left out.
+    """Write an installed table to a file and its description beside it, see `bench.data.user_export`.
 
     Returns:
         Number of rows written.
 
     Raises:
-        UserError: Unknown data set, or another ending than .csv or .parquet.
+        UserError: Unknown data set, an unknown ending, or a file that no export wrote has that name.
         DataError: The table is not installed or corrupt, or the file cannot be written.
     """
-    import pandas as pd
+    from bench.data.user_export import export_table
 
-    path = Path(file).expanduser()
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{path.name!r} has no known ending: expected .csv or .parquet.")
     table = open_named(name)
-    names = architectures(table)
-    columns: dict[str, Any] = {"arch": names}
-    for column in table.columns:
-        if column in ("key", "genotype"):
-            continue
-        values = table.column(column)
-        if values.ndim == 1:
-            columns[column] = values
-        else:
-            columns.update({f"{column}_{i}": values[:, i] for i in range(values.shape[1])})
-    frame = pd.DataFrame(columns)
-    frame = frame[frame.drop(columns="arch").notna().any(axis=1)]
-    try:
-        with replacing(path, failure=DataError, advice="Free space or choose another file.") as part:
-            if path.suffix == ".csv":
-                frame.to_csv(part, index=False)
-            else:
-                frame.to_parquet(part, index=False)
-    except ImportError as error:
-        raise UserError("Parquet needs pyarrow: pip install pyarrow, or choose a file ending in .csv.") from error
-    return len(frame)
+    return export_table(table, architectures(table), Path(file).expanduser())
 
 
 def space_of(table: Table) -> SearchSpace:

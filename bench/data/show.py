@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.data.manage import Status, describe_columns
 from bench.report.terminal import console
 from bench.table import Table
+
+if TYPE_CHECKING:
+    from bench.data.user import Draft
 
 COLOURS = {"installed": "green", "embedded": "green", "imported": "cyan", "outdated": "yellow", "corrupt": "red"}
 
@@ -53,8 +57,42 @@ def print_info(table: Table) -> None:
     grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
     for position in (5, 6, 7):
         grid.columns[position].justify = "right"
-    for c in describe_columns(table):
+    for c in describe_columns(table):  # what is stored negated is shown as it was given
         shape = " x ".join(map(str, c.shape))
         numbers = ["" if v is None else f"{v:.6g}" for v in (c.best, c.largest)]
         grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], escape(c.text))
     out.print(grid)
+
+
+def print_draft(draft: Draft) -> None:
+    """Print how a file was understood, column by column, and all that is refused."""
+    import numpy as np
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    out, request = console(), draft.request
+    out.print(f"{escape(request.file.name)}: {escape(', '.join(draft.said))}", highlight=False, soft_wrap=True)
+    names = ("column", "stored as", "unit", "split", "better", "partner", "trainings", "missing", "smallest", "largest")
+    grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
+    for position in (6, 7, 8, 9):
+        grid.columns[position].justify = "right"
+    for name, read in draft.read.items():
+        role, values = read.role, draft.values.get(name, read.values)
+        column = draft.columns.get(name)
+        known = values[np.isfinite(values)]
+        ends = sorted(-v if role.more else v for v in (known.min(), known.max())) if len(known) else []
+        grid.add_row(
+            *(escape(", ".join(role.sources)), f"{name}{f' ({read.how})' if read.how else ''}", escape(role.unit)),
+            *(role.split, "more" if role.more else "less", column.report if column else ""),
+            *(str(values.shape[1] if values.ndim == 2 else 1), f"{read.missing:,}", *(f"{e:.6g}" for e in ends)),
+        )
+    out.print(grid)
+    if draft.unused:
+        shown = ", ".join(draft.unused[:20]) + (", ..." if len(draft.unused) > 20 else "")
+        out.print(f"not imported: {escape(shown)}", highlight=False, soft_wrap=True)
+    for note in draft.header.get("notes", ()):
+        out.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    for fault in draft.faults:
+        out.print(f"refused: {escape(str(fault))}", highlight=False, soft_wrap=True)
+    if not draft.faults:
+        out.print(f"{request.space}/{request.name}: nothing is refused; nothing was written (--dry-run).")

@@ -1,32 +1,94 @@
-"""A user's own table: one column of architecture strings and any metric columns, from CSV or Parquet.
+"""A user's own table: a column of architectures and any metric columns, from a file as it lies there.
 
 The table is opened like any other benchmark, by its space and the name given at import. On a space that can be
-enumerated it may cover a part: the other architectures have no value, and their evaluation fails.
+enumerated it may cover a part: the other architectures have no value.
+
+Parts: `user_sheet` opens files (`user_text` CSV, `user_records` JSON, YAML, Parquet), `user_roles` reads what is said
+of a column, `user_numbers` its cells, `user_columns` joins the two, `user_names` reads architectures, `user_rows`
+gathers rows, `user_export` is the way back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.data.build import Column, check_percent, describe, genotypes
-from bench.errors import DataError, UserError, suggest
+from bench.data.build import Column, describe
+from bench.data.user_columns import Faults, Read, declared, pair, read_columns
+from bench.data.user_export import Described, check_described, read_description
+from bench.data.user_names import Named, name_rows
+from bench.data.user_numbers import Cells, decimal_sign, missing_marks, read_numbers
+from bench.data.user_roles import Role
+from bench.data.user_rows import Long, check_long, gather
+from bench.data.user_sheet import Dialect, Sheet, open_sheet
+from bench.errors import DataError, UserError
 from bench.store import table_folder
 from bench.table import Table, file_digest, write_table
 from spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 
-if TYPE_CHECKING:
-    import pandas as pd
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
-SPLITS = ("validation", "test", "single", "none")
-#: Column that an accuracy of a split becomes.
-ERROR_NAMES = {"validation": "val_error", "test": "test_error", "single": "error"}
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+
+class Request(NamedTuple):
+    """What to import and how to understand it.
+
+    Attributes:
+        file: The file, see `bench.data.user_sheet.SUFFIXES`.
+        space: Registered space.
+        name: Name of the data set: the benchmark is `space/name`.
+        arch: Column of architectures; the keys of a file that is keyed by architecture.
+        accuracies: `--accuracy`, see `bench.data.user_roles`.
+        metrics: `--metric`.
+        partners: "SEARCHED=REPORTED", or "COLUMN=" for none.
+        missing: Marks that mean "no value" beside the empty cell, nan and NA.
+        space_params: Constructor arguments of the space, such as n_classes.
+        licence: Shown by `data list` and `data info`; None takes that of the description, if there is one.
+        overwrite: Replace a table that was imported under the same name.
+        dialect: Separator, decimal sign and encoding.
+        long: What several rows of one architecture mean.
+    """
+
+    file: Path
+    space: str
+    name: str
+    arch: str = "arch"
+    accuracies: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
+    missing: tuple[str | float, ...] = ()
+    space_params: Mapping[str, Any] = {}
+    licence: str | None = None
+    overwrite: bool = False
+    dialect: Dialect = Dialect()
+    long: Long = Long()
+
+
+class Draft(NamedTuple):
+    """A table that is understood and not yet written.
+
+    Attributes:
+        request: What was asked for.
+        said: How the file was understood, in words.
+        read: Columns, by the name they will be stored under.
+        values: Their values ``(a,)`` or ``(a, trainings)``, for each of the architectures.
+        columns: Columns of the table in the order of its rows; empty where something is refused.
+        header: Further entries of the header.
+        unused: Columns of the file that are not imported.
+        faults: What is refused, all of it.
+    """
+
+    request: Request
+    said: tuple[str, ...]
+    read: dict[str, Read]
+    values: dict[str, FloatArray]
+    columns: dict[str, Column]
+    header: dict[str, Any]
+    unused: tuple[str, ...]
+    faults: tuple[UserError, ...]
 
 
 def import_table(
@@ -37,187 +99,249 @@ def import_table(
     arch: str = "arch",
     accuracies: Sequence[str] = (),
     metrics: Sequence[str] = (),
-    missing: float | None = None,
+    partners: Sequence[str] = (),
+    missing: float | str | Sequence[float | str] | None = None,
     space_params: Mapping[str, Any] | None = None,
-    licence: str = "not stated",
+    licence: str | None = None,
     overwrite: bool = False,
+    dialect: Dialect = Dialect(),  # noqa: B008  immutable
+    long: Long = Long(),  # noqa: B008
 ) -> Table:
     """Read a user's file, check every value and write the table; nothing is written if anything is wrong.
 
     Args:
-        file: CSV or Parquet, one row per architecture.
-        space: Registered space; its `from_str` reads the architecture strings.
-        name: Name of the data set: the benchmark is `space/name`.
-        arch: Column of architecture strings.
-        accuracies: "COLUMN:SPLIT" in percent, stored as error; "A,B,C:SPLIT" for one column per training. A split
-            is validation, test or single.
-        metrics: "COLUMN:UNIT" or "COLUMN:UNIT:SPLIT", minimised; the split defaults to none.
-        missing: Value of a metric that means "infeasible" and is stored as missing, such as -1.
-        space_params: Constructor arguments of the space, such as n_classes.
-        licence: Shown by `data list` and `data info`.
-        overwrite: Replace a table that was imported under the same name.
+        file: See `Request`, as all others.
+        space: Registered space.
+        name: Name of the data set.
+        arch: Column of architectures.
+        accuracies: "COLUMN:SPLIT" and more.
+        metrics: "COLUMN:UNIT" and more.
+        partners: "SEARCHED=REPORTED".
+        missing: One mark or several.
+        space_params: Constructor arguments of the space.
+        licence: Of the numbers.
+        overwrite: Replace an imported table.
+        dialect: Of a text file.
+        long: Of a file with several rows for each architecture.
 
     Raises:
-        UserError: An unknown space, parameter, column, split or unit; a name that is taken.
+        UserError: An unknown space, parameter, column, split or unit; a name that is taken; a likely mistake.
         DataError: A bad value (row and column are named), or a file that cannot be read or written.
     """
-    from bench.benchmark import BENCHMARKS
+    marks = () if missing is None else (missing,) if isinstance(missing, str | float | int) else tuple(missing)
+    request = Request(
+        *(Path(file).expanduser(), space, name, arch, tuple(accuracies), tuple(metrics), tuple(partners), marks),
+        *(dict(space_params or {}), licence, overwrite, dialect, long),
+    )
+    return write_draft(draft_table(request))
 
-    params = dict(space_params or {})
-    place = SPACES.create(space, params=params)
-    full_name = f"{space}/{name}"
-    if not NAME.fullmatch(name):
-        raise UserError(f"a data set is named with a-z, 0-9 and . _ - like my-table, got {name!r}.")
-    if full_name in BENCHMARKS:
-        raise UserError(f"{full_name} is the name of a built-in data set: choose another --name.")
-    target = table_folder(full_name)
-    if target.exists() and not overwrite:
-        raise UserError(f"{full_name} is already imported: choose another --name or give --overwrite.")
-    path = Path(file).expanduser()
-    frame = _read(path, arch)
-    names = frame[arch].astype(str).str.strip().tolist()
-    columns = _columns(frame, path.name, place, accuracies, metrics, missing)
-    X = genotypes(place, names, path.name)
-    wrong = np.flatnonzero(~place.is_valid(X))
-    if len(wrong):
-        raise DataError(f"{path.name}, row {wrong[0] + 1}: {names[wrong[0]]} is no valid architecture of {space}.")
-    rows, index = _arrange(place, X, columns, path.name)
+
+def write_draft(draft: Draft) -> Table:
+    """Write a table that was drafted.
+
+    Raises:
+        UserError: Something was refused: the first, and how many more.
+        DataError: The table cannot be written.
+    """
+    faults = Faults()
+    faults.found.extend(draft.faults)
+    faults.raise_first()
+    request = draft.request
     return write_table(
-        target,
-        {n: c.values for n, c in rows.items()},
-        describe={n: describe(c) for n, c in rows.items()},
-        **{"name": full_name, "space": space, "dataset": name, "index": index, "space_params": params},
-        recipe_version=0,
-        rows_given=len(X),
-        default_objectives=_defaults(columns, place),
-        aliases={"error": "val_error"} if "val_error" in columns else {},
-        source=[{"file": path.name, "url": "", "sha256": file_digest(path), "licence": licence}],
-        licence=licence,
-        notes=_notes(columns, path.name, len(X), place),
+        table_folder(f"{request.space}/{request.name}"),
+        {n: c.values for n, c in draft.columns.items()},
+        describe={n: describe(c) for n, c in draft.columns.items()},
+        **draft.header,
     )
 
 
-def _read(path: Path, arch: str) -> pd.DataFrame:
-    """Read the file as text (CSV) or as it is (Parquet)."""
-    import pandas as pd
-
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{path.name!r} has no known ending: expected .csv or .parquet.")
-    try:
-        if path.suffix == ".csv":
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        else:
-            frame = pd.read_parquet(path)
-    except ImportError as error:
-        raise UserError("Parquet needs pyarrow: pip install pyarrow, or give a CSV file.") from error
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is not there: give the path of a CSV or Parquet file.") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
-    if arch not in frame:
-        raise UserError(f"{path.name} has no column {arch!r} (--arch names it).{suggest(arch, map(str, frame))}")
-    if not len(frame):
-        raise DataError(f"{path.name} has no rows.")
-    return frame
-
-
-def _columns(
-    frame: pd.DataFrame,
-    file: str,
-    space: SearchSpace,
-    accuracies: Sequence[str],
-    metrics: Sequence[str],
-    missing: float | None,
-) -> dict[str, Column]:
-    """Return the checked columns ``(n,)`` or ``(n, trainings)`` by the name they are stored under."""
-    columns: dict[str, Column] = {}
-
-    def add(name: str, column: Column) -> None:
-        if name in columns or name in [c.name for c in space.costs]:
-            raise UserError(f"{name!r} is there twice, or is a cost that {space.name} computes: rename or leave it.")
-        columns[name] = column
-
-    for given in accuracies:
-        sources, _, split = given.rpartition(":")
-        if not sources or split not in ERROR_NAMES:
-            raise UserError(f"--accuracy takes COLUMN:SPLIT, split {', '.join(ERROR_NAMES)}, got {given!r}.")
-        values = np.stack([_numbers(frame, s, file, None) for s in sources.split(",")], axis=1)
-        for i, source in enumerate(sources.split(",")):
-            check_percent(values[:, i], file, source)
-        error = 100.0 - (values[:, 0] if values.shape[1] == 1 else values)
-        role = "report" if split == "test" else "objective"
-        add(ERROR_NAMES[split], Column(error, "%", split, role, f"100 - {sources}"))
-    for given in metrics:
-        source, unit, split = (*given.split(":"), "none")[:3] if given.count(":") in (1, 2) else ("", "", "")
-        if not source or not unit or split not in SPLITS:
-            raise UserError(f"--metric takes COLUMN:UNIT or COLUMN:UNIT:SPLIT ({', '.join(SPLITS)}), got {given!r}.")
-        if not IDENTIFIER.fullmatch(source.lower()):
-            raise UserError(f"a metric is named with a-z, 0-9 and _, got {source!r}: rename the column.")
-        metric = _numbers(frame, source, file, missing)
-        if unit == "%":
-            check_percent(metric[np.isfinite(metric)], file, source)
-        negative = np.flatnonzero(metric < 0)
-        if len(negative):
-            raise DataError(
-                f"{file}, row {negative[0] + 1}, column {source!r}: {metric[negative[0]]:g} is negative. If it "
-                f"means infeasible, give --missing {metric[negative[0]]:g}."
-            )
-        add(source.lower(), Column(metric, unit, split, "report" if split == "test" else "objective", source))
-    if not any(c.role == "objective" for c in columns.values()):
-        raise UserError("nothing to search: declare an --accuracy of split validation or single, or a --metric.")
-    if "val_error" in columns and "test_error" in columns:
-        columns["val_error"] = columns["val_error"]._replace(report="test_error")
-    return columns
-
-
-def _numbers(frame: pd.DataFrame, column: str, file: str, missing: float | None) -> FloatArray:
-    """Return one column as numbers ``(n,)``; NaN only where the value is `missing`.
+def draft_table(request: Request) -> Draft:
+    """Understand a file as far as possible; what is refused is collected, nothing is written.
 
     Raises:
-        UserError: There is no such column.
-        DataError: A value is no finite number.
+        UserError: Nothing can be understood at all: an unknown space or name, a file that cannot be opened.
     """
-    import pandas as pd
+    described = None
+    if not request.accuracies and not request.metrics:
+        described = read_description(request.file)
+    if described is not None:
+        request = request._replace(arch=described.arch) if request.arch == "arch" else request
+        if described.space != request.space:
+            raise UserError(f"{described.name} says that the file is of space {described.space}, not {request.space}.")
+        request = request._replace(space_params={**described.space_params, **request.space_params})
+    space: SearchSpace = SPACES.create(request.space, params=dict(request.space_params))
+    _check_target(request)
+    sheet = open_sheet(request.file, request.dialect, request.arch)
+    sheet.need(request.arch, "--arch")
+    return _Understanding(request, space, sheet, described).draft()
 
-    if column not in frame:
-        raise UserError(f"{file} has no column {column!r}.{suggest(column, map(str, frame))}")
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, copy=True)
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        found = str(frame[column].iloc[int(wrong[0])])
-        raise DataError(f"{file}, row {wrong[0] + 1}, column {column!r}: {found!r} is not a finite number.")
-    if missing is not None:
-        values[values == missing] = np.nan
-    return values
 
-
-def _arrange(
-    space: SearchSpace, X: IntArray, columns: Mapping[str, Column], file: str
-) -> tuple[dict[str, Column], str]:
-    """Bring the rows to grid order, or sort them by key where the space is too large.
+def _check_target(request: Request) -> None:
+    """Check the name of the new table.
 
     Raises:
-        DataError: An architecture is there twice.
+        UserError: It cannot be a name, or is taken.
     """
-    keys = space.index(X) if space.is_enumerable else space.canonical(X)
-    order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-    if len(again):
-        first, second = sorted((int(order[again[0]]), int(order[again[0] + 1])))
-        raise DataError(
-            f"{file}, row {second + 1}: {space.to_str(X[second])} is there twice, first in row {first + 1}."
+    from bench.benchmark import BENCHMARKS
+
+    full_name = f"{request.space}/{request.name}"
+    if not NAME.fullmatch(request.name):
+        raise UserError(f"a data set is named with a-z, 0-9 and . _ - like my-table, got {request.name!r}.")
+    if full_name in BENCHMARKS:
+        raise UserError(f"{full_name} is the name of a built-in data set: choose another --name.")
+    if table_folder(full_name).exists() and not request.overwrite:
+        raise UserError(f"{full_name} is already imported: choose another --name or give --overwrite.")
+
+
+class _Understanding:
+    """The steps from an open sheet to a draft."""
+
+    def __init__(self, request: Request, space: SearchSpace, sheet: Sheet, described: Described | None) -> None:
+        self._request, self._space, self._sheet, self._described = request, space, sheet, described
+        self._faults = Faults()
+        self._said = list(sheet.said)
+
+    def draft(self) -> Draft:
+        """Return the draft."""
+        request, sheet, faults = self._request, self._sheet, self._faults
+        roles = self._roles()
+        pairs = pair(roles, request.partners, faults) if self._described is None else {}
+        sources = list(dict.fromkeys(s for r in roles for s in r.sources))
+        long = request.long
+        with faults.noted():
+            check_long(long, sheet, [request.arch, *sources])
+        further = [c for c in long.columns if c in sheet.names]
+        cells = sheet.cells(list(dict.fromkeys([request.arch, *sources, *further])))
+        read = self._read(roles, {s: cells[s] for s in sources})
+        named = name_rows(self._space, cells[request.arch], sheet.file, None, faults)
+        values: dict[str, tuple[Read, FloatArray]] = {}
+        if not faults.found:
+            values = gather(named, read, cells, long, sheet, self._label(named), faults)
+        columns, header = self._finish(named, values, pairs) if not faults.found else ({}, {})
+        return Draft(
+            *(request, tuple(self._said), {r.role.stored: r for r in read} if not values else _reads(values)),
+            *({n: v for n, (_, v) in values.items()}, columns, header),
+            *(tuple(n for n in sheet.names if n not in cells), tuple(faults.found)),
         )
-    if not space.is_enumerable:
-        sorted_ = {n: c._replace(values=c.values[order]) for n, c in columns.items()}
-        key = Column(keys[order], "", "none", "info", "canonical key")
-        genotype = Column(X[order].astype(np.int16), "", "none", "info", "genotype")
-        return {**sorted_, "key": key, "genotype": genotype}, "key"
-    arranged = {}
-    for name, column in columns.items():
-        values = np.full((space.size, *column.values.shape[1:]), np.nan)
-        values[keys] = column.values
-        arranged[name] = column._replace(values=values)
-    return arranged, "grid"
+
+    def _roles(self) -> list[Role]:
+        """Return what is declared: by options, or by the description beside the file."""
+        request, found = self._request, self._described
+        if found is None:
+            return declared(self._sheet, request.accuracies, request.metrics, self._space, self._faults)
+        self._said.append(f"columns as {found.name} describes them")
+        roles = []
+        for stored, column in found.columns.items():
+            with self._faults.noted():
+                for source in found.sources[stored]:
+                    self._sheet.need(source, found.name)
+                role = Role(
+                    given=f"column {stored} of {found.name}",
+                    sources=found.sources[stored],
+                    name=column.negated or stored,
+                    unit=column.unit,
+                    split=column.split,
+                    accuracy=False,
+                    more=bool(column.negated),
+                    scale="percent",
+                    signed=True,
+                )
+                if role.stored != stored:
+                    raise DataError(f"{found.name}: {stored!r} cannot be {role.name!r} with the opposite sign.")
+                roles.append(role)
+        return roles
+
+    def _read(self, roles: Sequence[Role], cells: Mapping[str, Cells]) -> list[Read]:
+        """Read the columns of the declared roles."""
+        request, file, faults = self._request, self._sheet.file, self._faults
+        decimal = "."
+        with faults.noted():
+            if request.dialect.decimal not in (None, ".", ","):
+                raise UserError(f"--decimal takes . or , got {request.dialect.decimal!r}.")
+            decimal = decimal_sign(cells, file, request.dialect.decimal)
+        if decimal == ",":
+            self._said.append("decimal comma")
+        elif faults.found:
+            return []
+        marks = missing_marks(request.missing)
+        if self._described is None:
+            return read_columns(roles, cells, file, decimal, marks, faults)
+        columns = []
+        for role in roles:
+            with faults.noted():
+                parts = [read_numbers(cells[s], file, s, decimal, marks) for s in role.sources]
+                several = role.stored in self._described.several
+                values = np.column_stack([p.values for p in parts]) if several else parts[0].values
+                check_described(self._described.columns[role.stored], values, role.sources[0], file)
+                how = "negated" if role.more else ""
+                columns.append(Read(role, -values if role.more else values, sum(p.missing for p in parts), how))
+        return columns
+
+    def _label(self, named: Named) -> Callable[[int], str]:
+        return lambda i: self._space.to_str(named.X[i].astype(np.int64))
+
+    def _finish(
+        self, named: Named, values: Mapping[str, tuple[Read, FloatArray]], pairs: Mapping[str, str]
+    ) -> tuple[dict[str, Column], dict[str, Any]]:
+        """Return the columns of the table and its header."""
+        request, space, sheet = self._request, self._space, self._sheet
+        known = np.zeros(len(named.keys), dtype=bool)
+        for _, numbers in values.values():
+            known |= np.isfinite(numbers).reshape(len(numbers), -1).any(axis=1)
+        described = [self._column(name, read, numbers[known], pairs) for name, (read, numbers) in values.items()]
+        columns = dict(zip(values, described, strict=True))
+        X, keys, n = named.X[known], named.keys[known], int(known.sum())
+        table = {name: c._replace(values=self._placed(c.values, keys)) for name, c in columns.items()}
+        if not space.is_enumerable:
+            table["key"] = Column(keys, "", "none", "info", "canonical key")
+            table["genotype"] = Column(X.astype(np.int16), "", "none", "info", "genotype")
+        source = [
+            {"file": sheet.file, "url": "", "sha256": file_digest(request.file), "licence": request.licence or ""}
+        ]
+        header: dict[str, Any] = {
+            "default_objectives": _defaults(columns, space),
+            "aliases": {"error": "val_error"} if "val_error" in columns else {},
+            "licence": request.licence or "not stated",
+            "notes": _notes(columns, sheet.file, n, len(known) - n, space),
+            "source": source,
+        }
+        if self._described is not None:
+            header.update({k: v for k, v in self._described.header.items() if k != "licence" or not request.licence})
+        return table, {
+            **{"name": f"{request.space}/{request.name}", "space": request.space, "dataset": request.name},
+            "index": "grid" if space.is_enumerable else "key",
+            **{"space_params": dict(request.space_params), "recipe_version": 0, "rows_given": n},
+            **header,
+        }
+
+    def _column(self, name: str, read: Read, values: FloatArray, pairs: Mapping[str, str]) -> Column:
+        """Return one column with its description."""
+        if self._described is not None:
+            column = self._described.columns[name]
+            kind = column.values.dtype
+            return column._replace(values=values.astype(kind if kind.kind == "f" else np.float64))
+        role = read.role
+        text = ", ".join(role.sources)
+        if role.accuracy:
+            text = f"100 - {text}" if role.scale != "fraction" else f"100 - 100 x {text}"
+        elif role.more:
+            text = f"{text}, of which more is better, with the opposite sign"
+        elif role.scale == "fraction":
+            text = f"100 x {text}"
+        report, negated = pairs.get(name, ""), role.name if role.more else ""
+        return Column(values, role.unit, role.split, role.role, text, report, negated)
+
+    def _placed(self, values: FloatArray, keys: IntArray) -> FloatArray:
+        """Return values in the order of the table's rows."""
+        if not self._space.is_enumerable:
+            return values
+        placed = np.full((self._space.size, *values.shape[1:]), np.nan, dtype=values.dtype)
+        placed[keys] = values
+        return placed
+
+
+def _reads(values: Mapping[str, tuple[Read, FloatArray]]) -> dict[str, Read]:
+    return {name: read for name, (read, _) in values.items()}
 
 
 def _defaults(columns: Mapping[str, Column], space: SearchSpace) -> list[str]:
@@ -229,13 +353,18 @@ def _defaults(columns: Mapping[str, Column], space: SearchSpace) -> list[str]:
     return [first, *[n for n in others if n not in (first, "error", "val_error")][:1]]
 
 
-def _notes(columns: Mapping[str, Column], file: str, n: int, space: SearchSpace) -> list[str]:
+def _notes(columns: Mapping[str, Column], file: str, n: int, empty: int, space: SearchSpace) -> list[str]:
     """Return what a reader of results must know."""
     notes = [f"Imported from {file}, {n:,} architectures."]
     if space.is_enumerable and n < space.size:
         notes.append(f"The table covers {n:,} of {space.size:,} genotypes; the others fail.")
-    if "val_error" not in columns or "test_error" not in columns:
+    if empty:
+        notes.append(f"{empty:,} architectures of the file have no value at all and were left out.")
+    if not any(c.report for c in columns.values()):
         notes.append("No validation/test split: this run searches and reports on the same column.")
     if all(c.values.ndim == 1 for c in columns.values()):
         notes.append("One number per architecture: the evaluation seed is ignored.")
     return notes
+
+
+__all__ = ["Dialect", "Draft", "Long", "Request", "draft_table", "import_table", "write_draft"]

@@ -1,0 +1,102 @@
+"""Names of architectures in a user's file to genotypes, each spelling once and many at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.user_columns import Faults
+from bench.data.user_numbers import Cells
+from bench.errors import DataError, UserError
+from spaces.base import IntArray, SearchSpace
+
+#: Architectures are read so many at a time, which bounds the memory.
+CHUNK = 50_000
+
+
+class Named(NamedTuple):
+    """The architectures of a file.
+
+    Attributes:
+        X: Genotypes ``(a, n_var)``, sorted by key; small integers, for there may be a million.
+        keys: ``(a,)`` row of the grid, or canonical key where the space cannot be enumerated.
+        group: ``(n,)`` which of them each row names; -1 where it names none.
+    """
+
+    X: NDArray[np.int16]
+    keys: NDArray[Any]
+    group: IntArray
+
+
+def name_rows(
+    space: SearchSpace, cells: Cells, file: str, read: Callable[[Any], IntArray] | None, faults: Faults
+) -> Named:
+    """Read the architecture of every row.
+
+    Args:
+        space: The space.
+        cells: Names, or lists and dictionaries.
+        file: For messages.
+        read: Reads one value; None takes the space's own names first.
+        faults: Takes what is no architecture.
+    """
+    values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    codes: dict[Any, int] = {}
+    code = np.fromiter((codes.setdefault(_hashable(v), len(codes)) for v in values), np.int64, len(values))
+    first = np.full(len(codes), len(values), dtype=np.int64)
+    np.minimum.at(first, code, np.arange(len(values)))
+    X, keys, good = [], [], np.zeros(len(codes), dtype=bool)
+    wrong: list[tuple[int, str]] = []
+    for start in range(0, len(first), CHUNK):
+        rows = first[start : start + CHUNK]
+        part, ok = _genotypes(space, [values[r] for r in rows.tolist()], rows, read, wrong)
+        good[start : start + CHUNK] = ok
+        part = part[ok]
+        X.append(part.astype(np.int16))
+        keys.append(space.index(part) if space.is_enumerable else space.canonical(part))
+    if wrong:
+        lost = int(np.isin(code, np.flatnonzero(~good)).sum())
+        more = f" ({lost - 1:,} more rows like it)" if lost > 1 else ""
+        row, message = min(wrong)
+        faults.found.append(DataError(f"{file}, row {row + 1}: {message}{more}"))
+    unique, at, inverse = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
+    group = np.full(len(codes), -1, dtype=np.int64)
+    group[good] = inverse.reshape(-1)
+    return Named(np.concatenate(X)[at], unique, group[code])
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return (type(value).__name__, json.dumps(value, sort_keys=True, default=str))
+
+
+def _genotypes(
+    space: SearchSpace,
+    values: Sequence[Any],
+    rows: IntArray,
+    read: Callable[[Any], IntArray] | None,
+    wrong: list[tuple[int, str]],
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return genotypes ``(m, n_var)`` and which of them are valid ``(m,)``; the others go to `wrong` with a reason."""
+    X = np.full((len(values), space.n_var), -1, dtype=np.int64)
+    if read is None and all(isinstance(v, str) for v in values):
+        X = space.from_strs(values)
+    one = space.from_str if read is None else read
+    for i in np.flatnonzero((X < 0).any(axis=1)).tolist():
+        value = values[i]
+        try:
+            X[i] = one(value)
+        except UserError as error:
+            wrong.append((int(rows[i]), str(error)))
+    ok = np.asarray((X >= 0).all(axis=1))
+    ok[ok] = space.is_valid(X[ok])
+    known = {r for r, _ in wrong}
+    for i in np.flatnonzero(~ok).tolist():
+        if int(rows[i]) not in known:
+            wrong.append((int(rows[i]), f"{str(values[i])[:100]} is no valid architecture of {space.name}."))
+    return X, ok

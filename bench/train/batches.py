@@ -28,6 +28,8 @@ class Pixels:
         self.device = device
         self.stored: Tensor | None = None
         if device.type == "cpu" or images.pixels.nbytes <= RESIDENT:
+            if device.type != "cpu":
+                images.check()
             self.stored = torch.from_numpy(images.pixels).to(device)
             self.index = torch.from_numpy(images.index).to(device)
 
@@ -35,6 +37,8 @@ class Pixels:
         """Yield ``(b, h, w, 3)`` uint8 for each tensor of positions in the split ``(b,)``."""
         if self.stored is not None:
             for at in rows:
+                if self.device.type == "cpu":
+                    self.images.check(at.numpy())
                 yield self.stored[self.index[at.to(self.device)]]
             return
         with ThreadPoolExecutor(1) as ahead:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,19 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError, UserError, install, suggest
 from bench.store import data_folder
-from bench.train.data_files import Arrays, ImageSet, checksum, find_files, known_files, moments, open_files, resize
+from bench.train.data_files import (
+    Arrays,
+    ImageSet,
+    Sums,
+    checksum,
+    find_files,
+    known_files,
+    map_array,
+    moments,
+    open_files,
+)
+from bench.train.image_decoding import resize
+from bench.train.image_lists import shown
 from spaces.base import IntArray
 
 SPLITS = ("train", "valid", "test")
@@ -44,6 +57,8 @@ class Images:
         mean: Mean of the training pixels' channels, from 0 to 1.
         std: Their standard deviation.
         sha256: Identity of the data set (all splits).
+        classes: Names in the order of the labels.
+        sums: Checksums of `pixels`, where they were decoded from files.
     """
 
     name: str
@@ -55,9 +70,24 @@ class Images:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     sha256: str
+    classes: tuple[str, ...] = ()
+    sums: Sums | None = None
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send memory-mapped pixels to another process as the name of their file."""
+        state = dict(vars(self))
+        if self.sums is not None and isinstance(self.pixels, np.memmap):
+            state["pixels"] = self.sums.file
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Map the pixels again."""
+        if isinstance(state["pixels"], Path):
+            state = {**state, "pixels": map_array(state["pixels"])}
+        vars(self).update(state)
 
     @property
     def size(self) -> int:
@@ -65,8 +95,22 @@ class Images:
         return int(self.pixels.shape[1])
 
     def take(self, rows: IntArray | slice = slice(None)) -> NDArray[np.uint8]:
-        """Return images ``(k, h, w, 3)`` by their position in this split."""
+        """Return images ``(k, h, w, 3)`` by their position in this split.
+
+        Raises:
+            DataError: A decoded image changed on the disk.
+        """
+        self.check(rows)
         return self.pixels[self.index[rows]]
+
+    def check(self, rows: IntArray | slice = slice(None)) -> None:
+        """Compare images, by their position in this split, with their checksums; each once in a process.
+
+        Raises:
+            DataError: A decoded image changed on the disk.
+        """
+        if self.sums is not None:
+            self.sums.check(self.pixels, self.index[rows])
 
 
 def open_images(
@@ -102,14 +146,26 @@ def open_images(
     found = _open(data, size)
     if n_classes is not None and n_classes != len(found.classes):
         raise DataError(f"{data} has {len(found.classes)} classes, expected {n_classes}.")
-    pixels, labels = found.splits["train" if split == "valid" and "valid" not in found.splits else split]
+    pixels, labels, sums = found.splits["train" if split == "valid" and "valid" not in found.splits else split]
     index = np.arange(len(labels))
     if "valid" not in found.splits and split != "test":
         held = held_out(labels, share)
         index = held if split == "valid" else np.setdiff1d(index, held)
     if len(index) == 0:
         raise DataError(f"the {split} split of {data} would be empty: give more images or another valid_share.")
-    return Images(data, split, pixels, index, labels[index], len(found.classes), found.mean, found.std, found.sha256)
+    return Images(
+        data,
+        split,
+        pixels,
+        index,
+        labels[index],
+        len(found.classes),
+        found.mean,
+        found.std,
+        found.sha256,
+        found.classes,
+        sums,
+    )
 
 
 def held_out(labels: IntArray, share: float) -> IntArray:
@@ -128,7 +184,7 @@ def _open(data: str, size: int | None) -> ImageSet:
         return SETS[data](size)
     source = find_files(data)
     if source is None:
-        raise UserError(f"no data set {data!r}; a path has a slash.{suggest(data, [*SETS, *known_files()])}")
+        raise UserError(f"no data set {shown(data)!r}; a path has a slash.{suggest(data, [*SETS, *known_files()])}")
     return open_files(source, size)
 
 
@@ -230,3 +286,14 @@ SETS: dict[str, Callable[[int | None], ImageSet]] = {
     "digits": _digits,
     **{name: lambda size, name=name: _published(name, size) for name in PUBLISHED},  # type: ignore[misc]
 }
+
+
+def absolute(data: str) -> str:
+    """Return the name of a data set as it is, and the path of images that are there made absolute and free of links.
+
+    Names go before paths, as in `open_images`.
+    """
+    path = os.path.expanduser(data)
+    if data in SETS or data in known_files() or not (os.path.isfile(path) or os.path.isdir(path)):
+        return data
+    return os.path.realpath(path)

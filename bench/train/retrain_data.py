@@ -55,7 +55,7 @@ class Photos(Dataset[Any]):
             if self.timm_draws:
                 random.seed(seed)
                 np.random.seed(seed)  # noqa: NPY002
-        pixels = images.pixels[images.index[at]]
+        (pixels,) = images.take(slice(at, at + 1))
         return self.transform(Image.fromarray(pixels)), int(images.labels[at])
 
 

@@ -20,10 +20,13 @@ from typing import Any, NamedTuple
 
 from bench.child import Ended, end_with, slot
 from bench.errors import RunError, UserError, install
+from bench.values import LONGEST, MOST_WORKERS, real, whole
 
 BACKENDS = ("loky", "dask", "ray")
 #: Seconds that a cluster may take to answer.
 PATIENCE = 10.0
+#: Worker processes of this machine for each of its processors that this process may use, at most.
+PER_PROCESSOR = 4
 #: Times that processes of this machine are started for a study, should they be killed.
 ATTEMPTS = 3
 
@@ -47,7 +50,7 @@ class Place(NamedTuple):
 
     Attributes:
         backend: "loky" for processes of this machine, "dask" or "ray" for an existing cluster.
-        workers: Tasks at a time; None is one per CPU of the machine or of the cluster.
+        workers: Tasks at a time; None is one per CPU that may be used of the machine, or of the cluster.
         address: Of the cluster's scheduler or head.
         timeout: Seconds until a task is ended; None waits for ever.
     """
@@ -65,10 +68,10 @@ class Place(NamedTuple):
         """
         if self.backend not in BACKENDS:
             raise UserError(f"--backend takes one of {', '.join(BACKENDS)}, got {self.backend!r}.")
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"--jobs must be at least 1, got {self.workers}.")
-        if self.timeout is not None and not self.timeout > 0.0:
-            raise UserError(f"--timeout takes seconds above 0, got {self.timeout:g}.")
+        if self.workers is not None:
+            whole("--jobs", self.workers, 1, MOST_WORKERS)
+        if self.timeout is not None:
+            real("--timeout", self.timeout, 0.0, LONGEST, above=0.0)
         if self.address and self.backend == "loky":
             raise UserError("--address names a cluster: give --backend dask or --backend ray with it.")
         if self.backend == "dask" and not self.address:
@@ -97,6 +100,8 @@ def run_tasks(
     ]
     if not calls:
         return
+    if place.backend == "loky":
+        place = place._replace(workers=workers_for(place.workers, len(calls)))
     if place.backend == "loky" and place.workers == 1:
         try:
             for call in calls:
@@ -107,6 +112,19 @@ def run_tasks(
     outcomes = {"loky": _on_this_machine, "dask": _on_dask, "ray": _on_ray}[place.backend](calls, place)
     for found in outcomes:
         yield Outcome(*found)
+
+
+def workers_for(wanted: int | None, tasks: int) -> int:
+    """Return how many processes of this machine take tasks: never more than there are, nor far more than processors.
+
+    Args:
+        wanted: What a user asked for; None is one for each processor that this process may use.
+        tasks: How many there are to do.
+    """
+    from joblib import cpu_count  # knows affinity, control groups and what other programs set
+
+    processors = int(cpu_count())
+    return max(1, min(processors if wanted is None else wanted, tasks, PER_PROCESSOR * processors))
 
 
 def work(
@@ -138,9 +156,7 @@ def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tup
     for _ in range(ATTEMPTS):
         try:
             with parallel_config(backend="loky", inner_max_num_threads=1):
-                pool = Parallel(
-                    n_jobs=place.workers or os.cpu_count() or 1, batch_size=1, return_as="generator_unordered"
-                )
+                pool = Parallel(n_jobs=place.workers, batch_size=1, return_as="generator_unordered")
                 for found in pool(delayed(work)(*call, os.getpid()) for call in list(left.values())):
                     del left[found[0]]
                     yield found

@@ -333,6 +333,8 @@ def open_benchmark(
         UserError: Unknown space, data set, objective or constraint; near misses are suggested.
         DataError: The table is not installed or is corrupt.
     """
+    if len(set(objectives)) != len(objectives):
+        raise UserError(f"every objective can be named once, got {','.join(objectives)}.")
     if constraints:
         from bench.constraints import constrain
 

@@ -17,7 +17,7 @@ from bench.benchmark import Benchmark, Reference, TabularBenchmark
 from bench.errors import UserError, suggest
 from spaces.base import Constraint, FloatArray, IntArray
 
-FORM = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+FORM = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", re.ASCII)
 
 
 def constrain(benchmark: Benchmark, texts: Sequence[str]) -> Benchmark:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
 from bench.errors import UserError
+from bench.values import LARGEST_SEED, MOST_SEEDS, shown, whole
+
+_SEEDS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
     """Turn "0-30" or "0,3,5-7" into seeds, in the order given.
 
     Raises:
-        UserError: It is neither.
+        UserError: It is neither, or more seeds than a study may have, or one that is too large.
     """
-    seeds: list[int] = []
+    seeds: dict[int, None] = {}
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UserError(f"--seeds takes numbers and ranges like 0-30 or 0,3,5-7, got {text!r}.")
-        seeds.extend(range(int(first), int(last or first) + 1) if dash else [int(first)])
-    return tuple(dict.fromkeys(seeds))
+        found = _SEEDS.fullmatch(part.strip())
+        if not found:
+            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
+        first = whole(option, found[1], 0, LARGEST_SEED)
+        last = whole(option, found[2] or found[1], 0, LARGEST_SEED)
+        if last < first:
+            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
+        if last - first >= MOST_SEEDS or len(seeds) >= MOST_SEEDS:
+            raise UserError(f"{option} takes at most {MOST_SEEDS:,} seeds, got {shown(text)}.")
+        seeds.update(dict.fromkeys(range(first, last + 1)))
+    return tuple(seeds)
 
 
 def parse_method_seeds(text: str) -> tuple[str, tuple[int, ...]]:
@@ -28,8 +40,8 @@ def parse_method_seeds(text: str) -> tuple[str, tuple[int, ...]]:
     """
     name, equals, seeds = text.rpartition("=")
     if not (equals and name.strip() and seeds.strip()):
-        raise UserError(f"--method-seeds takes NAME=SEEDS, for example bananas=0-10; got {text!r}.")
-    return name.strip(), parse_seeds(seeds)
+        raise UserError(f"--method-seeds takes NAME=SEEDS, for example bananas=0-10; got {shown(text)}.")
+    return name.strip(), parse_seeds(seeds, "--method-seeds")
 
 
 def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
@@ -38,10 +50,12 @@ def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
     Raises:
         UserError: One is not.
     """
-    numbers = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= largest for part in numbers):
-        raise UserError(f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {text!r}.")
-    return tuple(int(part) for part in numbers)
+    try:
+        return tuple(whole(option, part, 1, largest) for part in text.split(","))
+    except UserError as error:
+        raise UserError(
+            f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {shown(text)}."
+        ) from error
 
 
 def split_variant(text: str) -> tuple[str, str, tuple[str, ...]]:
@@ -57,7 +71,7 @@ def split_variant(text: str) -> tuple[str, str, tuple[str, ...]]:
     if not (equals and name.strip() and method.strip()) or (colon and not params.strip()):
         raise UserError(
             "--variant takes NAME=METHOD:PARAM=VALUE,PARAM=VALUE, for example gp=smemnas:surrogate=gp,batch=8; "
-            f"got {text!r}."
+            f"got {shown(text)}."
         )
     return name.strip(), method.strip(), tuple(split_outside(params))
 
@@ -85,7 +99,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         UserError: It is no such pair.
     """
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise UserError(f"--shard takes K/N with K from 1 to N, for example 2/8, got {text!r}.")
-    return int(k), int(n)
+    found = _SHARD.fullmatch(text.strip())
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UserError(f"--shard takes K/N with K from 1 to N, for example 2/8, got {shown(text)}.")
+    return int(found[1]), int(found[2])

@@ -1,14 +1,160 @@
-"""Values as users write them: KEY=VALUE on the command line and in the names of data sets."""
+"""Values as users write them: one validator for each kind, used by every option, file of names and function.
+
+Each takes the name of the option that the value was given to and returns the value, or raises one line that says what
+was expected and what came. Python's own readers are too kind for that: `int` reads digits of any script, `float`
+reads "nan", a range of a trillion seeds fills the memory before it is looked at.
+"""
 
 from __future__ import annotations
 
 import ast
+import math
+import re
+import warnings
 from typing import Any
+
+from bench.errors import UserError
+
+#: Seeds are what numpy, scikit-learn and torch all take.
+LARGEST_SEED = 2**32 - 1
+#: Seeds of one study, and paid evaluations of one run: far beyond what was ever published, small enough to be held.
+MOST_SEEDS, LARGEST_BUDGET = 10_000, 1_000_000
+#: Architectures that may stand for a space in a ranking study.
+MOST_SAMPLED = 200_000
+#: Worker processes, CPU threads.
+MOST_WORKERS = 10_000
+#: Ten years, which the system's timers still take.
+LONGEST = 3.2e8
+#: Characters of a value, and how deep brackets may stand in it.
+LONGEST_TEXT, LONGEST_LITERAL, DEEPEST = 10_000, 4_000, 16
+_WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_INT64 = 2**63
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message quotes it: on one line, and not at length."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+
+
+def whole(option: str, value: object, low: int = 0, high: int = _INT64 - 1) -> int:
+    """Return a whole number within bounds.
+
+    Raises:
+        UserError: It is none, or beyond them.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if not _WHOLE.fullmatch(text):
+            raise UserError(f"{option} takes a whole number, got {shown(value)}.")
+        digits = text.replace("_", "").lstrip("+-0")
+        number = int(text) if len(digits) < 30 else (-1 if text[0] == "-" else 1) * 10**30
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    else:
+        raise UserError(f"{option} takes a whole number, got {shown(value)}.")
+    if number < low:
+        raise UserError(f"{option} must be at least {low:,}, got {shown_number(value)}.")
+    if number > high:
+        raise UserError(f"{option} must be at most {high:,}, got {shown_number(value)}.")
+    return number
+
+
+def real(option: str, value: object, low: float = -1e300, high: float = 1e300, *, above: float | None = None) -> float:
+    """Return a finite number within bounds.
+
+    Raises:
+        UserError: It is none, or beyond them.
+    """
+    if isinstance(value, str):
+        number = float(value) if _NUMBER.fullmatch(value.strip()) else math.nan
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value) if abs(value) < _INT64 or isinstance(value, float) else math.inf
+    else:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{option} takes a finite number, got {shown_number(value)}.")
+    if above is not None and not number > above:
+        raise UserError(f"{option} must be above {above:g}, got {shown_number(value)}.")
+    if number < low:
+        raise UserError(f"{option} must be at least {low:g}, got {shown_number(value)}.")
+    if number > high:
+        raise UserError(f"{option} must be at most {high:g}, got {shown_number(value)}.")
+    return number
+
+
+def shown_number(value: object) -> str:
+    """Return what was given for a number, without quotes where it is one."""
+    text = str(value).strip()
+    plain = _NUMBER.fullmatch(text) and len(text) <= 40
+    return text if plain else shown(value)
+
+
+def fault_of_text(text: str) -> str:
+    """Return what is wrong with a text whatever it stands for, or ""."""
+    if not text.strip():
+        return "is empty: give it a value or leave it out (an unset variable of the shell?)"
+    if len(text) > LONGEST_TEXT:
+        return f"is longer than {LONGEST_TEXT:,} characters, got {shown(text)}"
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        return f"holds a line break or another control character, got {shown(text)}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"is not UTF-8, got {shown(text)}"
+    return ""
+
+
+def names(option: str, text: str) -> tuple[str, ...]:
+    """Split "a,b" at its commas into at least one name.
+
+    Raises:
+        UserError: There is none, or one of them is empty.
+    """
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise UserError(f"{option} takes names with commas between them, like a,b; got {shown(text)}.")
+    return parts
 
 
 def literal(text: str) -> Any:
-    """Return a number, truth value, None or Python literal as itself, other text as text."""
+    """Return a number, truth value, None or Python literal as itself, other text as text.
+
+    Raises:
+        UserError: It is a literal that no file of the suite could hold: too long, too deep, not finite, not of
+            numbers, texts, lists and mappings of names.
+    """
+    if len(text) > LONGEST_LITERAL:
+        raise UserError(f"a value has at most {LONGEST_LITERAL:,} characters, got {shown(text)}.")
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # '\d' within a literal is no business of Python's
+            value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+    except (TypeError, MemoryError, RecursionError) as error:
+        raise UserError(f"a value is a number, a text, a list or a mapping of names, got {shown(text)}.") from error
+    problem = _fault(value, 0)
+    if problem:
+        raise UserError(f"{problem}, got {shown(text)}.")
+    return value
+
+
+def _fault(value: object, depth: int) -> str:
+    """Return why a job's file cannot hold a value, or ""."""
+    if depth > DEEPEST:
+        return f"brackets stand at most {DEEPEST} deep in a value"
+    if value is None or isinstance(value, bool | str):
+        return ""
+    if isinstance(value, int):
+        return "" if abs(value) < _INT64 else "numbers have at most 18 digits"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else "numbers are finite"
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_fault(v, depth + 1) for v in value)), "")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            return "the keys of a mapping are names in quotes"
+        return next(filter(None, (_fault(v, depth + 1) for v in value.values())), "")
+    return "a value is a number, a text, a list or a mapping of names"

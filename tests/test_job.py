@@ -39,7 +39,7 @@ def test_different_parameters_live_in_different_folders():
         ({"objectives": ("eror",)}, "Did you mean 'error'"),
         ({"budget": 0}, "--budget must be at least 1"),
         ({"budget": -3}, "--budget must be at least 1"),
-        ({"seed": -1}, "--seed must be 0 or more"),
+        ({"seed": -1}, "--seed must be at least 0"),
         ({"params": {"batsh": 3}}, "Did you mean 'batch'"),
         ({"params": {"batch": 0}}, "'batch'"),
         ({"params": {"batch": "many"}}, "'batch'"),

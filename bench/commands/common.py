@@ -1,15 +1,73 @@
-"""What the commands share: near misses, splitting, parameters."""
+"""What the commands share: types of their values, near misses, odd texts refused once for all options."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.errors import UserError, suggest
-from bench.values import literal
+from bench.values import (
+    LARGEST_BUDGET,
+    LARGEST_SEED,
+    LONGEST,
+    MOST_SAMPLED,
+    MOST_WORKERS,
+    fault_of_text,
+    literal,
+    names,
+    real,
+    shown,
+    whole,
+)
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """A whole number within bounds, which its error names."""
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        return whole(label(param), value, self.low, self.high)
+
+
+class Real(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """A finite number within bounds, which its error names."""
+
+    name = "number"
+
+    def __init__(self, low: float = -1e300, high: float = 1e300, *, above: float | None = None) -> None:
+        self.low, self.high, self.above = low, high, above
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        return real(label(param), value, self.low, self.high, above=self.above)
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """Names with commas between them; the value is a tuple of at least one, () only by default."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split it."""
+        return names(label(param), value) if isinstance(value, str) else tuple(value)
+
+
+SEED = Whole(0, LARGEST_SEED)
+BUDGET = Whole(1, LARGEST_BUDGET)
+JOBS = Whole(1, MOST_WORKERS)
+SECONDS = Real(0.0, LONGEST, above=0.0)
+NUMBER = Real()
+SAMPLE = Whole(0, MOST_SAMPLED)
+NAMES = Names()
 
 #: Bytes that file systems take for a path, and for one name in it.
 PATH_BYTES, NAME_BYTES = 4095, 255
@@ -49,13 +107,64 @@ constraint_option = click.option(
 )
 
 
+def label(param: click.Parameter | None) -> str:
+    """Return what an error calls an option or argument."""
+    if param is None:
+        return "a value"
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name.upper()
+
+
+def refuse_odd_texts(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Look at what was given, before any type reads it: '' would be a folder, a default or nothing to some of them.
+
+    Raises:
+        UserError: An option or argument is empty, holds control characters, is no UTF-8 or beyond any length.
+    """
+    if not args or ctx.resilient_parsing:
+        return
+    given, _, _ = command.make_parser(ctx).parse_args(args=list(args))
+    for param in command.get_params(ctx):
+        for text in _texts(given.get(param.name or "")):
+            problem = fault_of_text(text)
+            if problem:
+                raise UserError(f"{label(param)} {problem}.")
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+
+
+class Command(click.Command):
+    """A click command that refuses odd texts, whatever option they are given to."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        refuse_odd_texts(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
 class Group(click.Group):
     """A click group that knows near misses and prints a user's mistake as one line."""
+
+    command_class = Command
+    group_class = type
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; without any, print the help and end with the status of a mistake."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        refuse_odd_texts(self, ctx, args)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or suggest the nearest one."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"no command {args[0]!r}.{suggest(args[0], self.list_commands(ctx))}")
+            raise click.UsageError(f"no command {shown(args[0])}.{suggest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 
@@ -64,23 +173,28 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def parse_params(items: tuple[str, ...]) -> dict[str, Any]:
+def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, Any]:
     """Turn NAME=VALUE items into parameters; "surrogate.width=1" goes to `surrogate_params`.
 
     Raises:
-        UserError: An item has no "=".
+        UserError: An item has no name, "=" or value, a value cannot be held, or a name is given twice.
     """
     params: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
-        if not equals or not name:
-            raise UserError(f"--param takes NAME=VALUE, got {item!r}.")
-        value = literal(text)
+        name = name.strip()
+        if not equals or not name or not text.strip():
+            raise UserError(f"{option} takes NAME=VALUE, got {shown(item)}.")
+        try:
+            value = literal(text)
+        except UserError as error:
+            raise UserError(f"{option} {name}: {error}") from error
         owner, dot, inner = name.partition(".")
-        if dot:
-            params.setdefault(f"{owner}_params", {})[inner] = value
-        else:
-            params[name] = value
+        target = params.setdefault(f"{owner}_params", {}) if dot else params
+        key = inner if dot else name
+        if not isinstance(target, dict) or key in target:
+            raise UserError(f"{option} sets {name!r} twice.")
+        target[key] = value
     return params
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER
+from bench.commands.common import ANY_PATH, FOLDER, Command
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("source", type=ANY_PATH)
 @click.argument("arch", required=False)
 @click.option(

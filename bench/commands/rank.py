@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FOLDER, parse_params, split
+from bench.commands.common import FOLDER, JOBS, NAMES, SAMPLE, Command, parse_params
 from bench.errors import UserError
+from bench.values import names
 
 
-@click.command("rank")
+@click.command("rank", cls=Command)
 @click.option("--space", required=True, help="Registered search space.")
 @click.option("--dataset", help="Data set of the space; its default is shown by `list data`.")
 @click.option("--objective", default="", help="What is ranked.  [default: the data set's error]")
 @click.option(
     "--surrogates",
+    type=NAMES,
     default="core",
     show_default=True,
     metavar="A,B",
@@ -30,6 +32,7 @@ from bench.errors import UserError
 )
 @click.option(
     "--encodings",
+    type=NAMES,
     default="best",
     show_default=True,
     metavar="best|all|A,B",
@@ -51,13 +54,16 @@ from bench.errors import UserError
 @click.option("--with-proxies", is_flag=True, help="Append the zero-cost proxies, or the table's, to every encoding.")
 @click.option(
     "--sample",
+    type=SAMPLE,
     default=0,
     metavar="N",
     help="Let N architectures stand for the space; needed where every value is a training.  [default: all]",
 )
 @click.option("--n-train", default="20,50,100,200,400,800", show_default=True, metavar="N,N", help="Training sizes.")
 @click.option("--seeds", default="10", show_default=True, metavar="N", help="A number of seeds, or 0-4, or 3,7.")
-@click.option("--pool", "pools", default="uniform", show_default=True, metavar="uniform|front", help="Or both: A,B.")
+@click.option(
+    "--pool", "pools", type=NAMES, default="uniform", show_default=True, metavar="uniform|front", help="Or both: A,B."
+)
 @click.option("--n-test", default="1000", show_default=True, metavar="N|half", help="Size of the uniform pool.")
 @click.option(
     "--split",
@@ -71,7 +77,12 @@ from bench.errors import UserError
 @click.option("--contrast", "contrasts", multiple=True, metavar="A,B", help="Also show A minus B; repeatable.")
 @click.option("--no-calibration", is_flag=True, help="Skip the win probabilities, which cost two more fits.")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
-@click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
+@click.option(
+    "--jobs",
+    "n_jobs",
+    type=JOBS,
+    help="Worker processes, never more than trials or four per CPU.  [default: one per CPU]",
+)
 @click.option(
     "--out",
     type=FOLDER,
@@ -84,16 +95,16 @@ def rank_command(
     space: str,
     dataset: str | None,
     objective: str,
-    surrogates: str,
+    surrogates: tuple[str, ...],
     variants: tuple[str, ...],
-    encodings: str,
+    encodings: tuple[str, ...],
     proxies: str,
     proxy_data: str,
     with_proxies: bool,
     sample: int,
     n_train: str,
     seeds: str,
-    pools: str,
+    pools: tuple[str, ...],
     n_test: str,
     split_kind: str,
     full: bool,
@@ -128,7 +139,6 @@ def rank_command(
       python cli.py rank --space nb201 --dataset train+digits+tiny+channels=4 --sample 60 --n-train 20,30 \\
           --n-test 30 --proxies all --out runs/rank-trained
     """
-    import os
     from dataclasses import replace
 
     from bench.benchmark import COMPUTED
@@ -152,12 +162,12 @@ def rank_command(
         out = out or Path("runs") / "rank" / f"{space}-{dataset}"
         folder = str(out.resolve())
     data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)
-    chosen = choose_variants(data, split(surrogates), full)
+    chosen = choose_variants(data, surrogates, full)
     for name, surrogate, items in map(split_variant, variants):
         chosen = (*chosen, Variant(name, surrogate, parse_params(items)))
     pairs = []
     for text in contrasts:
-        members = split(text)
+        members = names("--contrast", text)
         if len(members) != 2:
             raise UserError(f"--contrast takes two names A,B, got {text!r}.")
         pairs.append((members[0], members[1]))
@@ -166,10 +176,10 @@ def rank_command(
         dataset or "",
         objective,
         chosen,
-        split(encodings),
+        encodings,
         sizes,
         parse_draws(seeds),
-        split(pools),
+        pools,
         parse_n_test(n_test, len(data.X)),
         split_kind,
         with_proxies,
@@ -180,13 +190,10 @@ def rank_command(
         sample=sample,
         folder=folder,
     )
-    workers = (os.cpu_count() or 1) if n_jobs is None else n_jobs
-    if workers < 1:
-        raise UserError(f"--jobs must be at least 1, got {workers}.")
     plan = check_plan(plan, data, pairs)
     out = out or Path("runs") / "rank" / f"{space}-{data.benchmark.dataset}"
     with progress_bar(f"ranking study in {out}", quiet) as progress:
-        log, encodings_of = run_ranking(plan, data, out, n_jobs=workers, progress=progress)
+        log, encodings_of = run_ranking(plan, data, out, n_jobs=n_jobs, progress=progress)
     tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings_of))
     write_ranking(out, tables)
     if not no_figures:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from bench.commands.common import one_line
+from bench.commands.common import Command, one_line
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data", "problems"]))
 def list_command(kind: str | None) -> None:
     """Show what is registered: methods, spaces, surrogates, data sets, named problems."""
@@ -41,7 +41,7 @@ def list_command(kind: str | None) -> None:
         click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @click.argument("name")
 @click.pass_obj
 def check_command(plugins: tuple[str, ...], name: str) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FOLDER
+from bench.commands.common import FOLDER, Command
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "--out",

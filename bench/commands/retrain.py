@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER, first_process, split
+from bench.commands.common import ANY_PATH, FOLDER, Command, first_process, split
 from bench.errors import UserError
 
 
-@click.command("retrain")
+@click.command("retrain", cls=Command)
 @click.argument("run", required=False, type=ANY_PATH)
 @click.option(
     "--pick", default="", help="knee, best, a row of the front (1, 2, ...), or 'flops<=400'.  [default: knee]"

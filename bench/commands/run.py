@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER, constraint_option, parse_params, split
+from bench.commands.common import ANY_PATH, BUDGET, FOLDER, NAMES, SEED, Command, constraint_option, parse_params
 
 
 def job_options(command: Any) -> Any:
     """Add the options that `run` and other commands share."""
     options = [
         click.option("--dataset", help="Data set of the space; its default is shown by `list data`."),
-        click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops."),
-        click.option("--budget", default=340, show_default=True, help="Paid evaluations."),
+        click.option(
+            "--objectives", type=NAMES, default=(), metavar="A,B", help="What to minimise, for example error,flops."
+        ),
+        click.option("--budget", type=BUDGET, default=340, show_default=True, help="Paid evaluations."),
         click.option(
             "--param",
             "params",
@@ -29,7 +31,7 @@ def job_options(command: Any) -> Any:
     return command
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @click.option("--method", required=True, help="Registered method or preset.")
 @click.option("--space", help="Registered search space.")
 @click.option("--problem", help="A named problem instead of space, data set and objectives; see `list problems`.")
@@ -59,7 +61,7 @@ def job_options(command: Any) -> Any:
     help="With train: a field of the recipe, or channels, cells, size, valid_share, or (mnv3) width, stem. "
     "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
-@click.option("--seed", default=0, show_default=True, help="Root of all randomness.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=FOLDER, help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
 @click.option("--continue-from-log", is_flag=True, help="Go on from a log that does not replay.")
@@ -71,7 +73,7 @@ def run_command(
     space: str | None,
     problem: str | None,
     dataset: str | None,
-    objectives: str,
+    objectives: tuple[str, ...],
     budget: int,
     params: tuple[str, ...],
     constraints: tuple[str, ...],
@@ -106,7 +108,7 @@ def run_command(
     from bench.report.terminal import print_run, progress_bar
     from bench.run import make_job, run
 
-    wanted = split(objectives)
+    wanted = objectives
     if evaluator == "supernet" and space is None:
         space = "mnv3"
     if problem is not None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FILE
+from bench.commands.common import FILE, Command
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("arch")
 @click.option("--space", required=True, help="Search space that the architecture belongs to.")
 @click.option("--dataset", help="Show the values of this data set alone.  [default: every installed one]")

@@ -6,12 +6,24 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FOLDER, constraint_option, parse_params, split
+from bench.commands.common import (
+    BUDGET,
+    FOLDER,
+    JOBS,
+    NAMES,
+    NUMBER,
+    SECONDS,
+    Command,
+    constraint_option,
+    parse_params,
+)
 from bench.errors import UserError
 
 
-@click.command("study")
-@click.option("--methods", default="", metavar="A,B", help="Registered methods or presets, with their defaults.")
+@click.command("study", cls=Command)
+@click.option(
+    "--methods", type=NAMES, default=(), metavar="A,B", help="Registered methods or presets, with their defaults."
+)
 @click.option(
     "--variant",
     "variants",
@@ -27,12 +39,13 @@ from bench.errors import UserError
 )
 @click.option(
     "--spaces",
-    default="",
+    type=NAMES,
+    default=(),
     metavar="A,B",
     help="Spaces, data sets of them or named problems: nb201,nb201/cifar100,in1k-mop8-like.",
 )
-@click.option("--datasets", default="", metavar="A,B", help="Data sets: each space with those that it has.")
-@click.option("--objectives", default="", metavar="A,B", help="What to minimise, for example error,flops.")
+@click.option("--datasets", type=NAMES, default=(), metavar="A,B", help="Data sets: each space with those that it has.")
+@click.option("--objectives", type=NAMES, default=(), metavar="A,B", help="What to minimise, for example error,flops.")
 @constraint_option
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
 @click.option(
@@ -42,9 +55,16 @@ from bench.errors import UserError
     metavar="NAME=SEEDS",
     help="Fewer seeds for a method or variant that takes long, some of --seeds; repeatable.",
 )
-@click.option("--budget", type=int, help="Paid evaluations of a run.  [default: 300]")
-@click.option("--jobs", "n_jobs", type=int, help="Worker processes.  [default: one per CPU]")
-@click.option("--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it becomes a failed row.")
+@click.option("--budget", type=BUDGET, help="Paid evaluations of a run.  [default: 300]")
+@click.option(
+    "--jobs",
+    "n_jobs",
+    type=JOBS,
+    help="Worker processes, never more than runs or four per CPU.  [default: one per CPU]",
+)
+@click.option(
+    "--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer; it becomes a failed row."
+)
 @click.option(
     "--backend",
     default="loky",
@@ -60,7 +80,7 @@ from bench.errors import UserError
 )
 @click.option(
     "--target",
-    type=float,
+    type=NUMBER,
     help="Regret of the evaluations-to-target table.  [default: the baseline's mean at the budget]",
 )
 @click.option(
@@ -74,12 +94,12 @@ from bench.errors import UserError
 @click.pass_obj
 def study_command(
     plugins: tuple[str, ...],
-    methods: str,
+    methods: tuple[str, ...],
     variants: tuple[str, ...],
     plan_name: str | None,
-    spaces: str,
-    datasets: str,
-    objectives: str,
+    spaces: tuple[str, ...],
+    datasets: tuple[str, ...],
+    objectives: tuple[str, ...],
     constraints: tuple[str, ...],
     seeds: str | None,
     method_seeds: tuple[str, ...],
@@ -135,14 +155,14 @@ def study_command(
             raise UserError("--plan brings its own methods: leave out --methods and --variant.")
         plan = named_plan(plan_name)
     else:
-        chosen = [Variant(name, name) for name in split(methods)]
+        chosen = [Variant(name, name) for name in methods]
         for name, method, items in map(split_variant, variants):
             chosen.append(Variant(name, method, parse_params(items)))
         plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
     part, parts = parse_shard(shard) if shard else (1, 1)
     if spaces or datasets or objectives:
-        wanted = split(spaces) or tuple(dict.fromkeys(case.space for case in plan.cases))
-        plan = replace(plan, cases=make_cases(wanted, split(datasets), split(objectives)))
+        wanted = spaces or tuple(dict.fromkeys(case.space for case in plan.cases))
+        plan = replace(plan, cases=make_cases(wanted, datasets, objectives))
     plan = replace(
         plan,
         seeds=parse_seeds(seeds) if seeds else plan.seeds,

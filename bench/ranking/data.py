@@ -211,6 +211,8 @@ def _architectures(benchmark: Benchmark, sample: int) -> tuple[IntArray, list[st
     """Return the genotypes that stand for the space, and what a reader must know about them."""
     space = benchmark.space
     if sample:
+        if space.is_enumerable and sample > space.size:
+            raise UserError(f"--sample must be at most {space.size:,}, what space {space.name!r} has, got {sample:,}.")
         return _drawn(benchmark, sample)
     if space.is_enumerable:
         return space.enumerate(), []

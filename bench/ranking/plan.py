@@ -13,6 +13,7 @@ from bench.errors import UserError, suggest
 from bench.plan_text import parse_seeds
 from bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
 from bench.ranking.trial import PROXY_SUFFIX, Task, Variant
+from bench.values import LARGEST_BUDGET, shown, whole
 from spaces.base import IntArray
 from surrogates.base import SURROGATES
 
@@ -276,9 +277,9 @@ def parse_draws(text: str) -> tuple[int, ...]:
     Raises:
         UserError: It is none of these.
     """
-    if text.strip().isdecimal():
-        return tuple(range(int(text)))
-    return parse_seeds(text)
+    if "-" in text or "," in text:
+        return parse_seeds(text)
+    return tuple(range(whole("--seeds", text, 1, DEVELOPMENT_SEEDS[0])))
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
@@ -287,10 +288,12 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     Raises:
         UserError: It has another form.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() for part in parts):
-        raise UserError(f"--n-train takes numbers like 50,100,200; got {text!r}.")
-    return tuple(int(part) for part in parts)
+    try:
+        return tuple(whole("--n-train", part, 2, LARGEST_BUDGET) for part in text.split(","))
+    except UserError as error:
+        raise UserError(
+            f"--n-train takes numbers from 2 to {LARGEST_BUDGET:,} like 50,100,200; got {shown(text)}."
+        ) from error
 
 
 def parse_n_test(text: str, size: int) -> int:
@@ -301,6 +304,7 @@ def parse_n_test(text: str, size: int) -> int:
     """
     if text == "half":
         return size // 2
-    if not text.isdecimal() or int(text) < 10:
-        raise UserError(f"--n-test takes a number from 10 on or 'half', got {text!r}.")
-    return int(text)
+    try:
+        return whole("--n-test", text, 10)
+    except UserError as error:
+        raise UserError(f"--n-test takes a number from 10 on or 'half', got {shown(text)}.") from error

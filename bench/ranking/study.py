@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.backends import workers_for
 from bench.child import end_with
 from bench.errors import RunError
 from bench.files import write_json
@@ -73,9 +74,16 @@ class RankLog(LineLog):
 
 
 def run_ranking(
-    plan: RankPlan, data: Data, out: Path, *, n_jobs: int = 1, progress: Progress | None = None
+    plan: RankPlan, data: Data, out: Path, *, n_jobs: int | None = 1, progress: Progress | None = None
 ) -> tuple[RankLog, dict[str, tuple[str, ...]]]:
     """Run what is missing of a study.
+
+    Args:
+        plan: The study.
+        data: What it ranks.
+        out: Its folder.
+        n_jobs: Worker processes, never more than trials are missing; 1 works in this process, None takes one per CPU.
+        progress: Called with (trials done, trials).
 
     Returns:
         The log, and the encodings of each variant, by name.
@@ -91,7 +99,7 @@ def run_ranking(
             needed = plan.rows_to_measure(data)
             count = _Count(progress, len(needed) + len(development) + _expected(plan, data))
             if data.measured is not None and len(needed):
-                data.measured.measure(data.X[needed], jobs=n_jobs, progress=count.add)
+                data.measured.measure(data.X[needed], jobs=workers_for(n_jobs, len(needed)), progress=count.add)
             _run_missing(development, plan, data, log, n_jobs, count)
             chosen = choose_encodings(plan, data, log)
             _run_missing(list(plan.tasks(chosen)), plan, data, log, n_jobs, count)
@@ -140,7 +148,9 @@ def choose_encodings(plan: RankPlan, data: Data, log: RankLog) -> dict[str, tupl
     return chosen
 
 
-def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, n_jobs: int, count: _Count) -> None:
+def _run_missing(
+    tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, n_jobs: int | None, count: _Count
+) -> None:
     """Run the pools of each task that the log has no finished row of."""
     pending = []
     for task in tasks:
@@ -149,7 +159,8 @@ def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog
         if missing:
             pending.append(replace(task, pools=missing))
     count.add(len(tasks) - len(pending))
-    for done in _execute(pending, plan.place, data, n_jobs, plan.plugins):
+    workers = 1 if n_jobs == 1 else max(2, workers_for(n_jobs, len(pending)))  # one of its own may die alone
+    for done in _execute(pending, plan.place, data, workers, plan.plugins):
         for row in done:
             log.append(row)
         count.add(1)

@@ -235,7 +235,7 @@ class ProxyValues(Features):
         from joblib import Parallel, delayed, parallel_config
 
         with parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+            pool = Parallel(n_jobs=min(jobs, len(blocks)), batch_size=1, return_as="generator_unordered")
             yield from pool(
                 delayed(_work)(block, self._space, self.data, *arguments[2:], os.getpid()) for block in blocks
             )

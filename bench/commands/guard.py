@@ -1,0 +1,209 @@
+"""Around every command: streams that can always be printed to, Ctrl-C at any moment, and a last resort.
+
+Whatever happens, a user sees at most one line about it. What is a mistake of the user or of the machine is said as
+such; anything else is a fault of the suite, and its line says so. Nothing but the standard library is imported here,
+for this is the first module of all.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+INTERRUPTED = "interrupted; give the same command again to continue."
+#: Exit statuses beside 0, 1 (something failed) and 2 (a mistake): Ctrl-C, nobody reads, a fault of the suite.
+INTERRUPT, PIPE, FAULT = 130, 141, 70
+#: Set to anything, it shows the traceback of a fault.
+TRACEBACK = "SMEMNAS_TRACEBACK"
+#: What the system says when a machine is at its end; no program can do much about it.
+MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.EAGAIN, errno.EACCES, errno.EPERM, errno.ESTALE),
+}
+#: For consoles that are not UTF-8.
+PLAIN = {
+    **{"±": "+-", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "—": "-", "−": "-", "…": "...", "·": ".", "→": "->"},
+    **{"µ": "u", "μ": "u", "’": "'", "“": '"', "”": '"', "━": "-", "╸": "-", "╺": "-"},
+}
+_ROOT = str(Path(__file__).resolve().parents[2])
+_interrupted = False
+
+
+class Carried(Exception):
+    """Brings an exception past click, which would answer it with lines of its own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def prepare(program: bool) -> None:
+    """Make the standard streams safe; as a program, take Ctrl-C and warnings into hand as well."""
+    codecs.register_error("smemnas.plain", _plain)
+    if program:
+        _open_closed_streams()
+        warnings.showwarning = _show_warning
+        sys.unraisablehook = _unraisable
+        if _signals():
+            signal.signal(signal.SIGINT, _leave_at_once)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="smemnas.plain")  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def at_work() -> Iterator[None]:
+    """While a command runs: Ctrl-C raises, so that logs are closed and workers ended, and is remembered.
+
+    Raises:
+        Carried: What click would have answered itself.
+    """
+    global _interrupted
+    _interrupted = False
+    ours = _signals() and signal.getsignal(signal.SIGINT) is _leave_at_once
+    if ours:
+        signal.signal(signal.SIGINT, _remember)
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError, OSError) as error:
+        raise Carried(error) from error
+
+
+def _signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """End the process while it only imports: an exception would end up in the middle of some library."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{INTERRUPTED}\n".encode())
+    os._exit(INTERRUPT)
+
+
+def _remember(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise, and remember it: a library that is being imported may turn it into another error."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Stand in for characters that a console has not."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = "".join(PLAIN.get(c, "?") for c in error.object[error.start : error.end])
+    return text, error.end
+
+
+def _open_closed_streams() -> None:
+    """Give closed standard streams a place; else the next file that is opened would get what is printed."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    say(f"warning: {' '.join(str(message).split())}")
+
+
+def _unraisable(hint: Any) -> None:
+    """Keep quiet about what is raised where nobody can catch it after Ctrl-C."""
+    if not _interrupted and not isinstance(hint.exc_value, KeyboardInterrupt | BrokenPipeError):
+        sys.__unraisablehook__(hint)
+
+
+def say(line: str) -> None:
+    """Print one line on standard error, where there is one."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the line and the exit status of what nobody caught."""
+    if isinstance(error, Carried):
+        error = error.error
+    if _interrupted or isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, INTERRUPT
+    if isinstance(error, BrokenPipeError):
+        return "", PIPE
+    if os.environ.get(TRACEBACK):
+        say("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        where = f" {error.filename}" if error.filename else ""
+        return f"error: the system refused{where or ' to write or read'}: {error.strerror}.", 1
+    if isinstance(error, MemoryError):
+        reason = f" ({_short(error)})" if str(error) else ""
+        return f"error: out of memory{reason}: ask for less, or take a machine with more.", 1
+    return (
+        f"error: this is a fault of the suite, please report it: {type(error).__name__}: {_short(error)} "
+        f"({_place(error)}). {TRACEBACK}=1 in the environment shows where it comes from.",
+        FAULT,
+    )
+
+
+def _short(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "without a readable message"
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+
+def _place(error: BaseException) -> str:
+    """Return the innermost place of the suite or of a plug-in, else of anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(_ROOT) and "site-packages" not in f.filename[len(_ROOT) :]]
+    if not frames:
+        return "no place known"
+    frame = (own or list(frames))[-1]
+    name = frame.filename.removeprefix(_ROOT + os.sep)
+    return f"{name}:{frame.lineno}, in {frame.name}"
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; what cannot be printed any more changes the status, not the words.
+
+    Raises:
+        SystemExit: Always.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            code = PIPE
+            _discard(stream)
+        except (OSError, ValueError) as error:
+            _discard(stream)
+            if stream is sys.stdout:
+                say(f"error: cannot print the result: {getattr(error, 'strerror', None) or error}.")
+            code = code or 1
+    if _signals() and signal.getsignal(signal.SIGINT) in (_leave_at_once, _remember):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be said
+    sys.exit(code)
+
+
+def _discard(stream: Any) -> None:
+    """Let a stream end in nothing, so that the interpreter's last flush is silent."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

@@ -1,0 +1,69 @@
+"""The command that all others are below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bench.commands.common import Group
+from bench.commands.data import data_group
+from bench.commands.export import export_command
+from bench.commands.guard import at_work
+from bench.commands.rank import rank_command
+from bench.commands.registry import check_command, list_command
+from bench.commands.report import report_command
+from bench.commands.retrain import retrain_command
+from bench.commands.run import run_command
+from bench.commands.show import show_command
+from bench.commands.study import study_command
+from bench.commands.supernet import supernet_group
+
+VERSION = "0.1.0"
+
+
+class Root(Group):
+    """The outermost group: what its commands raise reaches `cli.main`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with at_work():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="smemnas")
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file that registers something new.")
+@click.pass_context
+def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
+    """Compare neural architecture search methods, fairly and fast.
+
+    \b
+    Examples:
+      python cli.py run --method smemnas --space nb201
+      python cli.py run --method nsga2 --space nb201 --objectives error,params --budget 200
+      python cli.py study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-10 --budget 100
+      python cli.py rank --space nb201 --surrogates core --seeds 5
+      python cli.py list
+    """
+    from bench.registry import load_plugin
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    ctx.obj = plugins
+
+
+for command in (
+    run_command,
+    study_command,
+    rank_command,
+    report_command,
+    show_command,
+    supernet_group,
+    retrain_command,
+    export_command,
+    data_group,
+    list_command,
+    check_command,
+):
+    cli.add_command(command)

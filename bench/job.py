@@ -95,7 +95,7 @@ def make_job(
     if budget < 1:
         raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
     if seed < 0:
-        raise UserError(f"--seed must be 0 or more, got {seed}.")
+        raise UserError(f"--seed must be at least 0, got {seed}.")
     METHODS.get(method).resolve(params or {})
     benchmark = open_benchmark(space, dataset, objectives, constraints)
     names = tuple(o.name for o in benchmark.objectives)

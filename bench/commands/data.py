@@ -183,7 +183,7 @@ def data_import(
     draft = draft_table(
         Request(
             *(file, space, name, arch, accuracies, metrics, partners, missing),
-            *(parse_params(params), licence, overwrite, Dialect(separator, decimal, encoding)),
+            *(parse_params(params, "--space-param"), licence, overwrite, Dialect(separator, decimal, encoding)),
             Long(seed_column, epoch_column, at, device_column, repeated),
         )
     )

@@ -22,6 +22,8 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
+    from spaces.forms import Form
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -126,6 +128,16 @@ class SearchSpace(ABC):
             with contextlib.suppress(UserError):
                 X[row] = self.from_str(arch)
         return X
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The ways in which architectures are written in files, its own first; see `spaces.forms`.
+
+        Subclasses add the forms of other people's files: ``(*super().forms, Form(...))``.
+        """
+        from spaces.forms import common_forms
+
+        return common_forms(self)
 
     def is_valid(self, X: IntArray) -> NDArray[np.bool_]:
         """Return ``(n,)``: which genotypes are architectures of this space. Default: all on the grid."""

@@ -18,6 +18,8 @@ from spaces.base import Constraint, FloatArray, IntArray, SearchSpace
 if TYPE_CHECKING:
     from torch import nn
 
+    from spaces.forms import Form
+
 #: Genotypes drawn at a time, at least and at most, and in all, for one sample.
 SMALLEST_BLOCK, LARGEST_BLOCK, DRAWS = 64, 4096, 200_000
 
@@ -127,6 +129,11 @@ class FeasibleSpace(SearchSpace):
     def from_str(self, arch: str) -> IntArray:
         """Parse the other space's name; the architecture may be infeasible."""
         return self._inner.from_str(arch)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The other space's forms."""
+        return self._inner.forms
 
     def index(self, X: IntArray) -> IntArray:
         """Return the other space's grid index."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from spaces.forms import Form, Operations, as_tuple, numbers, short
 
 IDENTITY, MB3_K3, MB6_K5 = range(3)
 LABELS = ("identity", "MB3 3x3", "MB6 5x5")
@@ -51,6 +52,21 @@ class Macro(SearchSpace):
         if len(arch) != self.n_var or not set(arch) <= set("012"):
             raise UserError(f"macro architectures are eight digits 0 to 2 like 02012100, got {arch!r}.")
         return np.array([int(c) for c in arch], dtype=np.int64)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Adds the choices as a list of integers."""
+
+        def read(value: Any, _: Operations) -> IntArray:
+            x = numbers(value, self.n_var, "the choices of the eight layers")
+            if x.max() > MB6_K5:
+                raise UserError(f"macro has the choices 0, 1 and 2, got {x.max()} in {short(value)}.")
+            return x
+
+        text = "list of the eight choices (0 identity, 1 MB3 3x3, 2 MB6 5x5)"
+        example = "[0, 2, 0, 1, 2, 1, 0, 0]"
+        listed = Form("layers", text, example, read, lambda x, _: f"[{as_tuple(x)[1:-1]}]", plain=True)
+        return (*super().forms, listed)
 
     def cost(self, X: IntArray, name: str) -> FloatArray:
         """Return multiply-adds or parameters in millions (exact; the file's own figures)."""

@@ -11,7 +11,7 @@ inactive genes to 0, `canonical` and `to_str` ignore them, and so do all costs a
 from __future__ import annotations
 
 import itertools
-import math
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, suggest
 from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace, one_hot
+from spaces.forms import Form, Operations, mapping
 from spaces.mnv3_costs import (
     DEPTHS,
     EXPANSIONS,
@@ -231,6 +232,20 @@ class MNV3(SearchSpace):
         x[RESOLUTION_GENE] = self._resolution_index(side[0])
         return x
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Adds OFA's dictionaries."""
+
+        def read(value: Any, _: Operations) -> IntArray:
+            return self.from_ofa(mapping(value, "OFA's dictionary of ks, e, d, r"))
+
+        zero = np.zeros(N_GENES, dtype=np.int64)
+        text = "OFA's dictionary of ks, e, d, r: JSON or a Python literal; also DyNAS-T, MSuNAS"
+        return (
+            *super().forms,
+            Form("ofa", text, json.dumps(self.to_ofa(zero)), read, lambda x, _: json.dumps(self.to_ofa(x)), plain=True),
+        )
+
     def _resolution_index(self, value: Any) -> int:
         return _index("r", value, self.resolutions)
 
@@ -335,6 +350,6 @@ def _listed(key: str, value: Any) -> list[Any]:
 
 def _index(key: str, value: Any, choices: Sequence[int]) -> int:
     """Return the position of one value among its choices."""
-    if isinstance(value, int | float | np.number) and math.isfinite(value) and value in choices:
+    if isinstance(value, int | float | np.number) and value in choices:
         return choices.index(int(value))
     raise UserError(f"{key!r} takes {', '.join(map(str, choices))} in mnv3, got {value!r}.")

@@ -10,10 +10,13 @@ classifier with its bias.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bench.errors import UserError
 from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from spaces.forms import Form, Operations, index_form, numbers
 
 N_LAYERS = 5
 CHANNELS = tuple(range(8, 65, 8))
@@ -52,6 +55,21 @@ class NATSSize(SearchSpace):
                 f"like 8:8:16:40:40, got {arch!r}."
             )
         return np.array([known[p] for p in parts], dtype=np.int64)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Adds the official index (the same as the row) and the channel counts as a list."""
+
+        def read(value: Any, _: Operations) -> IntArray:
+            return self.from_str(":".join(map(str, numbers(value, N_LAYERS, "channel counts of nats_sss"))))
+
+        def write(x: IntArray, _: Operations) -> str:
+            return f"[{', '.join(str(CHANNELS[int(v)]) for v in x)}]"
+
+        text = "index in the official NATS-Bench (sss) files, equal to the row"
+        official = index_form("official", text, self.enumerate, "NATS-Bench (sss)")
+        listed = Form("channels", "list of the five channel counts", "[8, 8, 16, 40, 40]", read, write, plain=True)
+        return (*super().forms, official, listed)
 
     def cost(self, X: IntArray, name: str) -> FloatArray:
         """Return multiply-adds or parameters in millions (exact; units of the benchmark)."""

@@ -28,6 +28,8 @@ from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 if TYPE_CHECKING:
     from torch import nn
 
+    from spaces.forms import Form
+
 #: Label -> published name.
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 #: Label -> short name in architecture strings.
@@ -204,6 +206,13 @@ class NB101(SearchSpace):
             f"not an architecture of nb101 with up to {self.max_vertices} vertices: {arch!r}. "
             f"Expected matrix rows and operations of {', '.join(SHORT)} like {example}"
         )
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Adds matrix and operations, and the published hash (written only)."""
+        from spaces._forms101 import graph_forms
+
+        return (*super().forms, *graph_forms(self))
 
     def from_matrix(self, adjacency: NDArray[np.integer], labels: Sequence[int]) -> IntArray:
         """Return the genotype of an upper-triangular matrix ``(v, v)`` and its ``v - 2`` interior labels."""

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, suggest
 from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+
+if TYPE_CHECKING:
+    from spaces.forms import Form
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
@@ -73,6 +76,13 @@ class NB201(SearchSpace):
                 f"{self.to_str(np.array([3, 0, 1, 2, 4, 3]))}"
             )
         return x
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Adds the official index, NASLib's tuples and tuples in a stated order."""
+        from spaces._forms201 import cell_forms
+
+        return (*super().forms, *cell_forms(self))
 
     def cost(self, X: IntArray, name: str) -> FloatArray:
         """Return multiply-adds or parameters in millions (exact; units of the benchmark)."""

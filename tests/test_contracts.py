@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import ORIGINALS
@@ -200,6 +202,13 @@ class Anything(Toy):
         return super().from_str(arch) if arch.count("-") == 4 else np.zeros(5, dtype=np.int64)
 
 
+class Backwards(Toy):
+    @property
+    def forms(self):
+        own = super().forms
+        return (*own, replace(own[1], name="turned", write=lambda x, _: str(x[::-1].tolist())))
+
+
 class PairSum(Toy):
     def canonical(self, X):
         return np.arange(len(X))
@@ -214,6 +223,7 @@ class PairSum(Toy):
         (NegativeCost, "check_costs"),
         (Accepts, "check_is_valid"),
         (Anything, "check_wrong_names"),
+        (Backwards, "check_forms"),
         (PairSum, "check_canonical"),
     ],
 )

@@ -48,12 +48,14 @@ def execute(use_embedded, tmp_path, monkeypatch, capsys):
 def test_every_section_is_one_block_of_code():
     assert set(SECTIONS) == {
         "One search", "Ask and tell by hand", "Your own objectives", "Your own training", "Frames",
-        "pymoo on our tables", "A surrogate alone",
+        "Names of architectures in other people's files", "pymoo on our tables", "A surrogate alone",
     }  # fmt: skip
     assert DOCUMENT.count("```python") == len(SECTIONS)
 
 
-@pytest.mark.parametrize("section", ["Frames", "pymoo on our tables", "A surrogate alone"])
+@pytest.mark.parametrize(
+    "section", ["Frames", "Names of architectures in other people's files", "pymoo on our tables", "A surrogate alone"]
+)
 def test_what_a_block_prints_is_what_the_document_says(execute, section):
     """Numbers with decimals may differ a little on another processor."""
     (expected,) = blocks(section, "text")

@@ -282,6 +282,34 @@ def test_command_prints_the_parts_and_draws(tmp_path, cli):
     assert cli("show", f"#{5**5}", "--space", "nb201").stdout.startswith("nb201  |skip_connect~0|+|none~0|none~1|+")
 
 
+def test_row_zero_says_whose_number_it_is(cli):
+    """The official file's number 0 is another cell than row 0 here; both are named, and both can be asked for."""
+    own = cli("show", "#0", "--space", "nb201").stdout.splitlines()
+    assert own[0] == "nb201  |none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    assert "row  #0  (row of the space as this suite enumerates it; no official index)" in own
+    assert any(line.startswith("official  1651  ") for line in own)
+    official = cli("show", "official:0", "--space", "nb201").stdout.splitlines()
+    assert official[0].endswith(
+        "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
+    )
+    assert any(line.startswith("row  #13931  ") for line in official)
+    assert any(line.startswith("naslib  (4, 3, 3, 0, 0, 0)  ") for line in official)
+
+
+def test_list_of_spaces_has_the_forms_of_names(cli):
+    text = cli("list", "spaces").stdout
+    for words in (
+        "naslib: ",
+        "ofa: ",
+        "graph: ",
+        "hash: the published hash",
+        "(written only)",
+        "like (4, 0, 3, 1, 4, 3)",
+    ):
+        assert words in text
+    assert "naslib" not in cli("list").stdout
+
+
 def test_without_a_table_the_costs_are_shown(cli):
     process = cli("show", "8:8:8:8:8", "--space", "nats_sss")
     assert process.returncode == 0, process.stderr
@@ -295,6 +323,8 @@ def test_mistakes_are_one_line(cli, one_line_error):
         (["#1", "--space", "tyo"], ["tyo", "toy"]),
         (["#1", "--space", "mnv3"], ["mnv3", "row numbers"]),
         (["#15625", "--space", "nb201"], ["#15624"]),
+        (["official:15625", "--space", "nb201"], ["0 to 15624"]),
+        (["(4, 0, 3, 1, 4, 3)", "--space", "nb201"], ["naslib", "FORM:VALUE"]),
         (["#1", "--space", "toy", "--out", "x.jpg"], [".svg", "x.jpg"]),
         (["#1", "--space", "toy", "--dataset", "open"], ["open", "closed-form"]),
         (["111111.11111.1111.111.11.1:c3-c3-c3-c3-c3", "--space", "nb101"], ["nb101", "valid"]),

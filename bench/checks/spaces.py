@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -133,6 +134,41 @@ def check_wrong_names(space: SearchSpace) -> None:
             bool(wrong) and space.to_str(x) == wrong,  # a space with names of many lengths may know it
             f"from_str({wrong!r}) must raise bench.errors.UserError, got {x!r}.",
         )
+
+
+#: What no form of any space reads.
+WRONG_VALUES: tuple[Any, ...] = (
+    *("", "no architecture", "(1, 2", "[[[[", "{}"),
+    *(None, -1, 10**30, 0.5, b"x"),
+    *([], {}, [None]),
+)
+
+
+def check_forms(space: SearchSpace) -> None:
+    """Every form reads its example and what it writes itself, and refuses rubbish with a `UserError`."""
+    X = rows(space, 5)
+    forms = space.forms
+    require(len({f.name for f in forms}) == len(forms), "the forms of a space must have different names.")
+    for form in forms:
+        require(form.name.isprintable() and ":" not in form.name, f"a form's name has no colon, got {form.name!r}.")
+        if form.read is None:
+            continue
+        example = form.read(form.example, form.operations)
+        require(example.shape == (space.n_var,), f"{form.name} must read its example to ({space.n_var},).")
+        if form.write is not None:
+            back = np.array([form.read(form.write(x, form.operations), form.operations) for x in X])
+            require_equal(space.canonical(back), space.canonical(X), f"{form.name} must read what it writes.")
+        for wrong in WRONG_VALUES:
+            try:
+                form.read(wrong, ())
+            except UserError:
+                continue
+            except Exception as error:
+                raise CheckFailed(
+                    f"the form {form.name!r} must refuse {wrong!r} with bench.errors.UserError, "
+                    f"got {type(error).__name__}: {error}."
+                ) from error
+            raise CheckFailed(f"the form {form.name!r} must refuse {wrong!r} with bench.errors.UserError.")
 
 
 def check_encodings(space: SearchSpace) -> None:
@@ -270,6 +306,7 @@ CHECKS = (
     check_is_valid,
     check_names,
     check_wrong_names,
+    check_forms,
     check_encodings,
     check_costs,
     check_canonical,

@@ -12,7 +12,11 @@ from bench.commands.common import Command, one_line
 @click.command("list", cls=Command)
 @click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data", "problems"]))
 def list_command(kind: str | None) -> None:
-    """Show what is registered: methods, spaces, surrogates, data sets, named problems."""
+    """Show what is registered: methods, spaces, surrogates, data sets, named problems.
+
+    `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
+    `data import --arch-form FORM`) and writes.
+    """
     from bench.benchmark import BENCHMARKS
     from bench.problems import PROBLEMS
     from bench.registry import Registry, broken_plugins
@@ -33,12 +37,31 @@ def list_command(kind: str | None) -> None:
             click.echo(click.style(name, bold=True))
             for entry in entries:
                 click.echo(f"  {entry.name:<{width}}  {entry.summary}")
+                if kind == name == "spaces":
+                    _echo_forms(entry.name, " " * (width + 4))
     if kind in (None, "problems"):
         click.echo(click.style("problems", bold=True))
         for name, (space, dataset, objectives) in PROBLEMS.items():
             click.echo(f"  {name:<14}  {space}/{dataset}: {', '.join(objectives)}")
     for plugin, reason in broken_plugins:
         click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
+
+
+def _echo_forms(space: str, indent: str) -> None:
+    """Print the forms of names that a space reads and writes."""
+    from bench.errors import UserError
+    from spaces.base import SPACES
+
+    try:
+        forms = SPACES.create(space).forms
+    except UserError as error:
+        click.echo(f"{indent}forms of names unknown: {one_line(str(error))}")
+        return
+    for form in forms:
+        ways = " (written only)" if form.read is None else " (read only)" if form.write is None else ""
+        click.echo(
+            f"{indent}{form.name}: {form.text}{ways}{f', like {form.example}' if 0 < len(form.example) <= 90 else ''}"
+        )
 
 
 @click.command("check", cls=Command)

@@ -22,7 +22,8 @@ from bench.commands.common import FILE, Command
 def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -> None:
     """Show an architecture: its parts, its costs, its errors where a table is installed, and a picture.
 
-    ARCH is the name that logs and fronts use, or the row number #N in a space that can be enumerated.
+    ARCH is the name that logs and fronts use, the row number #N of this suite in a space that can be enumerated
+    (no official index), or FORM:VALUE in another form of names: `list spaces` shows them.
 
     \b
     Examples:
@@ -31,10 +32,12 @@ def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -
           --space nb201 --out cell.svg
       python cli.py show r224-3334-7673-36567634-5353-3333 --space mnv3 --out network.pdf
       python cli.py show 8:16:32:48:64 --space nats_sss --dataset cifar10
+      python cli.py show official:1462 --space nb201
+      python cli.py show "naslib:(4, 0, 3, 1, 4, 3)" --space nb201
     """
     from bench.report.architecture import picture, plain_text
     from bench.report.architecture_figure import check_ending, write_picture
-    from bench.report.architecture_values import costs_of, find, space_of, values_of
+    from bench.report.architecture_values import costs_of, find, other_names, space_of, values_of
 
     if out is not None:
         check_ending(out)
@@ -44,6 +47,8 @@ def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -
     click.echo(f"{space}  {name}")
     for line in plain_text(chosen, x):
         click.echo(f"  {line}")
+    for form, written, text in other_names(chosen, x):
+        click.echo(f"{form}  {written}  ({text})")
     values = values_of(space, x, dataset)
     for source, text in values or [("costs", costs_of(chosen, x))]:
         click.echo(f"{source}  {text}")

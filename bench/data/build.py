@@ -13,6 +13,7 @@ from bench.data.recipe import Recipe
 from bench.errors import DataError, UserError
 from bench.table import Table, file_digest, write_table
 from spaces.base import FloatArray, IntArray, SearchSpace
+from spaces.forms import reader
 
 
 class Column(NamedTuple):
@@ -37,16 +38,31 @@ class Column(NamedTuple):
     negated: str = ""
 
 
-def genotypes(space: SearchSpace, names: Sequence[str], file: str) -> IntArray:
-    """Parse architecture strings to ``(n, n_var)``.
+def genotypes(
+    space: SearchSpace,
+    names: Sequence[Any],
+    file: str,
+    form: str | None = None,
+    operations: str | Sequence[str] = (),
+) -> IntArray:
+    """Parse the names of architectures to ``(n, n_var)``.
+
+    Args:
+        space: The space.
+        names: One per row: text, or lists and dictionaries as JSON and Parquet have them.
+        file: For messages.
+        form: One of `space.forms`; without, each name says by itself what it is (`spaces.forms.reader`).
+        operations: What the numbers of a tuple stand for.
 
     Raises:
+        UserError: No such form, or an order of operations that it does not take.
         DataError: A string names no architecture of the space; the message has the row.
     """
+    read = reader(space, form, operations)
     X = np.empty((len(names), space.n_var), dtype=np.int64)
     for row, name in enumerate(names):
         try:
-            X[row] = space.from_str(name)
+            X[row] = read(name)
         except UserError as error:
             raise DataError(f"{file}, row {row + 1}: {error}") from error
     return X

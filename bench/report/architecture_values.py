@@ -9,6 +9,7 @@ from bench.errors import DataError, UserError
 from bench.predictor import PredictorBenchmark
 from bench.store import table_folder
 from spaces.base import SPACES, IntArray, SearchSpace
+from spaces.forms import read_form
 
 
 def space_of(space: str, dataset: str | None) -> SearchSpace:
@@ -28,31 +29,30 @@ def space_of(space: str, dataset: str | None) -> SearchSpace:
 
 
 def find(space: SearchSpace, arch: str) -> IntArray:
-    """Return the genotype ``(n_var,)`` of a name, or of "#N": row N of the enumerated space.
+    """Return the genotype ``(n_var,)`` of a name, of "#N" (row N of the enumerated space), or of "FORM:VALUE".
 
     Raises:
-        UserError: Neither names an architecture of the space.
+        UserError: None of them names an architecture of the space.
     """
-    arch = arch.strip()
-    if not arch.startswith("#"):
-        x = space.from_str(arch)
-        if not space.is_valid(x[None])[0]:
-            raise UserError(
-                f"{arch!r} is written like an architecture of {space.name}, but is not one of its valid ones."
-            )
-        return x
-    if not arch[1:].isdecimal():
-        raise UserError(f"a row is written #N with a whole number N, got {arch!r}.")
-    if not space.is_enumerable:
-        raise UserError(
-            f"space {space.name!r} has {space.size:.3g} genotypes and no row numbers: give the architecture's name, "
-            f"like {space.to_str(space.sample(1, np.random.default_rng(0))[0])}"
-        )
-    grid = space.enumerate()
-    row = int(arch[1:])
-    if row >= len(grid):
-        raise UserError(f"space {space.name!r} has the rows #0 to #{len(grid) - 1}, got {arch}.")
-    return np.asarray(grid[row], dtype=np.int64)
+    x = read_form(space, arch)
+    if not space.is_valid(x[None])[0]:
+        raise UserError(f"{arch!r} is written like an architecture of {space.name}, but is not one of its valid ones.")
+    return x
+
+
+def other_names(space: SearchSpace, x: IntArray) -> list[tuple[str, str, str]]:
+    """Return (form, name, what the form is) of one genotype for every form that is written, but the suite's own name.
+
+    A form that needs an order of operations is left out, and so are the genes.
+    """
+    found = []
+    for form in space.forms:
+        if form.write is not None and form.name not in ("name", "genes") and not form.operations:
+            try:
+                found.append((form.name, form.write(x, ()), form.text))
+            except UserError:
+                continue
+    return found
 
 
 def costs_of(space: SearchSpace, x: IntArray) -> str:

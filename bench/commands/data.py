@@ -55,9 +55,10 @@ def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
       python cli.py data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
     """
     from bench.data.recipe import fetch
+    from bench.report.terminal import is_terminal
 
     for name in names:
-        table = fetch(name, folder, progress=sys.stderr.isatty())
+        table = fetch(name, folder, progress=is_terminal(sys.stderr))
         click.echo(f"{table.header['name']}: {table.n_rows:,} rows in {table.path}")
 
 

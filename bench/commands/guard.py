@@ -1,8 +1,8 @@
 """Around every command: streams that can always be printed to, Ctrl-C at any moment, and a last resort.
 
 Whatever happens, a user sees at most one line about it. What is a mistake of the user or of the machine is said as
-such; anything else is a fault of the suite, and its line says so. Nothing but the standard library is imported here,
-for this is the first module of all.
+such; anything else is a fault of the suite, and its line says so. This is the first module of all, so that it imports
+little, and only what comes with Python.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import os
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -36,7 +34,7 @@ PLAIN = {
     **{"±": "+-", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "—": "-", "−": "-", "…": "...", "·": ".", "→": "->"},
     **{"µ": "u", "μ": "u", "’": "'", "“": '"', "”": '"', "━": "-", "╸": "-", "╺": "-"},
 }
-_ROOT = str(Path(__file__).resolve().parents[2])
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _interrupted = False
 
 
@@ -145,6 +143,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, BrokenPipeError):
         return "", PIPE
     if os.environ.get(TRACEBACK):
+        import traceback
+
         say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, OSError) and error.errno in MACHINE:
         where = f" {error.filename}" if error.filename else ""
@@ -169,6 +169,8 @@ def _short(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """Return the innermost place of the suite or of a plug-in, else of anything."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename.startswith(_ROOT) and "site-packages" not in f.filename[len(_ROOT) :]]
     if not frames:

@@ -87,7 +87,7 @@ def retrain_command(
     need_torch()
     import torch
 
-    from bench.report.terminal import progress_bar
+    from bench.report.terminal import is_terminal, progress_bar
     from bench.train.retrain import retrain
     from bench.train.retrain_state import Machine
 
@@ -97,7 +97,7 @@ def retrain_command(
     loading = workers if workers >= 0 else 4 if torch.cuda.is_available() and device != "cpu" else 0
     machine = Machine(device, accumulate, loading, tensorboard)
 
-    stream = None if sys.stdout.isatty() else sys.stdout  # beside a bar on a terminal, a file gets its lines too
+    stream = None if is_terminal(sys.stdout) else sys.stdout  # beside a bar on a terminal, a file gets its lines too
 
     def report(row: dict[str, Any]) -> None:
         click.echo(_line(row, plan.recipe.epochs), file=stream)

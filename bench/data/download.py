@@ -141,7 +141,7 @@ def _bar(source: Source, done: int, visible: bool) -> Iterator[Callable[[int], N
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(source.file, total=source.bytes or None, completed=done)
         yield lambda n: bar.update(task, advance=n)

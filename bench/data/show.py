@@ -18,6 +18,7 @@ COLOURS = {"installed": "green", "embedded": "green", "imported": "cyan", "outda
 def print_list(rows: Sequence[Status]) -> None:
     """Print one row per data set."""
     from rich.table import Table as Grid
+    from rich.text import Text
 
     names = ("name", "state", "size", "gives", "licence", "what it is")
     grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
@@ -27,14 +28,14 @@ def print_list(rows: Sequence[Status]) -> None:
         size = "?" if row.megabytes is None else f"{row.megabytes:.1f} MB" if row.megabytes else "-"
         colour = COLOURS.get(row.state, "default")
         name = row.name if row.name == row.table else f"{row.name}\n  {row.table}"
-        grid.add_row(name, f"[{colour}]{row.state}[/]", size, row.gives, row.licence, row.text)
+        grid.add_row(name, Text(row.state, colour), size, row.gives, row.licence, row.text)
     console().print(grid)
 
 
 def print_info(table: Table) -> None:
     """Print what identifies a table and one row per column."""
-    from rich.markup import escape
     from rich.table import Table as Grid
+    from rich.text import Text
 
     out, header = console(), table.header
     facts = {
@@ -50,9 +51,9 @@ def print_info(table: Table) -> None:
         facts[f"source {source['file']}"] = f"sha256 {source['sha256'][:16] or 'none'}... {place}"
     width = max(map(len, facts))
     for key, value in facts.items():
-        out.print(f"[bold]{key:<{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
+        out.print(Text.assemble((f"{key:<{width}}", "bold"), f"  {value}"), highlight=False, soft_wrap=True)
     for note in header.get("notes", ()):
-        out.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+        out.print(f"note: {note}", highlight=False, soft_wrap=True)
     names = ("column", "unit", "split", "role", "shape", "values", "best", "largest", "sha256", "what it is")
     grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
     for position in (5, 6, 7):
@@ -60,18 +61,17 @@ def print_info(table: Table) -> None:
     for c in describe_columns(table):  # what is stored negated is shown as it was given
         shape = " x ".join(map(str, c.shape))
         numbers = ["" if v is None else f"{v:.6g}" for v in (c.best, c.largest)]
-        grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], escape(c.text))
+        grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], c.text)
     out.print(grid)
 
 
 def print_draft(draft: Draft) -> None:
     """Print how a file was understood, column by column, and all that is refused."""
     import numpy as np
-    from rich.markup import escape
     from rich.table import Table as Grid
 
     out, request = console(), draft.request
-    out.print(f"{escape(request.file.name)}: {escape(', '.join(draft.said))}", highlight=False, soft_wrap=True)
+    out.print(f"{request.file.name}: {', '.join(draft.said)}", highlight=False, soft_wrap=True)
     names = ("column", "stored as", "unit", "split", "better", "partner", "trainings", "missing", "smallest", "largest")
     grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
     for position in (6, 7, 8, 9):
@@ -82,17 +82,17 @@ def print_draft(draft: Draft) -> None:
         known = values[np.isfinite(values)]
         ends = sorted(-v if role.more else v for v in (known.min(), known.max())) if len(known) else []
         grid.add_row(
-            *(escape(", ".join(role.sources)), f"{name}{f' ({read.how})' if read.how else ''}", escape(role.unit)),
+            *(", ".join(role.sources), f"{name}{f' ({read.how})' if read.how else ''}", role.unit),
             *(role.split, "more" if role.more else "less", column.report if column else ""),
             *(str(values.shape[1] if values.ndim == 2 else 1), f"{read.missing:,}", *(f"{e:.6g}" for e in ends)),
         )
     out.print(grid)
     if draft.unused:
         shown = ", ".join(draft.unused[:20]) + (", ..." if len(draft.unused) > 20 else "")
-        out.print(f"not imported: {escape(shown)}", highlight=False, soft_wrap=True)
+        out.print(f"not imported: {shown}", highlight=False, soft_wrap=True)
     for note in draft.header.get("notes", ()):
-        out.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+        out.print(f"note: {note}", highlight=False, soft_wrap=True)
     for fault in draft.faults:
-        out.print(f"refused: {escape(str(fault))}", highlight=False, soft_wrap=True)
+        out.print(f"refused: {fault!s}", highlight=False, soft_wrap=True)
     if not draft.faults:
         out.print(f"{request.space}/{request.name}: nothing is refused; nothing was written (--dry-run).")

@@ -355,7 +355,7 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
             table.add_row(
                 *(Text(t, "bold" if t.endswith("*") else "underline" if t.endswith("~") else "") for t in row)
             )
-        console.print(title, style="bold", markup=False)
+        console.print(title, style="bold")
         console.print(table)
 
     if any(t.status == "ok" for t in tables.trials):
@@ -373,8 +373,8 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
         head, rows = time_rows(tables)
         show("Mean CPU seconds of fit + rank on one thread", head, rows, 2)
         for text in (*proxy_times(tables), *conventions(tables)):
-            console.print(text, markup=False)
+            console.print(text)
     for text in failures(tables):
-        console.print(f"unfinished   {text}", markup=False)
+        console.print(f"unfinished   {text}", soft_wrap=True)
     names = FILES + (", contrasts.csv" if tables.contrasts else "") + (", figures" if figures else "")
-    console.print(f"files        {out}: {names}", markup=False)
+    console.print(f"files        {out}: {names}", soft_wrap=True)

@@ -227,11 +227,11 @@ def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = Fals
         if not (section.detail and is_large(tables)):
             _print_section(section, console)
     for text in conventions(tables) if anything else []:
-        console.print(text, markup=False)
+        console.print(text)
     for text in failures(tables):
-        console.print(f"unfinished   {text}", markup=False)
+        console.print(f"unfinished   {text}", soft_wrap=True)
     names = [name for name, text in _files(tables).items() if text] + ["figures"] * figures
-    console.print(f"files        {out}: {', '.join(names)}", markup=False)
+    console.print(f"files        {out}: {', '.join(names)}", soft_wrap=True)
 
 
 def _print_section(section: Section, console: Any) -> None:
@@ -239,7 +239,7 @@ def _print_section(section: Section, console: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console.print(section.title, style="bold", markup=False)
+    console.print(section.title, style="bold")
     table = Table()
     for name in section.head:
         left = name in WORDS

@@ -18,23 +18,35 @@ ROWS_SHOWN = 24
 
 
 def console() -> Any:
-    """Return a rich console on standard output that never wraps table cells to pieces when piped."""
+    """Return a rich console on standard output that never wraps table cells to pieces when piped.
+
+    Names, labels and paths hold square brackets and colons, so nothing that is printed is read as markup.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, soft_wrap=False)
+    width = None if is_terminal(sys.stdout) else 140
+    return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody looks at a stream; nobody does at one that is closed."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
 
 
 @contextlib.contextmanager
 def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
     """Show a progress bar on a terminal; yield the function to call with (done, total), or None."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not is_terminal(sys.stderr):
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -86,5 +98,5 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
         f"{seconds['evaluate']:.2f} s in evaluations)"
     )
     for note in summary["notes"]:
-        out.print(f"note         {note}")
-    out.print(f"files        {folder}: evals.jsonl, front.csv, front.png, summary.json, job.json")
+        out.print(f"note         {note}", soft_wrap=True)
+    out.print(f"files        {folder}: evals.jsonl, front.csv, front.png, summary.json, job.json", soft_wrap=True)

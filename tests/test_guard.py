@@ -1,0 +1,185 @@
+"""Whatever happens around a command, a user sees one line: odd consoles, closed streams, Ctrl-C, faults of the suite."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from bench.commands import guard
+from bench.commands.root import cli as root
+
+RUN = ("run", "--method", "random", "--space", "toy", "--budget", "12", "--param", "batch=3")
+
+
+def program(*args, **options):
+    command = [sys.executable, str(ROOT / "cli.py"), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("path", [(), ("data",), ("supernet",)])
+def test_groups_without_arguments_print_their_help(path, call):
+    code, out, error = call(*path)
+    assert (code, out) == (2, "")
+    lines = error.splitlines()
+    assert lines[0].startswith("Usage: ")
+    assert len(lines) > 10
+    assert any(line.strip() == "Commands:" for line in lines)
+    assert call(*path, "--help")[0] == 0
+
+
+def test_brackets_in_labels_and_paths_are_printed_as_they_are(call, use_embedded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(*RUN)
+    assert code == 0
+    folder = "runs/toy/closed-form/error+flops/random[batch=3]/seed-0"
+    assert f"files        {folder}: evals.jsonl" in out
+    assert "Front of random[batch=3] on toy/closed-form" in out
+    assert Path(folder, "evals.jsonl").exists()
+    code, out, _ = call(*RUN, "--out", "x[red]y:smile:[/]")
+    assert code == 0
+    assert "files        x[red]y:smile:[/]: evals.jsonl" in out
+
+
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_consoles_that_are_not_utf8(cli, environment):
+    done = cli(
+        *("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-1", "--budget", "20"),
+        *("--out", "é", "--jobs", "1", "--no-figures"),
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert re.search(r"\d\.\d{4} \+- \d\.\d{4}", done.stdout)  # the sign of the standard deviation
+    assert done.stdout.isascii()
+    wrong = cli("run", "--method", "±", "--space", "toy", **environment)
+    assert wrong.stderr.startswith("error: no method '+-'.")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_under_the_output(embedded, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, str(ROOT / "cli.py"), *RUN]
+        env = {**os.environ, "SMEMNAS_DATA": str(embedded)}
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, env=env, timeout=60
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*No space left on device\.\n", done.stderr)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both", "all"])
+def test_closed_streams(embedded, tmp_path, closed):
+    words = {"stdout": ">&-", "stderr": "2>&-", "both": ">&- 2>&-", "all": "<&- >&- 2>&-"}[closed]
+    line = f"exec {sys.executable} {ROOT / 'cli.py'} {' '.join(RUN)} --out out {words}"
+    env = {**os.environ, "SMEMNAS_DATA": str(embedded)}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert (tmp_path / "out" / "evals.jsonl").read_bytes().count(b"\n") == 12  # and nothing that was printed
+
+
+def test_a_reader_that_goes_is_no_error(embedded, tmp_path):
+    process = program("list", cwd=tmp_path)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) in (0, guard.PIPE)
+
+
+@pytest.mark.parametrize("seconds", [0.12, 0.25, 0.5, 0.9, 1.4])
+def test_ctrl_c_at_any_moment_is_one_line(embedded, tmp_path, seconds):
+    env = {**os.environ, "SMEMNAS_DATA": str(embedded)}
+    arguments = ("run", "--method", "smemnas", "--space", "toy", "--budget", "3000", "--quiet")
+    process = program(*arguments, cwd=tmp_path, env=env)
+    wait_for_guard(process.pid)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out, error) == (guard.INTERRUPT, "", f"{guard.INTERRUPTED}\n")
+
+
+def wait_for_guard(pid):
+    """Wait until a process catches SIGINT by a handler of ours: before, Python itself has just begun."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        time.sleep(0.5)
+        return
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        caught = next((int(line.split()[1], 16) for line in status.read_text().splitlines() if "SigCgt" in line), 0)
+        if caught >> (signal.SIGINT - 1) & 1:
+            time.sleep(0.1)  # Python's own handler comes first
+            return
+
+
+class Strange(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (TypeError("no such\nthing"), 70, ("a fault of the suite", "TypeError: no such thing", "SMEMNAS_TRACEBACK")),
+        (Strange("odd"), 70, ("a fault of the suite", "Strange: odd")),
+        (GeneratorExit(), 70, ("a fault of the suite", "GeneratorExit")),
+        (RecursionError("deep"), 70, ("a fault of the suite", "RecursionError: deep", "test_guard.py")),
+        (EOFError("torn"), 70, ("a fault of the suite", "EOFError: torn")),
+        (MemoryError(), 1, ("out of memory",)),
+        (OSError(28, "No space left on device", "a/b"), 1, ("a/b", "No space left on device")),
+        (KeyboardInterrupt(), 130, ()),
+        (BrokenPipeError(), 141, ()),
+        (SystemExit(3), 3, ()),
+    ],
+)
+def test_the_last_resort(error, code, words, call, monkeypatch):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(root.commands["list"], "callback", fail)
+    found, out, text = call("list")
+    assert found == code
+    assert out == ""
+    if words:
+        assert text.startswith("error: ")
+        assert text.count("\n") == 1
+        for word in words:
+            assert word in text
+    else:
+        assert text == (f"{guard.INTERRUPTED}\n" if code == 130 else "")
+
+
+def test_the_traceback_is_shown_on_request(call, monkeypatch):
+    def fail(**_):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(root.commands["list"], "callback", fail)
+    monkeypatch.setenv(guard.TRACEBACK, "1")
+    _, _, text = call("list")
+    assert "Traceback (most recent call last)" in text
+    assert text.splitlines()[-1].startswith("error: this is a fault of the suite")
+
+
+def test_ctrl_c_that_a_library_turned_into_another_error(monkeypatch):
+    monkeypatch.setattr(guard, "_interrupted", True)
+    assert guard.explain(ImportError("numpy cannot be imported")) == (guard.INTERRUPTED, guard.INTERRUPT)
+    monkeypatch.setattr(guard, "_interrupted", False)
+    assert guard.explain(ImportError("numpy cannot be imported"))[1] == guard.FAULT
+
+
+def test_signal_handlers_of_a_host_stay(call):
+    before = signal.getsignal(signal.SIGINT)
+    call("list", "problems")
+    assert signal.getsignal(signal.SIGINT) is before
+    with contextlib.suppress(SystemExit):
+        guard.leave(0)
+    assert signal.getsignal(signal.SIGINT) is before

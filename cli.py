@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a word, until the guard stands a moment later
+
 from typing import NoReturn
 
 from bench.commands import guard

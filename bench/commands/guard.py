@@ -7,6 +7,7 @@ little, and only what comes with Python.
 
 from __future__ import annotations
 
+import _thread
 import codecs
 import contextlib
 import errno
@@ -122,8 +123,10 @@ def _show_warning(message: Any, *_: Any, **__: Any) -> None:
 
 
 def _unraisable(hint: Any) -> None:
-    """Keep quiet about what is raised where nobody can catch it after Ctrl-C."""
-    if not _interrupted and not isinstance(hint.exc_value, KeyboardInterrupt | BrokenPipeError):
+    """Raise Ctrl-C again where it came when nobody could catch it; say nothing about what follows from it."""
+    if isinstance(hint.exc_value, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is _remember:
+        _thread.interrupt_main()
+    elif not _interrupted and not isinstance(hint.exc_value, BrokenPipeError):
         sys.__unraisablehook__(hint)
 
 

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
+from bench.errors import DataError, UserError, suggest
 from bench.indicators import nondominated
 from bench.registry import Registry
 from bench.store import table_folder
 from bench.table import Table
 from spaces.base import SPACES, Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
-from spaces.feasible import FeasibleSpace
+from spaces.feasible import feasible_space
+from spaces.listed import ListedSpace
 
 
 class Evaluation(NamedTuple):
@@ -97,12 +99,23 @@ class Benchmark(ABC):
     notes: tuple[str, ...] = ()
     #: What an architecture must satisfy; `bench.constraints.constrain` sets it.
     constraints: tuple[Constraint, ...] = ()
+    #: Whether searches leave the listed architectures, see `listed`; all others then fail.
+    full_space: bool = False
+    _problem: tuple[object, Problem] | None = None
+
+    @property
+    def listed(self) -> ListedSpace | None:
+        """The architectures to which a search is restricted, where not all of the space can be evaluated."""
+        return None
 
     @property
     def problem(self) -> Problem:
         """What a method may see."""
-        free = [c for c in self.constraints if c.free]
-        return Problem(FeasibleSpace(self.space, free) if free else self.space, self.objectives, self.constraints)
+        key = (self.objectives, self.constraints, self.full_space)
+        if self._problem is None or self._problem[0] != key:
+            space = feasible_space(self.listed or self.space, [c for c in self.constraints if c.free])
+            self._problem = key, Problem(space, self.objectives, self.constraints)
+        return self._problem[1]
 
     @abstractmethod
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
@@ -132,7 +145,10 @@ class Benchmark(ABC):
 
 
 class TabularBenchmark(Benchmark):
-    """Look-ups in a `Table` that covers the space.
+    """Look-ups in a `Table`.
+
+    Where the table lacks architectures of the space, or some of their searched values, searches are restricted to
+    those that have all of them (`listed`), unless `full_space` is set.
 
     Args:
         space: The space; its `index` (or the table's sorted keys) finds the row.
@@ -176,6 +192,37 @@ class TabularBenchmark(Benchmark):
         self.report_names = tuple(report_names)
         if len({o.name for o in chosen}) != len(chosen):
             raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        self._listed: list[ListedSpace | None] = []
+
+    @property
+    def listed(self) -> ListedSpace | None:
+        """What the table has all searched values of, computed once; None where that is the whole space."""
+        if self.full_space:
+            return None
+        if not self._listed:
+            self._listed.append(self._list())
+        return self._listed[0]
+
+    def _list(self) -> ListedSpace | None:
+        """Return the architectures with all searched values, or None where none lacks any.
+
+        Raises:
+            DataError: No architecture has all of them.
+        """
+        columns = [o.name for o in self.objectives if o.name in self.table.columns]
+        whole = self.table.header["index"] == "grid" or 0 < self.space.n_distinct <= self.table.n_rows
+        if whole and not any(_lacks_values(self.table.column(name)) for name in columns):
+            return None
+        candidates = self.candidates()
+        if candidates is None:
+            return None
+        have = np.isfinite(candidates.F).all(axis=1)
+        if not have.any():
+            raise DataError(
+                f"no architecture of {self.space.name}/{self.dataset} has values of all of "
+                f"{', '.join(o.name for o in self.objectives)}: choose other --objectives."
+            )
+        return None if self.space.is_enumerable and have.all() else ListedSpace(self.space, candidates.X[have])
 
     def rows(self, X: IntArray) -> IntArray:
         """Return the table row ``(n,)`` of each genotype; -1 where the table has none."""
@@ -238,6 +285,12 @@ class TabularBenchmark(Benchmark):
     def provenance(self) -> dict[str, Any]:
         """Return name and checksum of the table."""
         return {"table": self.table.header["name"], "sha256": self.table.sha256}
+
+
+def _lacks_values(values: NDArray[Any]) -> bool:
+    """Whether a row of a column ``(n,)`` or ``(n, repeats)`` has no value."""
+    missing = np.isnan(values)
+    return bool((missing if missing.ndim == 1 else missing.all(axis=1)).any())
 
 
 def repeat_of(rows: IntArray, seed: int, n_repeats: int | IntArray) -> IntArray:
@@ -319,7 +372,12 @@ BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
 
 
 def open_benchmark(
-    space: str, dataset: str | None = None, objectives: Sequence[str] = (), constraints: Sequence[str] = ()
+    space: str,
+    dataset: str | None = None,
+    objectives: Sequence[str] = (),
+    constraints: Sequence[str] = (),
+    *,
+    full_space: bool = False,
 ) -> Benchmark:
     """Open the benchmark of a space and data set.
 
@@ -328,6 +386,7 @@ def open_benchmark(
         dataset: Data set; None takes the space's default.
         objectives: Objective names; empty takes the benchmark's defaults.
         constraints: What an architecture must satisfy, like "flops<=150", see `bench.constraints`.
+        full_space: Search the whole space where a table covers a part of it; what it lacks then fails.
 
     Raises:
         UserError: Unknown space, data set, objective or constraint; near misses are suggested.
@@ -338,7 +397,14 @@ def open_benchmark(
     if constraints:
         from bench.constraints import constrain
 
-        return constrain(open_benchmark(space, dataset, objectives), constraints)
+        return constrain(open_benchmark(space, dataset, objectives, full_space=full_space), constraints)
+    benchmark = _open(space, dataset, objectives)
+    benchmark.full_space = full_space
+    return benchmark
+
+
+def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchmark:
+    """Open a benchmark without constraints."""
     entry = SPACES.get(space)
     chosen = dataset or str(getattr(entry.factory, "default_dataset", ""))
     name = f"{space}/{chosen}"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, open_benchmark
+from bench.benchmark import Benchmark
 from bench.constraints import feasible_only
 from bench.errors import RunError
 from bench.history import History
 from bench.indicators import nondominated
+from bench.job import open_job
 from bench.plan import Plan
 from bench.report.page_runs import read_plans
 from bench.run import JOB, LOG, Job
@@ -56,7 +57,7 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
     if benchmark is not None:
         columns |= _reported(benchmark, job, X)
     if job.constraints:
-        searched = benchmark or open_benchmark(job.space, job.dataset, job.objectives, job.constraints)
+        searched = benchmark or open_job(job)
         F = feasible_only(searched, X, F)
     columns["feasible"] = np.isfinite(F).all(axis=1)
     columns["front"] = nondominated(F) if rows else np.empty(0, dtype=bool)

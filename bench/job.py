@@ -29,6 +29,7 @@ class Job:
         params: Method parameters that differ from the defaults of `method`.
         plugins: Plug-in files to load first.
         constraints: What an architecture must satisfy, like "flops<=150"; see `bench.constraints`.
+        listed: Whether it is searched among the architectures that a partial table has values of.
     """
 
     method: str
@@ -40,12 +41,14 @@ class Job:
     params: Mapping[str, Any] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    listed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints enter only where there are some."""
+        """Return a JSON-able form; constraints and a restriction enter only where there are some."""
         entry = {**asdict(self), "objectives": list(self.objectives), "plugins": list(self.plugins)}
-        del entry["constraints"]
-        return {**entry, **({"constraints": list(self.constraints)} if self.constraints else {})}
+        del entry["constraints"], entry["listed"]
+        limits = {"constraints": list(self.constraints)} if self.constraints else {}
+        return {**entry, **limits, **({"listed": True} if self.listed else {})}
 
     @staticmethod
     def from_dict(entry: Mapping[str, Any]) -> Job:
@@ -66,9 +69,9 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Relative folder: space/dataset/objectives/method/seed-N; constraints stand beside the objectives."""
+        """Relative folder: space/dataset/objectives/method/seed-N; restrictions stand beside the objectives."""
         limits = [c.replace("<=", "-max-").replace(">=", "-min-") for c in self.constraints]
-        problem = ",".join(["+".join(self.objectives), *limits])
+        problem = ",".join(["+".join(self.objectives), *limits, *(["listed"] if self.listed else [])])
         safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
         return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
 
@@ -84,8 +87,11 @@ def make_job(
     params: Mapping[str, Any] | None = None,
     plugins: tuple[str, ...] = (),
     constraints: tuple[str, ...] = (),
+    full_space: bool = False,
 ) -> tuple[Job, Benchmark]:
     """Check a user's wishes, fill in the defaults and return the job with its benchmark.
+
+    On a table that covers a part of its space the search is restricted to that part, unless `full_space` is set.
 
     Raises:
         UserError: A name, parameter or number makes no sense, or (almost) nothing satisfies the constraints.
@@ -97,10 +103,20 @@ def make_job(
     if seed < 0:
         raise UserError(f"--seed must be at least 0, got {seed}.")
     METHODS.get(method).resolve(params or {})
-    benchmark = open_benchmark(space, dataset, objectives, constraints)
+    benchmark = open_benchmark(space, dataset, objectives, constraints, full_space=full_space)
     names = tuple(o.name for o in benchmark.objectives)
     files = tuple(str(Path(p).expanduser().resolve()) for p in plugins)
-    limits = tuple(map(str, benchmark.constraints))
-    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), files, limits)
+    limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
+    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), files, limits, listed)
     METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
     return job, benchmark
+
+
+def open_job(job: Job) -> Benchmark:
+    """Return the benchmark of a job, restricted as its search is.
+
+    Raises:
+        UserError: The space, the data set or a name is unknown.
+        DataError: The table is not installed or is corrupt.
+    """
+    return open_benchmark(job.space, job.dataset, job.objectives, job.constraints, full_space=not job.listed)

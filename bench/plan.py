@@ -47,6 +47,8 @@ class Case:
     dataset: str = ""
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    #: Whether a partial table is searched among its own architectures; None: where it is partial.
+    listed: bool | None = None
 
     @property
     def place(self) -> str:
@@ -55,17 +57,18 @@ class Case:
 
     def __str__(self) -> str:
         limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
-        return f"{self.place} ({', '.join(self.objectives)}{limits})"
+        return f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''})"
 
     @staticmethod
     def of(job: Job) -> Case:
         """Return where a job runs."""
-        return Case(job.space, job.dataset, job.objectives, job.constraints)
+        return Case(job.space, job.dataset, job.objectives, job.constraints, job.listed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints enter only where there are some."""
+        """Return a JSON-able form; constraints and a restriction enter only where there are some."""
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
-        return {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
+        entry = {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
+        return {**entry, **({"listed": True} if self.listed else {})}
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class Plan:
             dict(variant.params),
             plugins,
             case.constraints,
+            bool(case.listed),
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -178,7 +182,8 @@ def _is_built_in(variant: Variant, case: Case) -> bool:
 @cache
 def benchmark_of(case: Case) -> Benchmark:
     """Return a case's benchmark, opened once per process."""
-    return open_benchmark(case.space, case.dataset or None, case.objectives, case.constraints)
+    full_space = case.listed is False
+    return open_benchmark(case.space, case.dataset or None, case.objectives, case.constraints, full_space=full_space)
 
 
 @cache
@@ -241,7 +246,7 @@ def check_plan(plan: Plan) -> Plan:
     for case in plan.cases:
         benchmark = benchmark_of(case)
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
-        full = Case(case.space, benchmark.dataset, objectives, limits)
+        full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
         if full not in cases:
             cases.append(full)
     plan = replace(

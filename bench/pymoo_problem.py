@@ -22,9 +22,10 @@ def as_pymoo(benchmark: Benchmark, seed: int = 0) -> Any:
 
     Variables are integers from 0 to ``n_choices - 1``, and all objectives are minimised. A genotype that is no
     architecture, and an evaluation that fails, has 1e9 in every objective and constraint. Silent genes are normalised
-    before the evaluation, as in our own loop. An exception of the benchmark is passed on. The benchmark's constraints
-    are pymoo's inequality constraints, in units of their bounds. ``pareto_front()`` of the problem is the exact
-    reference front, or None where it is not known.
+    before the evaluation, as in our own loop; where a table covers a part of its space, a genotype has the values of
+    the nearest architecture with values (`spaces.listed`). An exception of the benchmark is passed on. The benchmark's
+    constraints are pymoo's inequality constraints, in units of their bounds. ``pareto_front()`` of the problem is the
+    exact reference front, or None where it is not known.
 
     Args:
         benchmark: What to search.
@@ -32,7 +33,8 @@ def as_pymoo(benchmark: Benchmark, seed: int = 0) -> Any:
     """
     from pymoo.core.problem import Problem
 
-    space, n_obj, n_constraints = benchmark.space, len(benchmark.objectives), len(benchmark.constraints)
+    space = benchmark.listed or benchmark.space
+    n_obj, n_constraints = len(benchmark.objectives), len(benchmark.constraints)
 
     class BenchmarkProblem(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -58,9 +60,10 @@ def _measure(benchmark: Benchmark, X: IntArray, seed: int) -> tuple[FloatArray, 
     """Return objectives ``(n, n_obj)`` and constraints ``(n, n_constraints)``, 0 where they hold."""
     F = np.full((len(X), len(benchmark.objectives)), FAILED)
     G = np.full((len(X), len(benchmark.constraints)), FAILED)
-    valid = np.flatnonzero(benchmark.space.is_valid(X))
+    space = benchmark.listed or benchmark.space
+    valid = np.flatnonzero(space.is_valid(X))
     if len(valid):
-        X = np.ascontiguousarray(benchmark.space.normalise(X[valid]))
+        X = np.ascontiguousarray(space.normalise(X[valid]))
         found = benchmark.evaluate(X, seed).F
         ok = np.isfinite(found).all(axis=1)
         F[valid[ok]] = found[ok]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Evaluation, open_benchmark
+from bench.benchmark import Benchmark, Evaluation
 from bench.errors import RunError, UserError
 from bench.folder import JOB as JOB
 from bench.folder import LOG as LOG
@@ -28,6 +28,8 @@ from bench.folder import locked as locked
 from bench.history import History, Row, objectives_of, write_line
 from bench.job import Job as Job
 from bench.job import make_job as make_job
+from bench.job import open_job
+from bench.listing import among_listed, end_of_list
 from bench.penalty import told_under_constraints
 from bench.registry import load_plugin
 from methods.base import METHODS, Method
@@ -226,7 +228,7 @@ def run(
     """
     for plugin in job.plugins:
         load_plugin(plugin)
-    benchmark = benchmark or open_benchmark(job.space, job.dataset, job.objectives, job.constraints)
+    benchmark = benchmark or open_job(job)
     with locked(folder):
         if overwrite:
             clear(folder)
@@ -237,7 +239,7 @@ def run(
         told = 0
         problem = benchmark.problem
         method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
-        method = told_under_constraints(method, problem)
+        method = among_listed(told_under_constraints(method, problem), problem)
         if continue_from_log and history.rows:
             method.tell(*history.arrays())
             told = len(history.rows)
@@ -255,4 +257,5 @@ def run(
             )
         X, F = history.arrays()
         feasible = benchmark.problem.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
-        return Result(job, X, F, feasible, seconds, note)
+        ended = end_of_list(benchmark, len(X), job.budget)
+        return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))))

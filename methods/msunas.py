@@ -146,7 +146,7 @@ class MSuNAS(Method):
     def _search(self, start: IntArray) -> tuple[IntArray, FloatArray]:
         """Return the last population of the inner NSGA-II and its predicted objectives."""
         seed = int(self.rng.integers(2**31))
-        inner = make_nsga2(self.problem.space, self.population, "integer", start, seed)
+        inner = make_nsga2(self.problem.space, self.population, "integer", start, seed, as_listed=True)
         algorithm = set_up(inner, self.problem)
         for _ in range(self.generations):
             asked = as_population(algorithm.ask())
@@ -158,6 +158,7 @@ class MSuNAS(Method):
 
     def _predict(self, X: IntArray) -> FloatArray:
         """Return ``(n, n_obj)``: exact values of the free objectives, scores of the others (smaller is better)."""
+        X = self.problem.space.normalise(X)  # in a listed space what they stand for
         F = np.empty((len(X), self.problem.n_obj))
         F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self.problem.space.encode(X, self.encoding)

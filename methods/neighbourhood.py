@@ -12,6 +12,7 @@ import numpy as np
 
 from methods.variation import unique_rows
 from spaces.base import FloatArray, IntArray, Problem, SearchSpace
+from spaces.listed import ListedSpace
 
 #: Mutants drawn at once, and how often, before a genotype counts as having no valid mutant.
 BLOCK, ATTEMPTS = 32, 32
@@ -31,8 +32,11 @@ def target_values(problem: Problem, F: FloatArray) -> FloatArray:
 def neighbours(space: SearchSpace, x: IntArray) -> IntArray:
     """Return all valid genotypes ``(m, n_var)`` that differ from ``x`` ``(n_var,)`` in one gene.
 
-    By gene, then by value. Without ``x`` itself and without repetition, also after `SearchSpace.normalise`.
+    By gene, then by value. Without ``x`` itself and without repetition, also after `SearchSpace.normalise`. In a
+    listed space: the listed genotypes nearest to it, as many as it has such changes.
     """
+    if isinstance(space, ListedSpace):
+        return space.around(space.normalise(x[None])[0], sum(space.n_choices) - space.n_var)
     x = space.normalise(np.asarray(x, dtype=np.int64)[None])[0]
     genes = np.repeat(np.arange(space.n_var), space.n_choices)
     values = np.concatenate([np.arange(n) for n in space.n_choices])
@@ -49,11 +53,17 @@ def mutate_one_gene(space: SearchSpace, X: IntArray, rng: np.random.Generator) -
     """Return one mutant ``(n, n_var)`` of each row: a gene drawn uniformly takes another value.
 
     Drawn again where the result is no architecture or the same network; a row without such a mutant is
-    replaced by a random architecture.
+    replaced by a random architecture. In a listed space the mutant is the listed architecture nearest to it, the row
+    itself apart.
     """
     X = space.normalise(np.asarray(X, dtype=np.int64))
     choices = np.asarray(space.n_choices)
     free = np.flatnonzero(choices > 1)
+    if isinstance(space, ListedSpace):
+        tries, genes = X.copy(), free[rng.integers(len(free), size=len(X))]
+        rows = np.arange(len(X))
+        tries[rows, genes] = (tries[rows, genes] + rng.integers(1, choices[genes])) % choices[genes]
+        return space.rows[space.nearest(tries, apart_from=space.place(X))]
     mutants, open_rows = X.copy(), np.arange(len(X))
     for _ in range(ATTEMPTS):
         if len(open_rows) == 0:

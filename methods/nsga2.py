@@ -38,8 +38,13 @@ class NSGA2(PymooMethod):
         self._algorithm = set_up(make_nsga2(problem.space, population, operators, design, library_seed(seed)), problem)
 
 
-def make_nsga2(space: SearchSpace, population: int, operators: str, sampling: IntArray, seed: int) -> Any:
-    """Return pymoo's NSGA2 on integer genes, not set up yet; `sampling` ``(n, n_var)`` is its first population."""
+def make_nsga2(
+    space: SearchSpace, population: int, operators: str, sampling: IntArray, seed: int, *, as_listed: bool = False
+) -> Any:
+    """Return pymoo's NSGA2 on integer genes, not set up yet; `sampling` ``(n, n_var)`` is its first population.
+
+    `as_listed` is that of `new_and_valid`.
+    """
     from pymoo.algorithms.moo.nsga2 import NSGA2 as PymooNSGA2
 
     crossover, mutation = genetic_operators(space, operators)
@@ -48,6 +53,6 @@ def make_nsga2(space: SearchSpace, population: int, operators: str, sampling: In
         sampling=sampling,
         crossover=crossover,
         mutation=mutation,
-        eliminate_duplicates=new_and_valid(space),
+        eliminate_duplicates=new_and_valid(space, as_listed=as_listed),
         seed=seed,
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from methods.base import METHOD_STREAM, Method, require_choice
 from spaces.base import FloatArray, IntArray, Problem, SearchSpace
+from spaces.listed import ListedSpace
 
 #: Stands for the objectives of a failed evaluation: worse than any real value, but finite for the crowding.
 FAILED = 1e9
@@ -117,17 +118,25 @@ def genetic_operators(space: SearchSpace, operators: str) -> tuple[Any, Any]:
     return TwoPointCrossover(prob=0.9), mutation
 
 
-def new_and_valid(space: SearchSpace) -> Any:
+def new_and_valid(space: SearchSpace, *, as_listed: bool = False) -> Any:
     """Return pymoo's elimination of duplicates, which also drops children that are no architectures.
 
     Mating is repeated until a generation is full, so invalid children cost nothing but time.
+
+    Args:
+        space: Says what is valid.
+        as_listed: In a listed space children that stand for the same architecture are duplicates.
     """
+    as_listed = as_listed and isinstance(space, ListedSpace)
     from pymoo.core.duplicate import DefaultDuplicateElimination
+
+    def named(X: IntArray) -> IntArray:
+        return space.normalise(X) if as_listed and len(X) else X
 
     class NewAndValid(DefaultDuplicateElimination):  # type: ignore[misc]
         def _do(self, pop: Any, other: Any, is_duplicate: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            X = genotypes(pop)
-            seen = set() if other is None else {x.tobytes() for x in genotypes(other)}
+            X = named(genotypes(pop))
+            seen = set() if other is None else {x.tobytes() for x in named(genotypes(other))}
             for k, x in enumerate(X):
                 key = x.tobytes()
                 is_duplicate[k] |= key in seen

@@ -96,6 +96,8 @@ class SearchSpace(ABC):
     recommended_encoding: str = ""
     #: Exact, free objectives that `cost` computes.
     costs: tuple[Objective, ...] = ()
+    #: Number of distinct architectures, where that is known of a space too large to enumerate; else 0.
+    n_distinct: int = 0
     #: Data set used when the user names none.
     default_dataset: str = ""
 

@@ -7,25 +7,21 @@ leaves it out in the way in which it leaves out an invalid genotype, and no eval
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from spaces.base import Constraint, FloatArray, IntArray, SearchSpace
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from spaces.forms import Form
+from spaces.base import Constraint, IntArray, SearchSpace
+from spaces.listed import ListedSpace
+from spaces.view import SpaceView
 
 #: Genotypes drawn at a time, at least and at most, and in all, for one sample.
 SMALLEST_BLOCK, LARGEST_BLOCK, DRAWS = 64, 4096, 200_000
 
 
-class FeasibleSpace(SearchSpace):
-    """Another space's view: the same names, encodings and costs, fewer valid genotypes.
+class FeasibleSpace(SpaceView):
+    """Another space's view with fewer valid genotypes.
 
     Args:
         space: The space.
@@ -33,20 +29,8 @@ class FeasibleSpace(SearchSpace):
     """
 
     def __init__(self, space: SearchSpace, constraints: Sequence[Constraint]) -> None:
-        self._inner = space
+        super().__init__(space)
         self._constraints = tuple(constraints)
-        self.name = space.name
-        self.n_choices = space.n_choices
-        self.encodings = space.encodings
-        self.default_encoding = space.default_encoding
-        self.costs = space.costs
-        self.default_dataset = space.default_dataset
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what only the other space has."""
-        if name.startswith("_"):  # not there yet, as while unpickling
-            raise AttributeError(name)
-        return getattr(self._inner, name)
 
     def is_valid(self, X: IntArray) -> NDArray[np.bool_]:
         """Return ``(n,)``: valid in the other space, and within all bounds."""
@@ -112,57 +96,13 @@ class FeasibleSpace(SearchSpace):
         wanted = " and ".join(map(str, self._constraints))
         return f"no architecture of space {self.name!r} satisfies {wanted}: {where}, {', '.join(found)}."
 
-    @property
-    def is_enumerable(self) -> bool:
-        """Whether `enumerate` works."""
-        return self._inner.is_enumerable
 
-    @property
-    def size(self) -> int:
-        """Number of genotypes on the full grid, valid or not."""
-        return self._inner.size
+def feasible_space(space: SearchSpace, constraints: Sequence[Constraint]) -> SearchSpace:
+    """Return a space's view without what breaks a constraint; of a list, the rest of the list.
 
-    def to_str(self, x: IntArray) -> str:
-        """Return the other space's name."""
-        return self._inner.to_str(x)
-
-    def from_str(self, arch: str) -> IntArray:
-        """Parse the other space's name; the architecture may be infeasible."""
-        return self._inner.from_str(arch)
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The other space's forms."""
-        return self._inner.forms
-
-    def index(self, X: IntArray) -> IntArray:
-        """Return the other space's grid index."""
-        return self._inner.index(X)
-
-    def normalise(self, X: IntArray) -> IntArray:
-        """Normalise as the other space does."""
-        return self._inner.normalise(X)
-
-    def canonical(self, X: IntArray) -> NDArray[Any]:
-        """Return the other space's keys."""
-        return self._inner.canonical(X)
-
-    def encode(self, X: IntArray, kind: str | None = None) -> FloatArray:
-        """Encode as the other space does."""
-        return self._inner.encode(X, kind)
-
-    def encoding_parts(self, kind: str | None = None) -> tuple[str, ...]:
-        """Return the other space's parts."""
-        return self._inner.encoding_parts(kind)
-
-    def cost(self, X: IntArray, name: str) -> FloatArray:
-        """Return the other space's cost."""
-        return self._inner.cost(X, name)
-
-    def build(self, x: IntArray, n_classes: int) -> nn.Module:
-        """Build the other space's network."""
-        return self._inner.build(x, n_classes)
-
-    def describe(self, x: IntArray) -> str:
-        """Return the other space's description."""
-        return self._inner.describe(x)
+    Raises:
+        UserError: Nothing on the list satisfies the constraints.
+    """
+    if isinstance(space, ListedSpace):
+        return ListedSpace(space.whole, FeasibleSpace(space, constraints).enumerate())
+    return FeasibleSpace(space, constraints) if constraints else space

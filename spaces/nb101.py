@@ -56,6 +56,7 @@ class NB101(SearchSpace):
         if not 3 <= max_vertices <= graphs.VERTICES:
             raise UserError(f"nb101 has 3 to {graphs.VERTICES} vertices, got max_vertices={max_vertices}.")
         self.max_vertices = max_vertices
+        self.n_distinct = N_GRAPHS if max_vertices == graphs.VERTICES else 0
         self.n_classes = n_classes
         self.edges = tuple((x, y) for x in range(max_vertices) for y in range(x + 1, max_vertices))
         self.n_choices = (2,) * len(self.edges) + (3,) * (max_vertices - 2)

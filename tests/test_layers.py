@@ -41,6 +41,7 @@ BENCH_GROUND = {
         "bench.table",
         "spaces.base",
         "spaces.feasible",
+        "spaces.listed",
         "bench.train.options",
         "bench.train.supernet_options",
     },

@@ -105,6 +105,13 @@ constraint_option = click.option(
     help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
     "millions, errors in %, latency in ms); repeatable.",
 )
+#: The same for `run` and `study`.
+full_space_option = click.option(
+    "--full-space",
+    is_flag=True,
+    help="Where a table covers a part of its space: search all of it. What has no value then fails and costs budget. "
+    "Default: search among what the table has.",
+)
 
 
 def label(param: click.Parameter | None) -> str:

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, BUDGET, FOLDER, NAMES, SEED, Command, constraint_option, parse_params
+from bench.commands.common import (
+    ANY_PATH,
+    BUDGET,
+    FOLDER,
+    NAMES,
+    SEED,
+    Command,
+    constraint_option,
+    full_space_option,
+    parse_params,
+)
 
 
 def job_options(command: Any) -> Any:
@@ -37,6 +47,7 @@ def job_options(command: Any) -> Any:
 @click.option("--problem", help="A named problem instead of space, data set and objectives; see `list problems`.")
 @job_options
 @constraint_option
+@full_space_option
 @click.option(
     "--evaluator",
     type=click.Choice(["table", "train", "supernet"]),
@@ -77,6 +88,7 @@ def run_command(
     budget: int,
     params: tuple[str, ...],
     constraints: tuple[str, ...],
+    full_space: bool,
     evaluator: str,
     checkpoint: Path | None,
     data: str,
@@ -133,6 +145,7 @@ def run_command(
         params=parse_params(params),
         plugins=plugins,
         constraints=constraints,
+        full_space=full_space,
     )
     folder = out or Path("runs") / job.folder
     with progress_bar(f"{job.label} on {job.place}", quiet) as progress:

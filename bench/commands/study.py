@@ -15,6 +15,7 @@ from bench.commands.common import (
     SECONDS,
     Command,
     constraint_option,
+    full_space_option,
     parse_params,
 )
 from bench.errors import UserError
@@ -47,6 +48,7 @@ from bench.errors import UserError
 @click.option("--datasets", type=NAMES, default=(), metavar="A,B", help="Data sets: each space with those that it has.")
 @click.option("--objectives", type=NAMES, default=(), metavar="A,B", help="What to minimise, for example error,flops.")
 @constraint_option
+@full_space_option
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
 @click.option(
     "--method-seeds",
@@ -101,6 +103,7 @@ def study_command(
     datasets: tuple[str, ...],
     objectives: tuple[str, ...],
     constraints: tuple[str, ...],
+    full_space: bool,
     seeds: str | None,
     method_seeds: tuple[str, ...],
     budget: int | None,
@@ -176,6 +179,8 @@ def study_command(
         plan = replace(plan, seeds_of=dict(parse_method_seeds(text) for text in method_seeds))
     if constraints:
         plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
+    if full_space:
+        plan = replace(plan, cases=tuple(replace(case, listed=False) for case in plan.cases))
     if at:
         plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
     plan = check_plan(plan)

@@ -1,7 +1,7 @@
 """A user's own table: a column of architectures and any metric columns, from a file as it lies there.
 
 The table is opened like any other benchmark, by its space and the name given at import. On a space that can be
-enumerated it may cover a part: the other architectures have no value.
+enumerated it may cover a part: searches are then restricted to it.
 
 Parts: `user_sheet` opens files (`user_text` CSV, `user_records` JSON, YAML, Parquet), `user_roles` reads what is said
 of a column, `user_numbers` its cells, `user_columns` joins the two, `user_names` reads architectures, `user_rows`
@@ -357,7 +357,7 @@ def _notes(columns: Mapping[str, Column], file: str, n: int, empty: int, space: 
     """Return what a reader of results must know."""
     notes = [f"Imported from {file}, {n:,} architectures."]
     if space.is_enumerable and n < space.size:
-        notes.append(f"The table covers {n:,} of {space.size:,} genotypes; the others fail.")
+        notes.append(f"The table covers {n:,} of {space.size:,} genotypes.")
     if empty:
         notes.append(f"{empty:,} architectures of the file have no value at all and were left out.")
     if not any(c.report for c in columns.values()):

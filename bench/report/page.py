@@ -19,6 +19,7 @@ from typing import Any
 from bench.comparison import Tables
 from bench.errors import RunError
 from bench.files import write_text
+from bench.listing import notes_of
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report import page_html as tags
 from bench.report.cells import Section, number, seed_text
@@ -254,7 +255,7 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
         facts.append(("reference front", f"{len(reference.front)} points, {kind}"))
     if rows and rows[0].floor == rows[0].floor:
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))
-    facts += [("note", note) for note in benchmark.notes]
+    facts += [("note", note) for note in notes_of(benchmark)]
     tables = only(group.tables, case)
     checkpoints = [str(at) for at in group.tables.plan.at]
     blocks = [_table(section, methods, case) for section in sections(tables)]

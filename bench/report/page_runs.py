@@ -157,7 +157,13 @@ def _plan_of(entry: Mapping[str, Any]) -> Plan:
     plan = Plan(
         tuple(Variant(str(v["name"]), str(v["method"]), dict(v["params"])) for v in entry["variants"]),
         tuple(
-            Case(str(c["space"]), str(c["dataset"]), tuple(map(str, c["objectives"])), tuple(c.get("constraints", ())))
+            Case(
+                str(c["space"]),
+                str(c["dataset"]),
+                tuple(map(str, c["objectives"])),
+                tuple(c.get("constraints", ())),
+                bool(c.get("listed", False)),
+            )
             for c in entry["cases"]
         ),
         tuple(int(seed) for seed in entry["seeds"]),

@@ -17,6 +17,7 @@ from bench.constraints import reference_front
 from bench.errors import RunError
 from bench.files import write_json, write_text
 from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
+from bench.listing import notes_of
 from bench.run import Result
 from spaces.base import FloatArray, IntArray
 
@@ -53,7 +54,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         "failed": failed,
         **({"constraints": list(job.constraints), "infeasible": infeasible} if job.constraints else {}),
         "front_size": len(F),
-        "notes": [*benchmark.notes, *([result.note] if result.note else [])],
+        "notes": [*notes_of(benchmark), *([result.note] if result.note else [])],
     }
     if reference is not None and len(F):
         summary["hypervolume"] = hypervolume(F, reference.ideal, reference.nadir)

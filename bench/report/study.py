@@ -13,6 +13,7 @@ from typing import Any
 from bench.comparison import Tables
 from bench.errors import RunError
 from bench.files import write_text
+from bench.listing import notes_of
 from bench.plan import benchmark_of, known_reference, reference_of
 from bench.ranks import BEST, EQUAL, smallest_p
 from bench.report.cells import WORDS, Section, markdown_table
@@ -158,7 +159,7 @@ def conventions(tables: Tables) -> list[str]:
             )
         elif not reference.exact:
             lines.append(f"{case}: the reference front is the best known one, not proven.")
-        lines += [f"{case}: {note}" for note in benchmark_of(case).notes]
+        lines += [f"{case}: {note}" for note in notes_of(benchmark_of(case))]
     return lines
 
 

@@ -47,8 +47,8 @@ class Case:
     dataset: str = ""
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    #: Whether a partial table is searched among its own architectures; None: where it is partial.
-    listed: bool | None = None
+    #: Whether a partial table is searched among its own architectures; `check_plan` says.
+    listed: bool = False
 
     @property
     def place(self) -> str:
@@ -104,6 +104,7 @@ class Plan:
         plugins: Plug-in files.
         champion: Name of the variant that is compared with every other one; "" is none.
         seeds_of: Name of a variant to those of the seeds that it runs; all where it is not named.
+        full_space: Until it is checked: whether partial tables are searched beyond what they have.
     """
 
     variants: tuple[Variant, ...]
@@ -117,6 +118,7 @@ class Plan:
     plugins: tuple[str, ...] = ()
     champion: str = ""
     seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    full_space: bool = False
 
     def seeds_for(self, variant: Variant) -> tuple[int, ...]:
         """Return the seeds that a variant runs."""
@@ -135,7 +137,7 @@ class Plan:
             dict(variant.params),
             plugins,
             case.constraints,
-            bool(case.listed),
+            case.listed,
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -182,8 +184,11 @@ def _is_built_in(variant: Variant, case: Case) -> bool:
 @cache
 def benchmark_of(case: Case) -> Benchmark:
     """Return a case's benchmark, opened once per process."""
-    full_space = case.listed is False
-    return open_benchmark(case.space, case.dataset or None, case.objectives, case.constraints, full_space=full_space)
+    place = case.space, case.dataset or None, case.objectives, case.constraints
+    if case.listed:
+        return open_benchmark(*place)
+    benchmark = benchmark_of(replace(case, listed=True))  # the same where there is nothing to restrict
+    return benchmark if benchmark.listed is None else open_benchmark(*place, full_space=True)
 
 
 @cache
@@ -244,13 +249,14 @@ def check_plan(plan: Plan) -> Plan:
             raise UserError(f"--method-seeds: the seeds of {name!r} must be among the study's --seeds.")
     cases = []
     for case in plan.cases:
-        benchmark = benchmark_of(case)
+        benchmark = benchmark_of(replace(case, listed=not plan.full_space))
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
         full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
         if full not in cases:
             cases.append(full)
     plan = replace(
         plan,
+        full_space=False,
         cases=tuple(cases),
         seeds=tuple(dict.fromkeys(plan.seeds)),
         baseline=baseline,

@@ -30,7 +30,7 @@ SMALL = {  # so that every method comes to its own proposals soon
     "smemnas/nsga2-inside": {"batch": 15, "population": 20, "generations": 3},
     "smemnas/regression": {"batch": 15, "population": 20, "generations": 3},
     "msunas": {"initial": 30, "batch": 15, "population": 10, "generations": 3},
-    "msunas/adaptive": {"initial": 40, "batch": 40, "population": 10, "generations": 2},
+    "msunas/adaptive": {"initial": 40, "batch": 60, "population": 10, "generations": 2},
     "bananas": {"epochs": 5},
     "parego": {"generations": 3},
 }

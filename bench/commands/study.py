@@ -174,13 +174,12 @@ def study_command(
         champion=champion or plan.champion,
         target=plan.target if target is None else target,
         plugins=plugins,
+        full_space=full_space,
     )
     if method_seeds:
         plan = replace(plan, seeds_of=dict(parse_method_seeds(text) for text in method_seeds))
     if constraints:
         plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
-    if full_space:
-        plan = replace(plan, cases=tuple(replace(case, listed=False) for case in plan.cases))
     if at:
         plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
     plan = check_plan(plan)

@@ -212,7 +212,7 @@ def test_a_full_disk_is_a_clear_message(tmp_path, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RunError, match="free space and give the same command again"):
+    with pytest.raises(RunError, match="Free space and give the same command again"):
         train(tmp_path)
     assert not list(tmp_path.glob("*.part"))
 

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":
+    # As a program, the suite comes after the standard library and before what is installed. The folder that Python
+    # puts first, the current one with -m, would let a random.py or json.py in it take the standard library's place.
+    if not sys.flags.safe_path:
+        del sys.path[0]
+    _installed = [k for k, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
+    sys.path.insert(_installed[0] if _installed else len(sys.path), os.path.dirname(os.path.abspath(__file__)))
+
 import signal
 
 if __name__ == "__main__":
@@ -32,12 +43,14 @@ def _run(args: list[str] | None) -> int:
     """Run the command line and return its exit status; a user's mistake is one line."""
     import click
 
+    from bench.child import safe_children
     from bench.commands.common import one_line
     from bench.commands.root import cli
     from bench.errors import UserError
 
     try:
-        code = cli.main(args=args, standalone_mode=False)
+        with safe_children():
+            code = cli.main(args=args, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bench.child import Ended, end_with, slot
+from bench.child import Ended, end_with, safe_children, slot
 from bench.errors import RunError, UserError, install
 from bench.values import LONGEST, MOST_WORKERS, real, whole
 
@@ -155,7 +155,7 @@ def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tup
     left = {call[0]: call for call in calls}
     for _ in range(ATTEMPTS):
         try:
-            with parallel_config(backend="loky", inner_max_num_threads=1):
+            with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
                 pool = Parallel(n_jobs=place.workers, batch_size=1, return_as="generator_unordered")
                 for found in pool(delayed(work)(*call, os.getpid()) for call in list(left.values())):
                     del left[found[0]]

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,42 @@ ONE_THREAD = {
     "VECLIB_MAXIMUM_THREADS": "1",
 }
 _ROOT = str(Path(__file__).resolve().parents[1])
-_CODE = f"import sys; sys.path.insert(0, {_ROOT!r}); from bench.child import serve; serve()"
+#: The suite comes after the standard library and before what is installed; the current folder is not there (-P).
+_CODE = f"""
+import sys
+at = [k for k, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
+sys.path.insert(at[0] if at else len(sys.path), {_ROOT!r})
+from bench.child import serve
+serve()
+"""
+
+
+def safe_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which no Python started from here imports files of the current folder.
+
+    There a user's `random.py` or `json.py` would take the place of the standard library's. An empty entry of
+    PYTHONPATH, which a shell's "$PYTHONPATH:/mine" leaves, means the current folder too.
+    """
+    safe = {"PYTHONSAFEPATH": "1"}
+    if "PYTHONPATH" in environment:
+        parts = environment["PYTHONPATH"].split(os.pathsep)
+        safe["PYTHONPATH"] = os.pathsep.join(part for part in parts if part not in ("", "."))
+    return safe
+
+
+@contextlib.contextmanager
+def safe_children() -> Iterator[None]:
+    """Let no Python that this process starts within the block import files of the current folder."""
+    before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ.update(safe_path(os.environ))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class Ended(Exception):
@@ -44,10 +79,10 @@ class Child:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CODE],
+            [sys.executable, "-P", "-c", _CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **ONE_THREAD, **environment},
+            env={**os.environ, **safe_path(os.environ), **ONE_THREAD, **environment},
             start_new_session=True,  # Ctrl-C reaches the main process alone, and a kill all that the child has started
         )
         self._end = threading.Thread(target=self._clean_up, daemon=True)

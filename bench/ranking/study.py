@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import workers_for
-from bench.child import end_with
+from bench.child import end_with, safe_children
 from bench.errors import RunError
 from bench.files import write_json
 from bench.history import LineLog
@@ -202,7 +202,7 @@ def _in_pool(
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
         pool = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
         yield from pool(delayed(_work)(k, task, place, plugins, os.getpid()) for k, task in tasks)
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from bench.child import end_with
+from bench.child import end_with, safe_children
 from bench.errors import RunError, UserError, suggest
 from bench.files import write_json
 from bench.history import LineLog
@@ -234,7 +234,7 @@ class ProxyValues(Features):
             return
         from joblib import Parallel, delayed, parallel_config
 
-        with parallel_config(backend="loky", inner_max_num_threads=1):
+        with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
             pool = Parallel(n_jobs=min(jobs, len(blocks)), batch_size=1, return_as="generator_unordered")
             yield from pool(
                 delayed(_work)(block, self._space, self.data, *arguments[2:], os.getpid()) for block in blocks

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import Benchmark, Evaluation
+from bench.child import safe_children
 from bench.errors import RunError, UserError, choose, suggest
 from bench.files import write_json
 from bench.registry import load_plugin
@@ -246,7 +247,7 @@ class TrainedBenchmark(Benchmark):
         module = sys.modules[type(self.space).__module__]
         plugin = str(module.__file__) if module.__name__.startswith(PLUGIN_PREFIX) else None
         setting = pickle.dumps(self.setting) if plugin else self.setting
-        with parallel_config(backend="loky", inner_max_num_threads=1):
+        with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
             Parallel(n_jobs=workers, batch_size=1)(
                 delayed(_work)(setting, plugin, x, seed, place, self.devices, os.getpid()) for place, x in missing
             )

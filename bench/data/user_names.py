@@ -44,7 +44,8 @@ def name_rows(
         read: Reads one value; None takes the space's own names first.
         faults: Takes what is no architecture.
     """
-    values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    found = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    values = [v.strip() if isinstance(v, str) else v for v in found]
     codes: dict[Any, int] = {}
     code = np.fromiter((codes.setdefault(_hashable(v), len(codes)) for v in values), np.int64, len(values))
     first = np.full(len(codes), len(values), dtype=np.int64)

@@ -155,7 +155,7 @@ def _texts(
 ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return values ``(n,)``, which cells have a percent sign ``(n,)`` and which are no numbers ``(n,)``."""
     n = len(cells)
-    plain = _plain(cells, words)
+    plain = _plain(cells, decimal, words)
     if plain is not None:
         return plain, np.zeros(n, dtype=bool), np.isinf(plain)
     values = np.full(n, np.nan)
@@ -169,7 +169,7 @@ def _texts(
     return values, signs, wrong
 
 
-def _plain(cells: Sequence[Any], words: frozenset[str]) -> FloatArray | None:
+def _plain(cells: Sequence[Any], decimal: str, words: frozenset[str]) -> FloatArray | None:
     """Return plain numbers ``(n,)`` quickly, NaN where there is none, or None where a cell needs a closer look."""
     kinds = set(map(type, cells))
     try:
@@ -178,8 +178,8 @@ def _plain(cells: Sequence[Any], words: frozenset[str]) -> FloatArray | None:
         if kinds != {str}:
             return None
         text = "".join(cells)
-        if not text.isascii() or "_" in text:  # float() takes 1_000 and the digits of other scripts
-            return None
+        if not text.isascii() or "_" in text or (decimal == "," and "." in text):
+            return None  # float() takes 1_000 and the digits of other scripts
         values = _floats(cells)
         if values is None:
             values = _floats([c if c.strip().lower() not in words else "" for c in cells], empty="nan")
@@ -223,7 +223,7 @@ def _cell(cell: Any, decimal: str, words: frozenset[str]) -> tuple[float, bool, 
 def parse_number(text: str, decimal: str) -> float:
     """Return a number written with the given decimal sign and maybe grouped thousands; NaN if it is none."""
     other = re.escape("," if decimal == "." else ".")
-    grouped = rf"[0-9]{{1,3}}([{other}{SPACES}])[0-9]{{3}}(?:\1[0-9]{{3}})*"
+    grouped = rf"[0-9]{{1,3}}(?P<group>[{other}{SPACES}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*"
     sign = re.escape(decimal)
     found = re.fullmatch(
         rf"([+-]?)(?:(?P<whole>{grouped}|[0-9]+)(?:{sign}(?P<part>[0-9]*))?|{sign}(?P<only>[0-9]+))(?P<end>{_END})",

@@ -254,14 +254,14 @@ class _Understanding:
     def _read(self, roles: Sequence[Role], cells: Mapping[str, Cells]) -> list[Read]:
         """Read the columns of the declared roles."""
         request, file, faults = self._request, self._sheet.file, self._faults
-        decimal = "."
+        decimal = ""
         with faults.noted():
             if request.dialect.decimal not in (None, ".", ","):
                 raise UserError(f"--decimal takes . or , got {request.dialect.decimal!r}.")
             decimal = decimal_sign(cells, file, request.dialect.decimal)
         if decimal == ",":
             self._said.append("decimal comma")
-        elif faults.found:
+        elif not decimal:
             return []
         marks = missing_marks(request.missing)
         if self._described is None:

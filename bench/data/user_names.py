@@ -70,6 +70,17 @@ def name_rows(
     return Named(np.concatenate(X)[at], unique, group[code])
 
 
+def _own_name(space: SearchSpace, value: Any) -> IntArray:
+    """Read a name of the space.
+
+    Raises:
+        UserError: It is none, or a number, which has lost leading zeros.
+    """
+    if not isinstance(value, str):
+        raise UserError(f"names of {space.name} are text, got {str(value)[:60]!r}: save the column as text.")
+    return space.from_str(value)
+
+
 def _hashable(value: Any) -> Any:
     if isinstance(value, str):
         return value
@@ -87,7 +98,7 @@ def _genotypes(
     X = np.full((len(values), space.n_var), -1, dtype=np.int64)
     if read is None and all(isinstance(v, str) for v in values):
         X = space.from_strs(values)
-    one = space.from_str if read is None else read
+    one = read or (lambda value: _own_name(space, value))
     for i in np.flatnonzero((X < 0).any(axis=1)).tolist():
         value = values[i]
         try:

@@ -154,7 +154,7 @@ def parse_metric(given: str, sheet: Sheet) -> Role:
         raise UserError(
             f"a metric is named with a-z, 0-9 and _, got {columns[0]!r}: name it, --metric {f'{own}={given}'!r}."
         )
-    _check_direction(given, stored, unit, words)
+    _check_direction(given, f"{stored} {columns[0]}", unit, words)
     if not stated and split_of(columns[0]) and not name:
         found = split_of(columns[0])
         raise UserError(
@@ -223,7 +223,7 @@ def _check_split(given: str, name: str, column: str, split: str) -> None:
 
 
 def _check_direction(given: str, name: str, unit: str, words: Sequence[str]) -> None:
-    """Refuse to minimise what looks as if more were better.
+    """Refuse to minimise what looks, by its names or unit, as if more were better.
 
     Raises:
         UserError: It does, and neither direction is said.
@@ -232,6 +232,6 @@ def _check_direction(given: str, name: str, unit: str, words: Sequence[str]) -> 
         accuracy = set(words_of(name)) & {"acc", "accuracy", "top1", "top5"}
         other = f", --accuracy {given.split(':')[0]}:SPLIT for an accuracy" if accuracy else ""
         raise UserError(
-            f"--metric {given}: metrics are minimised, and of {name!r} more looks better: say --metric {given}:max"
+            f"--metric {given}: metrics are minimised, and of {name.split()[0]!r} more looks better: say --metric {given}:max"
             f"{other}, or :min if less is better."
         )

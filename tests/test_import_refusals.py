@@ -91,7 +91,7 @@ TABLE = {
     "decimal comma between commas": Bad(f"{HEAD}{A},80,5\n", ("row 1", "3 fields", "decimal comma", "--separator")),
     "open quote": Bad(f'{HEAD}{A},80\n"{B},81\n', ("cannot be read as CSV behind row 1",)),
     "no architecture": Bad(f"{HEAD}{A},80\n00000009,81\n", ("row 2", "digits 0 to 2", "'00000009'")),
-    "lost zeros": Bad(json.dumps([{"arch": 2012100, "acc": 8}]), ("row 1", "text", "2012100"), suffix=".json"),
+    "lost zeros": Bad(json.dumps([{"arch": 2012100, "acc": 8}]), ("row 1", "eight layers", "2012100"), suffix=".json"),
     "twice": Bad(f"{HEAD}{A},80\n{A},81\n", ("row 2", A, "first in row 1", "--seed-column", "--repeated mean")),
     "twice in one seed": Bad(
         LONG, ("row 2", A, "first in row 1", "--repeated"), long=Long(seed="seed")

@@ -103,7 +103,7 @@ def test_more_is_better(tmp_path, capsys):
 def test_names_and_units_of_which_more_looks_better(tmp_path, metric, refused):
     name = metric.partition(":")[0].rpartition("=")[2]
     if refused:
-        with pytest.raises(UserError, match="more looks better: say .*:max"):
+        with pytest.raises(UserError, match=r"more looks better: say .*:max"):
             bring_in(tmp_path, name, *columns_of((1, 2, 3)), metrics=(metric,))
     else:
         bring_in(tmp_path, name, *columns_of((1, 2, 3)), metrics=(metric,))

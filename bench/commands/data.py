@@ -9,6 +9,8 @@ import click
 
 from bench.commands.common import ANY_PATH, Group, parse_params
 
+FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
+OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms that take an order."
 REPEATED_HELP = "Rows of one architecture that nothing tells apart: refuse, mean, first, last, trainings."
 
 
@@ -106,6 +108,8 @@ def data_verify(name: str | None) -> None:
 @click.option(
     "--arch", default="arch", show_default=True, help="Column of architectures, or what the keys of a file are."
 )
+@click.option("--arch-form", "form", metavar="FORM", help=f"{FORM_HELP} Needed where a name does not say it itself.")
+@click.option("--operations", default="", metavar="A,B,...", help=OPERATIONS_HELP)
 @click.option(
     "--accuracy",
     "accuracies",
@@ -149,6 +153,8 @@ def data_import(
     space: str,
     name: str,
     arch: str,
+    form: str | None,
+    operations: str,
     accuracies: tuple[str, ...],
     metrics: tuple[str, ...],
     partners: tuple[str, ...],
@@ -177,6 +183,8 @@ def data_import(
           --accuracy val_acc:validation --accuracy test_acc:test --metric latency:ms --missing -1
       python cli.py data import runs.csv --space macro --name five-seeds --accuracy s0,s1,s2,s3,s4:single
       python cli.py data import long.parquet --space nb201 --name long --seed-column seed --accuracy acc:single:fraction
+      python cli.py data import tuples.csv --space nb201 --name theirs --arch net --arch-form naslib \\
+          --accuracy acc:single
       python cli.py run --method smemnas --space nb201 --dataset mine
     """
     from bench.data.user import Dialect, Long, Request, draft_table, write_draft
@@ -185,7 +193,7 @@ def data_import(
         Request(
             *(file, space, name, arch, accuracies, metrics, partners, missing),
             *(parse_params(params, "--space-param"), licence, overwrite, Dialect(separator, decimal, encoding)),
-            Long(seed_column, epoch_column, at, device_column, repeated),
+            *(Long(seed_column, epoch_column, at, device_column, repeated), form, operations),
         )
     )
     if dry_run:
@@ -201,7 +209,9 @@ def data_import(
 @data_group.command("export")
 @click.argument("name")
 @click.argument("file", type=ANY_PATH)
-def data_export(name: str, file: Path) -> None:
+@click.option("--form", metavar="FORM", help=FORM_HELP)
+@click.option("--operations", default="", metavar="A,B,...", help=OPERATIONS_HELP)
+def data_export(name: str, file: Path, form: str | None, operations: str) -> None:
     """Write an installed table to FILE, one row per architecture: .csv, .tsv, .json (also .gz) or .parquet.
 
     FILE.meta.json beside it says what the columns are; `data import FILE` makes the same table again.
@@ -209,10 +219,11 @@ def data_export(name: str, file: Path) -> None:
     \b
     Examples:
       python cli.py data export nb201-cifar10 nb201.csv
+      python cli.py data export mnv3-measured measured.json --form ofa
     """
     from bench.data.manage import export
 
-    click.echo(f"{export(name, file):,} rows in {file}")
+    click.echo(f"{export(name, file, form, operations):,} rows in {file}")
 
 
 @data_group.command("improve")

@@ -13,6 +13,7 @@ from bench.errors import DataError, UserError, suggest
 from bench.store import data_folder, open_or_make, table_folder
 from bench.table import Table
 from spaces.base import SPACES, SearchSpace
+from spaces.forms import writer
 
 EMBEDDED = "nb201/analog"
 
@@ -195,20 +196,21 @@ def _fault(name: str, recipe: Recipe | None) -> str:
     return ""
 
 
-def export(name: str, file: str | Path) -> int:
+def export(name: str, file: str | Path, form: str | None = None, operations: str = "") -> int:
     """Write an installed table to a file and its description beside it, see `bench.data.user_export`.
 
     Returns:
         Number of rows written.
 
     Raises:
-        UserError: Unknown data set, an unknown ending, or a file that no export wrote has that name.
+        UserError: Unknown data set, ending or form of names, or a file that no export wrote has that name.
         DataError: The table is not installed or corrupt, or the file cannot be written.
     """
     from bench.data.user_export import export_table
 
     table = open_named(name)
-    return export_table(table, architectures(table), Path(file).expanduser())
+    names = architectures(table, form, operations)
+    return export_table(table, names, Path(file).expanduser(), form, operations)
 
 
 def space_of(table: Table) -> SearchSpace:
@@ -216,20 +218,21 @@ def space_of(table: Table) -> SearchSpace:
     return SPACES.create(str(table.header["space"]), params=table.header.get("space_params", {}))
 
 
-def architectures(table: Table) -> list[str]:
-    """Return the architecture string of every row.
+def architectures(table: Table, form: str | None = None, operations: str = "") -> list[str]:
+    """Return the architecture string of every row, the space's own or in one of its forms.
 
     Raises:
-        UserError: The space cannot name the rows of this table.
+        UserError: The space cannot name the rows of this table, or has no such form.
     """
     space = space_of(table)
+    write = space.to_str if form is None and not operations else writer(space, form or "", operations)
     if table.header["index"] == "grid":
         X = np.stack(np.unravel_index(np.arange(table.n_rows), space.n_choices), axis=1)
     elif "genotype" in table.columns:
         X = np.asarray(table.column("genotype"))
     else:
         raise UserError(f"{table.header['name']} has no row per architecture: there is nothing to name or export.")
-    return [space.to_str(x) for x in X.astype(np.int64)]
+    return [write(x) for x in X.astype(np.int64)]
 
 
 def improve(run: Path) -> int:

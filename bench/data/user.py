@@ -50,6 +50,8 @@ class Request(NamedTuple):
         overwrite: Replace a table that was imported under the same name.
         dialect: Separator, decimal sign and encoding.
         long: What several rows of one architecture mean.
+        form: How architectures are written, one of the space's `forms`; None where they say it themselves.
+        operations: What the numbers 0, 1, ... of a tuple stand for, with commas between.
     """
 
     file: Path
@@ -65,6 +67,8 @@ class Request(NamedTuple):
     overwrite: bool = False
     dialect: Dialect = Dialect()
     long: Long = Long()
+    form: str | None = None
+    operations: str = ""
 
 
 class Draft(NamedTuple):
@@ -106,6 +110,8 @@ def import_table(
     overwrite: bool = False,
     dialect: Dialect = Dialect(),  # noqa: B008  immutable
     long: Long = Long(),  # noqa: B008
+    form: str | None = None,
+    operations: str = "",
 ) -> Table:
     """Read a user's file, check every value and write the table; nothing is written if anything is wrong.
 
@@ -123,6 +129,8 @@ def import_table(
         overwrite: Replace an imported table.
         dialect: Of a text file.
         long: Of a file with several rows for each architecture.
+        form: Of the names of architectures.
+        operations: Order of the operations of a tuple.
 
     Raises:
         UserError: An unknown space, parameter, column, split or unit; a name that is taken; a likely mistake.
@@ -131,7 +139,7 @@ def import_table(
     marks = () if missing is None else (missing,) if isinstance(missing, str | float | int) else tuple(missing)
     request = Request(
         *(Path(file).expanduser(), space, name, arch, tuple(accuracies), tuple(metrics), tuple(partners), marks),
-        *(dict(space_params or {}), licence, overwrite, dialect, long),
+        *(dict(space_params or {}), licence, overwrite, dialect, long, form, operations),
     )
     return write_draft(draft_table(request))
 
@@ -166,6 +174,8 @@ def draft_table(request: Request) -> Draft:
         described = read_description(request.file)
     if described is not None:
         request = request._replace(arch=described.arch) if request.arch == "arch" else request
+        if request.form is None and not request.operations:
+            request = request._replace(form=described.form, operations=described.operations)
         if described.space != request.space:
             raise UserError(f"{described.name} says that the file is of space {described.space}, not {request.space}.")
         request = request._replace(space_params={**described.space_params, **request.space_params})
@@ -213,7 +223,7 @@ class _Understanding:
         further = [c for c in long.columns if c in sheet.names]
         cells = sheet.cells(list(dict.fromkeys([request.arch, *sources, *further])))
         read = self._read(roles, {s: cells[s] for s in sources})
-        named = name_rows(self._space, cells[request.arch], sheet.file, None, faults)
+        named = name_rows(self._space, cells[request.arch], sheet.file, request.form, request.operations, faults)
         values: dict[str, tuple[Read, FloatArray]] = {}
         if not faults.found:
             values = gather(named, read, cells, long, sheet, self._label(named), faults)

@@ -39,6 +39,8 @@ class Described(NamedTuple):
         space: The space.
         space_params: Its parameters.
         arch: Column of architectures.
+        form: How they are written; None for the space's own names.
+        operations: Order of the operations in them.
         sources: Stored name -> columns of the file, one for each training.
         columns: Stored name -> column without values.
         several: Stored names of columns with one value for each training.
@@ -49,6 +51,8 @@ class Described(NamedTuple):
     space: str
     space_params: dict[str, Any]
     arch: str
+    form: str | None
+    operations: str
     sources: dict[str, tuple[str, ...]]
     columns: dict[str, Column]
     several: frozenset[str]
@@ -60,7 +64,7 @@ def description_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.meta.json")
 
 
-def export_table(table: Table, names: list[str], path: Path) -> int:
+def export_table(table: Table, names: list[str], path: Path, form: str | None = None, operations: str = "") -> int:
     """Write a table to a file, and its description beside it.
 
     Columns with several trainings become `name_0`, `name_1`, ... What is stored negated gets its own sign back. Rows
@@ -70,6 +74,8 @@ def export_table(table: Table, names: list[str], path: Path) -> int:
         table: The table.
         names: Architecture of every row.
         path: The file; its ending says the format.
+        form: How the names are written; None for the space's own.
+        operations: Order of the operations in them.
 
     Returns:
         Number of rows written.
@@ -94,7 +100,8 @@ def export_table(table: Table, names: list[str], path: Path) -> int:
     failures = _arrow_errors() if ending == ".parquet" else ()
     with replacing(path, failure=DataError, advice=ADVICE, also=failures) as part:
         write(part, kept, ending.endswith(".gz"))
-    write_json(beside, _description(table, path.name, entries))
+    described = _description(table, path.name, entries)
+    write_json(beside, {**described, "form": form, "operations": operations})
     return len(rows)
 
 
@@ -244,9 +251,16 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
     if set(aliases) & set(columns) or not set(aliases.values()) <= set(columns):
         raise ValueError("an alias is a column, or of none")
     return Described(
-        *(name, _typed(found["space"], str), _typed(found["space_params"], dict), _typed(found["arch"], str)),
-        *(sources, columns, frozenset(c for c, e in entries.items() if e["trainings"] is True)),
-        {
+        name=name,
+        space=_typed(found["space"], str),
+        space_params=_typed(found["space_params"], dict),
+        arch=_typed(found["arch"], str),
+        form=_typed(found.get("form"), str | None),
+        operations=_typed(found.get("operations", ""), str),
+        sources=sources,
+        columns=columns,
+        several=frozenset(c for c, e in entries.items() if e["trainings"] is True),
+        header={
             **{"default_objectives": objectives, "aliases": aliases, "licence": _typed(found["licence"], str)},
             **{"notes": [_typed(n, str) for n in _typed(found["notes"], list)]},
             "source": _typed(found["source"], list | dict),

@@ -13,6 +13,7 @@ from bench.data.user_columns import Faults
 from bench.data.user_numbers import Cells
 from bench.errors import DataError, UserError
 from spaces.base import IntArray, SearchSpace
+from spaces.forms import reader
 
 #: Architectures are read so many at a time, which bounds the memory.
 CHUNK = 50_000
@@ -33,7 +34,12 @@ class Named(NamedTuple):
 
 
 def name_rows(
-    space: SearchSpace, cells: Cells, file: str, read: Callable[[Any], IntArray] | None, faults: Faults
+    space: SearchSpace,
+    cells: Cells,
+    file: str,
+    form: str | None,
+    operations: str,
+    faults: Faults,
 ) -> Named:
     """Read the architecture of every row.
 
@@ -41,9 +47,14 @@ def name_rows(
         space: The space.
         cells: Names, or lists and dictionaries.
         file: For messages.
-        read: Reads one value; None takes the space's own names first.
+        form: One of `space.forms`; None where the names say themselves what they are.
+        operations: Order of the operations of tuples, for forms that take one.
         faults: Takes what is no architecture.
+
+    Raises:
+        UserError: No such form, or an order that it does not take.
     """
+    read = reader(space, form, operations)
     found = cells.tolist() if isinstance(cells, np.ndarray) else cells
     values = [v.strip() if isinstance(v, str) else v for v in found]
     codes: dict[Any, int] = {}
@@ -54,7 +65,7 @@ def name_rows(
     wrong: list[tuple[int, str]] = []
     for start in range(0, len(first), CHUNK):
         rows = first[start : start + CHUNK]
-        part, ok = _genotypes(space, [values[r] for r in rows.tolist()], rows, read, wrong)
+        part, ok = _genotypes(space, [values[r] for r in rows.tolist()], rows, read, form is None, wrong)
         good[start : start + CHUNK] = ok
         part = part[ok]
         X.append(part.astype(np.int16))
@@ -70,17 +81,6 @@ def name_rows(
     return Named(np.concatenate(X)[at], unique, group[code])
 
 
-def _own_name(space: SearchSpace, value: Any) -> IntArray:
-    """Read a name of the space.
-
-    Raises:
-        UserError: It is none, or a number, which has lost leading zeros.
-    """
-    if not isinstance(value, str):
-        raise UserError(f"names of {space.name} are text, got {str(value)[:60]!r}: save the column as text.")
-    return space.from_str(value)
-
-
 def _hashable(value: Any) -> Any:
     if isinstance(value, str):
         return value
@@ -91,18 +91,21 @@ def _genotypes(
     space: SearchSpace,
     values: Sequence[Any],
     rows: IntArray,
-    read: Callable[[Any], IntArray] | None,
+    read: Callable[[Any], IntArray],
+    own: bool,
     wrong: list[tuple[int, str]],
 ) -> tuple[IntArray, NDArray[np.bool_]]:
-    """Return genotypes ``(m, n_var)`` and which of them are valid ``(m,)``; the others go to `wrong` with a reason."""
+    """Return genotypes ``(m, n_var)`` and which of them are valid ``(m,)``; the others go to `wrong` with a reason.
+
+    Names of the space's own (`own`) are read all at once, whatever is left one by one.
+    """
     X = np.full((len(values), space.n_var), -1, dtype=np.int64)
-    if read is None and all(isinstance(v, str) for v in values):
+    if own and all(isinstance(v, str) for v in values):
         X = space.from_strs(values)
-    one = read or (lambda value: _own_name(space, value))
     for i in np.flatnonzero((X < 0).any(axis=1)).tolist():
         value = values[i]
         try:
-            X[i] = one(value)
+            X[i] = read(value)
         except UserError as error:
             wrong.append((int(rows[i]), str(error)))
     ok = np.asarray((X >= 0).all(axis=1))

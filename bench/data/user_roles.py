@@ -232,6 +232,6 @@ def _check_direction(given: str, name: str, unit: str, words: Sequence[str]) -> 
         accuracy = set(words_of(name)) & {"acc", "accuracy", "top1", "top5"}
         other = f", --accuracy {given.split(':')[0]}:SPLIT for an accuracy" if accuracy else ""
         raise UserError(
-            f"--metric {given}: metrics are minimised, and of {name.split()[0]!r} more looks better: say --metric {given}:max"
-            f"{other}, or :min if less is better."
+            f"--metric {given}: metrics are minimised, and of {name.split()[0]!r} more looks better: say --metric "
+            f"{given}:max{other}, or :min if less is better."
         )

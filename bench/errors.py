@@ -31,11 +31,22 @@ class RunError(UserError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" plus the list of known words, for an error message."""
+    """Return " Did you mean ...?" plus the list of known words, for an error message.
+
+    Nearest by spelling, whatever the case and the hyphens; else the words that begin with the one given.
+    """
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    plain = _plain(word)
+    near = [k for k in known if plain and _plain(k) == plain]
+    near = near or difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    near = near or [k for k in known if len(plain) > 1 and _plain(k).startswith(plain)][:3]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return f"{hint} Known: {', '.join(known) if known else '(none)'}."
+
+
+def _plain(word: str) -> str:
+    """Return a word without what people mix up: case, hyphens, underscores, blanks."""
+    return "".join(c for c in word.casefold() if c.isalnum())
 
 
 def choose(kind: str, name: str, known: Mapping[str, T]) -> T:

@@ -18,7 +18,7 @@ from bench.data.official import (
     read_folder,
     read_pickle,
 )
-from bench.data.recipe import find
+from bench.data.recipe import find, renamed
 from bench.errors import DataError
 from spaces.nats_sss import NATSSize
 from spaces.nb201 import NB201
@@ -318,5 +318,14 @@ def test_unknown_and_repeated_architectures_are_refused():
 
 def test_recipes_of_the_official_files_are_registered():
     for dataset in DATASETS:
-        for name in (f"nats-tss-{dataset}", f"nats-sss-{dataset}", f"nb201-official-{dataset}"):
+        for name in (f"nats-tss-{dataset}", f"nats_sss-official-{dataset}", f"nb201-official-{dataset}"):
+            assert find(name).name == name
             assert find(name).sources[0].how
+
+
+def test_the_old_name_of_the_size_folder_is_another_word_for_it():
+    for dataset in DATASETS:
+        recipe = find(f"nats-sss-{dataset}")
+        assert (recipe.name, recipe.table) == (f"nats_sss-official-{dataset}", f"nats_sss/nats-{dataset}")
+        assert "is now called nats_sss-official-" in renamed(f"nats-sss-{dataset}")
+        assert renamed(recipe.name) == renamed(recipe.table) == renamed("nats_sss-cifar10") == ""

@@ -1,4 +1,4 @@
-"""`data`: tables: list, fetch, info, verify, import, export."""
+"""`data`: tables: list, fetch, info, verify, import, export, remove."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
     from bench.report.terminal import is_terminal
 
     for name in names:
+        _say_new_name(name)
         table = fetch(name, folder, progress=is_terminal(sys.stderr))
         click.echo(f"{table.header['name']}: {table.n_rows:,} rows in {table.path}")
 
@@ -77,6 +78,7 @@ def data_info(name: str) -> None:
     from bench.data.manage import open_named
     from bench.data.show import print_info
 
+    _say_new_name(name)
     print_info(open_named(name))
 
 
@@ -92,6 +94,7 @@ def data_verify(name: str | None) -> None:
     """
     from bench.data.manage import verify
 
+    _say_new_name(name)
     results = verify(name)
     for table, fault in results:
         click.echo(f"{'FAIL' if fault else 'ok  '} {table}{': ' + fault if fault else ''}")
@@ -223,7 +226,54 @@ def data_export(name: str, file: Path, form: str | None, operations: str) -> Non
     """
     from bench.data.manage import export
 
+    _say_new_name(name)
     click.echo(f"{export(name, file, form, operations):,} rows in {file}")
+
+
+@data_group.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def data_remove(names: tuple[str, ...], yes: bool) -> None:
+    """Remove installed tables: their own files and nothing else; downloads, runs and other files stay.
+
+    Says first what is removed, how large it is, and how to have it again.
+
+    \b
+    Examples:
+      python cli.py data remove nb201-cifar10
+      python cli.py data remove nb201/mine --yes
+    """
+    from bench.data.remove import plan_removal, remove
+    from bench.errors import UserError
+
+    plans = {}
+    for name in names:
+        _say_new_name(name)
+        plan = plan_removal(name)
+        plans[plan.table] = plan
+    for plan in plans.values():
+        click.echo(f"{plan.table}: {len(plan.files)} files, {plan.size / 1e6:.1f} MB in {plan.folder}; {plan.again}.")
+        if plan.others:
+            click.echo(f"  stays, for it is not of the table: {', '.join(plan.others[:10])}")
+    try:
+        agreed = yes or click.confirm("Remove?", default=False)
+    except click.Abort as error:
+        raise UserError("nobody answered, so nothing was removed: --yes removes without asking.") from error
+    if not agreed:
+        click.echo("nothing was removed")
+        return
+    for plan in plans.values():
+        remove(plan)
+        click.echo(f"removed {plan.table}")
+
+
+def _say_new_name(name: str | None) -> None:
+    """Print a note where a data set was asked for by a name that it no longer has."""
+    from bench.data.recipe import renamed
+
+    note = renamed(name) if name else ""
+    if note:
+        click.echo(f"note: {note}", err=True)
 
 
 @data_group.command("improve")

@@ -158,7 +158,7 @@ def write(
         space=space,
         dataset=dataset,
         index=index,
-        recipe=recipe.name,
+        recipe=[recipe.name, *recipe.formerly][-1],
         recipe_version=recipe.version,
         default_objectives=list(default_objectives),
         aliases=dict(aliases or {}),

@@ -93,6 +93,14 @@ def imported() -> list[str]:
     return [name for name in installed() if name not in made]
 
 
+def open_or_corrupt(folder: Path) -> Table | None:
+    """Return the table of a folder; None where its header is corrupt."""
+    try:
+        return Table(folder)
+    except DataError:
+        return None
+
+
 def open_named(name: str) -> Table:
     """Open an installed table by the name of its recipe or "space/dataset".
 
@@ -106,7 +114,7 @@ def open_named(name: str) -> Table:
         return open_or_make(EMBEDDED, RECIPE_VERSION, make)
     if name in imported():
         return Table(table_folder(name))
-    known = {key: r for r in recipes() for key in (r.name, r.table)}
+    known = {key: r for r in recipes() for key in (r.name, r.table, *r.formerly)}
     if name not in known:
         raise UserError(f"no data set {name!r}.{suggest(name, [*(r.name for r in recipes()), EMBEDDED, *imported()])}")
     return open_table(find(name))

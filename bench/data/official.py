@@ -243,6 +243,7 @@ def _official(
     read: Callable[[Path, str], tuple[list[str], list[Accuracies]]],
     epochs: int,
     text: str,
+    formerly: tuple[str, ...] = (),
 ) -> None:
     """Register recipe and benchmark of one data set of an official file."""
     dataset = table.split("-", 1)[1]
@@ -266,7 +267,9 @@ def _official(
             ),
         )
 
-    recipe = register(Recipe(name, table, 1, (source,), make, text, "val_error, test_error of every training"))
+    recipe = register(
+        Recipe(name, table, 1, (source,), make, text, "val_error, test_error of every training", formerly)
+    )
 
     def open_it(objectives: Sequence[str] = ()) -> TabularBenchmark:
         return TabularBenchmark(space(**params), open_table(recipe), objectives)
@@ -301,13 +304,14 @@ for _name in DATASETS:
         f"NATS-Bench topology folder on {_name}, every training, 200 epochs",
     )
     _official(
-        f"nats-sss-{_name}",
+        f"nats_sss-official-{_name}",
         f"nats_sss/nats-{_name}",
         NATSSize,
         SSS,
         lambda path, dataset: read_folder(path, dataset, 90),
         90,
         f"NATS-Bench size folder on {_name}, validation and test, 90 epochs",
+        (f"nats-sss-{_name}",),  # one letter beside nats_sss-cifar10, which is another table
     )
     _official(
         f"nb201-official-{_name}",

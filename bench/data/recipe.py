@@ -44,7 +44,11 @@ ENVIRONMENT = ("TORCH_HOME", "NASBENCH101_PATH", "NASBENCH201_PATH", "NASBENCHMA
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one table is made; see the module's docstring."""
+    """How one table is made; see the module's docstring.
+
+    `formerly` lists names that it had: each is accepted, and the oldest (the last) stays in the header of its table,
+    whose checksum says for ever which table a run was made on.
+    """
 
     name: str
     table: str
@@ -53,6 +57,7 @@ class Recipe:
     make: Callable[[Mapping[str, Path], Path], Table]
     text: str
     gives: str
+    formerly: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -76,7 +81,7 @@ def register(recipe: Recipe) -> Recipe:
         UserError: The name or the table is taken.
     """
     for other in RECIPES.values():
-        if recipe.name == other.name or recipe.table == other.table:
+        if {recipe.name, *recipe.formerly} & {other.name, *other.formerly} or recipe.table == other.table:
             raise UserError(f"recipe {recipe.name!r} ({recipe.table}) is already registered: choose another name.")
     RECIPES[recipe.name] = recipe
     return recipe
@@ -97,10 +102,18 @@ def find(name: str) -> Recipe:
         UserError: Unknown; near misses are suggested.
     """
     known = {r.name: r for r in recipes()}
-    by_table = {r.table: r for r in known.values()}
-    if name not in known and name not in by_table:
+    others = {key: r for r in known.values() for key in (r.table, *r.formerly)}
+    if name not in known and name not in others:
         raise UserError(f"no data set {name!r}.{suggest(name, known)}")
-    return known.get(name) or by_table[name]
+    return known.get(name) or others[name]
+
+
+def renamed(name: str) -> str:
+    """Return one line about a name that a recipe no longer has; "" for any other."""
+    for recipe in recipes():
+        if name in recipe.formerly:
+            return f"{name} is now called {recipe.name} ({recipe.text}); both names work."
+    return ""
 
 
 def open_table(recipe: Recipe) -> Table:

@@ -99,6 +99,9 @@ class Benchmark(ABC):
     notes: tuple[str, ...] = ()
     #: What an architecture must satisfy; `bench.constraints.constrain` sets it.
     constraints: tuple[Constraint, ...] = ()
+    #: Absolute difference within which a value that is measured again is the same, so that logs are compared when they
+    #: are read; None where measuring again costs something.
+    recheck: float | None = None
     #: Whether searches leave the listed architectures, see `listed`; all others then fail.
     full_space: bool = False
     _problem: tuple[object, Problem] | None = None
@@ -159,6 +162,8 @@ class TabularBenchmark(Benchmark):
     Raises:
         UserError: An objective is unknown, repeated, or belongs to the test split.
     """
+
+    recheck = 1e-12
 
     def __init__(self, space: SearchSpace, table: Table, objectives: Sequence[str] = ()) -> None:
         self.space = space

@@ -30,6 +30,23 @@ class RunError(UserError):
     exit_code = 1
 
 
+class Unusable(RunError):
+    """A file or folder of the suite does not hold what it should.
+
+    Args:
+        reason: Which file, which line, what is wrong.
+        advice: What to do, where that is known; it depends on the command.
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(reason, advice)  # both, so that it can be pickled
+        self.reason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.advice}" if self.advice else f"{self.reason}."
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean ...?" plus the list of known words, for an error message.
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.benchmark import Benchmark
-from bench.errors import RunError
+from bench.errors import RunError, Unusable
 from bench.files import write_json
 from bench.job import Job
 from bench.provenance import environment
+from bench.schema import JobFile, read, signed
+from methods.base import METHODS
+from surrogates.base import SURROGATES
 
 LOG, TIMING, JOB, LOCK = "evals.jsonl", "timing.jsonl", "job.json", ".lock"
+ELSEWHERE = "choose another --out, or --overwrite it."
 
 
 @contextlib.contextmanager
@@ -61,32 +65,42 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     """Write the job into a new folder, or check that the folder belongs to it.
 
     Raises:
-        RunError: The folder belongs to another job or to another version of the table.
+        Unusable: The folder belongs to another job or to another version of the table, or is broken.
     """
     file = folder / JOB
-    wanted = json.loads(json.dumps({"job": job.to_dict(), "data": benchmark.provenance()}))
+    data = json.loads(json.dumps(benchmark.provenance()))
     if file.exists():
-        try:
-            found = json.loads(file.read_bytes())
-            its, data = dict(found["job"]), dict(found["data"])
-            keys = {*wanted["job"], *its}
-            differing = sorted(k for k in keys if its.get(k) != wanted["job"].get(k))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is corrupt ({error}): start again with --overwrite.") from error
-        if differing:
-            k = differing[0]
-            raise RunError(
-                f"{folder} holds a run with {k} {its.get(k)!r}, this one has {wanted['job'].get(k)!r}: "
-                "choose another --out, or --overwrite it."
-            )
-        if evaluated_data(data) != evaluated_data(wanted["data"]):
-            raise RunError(
-                f"{folder} was run on another version of the table: choose another --out, or --overwrite it."
-            )
+        found = read(file, JobFile, "start again with --overwrite.")
+        difference = job.differs_from(found.job)
+        if difference:
+            raise Unusable(f"{folder} holds a run with {difference}", ELSEWHERE)
+        if evaluated_data(found.data) != evaluated_data(data):
+            raise Unusable(f"{folder} was run on another version of the table", ELSEWHERE)
         return
     if (folder / LOG).exists():
-        raise RunError(f"{folder} holds a log but no {JOB}: choose another --out.")
-    write_json(file, {**wanted, "environment": environment()})
+        raise Unusable(f"{folder} holds a log but no {JOB}", "choose another --out.")
+    needed = environment(*_needs(job))
+    write_json(file, signed({"job": job.to_dict(), "data": data, "environment": needed}))
+
+
+def _needs(job: Job) -> set[str]:
+    """Return the packages beyond the core that a job's method and surrogates say they need."""
+    entry = METHODS.get(job.method)
+    named = [v for v in entry.resolve(job.params).values() if isinstance(v, str) and v in SURROGATES]
+    factories = [entry.factory, *(SURROGATES.get(name).factory for name in named)]
+    return {needs for factory in factories if (needs := str(getattr(factory, "needs", "")))}
+
+
+def read_job(folder: Path, advice: str = "") -> tuple[Job, JobFile]:
+    """Return the job of a run folder, and all that its file says.
+
+    Raises:
+        Unusable: There is none, or it is corrupt.
+    """
+    if not (folder / JOB).exists():
+        raise Unusable(f"{folder} holds no run ({JOB} is missing)", advice)
+    found = read(folder / JOB, JobFile, advice)
+    return Job.of(found.job), found
 
 
 def evaluated_data(provenance: Mapping[str, Any]) -> dict[str, Any]:

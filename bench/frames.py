@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,14 @@ import numpy as np
 from bench.benchmark import Benchmark
 from bench.constraints import feasible_only
 from bench.errors import RunError
+from bench.folder import read_job
+from bench.guard import checked_log
 from bench.history import History
 from bench.indicators import nondominated
 from bench.job import open_job
 from bench.plan import Plan
 from bench.report.page_runs import read_plans
-from bench.run import JOB, LOG, Job
+from bench.run import LOG, Job
 from bench.study import PLANS
 from bench.trials import UNASKED, Trial, collect
 
@@ -43,8 +44,15 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
     import pandas as pd
 
     folder = Path(folder)
-    job = read_job(folder)
-    rows = (history := History(folder / LOG)).rows
+    job, _ = read_job(folder, "give the folder of a run.")
+    searched = benchmark
+    if benchmark is None and job.constraints:
+        searched = open_job(job)
+    if searched is None:
+        history = History(folder / LOG, None, len(job.objectives))
+    else:
+        history = checked_log(folder, job, searched)
+    rows = history.rows
     X, F = history.arrays()
     columns: dict[str, Any] = {
         "method": [job.label] * len(rows),
@@ -56,8 +64,7 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
         columns[name] = np.array([row.F[j] for row in rows], dtype=np.float64)  # None becomes NaN
     if benchmark is not None:
         columns |= _reported(benchmark, job, X)
-    if job.constraints:
-        searched = benchmark or open_job(job)
+    if job.constraints and searched is not None:
         F = feasible_only(searched, X, F)
     columns["feasible"] = np.isfinite(F).all(axis=1)
     columns["front"] = nondominated(F) if rows else np.empty(0, dtype=bool)
@@ -70,29 +77,9 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
 
 def _reported(benchmark: Benchmark, job: Job, X: Any) -> dict[str, Any]:
     """Return the values on the reported split by name, without those that are searched."""
-    names = tuple(o.name for o in benchmark.objectives)
-    ours, theirs = (*job.objectives, *job.constraints), (*names, *map(str, benchmark.constraints))
-    if ours != theirs:
-        raise RunError(
-            f"the run searched {','.join(ours)}, the benchmark has {','.join(theirs)}: open it as the run did."
-        )
+    names = job.objectives
     values = benchmark.report(X) if len(X) else np.empty((0, len(names)))
     return {n: values[:, j] for j, n in enumerate(benchmark.report_names) if n not in names}
-
-
-def read_job(folder: Path) -> Job:
-    """Return the job of a run folder.
-
-    Raises:
-        RunError: There is none.
-    """
-    file = folder / JOB
-    try:
-        return Job.from_dict(json.loads(file.read_bytes())["job"])
-    except OSError as error:
-        raise RunError(f"{folder} holds no run: {JOB} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file} is corrupt: {error}.") from error
 
 
 def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:

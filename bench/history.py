@@ -1,7 +1,8 @@
 """The log of a run: `evals.jsonl`, one row per evaluation in ask order, only ever appended to.
 
-A row is ``{"i", "arch", "x", "F", "status", "error"}``; a failed objective is null. There is no time in it, so a
-resumed run is byte-identical to an uninterrupted one; times go to `timing.jsonl`.
+A row is ``{"i", "arch", "x", "F", "status", "error", "sum"}``; a failed objective is null, `sum` is the checksum of
+the text before it (see `bench.schema`; rows of earlier versions have none). There is no time in it, so a resumed run
+is byte-identical to an uninterrupted one; times go to `timing.jsonl`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import IO, NamedTuple, Self
 
 import numpy as np
 
-from bench.errors import RunError
+from bench.errors import RunError, Unusable
+from bench.schema import LogRow, TimeRow, decode, is_signed, signed_line
 from spaces.base import FloatArray, IntArray
 
 
@@ -49,10 +51,12 @@ class Row(NamedTuple):
         if "n" in F.replace("null", ""):
             raise ValueError(f"objectives in a log are finite or null, got {F}")
         end = f'"status": {_quote(self.status)}, "error": {_quote(self.error)}}}'
-        return f'{{"i": {self.i}, "arch": {_quote(self.arch)}, "x": {list(self.x)}, "F": [{F}], {end}'
+        return signed_line(f'{{"i": {self.i}, "arch": {_quote(self.arch)}, "x": {list(self.x)}, "F": [{F}], {end}')
 
 
 _quote = json.encoder.encode_basestring
+#: What to do about a broken log of a single run; a study has its own advice.
+ADVICE = "restore the file, or start again with --overwrite."
 
 
 class LineLog:
@@ -70,7 +74,7 @@ class LineLog:
         data = path.read_bytes() if path.exists() else b""
         self._size = data.rfind(b"\n") + 1
         self.repaired = len(data) - self._size
-        self.lines = data[: self._size].splitlines()
+        self.lines = data[: self._size].split(b"\n")[:-1]
 
     def __enter__(self) -> Self:
         try:
@@ -99,42 +103,40 @@ class LineLog:
 class History(LineLog):
     """The rows of a run, in memory and on disk.
 
+    Args:
+        path: The log.
+        n_var: Genes of each row; None takes those of the first row, as `n_obj` does for objectives.
+        n_obj: Objectives of each row.
+
     Attributes:
         rows: All rows so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, n_var: int | None = None, n_obj: int | None = None) -> None:
         """Open a log, dropping an incomplete last line as a killed process leaves it.
 
         Raises:
-            RunError: A line other than the last is corrupt, or rows are missing.
+            Unusable: A line other than the last is corrupt, or rows are missing.
         """
         super().__init__(path)
         self.rows: list[Row] = []
-        for number, line in enumerate(self.lines, start=1):
-            self.rows.append(self._parse(number, line))
-
-    def _parse(self, number: int, line: bytes) -> Row:
-        try:
-            entry = json.loads(line, parse_constant=_refuse)
-            row = Row(
-                int(entry["i"]),
-                str(entry["arch"]),
-                tuple(int(v) for v in entry["x"]),
-                tuple(None if v is None else float(v) for v in entry["F"]),
-                str(entry["status"]),
-                str(entry["error"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{self.path}, line {number} is corrupt ({error}): restore the file, or start again with --overwrite."
-            ) from error
-        if row.i != number - 1:
-            raise RunError(
-                f"{self.path}, line {number} holds evaluation {row.i}, expected {number - 1}: a line is missing or "
-                "doubled. Restore the file, or start again with --overwrite."
-            )
-        return row
+        signed = False
+        for number, line in enumerate(self.lines):
+            found = decode(line, LogRow, f"{path}, line {number + 1}", ADVICE)
+            if found.sum or signed:
+                signed = True
+                if not is_signed(line):
+                    raise _broken(path, number, "is corrupt (it does not match its checksum)")
+            if found.i != number:
+                wrong = f"holds evaluation {found.i}, expected {number}, so a line is missing or doubled"
+                raise _broken(path, number, wrong)
+            n_var, n_obj = len(found.x) if n_var is None else n_var, len(found.F) if n_obj is None else n_obj
+            if len(found.x) != n_var or len(found.F) != n_obj:
+                have = f"{len(found.x)} genes and {len(found.F)} objectives"
+                raise _broken(path, number, f"is corrupt ({have}, expected {n_var} and {n_obj})")
+            if found.status == "ok" and None in found.F:
+                raise _broken(path, number, "is corrupt (an objective is missing though nothing failed)")
+            self.rows.append(Row(number, found.arch, found.x, found.F, found.status, found.error))
 
     def append(self, rows: list[Row]) -> None:
         """Write rows, see `LineLog.write`.
@@ -154,13 +156,8 @@ class History(LineLog):
         return X, np.array([objectives_of(r) for r in self.rows])
 
 
-def _refuse(constant: str) -> None:
-    """Refuse NaN and Infinity, which a log never holds.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(f"{constant} is no value")
+def _broken(path: Path, number: int, what: str) -> Unusable:
+    return Unusable(f"{path}, line {number + 1} {what}", ADVICE)
 
 
 def objectives_of(row: Row) -> list[float]:
@@ -168,6 +165,34 @@ def objectives_of(row: Row) -> list[float]:
     if row.status != "ok":
         return [math.inf] * len(row.F)
     return [math.inf if v is None else v for v in row.F]
+
+
+#: How a line of times begins.
+_TIME = b'{"first": '
+
+
+def read_seconds(file: Path) -> tuple[float, float]:
+    """Return the wall time of a run, in all and in the method, summed over its parts if it was continued.
+
+    NaN where there is no file. What a kill tore is left out: the last line, and in files of earlier versions, which
+    went on in the same line, the beginning of others.
+
+    Raises:
+        Unusable: A line is corrupt.
+    """
+    total = in_method = 0.0
+    try:
+        lines = file.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return math.nan, math.nan
+    for number, line in enumerate(lines, start=1):
+        whole = line[max(line.rfind(_TIME), 0) :]
+        found = decode(whole, TimeRow, f"{file}, line {number}", "remove it, then the run's times are not known.")
+        if found.sum and not is_signed(whole):
+            raise Unusable(f"{file}, line {number} is corrupt (it does not match its checksum)")
+        in_method += found.ask + found.tell
+        total += found.ask + found.tell + found.evaluate
+    return total, in_method
 
 
 def write_line(stream: IO[bytes], path: Path, line: str) -> None:

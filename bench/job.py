@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from bench.benchmark import Benchmark, open_benchmark
-from bench.errors import UserError
-from bench.registry import load_plugin
+from bench.errors import RunError, UserError
+from bench.registry import Plugin, load_plugin
+from bench.schema import JobEntry, PluginEntry
 from methods.base import METHODS
 
 
@@ -39,22 +40,40 @@ class Job:
     budget: int
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
     constraints: tuple[str, ...] = ()
     listed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form; constraints and a restriction enter only where there are some."""
-        entry = {**asdict(self), "objectives": list(self.objectives), "plugins": list(self.plugins)}
+        plugins = [plugin._asdict() for plugin in self.plugins]
+        entry = {**asdict(self), "objectives": list(self.objectives), "plugins": plugins}
         del entry["constraints"], entry["listed"]
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         return {**entry, **limits, **({"listed": True} if self.listed else {})}
 
     @staticmethod
-    def from_dict(entry: Mapping[str, Any]) -> Job:
+    def of(entry: JobEntry) -> Job:
         """Invert `to_dict`."""
-        tuples = {k: tuple(entry.get(k, ())) for k in ("objectives", "plugins", "constraints")}
-        return Job(**{**entry, **tuples})
+        values = {name: getattr(entry, name) for name in JobEntry.__struct_fields__}
+        return Job(**{**values, "plugins": tuple(map(_plugin, entry.plugins))})
+
+    def differs_from(self, entry: JobEntry) -> str:
+        """Return the first thing in which a recorded job is another one than this, "" where there is none.
+
+        A plug-in is known by its name and content, wherever it lies; in folders of earlier versions by its path.
+        """
+        its = Job.of(entry)
+        for mine, other in zip(self.plugins, its.plugins, strict=False):
+            if other.sha256 and mine.file == other.file and mine.sha256 != other.sha256:
+                return f"another version of the plug-in {mine.file}"
+        if [_name(p, q) for p, q in zip(self.plugins, its.plugins, strict=False)] == [_name(q, q) for q in its.plugins]:
+            its = replace(its, plugins=self.plugins)
+        wanted, found = (json.loads(json.dumps(job.to_dict())) for job in (self, its))
+        for name in sorted({*wanted, *found}):
+            if found.get(name) != wanted.get(name):
+                return f"{name} {_shown(found.get(name))}, this one has {_shown(wanted.get(name))}"
+        return ""
 
     @property
     def label(self) -> str:
@@ -74,6 +93,35 @@ class Job:
         problem = ",".join(["+".join(self.objectives), *limits, *(["listed"] if self.listed else [])])
         safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
         return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
+
+
+def _plugin(entry: PluginEntry | str) -> Plugin:
+    if isinstance(entry, str):
+        return Plugin(Path(entry).name, "", entry)
+    return Plugin(entry.file, entry.sha256, entry.path)
+
+
+def _name(plugin: Plugin, other: Plugin) -> tuple[str, ...]:
+    """Return by what a plug-in is compared with a recorded one."""
+    return (plugin.file, plugin.sha256) if other.sha256 else (plugin.path,)
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a job as a message shows it."""
+    paths = isinstance(value, list) and value and isinstance(value[0], dict)
+    return repr([plugin["path"] for plugin in value] if paths else value)
+
+
+def load_plugins(job: Job) -> None:
+    """Load the plug-ins of a job.
+
+    Raises:
+        UserError: One is missing or fails to import.
+        RunError: One is not what it was when the job was made.
+    """
+    for plugin in job.plugins:
+        if plugin.sha256 not in ("", load_plugin(plugin.path).sha256):
+            raise RunError(f"the plug-in {plugin.path} was edited since this job was made: give the command again.")
 
 
 def make_job(
@@ -96,8 +144,7 @@ def make_job(
     Raises:
         UserError: A name, parameter or number makes no sense, or (almost) nothing satisfies the constraints.
     """
-    for plugin in plugins:
-        load_plugin(plugin)
+    loaded = tuple(load_plugin(plugin) for plugin in plugins)
     if budget < 1:
         raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
     if seed < 0:
@@ -105,9 +152,8 @@ def make_job(
     METHODS.get(method).resolve(params or {})
     benchmark = open_benchmark(space, dataset, objectives, constraints, full_space=full_space)
     names = tuple(o.name for o in benchmark.objectives)
-    files = tuple(str(Path(p).expanduser().resolve()) for p in plugins)
     limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
-    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), files, limits, listed)
+    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), loaded, limits, listed)
     METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
     return job, benchmark
 

@@ -20,6 +20,7 @@ from bench.constraints import reference_front
 from bench.errors import UserError, suggest
 from bench.indicators import nondominated
 from bench.problems import PROBLEMS
+from bench.registry import load_plugin
 from bench.run import Job
 from methods.base import METHODS
 from spaces.base import SPACES, FloatArray
@@ -126,7 +127,8 @@ class Plan:
 
     def job(self, variant: Variant, case: Case, seed: int) -> Job:
         """Return one run. Plug-in files belong to it only where something of it is not built in."""
-        plugins = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
+        needed = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
+        plugins = tuple(load_plugin(plugin) for plugin in needed)
         return Job(
             variant.method,
             case.space,

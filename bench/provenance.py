@@ -37,10 +37,14 @@ def git_commit() -> str | None:
 
 
 @cache
-def environment() -> dict[str, Any]:
-    """Return versions of code, packages and interpreter, and the kind of machine."""
+def environment(*needed: str) -> dict[str, Any]:
+    """Return versions of code, packages and interpreter, and the kind of machine.
+
+    Args:
+        needed: Packages to name beside those that always are, where they are installed.
+    """
     versions = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *(name for name in sorted(needed) if name not in PACKAGES)):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

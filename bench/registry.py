@@ -8,6 +8,7 @@ taken only once: a clash raises instead of overwriting.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.metadata
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from bench.errors import UserError, suggest
 
@@ -174,18 +175,34 @@ def load_entry_points() -> None:
             broken_plugins.append((point.name, f"{type(error).__name__}: {error}"))
 
 
-_loaded_files: set[Path] = set()
+class Plugin(NamedTuple):
+    """A plug-in file, as the job names it that needs it.
+
+    Attributes:
+        file: Its name.
+        sha256: Digest of its content and of the files beside it that it imports; "" where that is not known.
+        path: Where it is, or was.
+    """
+
+    file: str
+    sha256: str
+    path: str
 
 
-def load_plugin(path: str | Path) -> None:
-    """Import one plug-in file, at most once per process.
+_loaded_files: dict[Path, Plugin] = {}
+
+
+def load_plugin(path: str | Path) -> Plugin:
+    """Import one plug-in file, at most once per process, and return what identifies it.
+
+    It may import files beside it; a file that has the name of another module does not hide that.
 
     Raises:
         UserError: The file is missing or fails to import.
     """
     file = Path(path).expanduser().resolve()
     if file in _loaded_files:
-        return
+        return _loaded_files[file]
     if not file.is_file():
         raise UserError(f"plug-in {str(path)!r} is not a file: give the path of a Python file.")
     name = f"smemnas_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
@@ -194,16 +211,86 @@ def load_plugin(path: str | Path) -> None:
         raise UserError(f"plug-in {str(path)!r} is not a Python file (expected the ending .py).")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    place = str(file.parent)
+    added = place not in sys.path
+    if added:
+        sys.path.append(place)  # at the end: what is installed comes first
     try:
         spec.loader.exec_module(module)
-    except UserError:
+        plugin = Plugin(file.name, _identity(file), str(file))
+    except (UserError, KeyboardInterrupt):
         del sys.modules[name]
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever a plug-in raises is its fault
         del sys.modules[name]
         line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, file)
         raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {error}") from error
-    _loaded_files.add(file)
+    finally:
+        if added:
+            sys.path.remove(place)
+    _loaded_files[file] = plugin
+    return plugin
+
+
+#: Names of modules that plug-ins imported from beside them, and from where.
+_beside: dict[str, Path] = {}
+#: Packages of the suite, which are nobody's neighbours, wherever a plug-in lies.
+_SUITE = frozenset({"bench", "methods", "spaces", "surrogates", "cli"})
+
+
+def _identity(file: Path) -> str:
+    """Return the digest of a plug-in that was just imported and of all files beside it that it imports.
+
+    Raises:
+        UserError: It means a file beside it, but another plug-in's of that name is loaded.
+    """
+    sources = {"": file}
+    waiting = [(file, "")]
+    while waiting:
+        source, package = waiting.pop()
+        for name in _imported_names(source, package):
+            path = _neighbour(name, file.parent)
+            if path is not None and name not in sources:
+                sources[name] = path
+                waiting.append((path, name if path.name == "__init__.py" else name.rpartition(".")[0]))
+    digest = hashlib.sha256()
+    for name, path in sorted(sources.items()):
+        digest.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _neighbour(name: str, folder: Path) -> Path | None:
+    """Return the file of an imported module that lies beside a plug-in; None where it came from elsewhere."""
+    top = name.partition(".")[0]
+    if top in _SUITE or top not in sys.modules:
+        return None
+    ours = [folder / f"{top}.py", folder / top / "__init__.py"]
+    source = getattr(sys.modules[top], "__file__", None)
+    if source is None or Path(source) not in ours:
+        if top in _beside and any(path.exists() for path in ours):
+            raise UserError(
+                f"plug-in {folder}: its {top} is hidden by that of {_beside[top]}, which was loaded before: rename one."
+            )
+        return None
+    _beside[top] = folder
+    inner = getattr(sys.modules.get(name), "__file__", None)
+    return Path(inner) if inner else None
+
+
+def _imported_names(source: Path, package: str) -> Iterator[str]:
+    """Yield every absolute name that a file may import, packages before what is in them."""
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
 
 def _last_line(error: BaseException, file: Path) -> int | None:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.benchmark import Benchmark, Evaluation
-from bench.errors import RunError, UserError
+from bench.errors import RunError, Unusable, UserError
+from bench.folder import ELSEWHERE
 from bench.folder import JOB as JOB
 from bench.folder import LOG as LOG
 from bench.folder import TIMING as TIMING
@@ -25,13 +26,14 @@ from bench.folder import adopt as adopt
 from bench.folder import clear as clear
 from bench.folder import evaluated_data as evaluated_data
 from bench.folder import locked as locked
-from bench.history import History, Row, objectives_of, write_line
+from bench.guard import fault
+from bench.history import History, LineLog, Row, objectives_of
 from bench.job import Job as Job
+from bench.job import load_plugins, open_job
 from bench.job import make_job as make_job
-from bench.job import open_job
 from bench.listing import among_listed, end_of_list
 from bench.penalty import told_under_constraints
-from bench.registry import load_plugin
+from bench.schema import signed_line
 from methods.base import METHODS, Method
 from spaces.base import FloatArray, IntArray
 
@@ -226,15 +228,17 @@ def run(
         RunError: The folder is in use, belongs to another job, or cannot be written.
         UserError: The job makes no sense.
     """
-    for plugin in job.plugins:
-        load_plugin(plugin)
+    load_plugins(job)
     benchmark = benchmark or open_job(job)
     with locked(folder):
         if overwrite:
             clear(folder)
         adopt(folder, job, benchmark)
         benchmark.use_folder(folder)
-        history = History(folder / LOG)
+        history = History(folder / LOG, benchmark.space.n_var, len(job.objectives))
+        reason = fault(benchmark, job, {}, *history.arrays()) if history.rows else ""
+        if reason:
+            raise Unusable(f"{folder}: {reason}", ELSEWHERE)
         note = ""
         told = 0
         problem = benchmark.problem
@@ -244,14 +248,14 @@ def run(
             method.tell(*history.arrays())
             told = len(history.rows)
             note = f"Continued from a log of {told} rows without replay."
-        with history, open(folder / TIMING, "ab", buffering=0) as timing:
+        with history, LineLog(folder / TIMING) as timing:
             seconds = search(
                 method,
                 benchmark,
                 job.budget,
                 job.seed,
                 history,
-                record_time=lambda line: write_line(timing, folder / TIMING, line),
+                record_time=lambda line: timing.write(signed_line(line)),
                 progress=progress,
                 told_already=told,
             )

@@ -10,22 +10,27 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.backends import Place, run_tasks
 from bench.child import PAUSE
-from bench.errors import RunError, UserError
+from bench.errors import RunError, Unusable, UserError
 from bench.files import write_json
+from bench.guard import checked_log
+from bench.history import read_seconds
 from bench.plan import Case, Plan, benchmark_of
 from bench.registry import load_plugin
-from bench.run import JOB, LOG, Job, Progress, run
+from bench.run import JOB, LOG, TIMING, Job, Progress, run
+from bench.schema import JobFile, PlanEntry, StatusFile, read
 from surrogates.base import single_thread
 
 STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
 DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"
+#: What to do about a run that cannot be used.
+RERUN = "study --rerun makes it anew"
 #: In this process, one run after the other, without a limit of time.
 ALONE = Place(workers=1)
 
@@ -45,28 +50,24 @@ def folder_of(out: Path, job: Job) -> Path:
 def state_of(out: Path, job: Job) -> State:
     """Return what a folder says about a job: it is done when its log has all rows or the method ended by itself."""
     folder = folder_of(out, job)
-    try:
-        found = json.loads((folder / JOB).read_bytes())["job"]
+    rows, ours = 0, False
+    with suppress(OSError, Unusable):
         rows = (folder / LOG).read_bytes().count(b"\n")
-    except (OSError, ValueError, KeyError, TypeError):
-        found, rows = None, 0
+        ours = not job.differs_from(read(folder / JOB, JobFile).job)
     status = read_status(folder)
-    if found == json.loads(json.dumps(job.to_dict())) and (
-        rows >= job.budget or (status.get("status") == DONE and status.get("rows") == rows)
-    ):
+    if ours and (rows >= job.budget or (status.status == DONE and status.rows == rows)):
         return State(DONE)
-    if status.get("status") == FAILED:
-        return State(FAILED, str(status.get("error", "")))
+    if status.status == FAILED:
+        return State(FAILED, status.error)
     return State(MISSING)
 
 
-def read_status(folder: Path) -> Mapping[str, Any]:
-    """Return the status file of a run folder; empty where there is none."""
+def read_status(folder: Path) -> StatusFile:
+    """Return the status file of a run folder; where there is none, or a broken one, the log says as much."""
     try:
-        status = json.loads((folder / STATUS).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return status if isinstance(status, dict) else {}
+        return read(folder / STATUS, StatusFile)
+    except Unusable:
+        return StatusFile("")
 
 
 def run_study(
@@ -76,6 +77,7 @@ def run_study(
     place: Place = ALONE,
     plugins: Sequence[str] = (),
     progress: Progress | None = None,
+    rerun: bool = False,
 ) -> list[State]:
     """Run what is missing of the jobs.
 
@@ -85,6 +87,7 @@ def run_study(
         place: Where they run, and the time that each may take.
         plugins: Plug-in files that each worker loads.
         progress: Called with (finished jobs, jobs).
+        rerun: Clear the folders of runs that cannot be used (see `bench.guard`) and run them again.
 
     Returns:
         For each job what became of it; never "missing".
@@ -95,14 +98,14 @@ def run_study(
     place.check()
     states = {job_key(job): State(MISSING) for job in jobs}
     for job in jobs:
-        if state_of(out, job).status == DONE:
+        if state_of(out, job).status == DONE and not (rerun and _fault_of(out, job)):
             states[job_key(job)] = State(DONE)
     pending = [job for job in jobs if states[job_key(job)].status != DONE]
     finished = len(jobs) - len(pending)
     if progress is not None:
         progress(finished, len(jobs))
     while pending:
-        for job, state in _execute(pending, out, place, tuple(plugins)):
+        for job, state in _execute(pending, out, place, tuple(plugins), rerun):
             states[job_key(job)] = state
             finished += state.status != BUSY
             if progress is not None:
@@ -118,47 +121,65 @@ def job_key(job: Job) -> str:
     return json.dumps(job.to_dict(), sort_keys=True)
 
 
-def _execute(jobs: list[Job], out: Path, place: Place, plugins: tuple[str, ...]) -> Iterator[tuple[Job, State]]:
+def _execute(
+    jobs: list[Job], out: Path, place: Place, plugins: tuple[str, ...], rerun: bool
+) -> Iterator[tuple[Job, State]]:
     """Yield each job with its state as it finishes."""
     if place == ALONE:  # nothing to share and nothing to end: this process does it
         with single_thread():
             for job in jobs:
-                yield job, run_job(job, out, plugins)
+                yield job, run_job(job, out, plugins, rerun)
         return
     out = out.resolve()  # workers may stand in another folder
     data = os.environ.get("SMEMNAS_DATA")
     environment = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
-    tasks = [(job, out, plugins) for job in jobs]
+    tasks = [(job, out, plugins, rerun) for job in jobs]
     for k, answer, reason in run_tasks(_run_in_child, tasks, place, environment):
         if reason:
             _write_status(folder_of(out, jobs[k]), FAILED, error=reason)
         yield jobs[k], State(FAILED, reason) if reason else State(*answer)
 
 
-def _run_in_child(job: Job, out: Path, plugins: Sequence[str]) -> tuple[tuple[str, str], bool]:
+def _run_in_child(job: Job, out: Path, plugins: Sequence[str], rerun: bool) -> tuple[tuple[str, str], bool]:
     """Run one job in a process that may be ended; one in which a run failed takes no other."""
-    status, reason = run_job(job, out, plugins)
+    status, reason = run_job(job, out, plugins, rerun)
     return (status, reason), status != FAILED
 
 
-def run_job(job: Job, out: Path, plugins: Sequence[str] = ()) -> State:
+def _fault_of(out: Path, job: Job) -> str:
+    """Return why what is in a job's folder cannot be used or continued, "" where it can or there is nothing."""
+    folder = folder_of(out, job)
+    if not (folder / JOB).exists() and not (folder / LOG).exists():
+        return ""
+    try:
+        checked_log(folder, job, benchmark_of(Case.of(job)))
+        read_seconds(folder / TIMING)
+    except RunError as error:
+        return str(error)
+    return ""
+
+
+def run_job(job: Job, out: Path, plugins: Sequence[str] = (), rerun: bool = False) -> State:
     """Run one job in its folder; whatever goes wrong becomes its state and `status.json`."""
     from filelock import Timeout
 
     folder = folder_of(out, job)
-    if state_of(out, job).status == DONE:
+    if not rerun and state_of(out, job).status == DONE:
         return State(DONE)
     try:
         for plugin in plugins:
             load_plugin(plugin)
         benchmark = benchmark_of(Case.of(job))
+        again = rerun and bool(_fault_of(out, job))
+        if not again and state_of(out, job).status == DONE:
+            return State(DONE)
         folder.mkdir(parents=True, exist_ok=True)
         _write_status(folder, RUNNING)
-        result = run(job, folder, benchmark=benchmark)
+        result = run(job, folder, benchmark=benchmark, overwrite=again)
     except RunError as error:
         if isinstance(error.__cause__, Timeout):
             return State(BUSY)
-        reason, trace = str(error), ""
+        reason, trace = f"{error.reason}: {RERUN}" if isinstance(error, Unusable) else str(error), ""
     except UserError as error:
         reason, trace = str(error), ""
     except (Exception, SystemExit) as error:
@@ -215,9 +236,9 @@ def record_plan(out: Path, plan: Plan) -> None:
     file = out / PLANS
     entry = json.loads(json.dumps(plan.to_dict()))
     with study_lock(out):
-        try:
-            plans = json.loads(file.read_bytes()) if file.exists() else []
-        except ValueError as error:
-            raise RunError(f"{file} is corrupt: remove it, the runs are not touched.") from error
+        plans = []
+        if file.exists():
+            read(file, tuple[PlanEntry, ...], "remove it, the runs are not touched.")
+            plans = json.loads(file.read_bytes())
         if entry not in plans:
             write_json(file, [*plans, entry])

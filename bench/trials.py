@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ import numpy as np
 
 from bench.benchmark import Benchmark, Reference
 from bench.constraints import feasible_only
-from bench.errors import RunError
-from bench.history import History
+from bench.errors import RunError, Unusable
+from bench.guard import checked_log
+from bench.history import read_seconds
 from bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from bench.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
-from bench.run import LOG, TIMING, Job
-from bench.study import DONE, FAILED, folder_of, state_of
+from bench.run import TIMING, Job
+from bench.study import DONE, FAILED, RERUN, folder_of, state_of
 from spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -125,8 +125,8 @@ def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
         for seed in plan.seeds_for(variant):
             job = plan.job(variant, case, seed)
             if state_of(out, job).status == DONE:
-                with contextlib.suppress(RunError):  # `read_trial` names what is corrupt
-                    X, F = History(folder_of(out, job) / LOG).arrays()
+                with contextlib.suppress(RunError):  # `read_trial` names what is wrong
+                    X, F = checked_log(folder_of(out, job), job, benchmark).arrays()
                     parts.append(
                         feasible_only(benchmark, X[: plan.budget], F[: plan.budget]).reshape(-1, parts[0].shape[1])
                     )
@@ -143,11 +143,13 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -
     if state.status == DONE:
         folder = folder_of(out, job)
         try:
-            X, F = History(folder / LOG).arrays()
             benchmark = benchmark_of(case)
+            X, F = checked_log(folder, job, benchmark).arrays()
             measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case))
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
             return Trial(variant.name, case, job, DONE, "", F, *measured, *read_seconds(folder / TIMING))
+        except Unusable as error:
+            state = state._replace(status=FAILED, reason=f"{error.reason}: {RERUN}")
         except RunError as error:
             state = state._replace(status=FAILED, reason=str(error))
     return unfinished(plan, variant, case, job, state.status, state.reason)
@@ -214,21 +216,3 @@ def evaluations_to(curve: FloatArray, target: float) -> float:
     """Return after how many evaluations the hypervolume regret ``curve`` ``(n,)`` is at most `target`, or inf."""
     there = curve <= target + 1e-12
     return float(np.argmax(there) + 1) if there.any() else math.inf
-
-
-def read_seconds(file: Path) -> tuple[float, float]:
-    """Return the wall time of a run, in all and in the method, summed over its parts if it was continued."""
-    total = in_method = 0.0
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError:
-        return math.nan, math.nan
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            method, evaluation = entry["ask"] + entry["tell"], entry["evaluate"]
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that a kill tore; the log itself is checked elsewhere
-        in_method += method
-        total += method + evaluation
-    return total, in_method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from bench.plan import Case, benchmark_of, reference_of
 from bench.predictor import Predictor, PredictorBenchmark
 from bench.report.run import front_of, write_report
 from bench.run import LOG, Job, make_job, run
+from bench.schema import JobEntry
 from bench.trials import measure
 from methods.base import METHODS, DesignStream, Method, initial_design
 from methods.nsga2 import make_nsga2
@@ -310,7 +312,7 @@ def test_without_constraints_the_job_is_what_it_was():
     assert [o.constraints for o in others[2:]] == [("error<=20", "flops<=12")] * 2
     assert len({o.folder for o in (job, *others)}) == 4
     assert json.loads(json.dumps(others[0].to_dict()))["constraints"] == ["flops<=12"]
-    assert Job.from_dict(json.loads(json.dumps(others[2].to_dict()))) == others[2]
+    assert Job.of(msgspec.convert(json.loads(json.dumps(others[2].to_dict())), JobEntry)) == others[2]
 
 
 def test_a_folder_of_other_constraints_is_refused(tmp_path):

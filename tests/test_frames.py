@@ -90,7 +90,7 @@ def test_under_constraints_the_front_holds_what_is_feasible(tmp_path):
     assert set(frame[frame.front].index) < set(frame[frame.feasible].index)
     cheapest = frame[frame.feasible].flops.min()
     assert frame[frame.front].flops.min() == cheapest > frame.flops.min()
-    with pytest.raises(RunError, match="searched error,flops,error<=20, the benchmark has error,flops:"):
+    with pytest.raises(RunError, match="it searched error, flops, error<=20, the benchmark measures error, flops"):
         evaluations_frame(tmp_path / "run", open_benchmark("toy"))
 
 
@@ -114,7 +114,7 @@ def test_frames_say_what_is_wrong(finished, tmp_path):
     _, folder = finished
     with pytest.raises(RunError, match="holds no run"):
         evaluations_frame(tmp_path / "nothing")
-    with pytest.raises(RunError, match="the run searched val_error,flops, the benchmark has error,flops"):
+    with pytest.raises(RunError, match="it searched val_error, flops, the benchmark measures error, flops"):
         evaluations_frame(folder, open_benchmark("toy"))
     with pytest.raises(RunError, match="holds no study"):
         trials_frame(tmp_path / "nothing")

@@ -6,11 +6,14 @@ import errno
 import json
 import math
 import os
+import random
+import re
+import zlib
 
 import numpy as np
 import pytest
 
-from bench.errors import RunError
+from bench.errors import RunError, Unusable
 from bench.files import write_json, write_text
 from bench.history import History, Row, objectives_of, write_line
 
@@ -32,7 +35,7 @@ def write(path, rows=ROWS):
 def test_format_of_a_row(tmp_path):
     write(tmp_path / "evals.jsonl", ROWS[:1])
     assert (tmp_path / "evals.jsonl").read_text() == (
-        '{"i": 0, "arch": "0-1", "x": [0, 1], "F": [0.1, 7.0], "status": "ok", "error": ""}\n'
+        '{"i": 0, "arch": "0-1", "x": [0, 1], "F": [0.1, 7.0], "status": "ok", "error": "", "sum": "185707ac"}\n'
     )
 
 
@@ -43,7 +46,8 @@ def test_rows_are_written_as_the_json_library_writes_them():
     rows = [*ROWS, *(Row(7, t, (1, 22, 333), tuple(numbers), "failed", t) for t in texts), Row(8, "a", (5,), (1.0,))]
     for row in rows:
         entry = {"i": row.i, "arch": row.arch, "x": row.x, "F": row.F, "status": row.status, "error": row.error}
-        assert row.to_json() == json.dumps(entry, ensure_ascii=False)
+        text = json.dumps(entry, ensure_ascii=False)[:-1]
+        assert row.to_json() == f'{text}, "sum": "{zlib.crc32(text.encode()):08x}"}}'
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
@@ -59,7 +63,7 @@ def test_rows_come_back_exactly(tmp_path):
     assert path.read_bytes().count(b"\n") == len(ROWS)
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         entry = json.loads(line)
-        assert list(entry) == ["i", "arch", "x", "F", "status", "error"]
+        assert list(entry) == ["i", "arch", "x", "F", "status", "error", "sum"]
 
 
 def test_failed_rows_are_told_as_infinity():
@@ -120,6 +124,86 @@ def test_a_corrupt_line_in_the_middle_is_refused_and_named(tmp_path, damage):
     path.write_bytes(b"\n".join(lines))
     with pytest.raises(RunError, match=r"evals\.jsonl, line 2 is corrupt"):
         History(path)
+
+
+def line(i=1, x="[1, 1]", F="[2.5, 3.0]", **more):
+    """Return a row as earlier versions wrote it."""
+    rest = "".join(f', "{key}": {value}' for key, value in more.items())
+    return f'{{"i": {i}, "arch": "a", "x": {x}, "F": {F}, "status": "ok", "error": ""{rest}}}'
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (line(x="[1]"), "1 genes and 2 objectives, expected 2 and 2"),
+        (line(F="[2.5]"), "2 genes and 1 objectives, expected 2 and 2"),
+        (line(F="[]"), "2 genes and 0 objectives"),
+        (line(F='["2.5", 3.0]'), "Expected `float | null`, got `str`"),
+        (line(F="[1e400, 3.0]"), "out of range"),
+        (line(F="[null, 3.0]"), "an objective is missing though nothing failed"),
+        (line(F="[Infinity, 3.0]"), "malformed"),
+        (line(x="[1, 1.0]"), "Expected `int`, got `float`"),
+        (line(x="[1, 99999999999999999999]"), "Expected `int` <= 9223372036854775807"),
+        (line(x="[1, -1]"), "Expected `int` >= 0"),
+        (line(x="[1, true]"), "Expected `int`, got `bool`"),
+        (line(i='"1"'), "Expected `int`, got `str`"),
+        (line(sul='"00000000"'), "unknown field `sul`"),
+        (line(sum='"00000000"'), "it does not match its checksum"),
+        (line(F="[" * 100_000), "Expected `float | null`, got `array`"),
+        (line(deep="[" * 100_000 + "]" * 100_000), "unknown field `deep`"),
+        (line().replace("ok", "okay"), "Invalid enum value 'okay'"),
+        (line().replace('"arch": "a", ', ""), "missing required field `arch`"),
+    ],
+)
+def test_a_row_of_the_wrong_shape_is_one_line_that_names_it(tmp_path, second, reason):
+    path = tmp_path / "evals.jsonl"
+    path.write_text(f"{line(0)}\n{second}\n")
+    with pytest.raises(Unusable) as caught:
+        History(path)
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith(f"{path}, line 2 is corrupt (")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_a_log_is_read_with_the_numbers_of_genes_and_objectives_of_its_job(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    path.write_text(f"{line(0)}\n")
+    assert len(History(path, 2, 2).rows) == 1
+    for n_var, n_obj in ((3, 2), (2, 3)):
+        with pytest.raises(RunError, match=rf"\(2 genes and 2 objectives, expected {n_var} and {n_obj}\)"):
+            History(path, n_var, n_obj)
+
+
+def test_rows_of_earlier_versions_are_read_and_continued(tmp_path):
+    path = tmp_path / "evals.jsonl"
+    path.write_text("".join(re.sub(', "sum": "[0-9a-f]{8}"', "", row.to_json()) + "\n" for row in ROWS[:2]))
+    with History(path) as history:
+        assert history.rows == ROWS[:2]
+        history.append(ROWS[2:])
+    assert History(path).rows == ROWS
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:3], re.sub(', "sum": "[0-9a-f]{8}"', "", lines[3]), ""]))
+    with pytest.raises(RunError, match=r"line 4 is corrupt \(it does not match its checksum"):
+        History(path)
+
+
+def test_any_flipped_bit_of_a_log_is_noticed(tmp_path):
+    """All bits of a short log: refused, or a torn last line, which is evaluated again."""
+    path = tmp_path / "evals.jsonl"
+    write(path)
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for position in (*range(8 * 150), *(rng.randrange(8 * len(whole)) for _ in range(1000))):
+        data = bytearray(whole)
+        data[position // 8] ^= 1 << position % 8
+        path.write_bytes(data)
+        try:
+            rows = History(path).rows
+        except RunError:
+            continue
+        assert position // 8 == len(whole) - 1  # the end of the last line
+        assert rows == ROWS[:-1]
 
 
 def test_a_missing_or_doubled_row_is_refused(tmp_path):

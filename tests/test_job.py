@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from bench.errors import UserError
 from bench.run import Job, make_job
+from bench.schema import JobEntry
 
 
 def toy_job(method="random", **params):
@@ -16,7 +18,7 @@ def toy_job(method="random", **params):
 
 def test_a_job_survives_json():
     job, _ = make_job("smemnas", "toy", budget=50, seed=3, params={"batch": 4, "surrogate_params": {"width": 1.0}})
-    assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+    assert Job.of(msgspec.convert(json.loads(json.dumps(job.to_dict())), JobEntry)) == job
     assert job.objectives == ("error", "flops")
     assert job.dataset == "closed-form"
 

@@ -1,10 +1,10 @@
 """Reports: which runs and studies are found, how they are put together, what is left out and why."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
+from edits import edit_job, edit_rows
 from report_runs import TOY, groups_of, single, study
 
 from bench.comparison import tabulate
@@ -218,9 +218,7 @@ def test_a_folder_of_unfinished_runs_alone_still_gives_a_page(tmp_path, cli):
 def test_a_run_that_cannot_be_measured_here_is_listed(tmp_path, change, word, use_embedded):
     single(tmp_path / "good")
     folder = single(tmp_path / "odd", seed=1)
-    entry = json.loads((folder / "job.json").read_text())
-    entry["job"].update(change)
-    (folder / "job.json").write_text(json.dumps(entry))
+    edit_job(folder, lambda entry: entry["job"].update(change))
     [group], [left] = groups_of(tmp_path)
     assert len(group.runs) == 1
     assert "cannot be measured here" in left.reason
@@ -229,8 +227,7 @@ def test_a_run_that_cannot_be_measured_here_is_listed(tmp_path, change, word, us
 
 def test_genotypes_of_another_space_are_refused(tmp_path):
     folder = single(tmp_path / "one")
-    lines = (folder / "evals.jsonl").read_text().splitlines()
-    (folder / "evals.jsonl").write_text("\n".join(line.replace('"x": [', '"x": [9') for line in lines) + "\n")
+    edit_rows(folder, lambda rows: [row.update(x=[9, *row["x"][1:]]) for row in rows])
     groups, [left] = groups_of(folder)
     assert groups == []
     assert "not of the installed space" in left.reason
@@ -239,12 +236,8 @@ def test_genotypes_of_another_space_are_refused(tmp_path):
 def test_runs_on_another_table_are_compared_with_the_installed_one(tmp_path, use_embedded):
     same, other = single(tmp_path / "same", space="nb201"), single(tmp_path / "other", space="nb201", seed=1)
     for folder in (same, other):
-        entry = json.loads((folder / "job.json").read_text())
-        entry["data"]["sha256"] = "0" * 64
-        (folder / "job.json").write_text(json.dumps(entry))
-    rows = [json.loads(line) for line in (other / "evals.jsonl").read_text().splitlines()]
-    rows[3]["F"][0] += 0.01
-    (other / "evals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        edit_job(folder, lambda entry: entry["data"].update(sha256="0" * 64))
+    edit_rows(other, lambda rows: rows[3]["F"].__setitem__(0, rows[3]["F"][0] + 0.01))
     [group], [left] = groups_of(tmp_path)
     assert [run.folder for run in group.runs.values()] == [same]
     assert (left.seeds, "whose values differ" in left.reason) == ("1", True)
@@ -257,9 +250,7 @@ def test_no_code_of_a_run_folder_is_run(tmp_path):
     folder = single(tmp_path / "one")
     trap = folder / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
-    entry = json.loads((folder / "job.json").read_text())
-    entry["job"]["plugins"] = [str(trap)]
-    (folder / "job.json").write_text(json.dumps(entry))
+    edit_job(folder, lambda entry: entry["job"].update(plugins=[str(trap)]))
     [group], _ = groups_of(folder)
     render([group], [])
     assert len(group.runs) == 1

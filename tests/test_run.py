@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import ROOT
+from edits import edit_job, row_text
 
 from bench.benchmark import CallableBenchmark, Evaluation
 from bench.errors import RunError, UserError
@@ -219,8 +220,8 @@ def test_another_history_is_refused_and_left_alone(whole, tmp_path):
     lines = data.splitlines(keepends=True)
     row = json.loads(lines[20])
     fresh = next(x for x in Toy().enumerate() if f'"{Toy().to_str(x)}"'.encode() not in data)
-    row |= {"x": fresh.tolist(), "arch": Toy().to_str(fresh)}
-    changed = b"".join([*lines[:20], json.dumps(row).encode() + b"\n", *lines[21:30]])
+    row |= {"x": fresh.tolist(), "arch": Toy().to_str(fresh), "F": benchmark.evaluate(fresh[None], 0).F[0].tolist()}
+    changed = b"".join([*lines[:20], row_text(row).encode() + b"\n", *lines[21:30]])
     (tmp_path / "job.json").write_bytes((source / "job.json").read_bytes())
     (tmp_path / "evals.jsonl").write_bytes(changed)
     with pytest.raises(RunError, match=r"does not replay: evaluation 20 .*--continue-from-log"):
@@ -259,9 +260,8 @@ def test_a_folder_of_another_job_is_refused(whole, tmp_path, field, value):
 
 def test_a_folder_of_another_table_is_refused(whole, tmp_path):
     job, benchmark, source, _ = whole["nsga2"]
-    entry = json.loads((source / "job.json").read_text())
-    entry["data"] = {"table": "toy/closed-form", "sha256": "0" * 64}
-    (tmp_path / "job.json").write_text(json.dumps(entry))
+    (tmp_path / "job.json").write_bytes((source / "job.json").read_bytes())
+    edit_job(tmp_path, lambda entry: entry.update(data={"table": "toy/closed-form", "sha256": "0" * 64}))
     with pytest.raises(RunError, match=r"another version of the table"):
         run(job, tmp_path, benchmark=benchmark)
 

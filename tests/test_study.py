@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edits import edit_rows
 from study_cases import assert_same_study, command, logs, records, study, toy_plan
 
 from bench.comparison import tabulate
@@ -20,6 +22,7 @@ from bench.study import DONE, FAILED, MISSING, folder_of, run_study, state_of
 from bench.trials import collect
 
 PLUGIN = """
+import itertools
 import os
 import signal
 import time
@@ -240,7 +243,58 @@ def test_a_corrupt_log_is_a_failed_run(tmp_path: Path) -> None:
     log.write_bytes(log.read_bytes().replace(b'"i": 3', b'"i": 4', 1))
     tables = tabulate(plan, collect(plan, tmp_path))
     assert [t.status for t in tables.trials] == [FAILED, DONE]
-    assert "a line is missing or doubled" in markdown(tables)
+    assert "line 4 is corrupt (it does not match its checksum): study --rerun makes it anew" in markdown(tables)
+
+
+def test_a_finished_run_that_cannot_be_used_is_listed_until_it_is_run_again(tmp_path: Path) -> None:
+    args = ("study", "--methods", "random", "--spaces", "toy", "--seeds", "0-2", "--budget", 20, "--jobs", 1)
+    args = (*args, "--no-figures", "--out", tmp_path)
+    study(*args)
+    whole = logs(tmp_path)
+    first, second, third = (log.parent for log in sorted(tmp_path.rglob(LOG)))
+    log = first / LOG
+    log.write_bytes(log.read_bytes().replace(b'"i": 3', b'"i": 2', 1))
+    edit_rows(second, lambda rows: rows[7].update(F=[1.5, 2.0]))
+    (third / "timing.jsonl").write_text('{"first": 0}\n')
+    before = logs(tmp_path)
+    text = study(*args, code=1)
+    assert logs(tmp_path) == before
+    assert [r["status"] for r in records(tmp_path / "trials.csv")] == ["failed"] * 3
+    for reason in (
+        "line 4 is corrupt (it does not match its checksum): study --rerun makes it anew",
+        "its log was changed: evaluation 7 has error 1.5, looked up again it is ",
+        "timing.jsonl, line 1 is corrupt (Object missing required field `n`",
+    ):
+        assert reason in " ".join(text.split())
+    study(*args, "--rerun")
+    assert [r["status"] for r in records(tmp_path / "trials.csv")] == ["done"] * 3
+    assert logs(tmp_path) == whole
+
+
+def test_a_table_that_was_imported_anew_is_not_mixed_with_the_old_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "data"))
+    names = ["".join(x) for x in itertools.product("012", repeat=8)]
+
+    def install(shift: int) -> None:
+        values = [f"{name},{60 + 2 * sum(map(int, name)) - shift}" for name in names]
+        (tmp_path / "table.csv").write_text("\n".join(["arch,acc", *values, ""]))
+        study(
+            *("data", "import", tmp_path / "table.csv", "--space", "macro", "--name", "mine"),
+            *("--accuracy", "acc:single", "--overwrite"),
+        )
+
+    args = ("study", "--methods", "random", "--spaces", "macro/mine", "--budget", 10, "--jobs", 1, "--no-figures")
+    args = (*args, "--out", tmp_path / "study", "--seeds")
+    install(0)
+    study(*args, "0-1")
+    install(20)
+    text = " ".join(study(*args, "0-2", code=1).split())
+    assert "it was run on another version of the table" in text
+    assert [r["status"] for r in records(tmp_path / "study" / "trials.csv")] == ["failed", "failed", "done"]
+    study(*args, "0-2", "--rerun")
+    rows = records(tmp_path / "study" / "trials.csv")
+    assert [r["status"] for r in rows] == ["done"] * 3
+    assert all(float(r["regret_10"]) >= 0 for r in rows)
 
 
 def test_a_log_cut_short_is_completed(tmp_path: Path) -> None:

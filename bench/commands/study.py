@@ -91,6 +91,11 @@ from bench.errors import UserError
     help="Folder of the study.  [default: runs/study, or runs/PLAN]",
 )
 @click.option("--shard", metavar="K/N", help="Run only the K-th of N parts, on several machines sharing --out.")
+@click.option(
+    "--rerun",
+    is_flag=True,
+    help="Clear and run again what cannot be used: a corrupt or changed log, another version of a table or plug-in.",
+)
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
 @click.pass_obj
@@ -117,6 +122,7 @@ def study_command(
     target: float | None,
     out: Path | None,
     shard: str | None,
+    rerun: bool,
     no_figures: bool,
     quiet: bool,
 ) -> None:
@@ -124,7 +130,8 @@ def study_command(
 
     Runs what is missing in the folder and prints the tables of what was asked for. A study that was killed
     continues when the same command is given again; a run that fails is listed with its reason, the others go
-    on, and the exit status is 1. Methods, seeds and spaces can be added later with the same --out.
+    on, and the exit status is 1; so does a finished run that cannot be used, which --rerun makes anew. Methods,
+    seeds and spaces can be added later with the same --out.
 
     A variant is a method with parameters, NAME=METHOD:PARAM=VALUE,PARAM=VALUE; tables show its NAME. Values are
     written as for `run --param`; commas within brackets or quotes do not separate parameters.
@@ -189,7 +196,7 @@ def study_command(
     record_plan(out, plan)
     jobs = list(plan.jobs(part, parts))
     with progress_bar(f"study in {out}", quiet) as progress:
-        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=progress)
+        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=progress, rerun=rerun)
     with study_lock(out):
         tables = tabulate(plan, collect(plan, out))
         write_study(out, tables)
@@ -200,5 +207,5 @@ def study_command(
             click.echo(line, err=True)
     else:
         print_study(tables, out, console(), figures=not no_figures)
-    if any(state.status == FAILED for state in states):
+    if FAILED in {*(state.status for state in states), *(trial.status for trial in tables.trials)}:
         raise SystemExit(1)

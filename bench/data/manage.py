@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.data.recipe import Recipe, find, open_table, recipes
-from bench.errors import DataError, UserError, suggest
+from bench.errors import DataError, Unusable, UserError, suggest
 from bench.store import data_folder, open_or_make, table_folder
 from bench.table import Table
 from spaces.base import SPACES, SearchSpace
@@ -255,16 +254,15 @@ def improve(run: Path) -> int:
     """
     from bench.benchmark import open_benchmark
     from bench.data.mnv3_reference import improve_reference
+    from bench.folder import LOG, read_job
     from bench.history import History
     from bench.predictor import PredictorBenchmark
-    from bench.run import JOB, LOG, Job
 
-    try:
-        job = Job.from_dict(json.loads((run / JOB).read_bytes())["job"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run} is no run folder ({JOB} is missing or corrupt): give the folder of a run.") from error
+    job, _ = read_job(run, "give the folder of a run.")
     benchmark = open_benchmark(job.space, job.dataset, job.objectives)
     if not isinstance(benchmark, PredictorBenchmark):
         raise UserError(f"the reference front of {job.space}/{job.dataset} is exact: nothing can improve it.")
-    X, _ = History(run / LOG).arrays()
+    X, _ = History(run / LOG, benchmark.space.n_var, len(job.objectives)).arrays()
+    if len(X) and not benchmark.space.is_valid(X).all():
+        raise Unusable(f"{run / LOG} holds genotypes that are no networks of {job.space}/{job.dataset}")
     return improve_reference(benchmark, X) if len(X) else 0

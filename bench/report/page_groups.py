@@ -16,9 +16,10 @@ import numpy as np
 from bench.comparison import Tables, tabulate
 from bench.constraints import feasible_only
 from bench.errors import UserError, suggest
+from bench.guard import fault
 from bench.plan import CHECKPOINTS, Case, Contrast, Plan, Variant, benchmark_of, reference_of
 from bench.report.cells import seed_text
-from bench.report.page_runs import Found, Run, fault
+from bench.report.page_runs import Found, Run
 from bench.run import Job
 from bench.study import DONE, MISSING
 from bench.trials import UNASKED, Trial, measure, unfinished
@@ -84,7 +85,7 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
     reasons: dict[Case, str] = {}
     done: dict[int, dict[tuple[Case, str, int], Run]] = {}
     for run in found.runs:
-        reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or fault(run, benchmark_of(run.case))
+        reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
         others = done.setdefault(run.job.budget, {})
         key = (run.case, names[run.job.label], run.job.seed)
         if not reason and key in others:
@@ -126,6 +127,14 @@ def _closed(case: Case) -> str:
     except Exception as error:  # whatever a plug-in's benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
     return ""
+
+
+def _fault(run: Run) -> str:
+    """Return why a finished run cannot be measured by the installed benchmark, or ""."""
+    try:
+        return fault(benchmark_of(run.case), run.job, run.data, run.X, run.F)
+    except Exception as error:  # whatever a plug-in's space or benchmark raises is the reason
+        return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list[Job]:

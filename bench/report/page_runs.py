@@ -7,23 +7,22 @@ folder that cannot be read is listed with its reason.
 from __future__ import annotations
 
 import glob
-import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, TabularBenchmark
-from bench.errors import RunError, UserError
-from bench.history import History
+from bench.errors import RunError, Unusable, UserError
+from bench.folder import read_job
+from bench.history import History, read_seconds
 from bench.plan import Case, Contrast, Plan, Variant
-from bench.run import JOB, LOG, TIMING, Job, evaluated_data
+from bench.run import JOB, LOG, TIMING, Job
+from bench.schema import PlanEntry, SummaryFile, read
 from bench.study import DONE, FAILED, MISSING, PLANS, read_status
-from bench.trials import read_seconds
 from spaces.base import FloatArray, IntArray
 
 SUMMARY = "summary.json"
@@ -106,7 +105,7 @@ def find_runs(paths: Sequence[str]) -> Found:
                 runs.append(read_run(folder))
             elif (folder / LOG).exists():
                 broken.append((str(folder), f"it holds a log but no {JOB}"))
-        except RunError as error:
+        except (RunError, OSError) as error:
             broken.append((str(folder), str(error)))
     if not runs and not plans and not broken:
         raise UserError(
@@ -144,43 +143,30 @@ def read_plans(file: Path) -> list[Plan]:
     """Return the plans of a study's folder.
 
     Raises:
-        RunError: The file is corrupt.
+        Unusable: The file is corrupt.
     """
-    try:
-        return [_plan_of(entry) for entry in json.loads(file.read_bytes())]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{file.name} is corrupt ({type(error).__name__}: {error})") from error
+    return [_plan_of(entry, file) for entry in read(file, tuple[PlanEntry, ...])]
 
 
-def _plan_of(entry: Mapping[str, Any]) -> Plan:
+def _plan_of(entry: PlanEntry, file: Path) -> Plan:
     """Invert `Plan.to_dict`."""
     plan = Plan(
-        tuple(Variant(str(v["name"]), str(v["method"]), dict(v["params"])) for v in entry["variants"]),
-        tuple(
-            Case(
-                str(c["space"]),
-                str(c["dataset"]),
-                tuple(map(str, c["objectives"])),
-                tuple(c.get("constraints", ())),
-                bool(c.get("listed", False)),
-            )
-            for c in entry["cases"]
-        ),
-        tuple(int(seed) for seed in entry["seeds"]),
-        int(entry["budget"]),
-        str(entry["baseline"]),
-        tuple(int(n) for n in entry["at"]),
-        None if entry["target"] is None else float(entry["target"]),
-        tuple(
-            Contrast(str(c["name"]), tuple(map(str, c["first"])), tuple(map(str, c["second"])), str(c["family"]))
-            for c in entry["contrasts"]
-        ),
-        champion=str(entry.get("champion", "")),
-        seeds_of={str(name): tuple(map(int, seeds)) for name, seeds in dict(entry.get("seeds_of", {})).items()},
+        tuple(Variant(v.name, v.method, v.params) for v in entry.variants),
+        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed) for c in entry.cases),
+        entry.seeds,
+        entry.budget,
+        entry.baseline,
+        entry.at,
+        entry.target,
+        tuple(Contrast(c.name, c.first, c.second, c.family) for c in entry.contrasts),
+        champion=entry.champion,
+        seeds_of=entry.seeds_of,
     )
     names = {v.name for v in plan.variants}
-    if plan.budget < 1 or any(not {*c.first, *c.second} <= names for c in plan.contrasts):
-        raise ValueError("its budget or contrasts make no sense")
+    others = {*plan.seeds_of, *(name for c in plan.contrasts for name in (*c.first, *c.second))}
+    others |= {plan.baseline, plan.champion} - {""}
+    if not others <= names:
+        raise Unusable(f"{file} is corrupt (it speaks of {min(others - names)!r}, which is none of its variants)")
     return plan
 
 
@@ -188,70 +174,38 @@ def read_run(folder: Path) -> Run:
     """Return what a run folder holds. Plug-ins it names are not loaded: a report runs no code of a run folder.
 
     Raises:
-        RunError: Its job.json is corrupt.
+        Unusable: Its job.json is corrupt.
     """
-    try:
-        entry = json.loads((folder / JOB).read_bytes())
-        job = Job.from_dict(entry["job"])
-        data, environment = dict(entry.get("data", {})), dict(entry.get("environment", {}))
-        if job.budget < 1 or not job.objectives or not isinstance(job.seed, int):
-            raise ValueError("budget, seed or objectives make no sense")
-        label = job.label
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{JOB} is corrupt ({type(error).__name__}: {error})") from error
+    job, entry = read_job(folder)
     status = read_status(folder)
-    nothing = (np.empty((0, 0), np.int64), np.empty((0, len(job.objectives))))
+    X, F = np.empty((0, 0), np.int64), np.empty((0, len(job.objectives)))
     state, reason = DONE, ""
     archs: tuple[str, ...] = ()
+    seconds = (math.nan, math.nan)
     try:
-        history = History(folder / LOG)
-        X, F = history.arrays() if history.rows else nothing
+        history = History(folder / LOG, None, len(job.objectives))
+        if history.rows:
+            X, F = history.arrays()
         archs = tuple(row.arch for row in history.rows)
-        if F.ndim != 2 or F.shape[1] != len(job.objectives):
-            raise ValueError(f"rows of {F.shape[1:]} objectives, the job has {len(job.objectives)}")
-    except (RunError, OSError, ValueError, OverflowError) as error:
-        (X, F), state, reason = nothing, FAILED, f"the log of {label} cannot be read: {error}"
+        seconds = read_seconds(folder / TIMING)
+    except Unusable as error:
+        state, reason = FAILED, f"the run of {job.label} cannot be read: {error.reason}"
+    except OSError as error:
+        state, reason = FAILED, f"the run of {job.label} cannot be read: {error.strerror or error}"
     n = len(F)
-    ended = (status.get("status") == DONE and status.get("rows") == n) or _evaluations_of(folder) == n
+    ended = (status.status == DONE and status.rows == n) or _evaluations_of(folder) == n
     if state == DONE and n < job.budget and not (n and ended):
-        if status.get("status") == FAILED:
-            state, reason = FAILED, str(status.get("error", ""))
+        if status.status == FAILED:
+            state, reason = FAILED, status.error
         else:
             state, reason = MISSING, f"unfinished: {n} of {job.budget} evaluations in the log"
-    seconds = read_seconds(folder / TIMING)
-    return Run(folder, job, state, reason, X[: job.budget], F[: job.budget], archs, data, environment, *seconds)
+    known = (entry.data, entry.environment)
+    return Run(folder, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds)
 
 
 def _evaluations_of(folder: Path) -> int | None:
     """Return how many evaluations the summary of a single run counts; None without one."""
     try:
-        return int(json.loads((folder / SUMMARY).read_bytes())["evaluations"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read(folder / SUMMARY, SummaryFile).evaluations
+    except Unusable:
         return None
-
-
-def fault(run: Run, benchmark: Benchmark) -> str:
-    """Return why a finished run cannot be measured by the installed benchmark, or "".
-
-    Where the table has changed since, its values are compared with the logged ones.
-    """
-    space = benchmark.space
-    if run.X.shape[1] != space.n_var or not space.is_valid(run.X).all():
-        return f"its genotypes are not of the installed space {space.name!r}"
-    if isinstance(benchmark, TabularBenchmark) and not same_data(run, benchmark):
-        now = benchmark.evaluate(run.X, run.job.seed).F
-        now = np.where(np.isfinite(now).all(axis=1, keepdims=True), now, np.inf)
-        if not np.allclose(now, run.F, rtol=1e-9, atol=1e-12):
-            return "it was run on another version of the table, whose values differ from the installed one's"
-    return ""
-
-
-def same_data(run: Run, benchmark: Benchmark) -> bool:
-    """Whether a run was made on the installed version of the data."""
-    return evaluated_data(run.data) == _installed(benchmark)
-
-
-@lru_cache(maxsize=64)
-def _installed(benchmark: Benchmark) -> dict[str, Any]:
-    """Return what identifies the installed data; for the largest spaces that is some work."""
-    return evaluated_data(json.loads(json.dumps(benchmark.provenance())))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bench.benchmark import TabularBenchmark
+from bench.guard import same_data
 from bench.plan import benchmark_of
 from bench.report import page_html as tags
 from bench.report.page_groups import Group
-from bench.report.page_runs import same_data
 
 
 def sources(groups: Sequence[Group]) -> str:
@@ -20,8 +19,8 @@ def sources(groups: Sequence[Group]) -> str:
         for run in group.runs.values():
             benchmark = benchmark_of(run.case)
             same = "the installed version"
-            if not same_data(run, benchmark):
-                compared = isinstance(benchmark, TabularBenchmark)
+            if not same_data(run.data, benchmark):
+                compared = benchmark.recheck is not None
                 same = "another version" + (
                     " with the same values" if compared else ", not compared with the installed one"
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from bench.constraints import FORM
 from bench.errors import RunError, UserError, suggest
-from bench.folder import JOB, LOG
+from bench.folder import JOB, LOG, read_job
 from bench.history import History
 from bench.indicators import normalise
 from bench.job import Job
@@ -68,17 +67,14 @@ def read_front(folder: Path) -> Front:
     if not file.exists():
         missing = f"{folder} is not there" if not folder.exists() else f"{folder} holds no {JOB}"
         raise RunError(f"{missing}: give the folder of a run (`run --space {SPACE}`) or a supernet's checkpoint.")
-    try:
-        job = Job.from_dict(json.loads(file.read_bytes())["job"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file} is corrupt ({error}): restore it, or run the search again.") from error
+    job, _ = read_job(folder, "restore it, or run the search again.")
     if job.space != SPACE:
         raise UserError(
             f"the run in {folder} searched the space {job.space}; networks of {SPACE} are trained here. For other "
             "spaces use `run --evaluator train`, whose networks are trained already."
         )
     if not (folder / FRONT).exists():
-        done = len(History(folder / LOG).rows)
+        done = len(History(folder / LOG, None, len(job.objectives)).rows)
         raise RunError(
             f"the run in {folder} is not finished ({done} of {job.budget} evaluations): give its command again, which "
             "goes on where it stopped."

@@ -68,7 +68,7 @@ class Fuzzer:
                 done = real_call(args, place / "cwd", env, self.limit, redirect=redirect, interrupt=interrupt)
                 verdict = judge(
                     done, must_fail=call.must_fail and interrupt is None, interrupted=interrupt is not None,
-                    deaf=redirect == "2>&-", full=redirect == ">/dev/full" and False,
+                    deaf=redirect == "2>&-",
                 )  # fmt: skip
             else:
                 done = self.server.call(call.args, place / "cwd", env, self.limit)

@@ -90,15 +90,9 @@ def serve() -> None:
 def warm_up() -> None:
     """Import what calls need, so that a fork has it; nothing here may start a thread."""
     for name in (
-        *(
-            "matplotlib.font_manager",
-            "pandas",
-            "rich.console",
-            "rich.table",
-            "scipy.stats",
-            "sklearn.ensemble",
-            "torch",
-        ),
+        *("matplotlib.font_manager", "matplotlib.figure", "matplotlib.backends.backend_agg", "PIL.Image", "pandas"),
+        *("rich.console", "rich.table", "scipy.stats", "sklearn.ensemble", "torch", "moocore", "filelock", "joblib"),
+        *("pymoo.algorithms.moo.nsga2", "platformdirs", "threadpoolctl", "scipy.linalg", "scipy.spatial"),
         *("bench.commands.root", "bench.comparison", "bench.report.page", "bench.report.run", "bench.report.study"),
         *("bench.study", "bench.ranking.study", "bench.ranking.tables", "bench.report.ranking"),
     ):

@@ -12,7 +12,7 @@ NOTES = re.compile(r"(unfinished {3}|note|plug-in .* could not be loaded|epoch \
 ITEMS = re.compile(r"^(unfinished |FAIL |refused: |.*no table is installed)", re.M)
 
 
-def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: bool = False, full: bool = False) -> str:
+def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: bool = False) -> str:
     """Return "" for a call that ended well, else what is wrong.
 
     Args:
@@ -20,7 +20,6 @@ def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: boo
         must_fail: The call holds a mistake, so exit status 0 is wrong.
         interrupted: Ctrl-C was sent; the call may have been faster.
         deaf: Standard error was closed, so nothing can be read there.
-        full: Standard output was a full disk.
     """
     code, out, err = done["code"], done["out"], done["err"]
     lines = [line for line in err.splitlines() if line.strip()]
@@ -40,8 +39,6 @@ def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: boo
         return f"CODE {code}"
     if code == 0 and must_fail:
         return "RC0"
-    if code == 0 and full:
-        return "RC0 on a full disk"
     if deaf:
         return ""
     errors = [line for line in lines if line.startswith("error: ")]

@@ -185,7 +185,9 @@ def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, 
             return [client.submit(work, *call, key=f"{call[1]}-{call[0]}") for call in itertools.islice(waiting, n)]
 
         running = distributed.as_completed(submit(place.workers), loop=client.loop, with_results=True)
-        for _, found in running:
+        for future, found in running:
+            if future.status != "finished":  # what then stands for an answer is an exception of the library
+                raise RunError(_lost(place, "its scheduler is gone"))
             yield found
             running.update(submit(1))
 
@@ -242,11 +244,13 @@ def _silent(place: Place, error: BaseException) -> RunError:
 
 @contextlib.contextmanager
 def _cluster_errors(place: Place) -> Iterator[None]:
-    """Turn what a cluster's library raises into one line.
+    """Turn what a cluster's library raises into one line, and what it logs on the way into none.
 
     Raises:
         RunError: In its stead.
     """
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     except (UserError, GeneratorExit, KeyboardInterrupt):
@@ -255,7 +259,13 @@ def _cluster_errors(place: Place) -> Iterator[None]:
         raise _silent(place, error) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        raise RunError(
-            f"the {place.backend.capitalize()} cluster failed ({reason}). Its workers need this package installed. "
-            "Finished runs are kept: give the same command again to continue."
-        ) from error
+        raise RunError(_lost(place, reason)) from error
+    finally:
+        logging.disable(before)
+
+
+def _lost(place: Place, reason: str) -> str:
+    return (
+        f"the {place.backend.capitalize()} cluster failed ({reason}). Its workers need this package installed. "
+        "Finished runs are kept: give the same command again to continue."
+    )

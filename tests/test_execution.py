@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from bench.folder import locked
 
 PLUGIN = """
 import ctypes
+import json
 import os
 import resource
 import time
@@ -266,6 +269,57 @@ def test_a_ray_cluster_gives_the_same_bit_for_bit(
         process.communicate()
 
 
+@pytest.mark.slow
+def test_a_lost_scheduler_is_one_line(tmp_path: Path, plugin: Path) -> None:
+    pytest.importorskip("distributed", reason="pip install -e '.[cluster]' would run it")
+    start = [sys.executable, "-c", "import sys; from distributed.cli.{0} import main; sys.argv[0] = 'dask'; main()"]
+    address = tmp_path / "scheduler.json"
+    log = tmp_path / "worker.log"
+    one, two = ([*start[:2], start[2].format(name)] for name in ("dask_scheduler", "dask_worker"))
+    scheduler = subprocess.Popen(
+        [*one, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)],
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 120
+    wait_for(lambda: address.exists() and address.read_text().rstrip().endswith("}"), end)
+    where = json.loads(address.read_text())["address"]
+    with open(log, "w") as stream:
+        worker = subprocess.Popen(
+            [*two, where, "--nworkers", "1", "--no-dashboard", "--local-directory", str(tmp_path)], stderr=stream
+        )
+    begun = None
+    try:
+        wait_for(lambda: "Registered" in log.read_text(), end)
+        out = tmp_path / "out"
+        begun = subprocess.Popen(
+            command(
+                *("--plugin", plugin, "study", "--variant", "slow=hang:pause=0.3", "--spaces", "toy", "--seeds", "0-1"),
+                *("--budget", 400, "--at", 10, "--no-figures", "--backend", "dask", "--address", where, "--out", out),
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: any(logs(out).values()), end)
+        scheduler.kill()
+        told, error = begun.communicate(timeout=120)
+        assert (begun.returncode, told) == (1, "")
+        assert error.count("\n") == 1, error
+        assert error.startswith("error: the Dask cluster failed (its scheduler is gone)")
+    finally:
+        for process in (scheduler, worker, begun):
+            if process is not None:
+                process.kill()
+                process.wait()
+
+
+def wait_for(what: Callable[[], bool], end: float) -> None:
+    """Wait until something is so."""
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_cluster_without_its_library_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, backend: str, module: str
@@ -299,7 +353,7 @@ def test_an_address_where_nothing_answers_is_one_line_soon(
         (("--backend", "dusk"), "--backend takes one of loky, dask, ray, got 'dusk'"),
         (("--backend", "dask"), "scheduler's --address"),
         (("--address", "tcp://127.0.0.1:1"), "--backend dask or --backend ray"),
-        (("--timeout", 0), "--timeout takes seconds above 0"),
+        (("--timeout", 0), "--timeout must be above 0"),
         (("--jobs", 0), "--jobs must be at least 1"),
         (("--champion", "nsga3"), "Did you mean"),
     ],

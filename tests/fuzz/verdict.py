@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .server import HANG
+from .server import HANG, ROOT
 
 #: Lines on standard error that are no failure: notes of a command that did its work, and progress.
 NOTES = re.compile(r"(unfinished {3}|note|plug-in .* could not be loaded|epoch \d|start: )")
@@ -25,6 +25,8 @@ def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: boo
     lines = [line for line in err.splitlines() if line.strip()]
     if code == HANG:
         return f"HANG after {done['seconds']:.0f} s"
+    if interrupted and code in (1, -2) and "cli.py" not in err and str(ROOT) not in err:
+        return ""  # Python itself had just begun
     if "Traceback (most recent call last)" in out + err:
         return "TRACEBACK"
     if "a fault of the suite" in err:

@@ -8,7 +8,7 @@ import pytest
 from data_files import macro_file
 
 from bench.benchmark import datasets_of, open_benchmark
-from bench.data import macro
+from bench.data import macro, pins
 from bench.data.manage import describe_columns, export, imported, list_data, open_named, verify
 from bench.data.recipe import fetch, recipes
 from bench.data.user import import_table
@@ -26,8 +26,9 @@ def clean_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def macro_table(tmp_path):
-    """An installed macro table of random numbers."""
+def macro_table(tmp_path, monkeypatch):
+    """An installed macro table of random numbers, which are not the pinned ones."""
+    monkeypatch.setattr(pins, "CONTENT", {})
     path = tmp_path / macro.SOURCE.file
     values = macro_file(path)
     macro.make({path.name: path}, table_folder("macro/cifar10"))
@@ -95,6 +96,41 @@ def rewrite_header(folder, **changes):
     header = {**json.loads(file.read_text()), **changes}
     header["sha256"] = header_digest(header)
     file.write_text(json.dumps(header))
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "fault"),
+    [
+        ([5.0, 0.0, 100.0, np.nan], "%", ""),
+        ([5.0, -5.0, 7.0, 8.0], "%", "column error has -5 %, expected values of between 0 and 100"),
+        ([5.0, 100.5, 7.0, 8.0], "%", "column error has 100.5 %, expected values of between 0 and 100"),
+        ([5.0, np.inf, 7.0, 8.0], "%", "column error has infinite values"),
+        ([5.0, -np.inf, 7.0, 8.0], "score", "column error has infinite values"),
+        ([5.0, -0.1, 7.0, 8.0], "ms", "column error has -0.1 ms, expected values of 0 or more"),
+        ([5.0, -0.1, 7.0, 8.0], "score", ""),
+    ],
+)
+def test_verify_knows_what_values_are_possible(values, unit, fault):
+    """A table whose own checksums are right."""
+    write_table(
+        table_folder("toy/mine"),
+        {"error": np.array(values)},
+        describe={"error": {"unit": unit, "split": "single", "role": "objective"}},
+        name="toy/mine",
+    )
+    assert verify() == [("toy/mine", fault)]
+
+
+def test_verify_knows_the_values_that_a_recipe_makes(monkeypatch):
+    table = open_named("nb201/analog")
+    assert verify() == [("nb201/analog", "")]
+    assert pins.CONTENT["nb201/analog"] == (table.header["recipe_version"], pins.content_digest(table))
+    columns = {name: np.array(table.column(name)) for name in table.columns}
+    columns["error"][7] += 0.5
+    rest = {k: v for k, v in table.header.items() if k not in ("columns", "format", "n_rows", "sha256")}
+    write_table(table.path, columns, describe=table.columns, **rest)
+    [(name, fault)] = verify()
+    assert (name, fault) == ("nb201/analog", f"its values are not those of nb201/analog: remove {table.path}")
 
 
 def test_verify_finds_what_is_wrong(macro_table):

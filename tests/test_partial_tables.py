@@ -8,9 +8,10 @@ import pytest
 
 from bench.benchmark import TabularBenchmark, open_benchmark
 from bench.errors import DataError, RunError
+from bench.folder import read_job
 from bench.frames import evaluations_frame
 from bench.history import History
-from bench.job import Job, open_job
+from bench.job import open_job
 from bench.listing import notes_of
 from bench.plan import Case
 from bench.pymoo_problem import as_pymoo
@@ -160,7 +161,7 @@ def test_the_run_says_so_and_the_whole_space_can_be_searched(part, call, tmp_pat
     assert "Searched among the 130 architectures (of 6,561 genotypes)" in " ".join(out.split())
     job = json.loads((tmp_path / "listed" / "job.json").read_text())["job"]
     assert job["listed"] is True
-    assert Job.from_dict(job).folder.parts[2] == "val_error+flops,listed"
+    assert read_job(tmp_path / "listed")[0].folder.parts[2] == "val_error+flops,listed"
     code, out, _ = call(*ask, "--full-space", "--out", tmp_path / "full")
     assert "listed" not in json.loads((tmp_path / "full" / "job.json").read_text())["job"]
     assert "Searched among" not in out
@@ -169,9 +170,9 @@ def test_the_run_says_so_and_the_whole_space_can_be_searched(part, call, tmp_pat
     # What was run before there was a restriction has no word of it in its job: it is opened as it was run.
     frame = evaluations_frame(tmp_path / "full")
     assert (frame["status"] == "failed").sum() == failed.sum()
-    assert open_job(Job.from_dict(json.loads((tmp_path / "full" / "job.json").read_text())["job"])).listed is None
+    assert open_job(read_job(tmp_path / "full")[0]).listed is None
     with pytest.raises(RunError, match="listed"):
-        run(Job.from_dict(job), tmp_path / "full")
+        run(read_job(tmp_path / "listed")[0], tmp_path / "full")
 
 
 def test_a_study_is_restricted_and_reported(part, call, tmp_path):

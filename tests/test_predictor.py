@@ -179,6 +179,7 @@ def small_reference(bench, folder, monkeypatch, n):
     X = bench.space.sample(n, np.random.default_rng(0))
     X = X[nondominated(bench.values(X))]
     monkeypatch.setattr(mnv3_reference, "PACKAGED", folder)
+    monkeypatch.setattr(mnv3_reference, "SHA256", {})
     mnv3_reference.write_networks(folder / "mnv3-w10.csv", bench, X, ("made up",))
     return X
 
@@ -216,9 +217,47 @@ def test_improved_reference_is_merged_in_the_users_folder(tmp_path, monkeypatch)
     assert {narrow.to_str(x) for x in known} == {
         name for x in mnv3_reference.known_networks(space) if (name := space.to_str(x))[:4] in ("r192", "r224")
     }
-    mnv3_reference.user_file(space).write_text("arch,error\nr224-99,1\n")
+    file = mnv3_reference.user_file(space)
+    assert_flips_are_noticed(file, space)
+    file.write_text("arch,error\nr224-99,1\n")
     with pytest.raises(DataError, match="corrupt"):
         bench.reference()
+
+
+def assert_flips_are_noticed(file, space, n=300):
+    """300 single flipped bits and 20 cut files: refused in one line, or the networks are the same."""
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    networks = mnv3_reference.read_networks(file, space)
+    damaged = [whole[:end] for end in rng.integers(len(whole), size=20)]
+    for bit in rng.integers(8 * len(whole), size=n):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        damaged.append(bytes(data))
+    messages = []
+    for data in damaged:
+        file.write_bytes(data)
+        try:
+            found = mnv3_reference.read_networks(file, space)
+        except DataError as error:
+            messages.append(str(error))
+        else:
+            assert np.array_equal(found, networks)
+    file.write_bytes(whole)
+    assert len(messages) > 0.9 * len(damaged)
+    assert not any("\n" in message for message in messages)
+
+
+@pytest.mark.parametrize("width", [1.0, 1.2])
+def test_damage_of_the_packaged_networks_is_noticed(width, tmp_path, monkeypatch):
+    space = MNV3(width)
+    file = tmp_path / f"mnv3-w{round(10 * width)}.csv"
+    file.write_bytes((mnv3_reference.PACKAGED / file.name).read_bytes())
+    monkeypatch.setattr(mnv3_reference, "PACKAGED", tmp_path)
+    assert len(mnv3_reference.known_networks(space)) > 400
+    assert_flips_are_noticed(file, space)
+    windows = file.read_bytes().replace(b"\n", b"\r\n")
+    file.write_bytes(windows)
+    assert len(mnv3_reference.known_networks(space)) > 400
 
 
 def test_search_finds_both_ends_of_a_closed_form():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.data.pins import is_pinned_content
 from bench.data.recipe import Recipe, find, open_table, recipes
 from bench.errors import DataError, Unusable, UserError, suggest
 from bench.store import data_folder, open_or_make, table_folder
@@ -166,7 +169,7 @@ def describe_columns(table: Table) -> list[ColumnInfo]:
 
 
 def verify(name: str | None = None) -> list[tuple[str, str]]:
-    """Check installed tables: header and column checksums, row counts, recipe version and source checksums.
+    """Check installed tables: checksums, row counts, ranges of values, recipe version, sources and pinned content.
 
     Args:
         name: One data set; None checks all that are installed.
@@ -187,12 +190,15 @@ def _fault(name: str, recipe: Recipe | None) -> str:
             values = table.column(column)
             if len(values) != table.n_rows:
                 return f"column {column} has {len(values)} of {table.n_rows} rows"
+            wrong = _out_of_range(column, table.columns[column], values)
+            if wrong:
+                return wrong
     except DataError as error:
         return str(error)
     if table.header.get("name") != name:
         return f"its header names it {table.header.get('name')}"
     if recipe is None:
-        return ""
+        return "" if is_pinned_content(table) else f"its values are not those of {name}: remove {table.path}"
     if table.header.get("recipe_version") != recipe.version:
         found = table.header.get("recipe_version")
         return f"made by version {found} of its recipe, now {recipe.version}: data fetch {recipe.name}"
@@ -200,7 +206,29 @@ def _fault(name: str, recipe: Recipe | None) -> str:
     for source in recipe.sources:
         if source.sha256 and written.get(source.file) != source.sha256:
             return f"made from another {source.file} than the recipe names: remove {table.path} and fetch it again"
+    if not is_pinned_content(table):
+        return f"its values are not those that its recipe makes: remove {table.path} and fetch it again"
     return ""
+
+
+#: Units of quantities that are not negative.
+NOT_NEGATIVE = frozenset({"%", "ms", "s", "mJ", "J", "M", "G", "MB"})
+
+
+def _out_of_range(name: str, entry: Mapping[str, Any], values: NDArray[Any]) -> str:
+    """Return what is impossible about the values of a column, by its unit; NaN is a value that is missing."""
+    if values.dtype.kind != "f" or entry["role"] not in ("objective", "report"):
+        return ""
+    known = -values[~np.isnan(values)] if entry.get("negated") else values[~np.isnan(values)]
+    if not np.isfinite(known).all():
+        return f"column {name} has infinite values"
+    low = 0.0 if entry["unit"] in NOT_NEGATIVE else -np.inf
+    high = 100.0 if entry["unit"] == "%" else np.inf
+    outside = known[(known < low) | (known > high)]
+    if not len(outside):
+        return ""
+    limits = "between 0 and 100" if entry["unit"] == "%" else "0 or more"
+    return f"column {name} has {outside[0]:g} {entry['unit']}, expected values of {limits}"
 
 
 def export(name: str, file: str | Path, form: str | None = None, operations: str = "") -> int:

@@ -15,6 +15,7 @@ no method under comparison may do.
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     from bench.predictor import Predictor, PredictorBenchmark
 
 PACKAGED = Path(__file__).parent / "reference"
+#: What the packaged files hold, whatever ends their lines.
+SHA256 = {
+    "mnv3-w10.csv": "d94e8c3df2282f5ed021b4d8667d7ab135f846789cdd8d81d0ef14e51fe3d244",
+    "mnv3-w12.csv": "d87d43fbda55341f8bb13b0add53bb85beb9939479577a4e3219b8c662137779",
+}
+#: How the first line of a file of the user's begins, with the digest of all others.
+_DIGEST = "# sha256 "
 #: Sets of objectives that the packaged files were searched for, by data set, and to how many networks each fills
 #: the file; networks chosen for one set count for the next.
 OBJECTIVE_SETS: dict[str, dict[tuple[str, ...], int]] = {
@@ -82,12 +90,20 @@ def read_networks(file: Path, space: MNV3) -> IntArray:
         DataError: The file cannot be read, has no column `arch`, or names no network.
     """
     wide = MNV3(space.width)
+    advice = "install smemnas again" if file.parent == PACKAGED else "remove it"
     try:
-        with open(file, encoding="utf-8", newline="") as stream:
-            names = [row["arch"] for row in csv.DictReader(line for line in stream if not line.startswith("#"))]
+        data = file.read_bytes().replace(b"\r\n", b"\n")
+        first, _, rest = data.partition(b"\n")
+        wanted, found = SHA256.get(file.name, ""), data
+        if file.parent != PACKAGED:
+            wanted, found = (first.decode()[len(_DIGEST) :] if first.startswith(_DIGEST.encode()) else ""), rest
+        if wanted and hashlib.sha256(found).hexdigest() != wanted:
+            raise UserError("it does not match its checksum")
+        lines = [line for line in data.decode("utf-8").split("\n") if not line.startswith("#")]
+        names = [row["arch"] for row in csv.DictReader(lines)]
         X = np.array([wide.from_str(name) for name in names], dtype=np.int64).reshape(-1, wide.n_var)
     except (OSError, KeyError, UnicodeDecodeError, csv.Error, UserError) as error:
-        raise DataError(f"the reference file {file} is corrupt ({error}): remove it.") from error
+        raise DataError(f"the reference file {file} is corrupt ({error}): {advice}.") from error
     sides = np.array([space.resolutions.index(r) if r in space.resolutions else -1 for r in wide.resolutions])
     X[:, RESOLUTION_GENE] = sides[X[:, RESOLUTION_GENE]]
     return X[X[:, RESOLUTION_GENE] >= 0]
@@ -108,9 +124,11 @@ def write_networks(file: Path, benchmark: PredictorBenchmark, X: IntArray, comme
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {file}: {why(error)}.") from error
+    content = "".join(f"{line}\n" for line in lines).encode()
+    digest = b"" if file.parent == PACKAGED else f"{_DIGEST}{hashlib.sha256(content).hexdigest()}\n".encode()
     advice = "Free space or point SMEMNAS_DATA at a writable folder."
     with replacing(file, failure=DataError, advice=advice) as part:
-        part.write_bytes("".join(f"{line}\n" for line in lines).encode())
+        part.write_bytes(digest + content)
 
 
 def all_values(benchmark: PredictorBenchmark, X: IntArray) -> tuple[tuple[str, ...], FloatArray]:

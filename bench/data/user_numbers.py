@@ -31,6 +31,7 @@ _SURE_POINT = re.compile(
     r"[+-]?(?:[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|0[0-9]*\.[0-9]+|[0-9]{4,}\.[0-9]+"
     rf"|[0-9]{{1,3}}(?:,[0-9]{{3}})+\.[0-9]*|[0-9]{{1,3}}(?:,[0-9]{{3}}){{2,}}){_END}"
 )
+_MANY_POINTS = re.compile(r"[0-9]\.[0-9]{3}\.[0-9]")
 
 
 class Numbers(NamedTuple):
@@ -79,9 +80,15 @@ def decimal_sign(columns: Mapping[str, Cells], file: str, given: str | None) -> 
     """
     if given is not None:
         return given
-    texts = {name: [c for c in cells if isinstance(c, str)] for name, cells in columns.items() if _is_text(cells)}
-    if not any("," in text for cells in texts.values() for text in cells):
-        return "," if _many_points(texts) else "."
+    texts = {
+        name: cells if set(map(type, cells)) == {str} else [c for c in cells if isinstance(c, str)]
+        for name, cells in columns.items()
+        if not isinstance(cells, np.ndarray)
+    }
+    joined = {name: "\n".join(cells) for name, cells in texts.items()}
+    if not any("," in text for text in joined.values()):  # 1.000.000 alone has points that are not decimal
+        many = (c for name, text in joined.items() if _MANY_POINTS.search(text) for c in texts[name])
+        return "," if any(c.count(".") > 1 and _SURE_COMMA.fullmatch(_bare(c)) for c in many) else "."
     seen: dict[str, str] = {}
     for name, cells in texts.items():
         for row, cell in enumerate(cells, 1):
@@ -106,19 +113,10 @@ def decimal_sign(columns: Mapping[str, Cells], file: str, given: str | None) -> 
     return next(iter(seen), ".")
 
 
-def _many_points(texts: Mapping[str, list[str]]) -> bool:
-    """Whether a cell without a comma groups thousands with points, like 1.000.000."""
-    return any(t.count(".") > 1 and _SURE_COMMA.fullmatch(_bare(t)) for cells in texts.values() for t in cells)
-
-
 def _bare(cell: str) -> str:
     """Return a cell without blanks, percent sign and the grouping signs that are never decimal."""
     text = cell.strip().removesuffix("%").rstrip()
     return text if text.isalnum() else re.sub(f"(?<=[0-9])[{SPACES}](?=[0-9]{{3}}(?![0-9]))", "", text)
-
-
-def _is_text(cells: Cells) -> bool:
-    return not isinstance(cells, np.ndarray)
 
 
 def read_numbers(cells: Cells, file: str, column: str, decimal: str, missing: Missing) -> Numbers:
@@ -136,7 +134,7 @@ def read_numbers(cells: Cells, file: str, column: str, decimal: str, missing: Mi
     """
     if isinstance(cells, np.ndarray):
         values, percent, wrong = np.array(cells, dtype=np.float64), False, np.isinf(np.asarray(cells))
-    elif any(isinstance(c, list | tuple) for c in cells):
+    elif {list, tuple} & set(map(type, cells)):
         return _lists(cells, file, column, decimal, missing)
     else:
         values, signs, wrong = _texts(cells, decimal, missing.words)

@@ -95,7 +95,7 @@ class TextSheet(Sheet):
                 if any(map(str.strip, row)):
                     break
         for row in reader:
-            if any(row) and any(map(str.strip, row)):
+            if row and (row[0].strip() or any(map(str.strip, row))):
                 yield row
 
     def _header_line(self) -> tuple[str, str, str | None]:

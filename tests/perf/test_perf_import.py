@@ -1,0 +1,82 @@
+"""Speed and memory of importing large tables. Run with --benchmark-enable."""
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.user import import_table
+from spaces.mnv3 import MNV3
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 100_000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A CSV of 100,000 networks with four columns of full precision."""
+    space, rng = MNV3(), np.random.default_rng(0)
+    X = space.sample(ROWS + 500, rng)
+    X = X[np.sort(np.unique(space.canonical(X), return_index=True)[1])[:ROWS]]
+    values = rng.uniform(50, 90, (ROWS, 4)).tolist()
+    path = tmp_path_factory.mktemp("large") / "large.csv"
+    with open(path, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["arch", "val", "tst", "ms", "mJ"])
+        writer.writerows([space.to_str(x), *v] for x, v in zip(X, values, strict=True))
+    return path
+
+
+GIVEN = {"accuracies": ("val:validation", "tst:test"), "metrics": ("ms:ms", "mJ:mJ"), "overwrite": True}
+
+
+def test_a_tenth_of_a_million_rows_in_six_seconds(benchmark, large, tmp_path, monkeypatch):
+    """A million takes under 60 s; beside it the rows are split at their commas and nothing else."""
+    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
+
+    def split():
+        start = time.perf_counter()
+        with open(large, newline="") as stream:
+            assert sum(len(row) for row in csv.reader(stream)) == 5 * (ROWS + 1)
+        return time.perf_counter() - start
+
+    floor = min(split() for _ in range(3))
+    table = benchmark.pedantic(import_table, args=(large, "mnv3", "large"), kwargs=GIVEN, rounds=3)
+    assert table.n_rows == ROWS
+    assert benchmark.stats.stats.min < 6.0
+    assert benchmark.stats.stats.min < 60 * floor
+
+
+def test_memory_grows_by_less_than_1400_bytes_a_row(large, tmp_path):
+    """So that a million rows fit into 1.5 GB together with the interpreter."""
+    code = (
+        "import resource, sys; from bench.data.user import import_table; import spaces.mnv3\n"
+        "import bench.benchmark as b; b.datasets_of('mnv3')\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"import_table(sys.argv[1], 'mnv3', 'large', **{GIVEN!r})\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(large)],
+        **{"cwd": ROOT, "env": {"PATH": "", "SMEMNAS_DATA": str(tmp_path)}},
+        **{"capture_output": True, "text": True, "check": True},
+    )
+    assert int(done.stdout) * 1024 < 1400 * ROWS
+
+
+def test_names_are_read_together_five_times_faster_than_one_by_one(benchmark):
+    space = MNV3()
+    X = space.sample(20_000, np.random.default_rng(0))
+    names = [space.to_str(x) for x in X]
+    space.from_strs(names[:1])
+    start = time.perf_counter()
+    one_by_one = np.array([space.from_str(n) for n in names])
+    alone = time.perf_counter() - start
+    together = benchmark.pedantic(space.from_strs, args=(names,), rounds=5)
+    np.testing.assert_array_equal(together, one_by_one)
+    np.testing.assert_array_equal(together, X)
+    assert alone > 5 * benchmark.stats.stats.min

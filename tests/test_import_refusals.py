@@ -41,6 +41,10 @@ TABLE = {
     "no value at all": Bad(f"{HEAD}{A},\n{B},nan\n", ("column 'acc'", "no row has a value", "Leave")),
     "above 100": Bad(f"{HEAD}{A},80\n{B},101\n", ("row 2, column 'acc'", "101", "percentage (0 to 100)")),
     "accuracy -1": Bad(f"{HEAD}{A},80\n{B},-1\n", ("row 2, column 'acc'", "-1", "--missing -1")),
+    "percentage below 0": Bad(
+        f"arch,miou\n{A},50\n{B},-3\n", ("row 2, column 'miou'", "-3", "--missing -3", "miou:%:max:signed"),
+        (), ("miou:%:max",),
+    ),
     "fraction above 1": Bad(
         f"{HEAD}{A},.8\n{B},80\n", ("row 2, column 'acc'", "80", "fraction"), ("acc:single:fraction",)
     ),
@@ -142,7 +146,7 @@ def bring_in(path, bad, **changes):
 
 
 def test_there_are_forty_and_more():
-    assert len(TABLE) == 60
+    assert len(TABLE) == 61
 
 
 @pytest.mark.parametrize("name", TABLE)

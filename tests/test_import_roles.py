@@ -71,6 +71,8 @@ def test_missing_values_of_accuracies_and_metrics(tmp_path):
     np.testing.assert_array_equal(of_archs(table, "s"), [np.nan, 1, np.nan])
     assert table.header["rows_given"] == 2  # the first has no value at all
     assert any(n.startswith("1 architectures of the file have no value") for n in table.header["notes"])
+    assert "1 of them have no value of ms." in table.header["notes"]
+    assert not any("no value of error" in n for n in table.header["notes"])
 
 
 # --- direction

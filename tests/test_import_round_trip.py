@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.manage import export
+from bench.data.manage import export, verify
 from bench.data.user import Long, import_table
 from bench.table import Table
 from spaces.mnv3 import MNV3
@@ -30,6 +30,9 @@ METRICS = (
     ("{0}:images/s:max:signed", 1, anything),
     ("{0}:dB:signed", 1, anything),
     ("own_{0}={0}:%:percent", 1, percent),
+    ("miou_{0}={0}:%:percent:max", 1, percent),
+    ("gain_{0}={0}:%:percent:signed", 1, anything),
+    ("drift_{0}={0}:ms:signed", 1, anything),
     ("runs_{0}={0},{1}:mJ", 2, amount),
     ("runs_{0}={0},{1},{2}:-:max:signed", 3, anything),
 )
@@ -93,6 +96,7 @@ def test_every_table_comes_back_equal(drawn, ending, monkeypatch):
             licence="CC0", long=Long(repeated="mean"),
         )  # fmt: skip
         assert export(f"{space.name}/one", path / f"out{ending}") == made.header["rows_given"]
+        assert verify(f"{space.name}/one") == [(f"{space.name}/one", "")]
         back = import_table(path / f"out{ending}", space.name, "two")
         same(made, back)
         shutil.copy(path / f"out{ending}", path / "first")

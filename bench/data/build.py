@@ -27,6 +27,7 @@ class Column(NamedTuple):
         text: One phrase for `data info`.
         report: For an objective, the column that reports it; "" if it reports itself.
         negated: Where more is better: the name of the quantity that is stored with the opposite sign; else "".
+        signed: Whether values below zero, or above 100 %, are values of this quantity.
     """
 
     values: NDArray[Any]
@@ -36,6 +37,7 @@ class Column(NamedTuple):
     text: str
     report: str = ""
     negated: str = ""
+    signed: bool = False
 
 
 def genotypes(
@@ -169,8 +171,8 @@ def write(
     )
 
 
-def describe(column: Column) -> dict[str, str]:
+def describe(column: Column) -> dict[str, Any]:
     """Return a column's entry of the header."""
     entry = {"unit": column.unit, "split": column.split, "role": column.role, "text": column.text}
-    extra = {"report": column.report, "negated": column.negated}
+    extra = {"report": column.report, "negated": column.negated, "signed": column.signed}
     return {**entry, **{k: v for k, v in extra.items() if v}}

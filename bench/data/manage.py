@@ -222,8 +222,9 @@ def _out_of_range(name: str, entry: Mapping[str, Any], values: NDArray[Any]) -> 
     known = -values[~np.isnan(values)] if entry.get("negated") else values[~np.isnan(values)]
     if not np.isfinite(known).all():
         return f"column {name} has infinite values"
-    low = 0.0 if entry["unit"] in NOT_NEGATIVE else -np.inf
-    high = 100.0 if entry["unit"] == "%" else np.inf
+    signed = entry.get("signed", False)
+    low = 0.0 if entry["unit"] in NOT_NEGATIVE and not signed else -np.inf
+    high = 100.0 if entry["unit"] == "%" and not signed else np.inf
     outside = known[(known < low) | (known > high)]
     if not len(outside):
         return ""

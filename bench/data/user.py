@@ -339,7 +339,7 @@ class _Understanding:
         elif role.scale == "fraction":
             text = f"100 x {text}"
         report, negated = pairs.get(name, ""), role.name if role.more else ""
-        return Column(values, role.unit, role.split, role.role, text, report, negated)
+        return Column(values, role.unit, role.split, role.role, text, report, negated, role.signed)
 
     def _placed(self, values: FloatArray, keys: IntArray) -> FloatArray:
         """Return values in the order of the table's rows."""
@@ -366,6 +366,10 @@ def _defaults(columns: Mapping[str, Column], space: SearchSpace) -> list[str]:
 def _notes(columns: Mapping[str, Column], file: str, n: int, empty: int, space: SearchSpace) -> list[str]:
     """Return what a reader of results must know."""
     notes = [f"Imported from {file}, {n:,} architectures."]
+    for name, column in columns.items():
+        without = int((~np.isfinite(column.values)).reshape(n, -1).all(axis=1).sum())
+        if without:
+            notes.append(f"{without:,} of them have no value of {name}.")
     if space.is_enumerable and n < space.size:
         notes.append(f"The table covers {n:,} of {space.size:,} genotypes.")
     if empty:

@@ -161,13 +161,15 @@ def _scaled(role: Role, values: FloatArray, percent: bool, file: str) -> tuple[F
             raise UserError(f"{role.given}: fraction and percent are for the unit %, not for {role.unit or '-'}.")
         return values, ""
     known = values[np.isfinite(values)]
-    low = -np.inf if role.signed or (role.more and not role.accuracy) else 0.0
+    low = -np.inf if role.signed else 0.0
     high = np.inf if role.signed else 1.0 if role.scale == "fraction" else 100.0
     wrong = np.isfinite(values) & ~((values >= low) & (values <= high))
     if wrong.any():
         row, source, found = _first(role, values, wrong)
         kind = "fraction (0 to 1)" if role.scale == "fraction" else "percentage (0 to 100)"
         mark = "" if found >= 0 else f": if it means that there is no value, give --missing {found:g}"
+        if not role.accuracy and role.scale != "fraction":
+            mark = f"{mark or ':'}{'; ' if mark else ' '}if it is a value, {role.given}:signed"
         raise DataError(f"{file}, row {row}, column {source!r}: {found:g} is not a {kind}{mark}.")
     if role.scale == "fraction":
         return 100.0 * values, "100 x value"

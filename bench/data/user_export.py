@@ -242,7 +242,7 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
             raise ValueError(f"column {stored!r} is reported by {texts['report']!r}, which is not there")
         if texts["role"] in ("objective", "report") and texts["split"] not in (*SPLITS, "predicted"):
             raise ValueError(f"column {stored!r} has split {texts['split']!r}")
-        columns[stored] = Column(np.empty(0, dtype=kind), **texts)
+        columns[stored] = Column(np.empty(0, dtype=kind), **texts, signed=entry.get("signed") is True)
         sources[stored] = tuple(_typed(s, str) for s in _typed(entry["columns"], list))
         if not sources[stored]:
             raise ValueError(f"column {stored!r} has no columns in the file")
@@ -285,7 +285,7 @@ def check_described(column: Column, values: FloatArray, source: str, file: str) 
     Raises:
         DataError: There is one.
     """
-    if column.unit == "%" and not column.negated and column.role in ("objective", "report"):
+    if column.unit == "%" and not column.signed and column.role in ("objective", "report"):
         wrong = np.isfinite(values) & ~((values >= 0) & (values <= 100))
         if wrong.any():
             row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])

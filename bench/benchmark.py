@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import DataError, UserError, suggest
 from bench.indicators import nondominated
+from bench.lookup import lacks_values, rows_of, values_of
 from bench.registry import Registry
 from bench.store import table_folder
 from bench.table import Table
@@ -136,6 +136,28 @@ class Benchmark(ABC):
         """Return what the front under constraints is taken from, or None where that is not known."""
         return None
 
+    @property
+    def measurable(self) -> tuple[Objective, ...]:
+        """Quantities beside the objectives that `measured` gives, so that a constraint may bound them."""
+        return ()
+
+    def measured(self, X: IntArray, name: str) -> FloatArray:
+        """Return ``(n,)`` values of a quantity of `measurable`, NaN where there is none; for the suite, no method."""
+        raise UserError(f"{self.space.name}/{self.dataset} measures no {name!r} beside its objectives.")
+
+    def violation(self, X: IntArray, F: FloatArray) -> FloatArray:
+        """Return the total violation ``(n,)`` as `Problem.violation` does, with constraints on what is not searched.
+
+        A value that is missing breaks its bound beyond all others (+inf).
+        """
+        total = self.problem.violation(X, F)
+        ok = np.isfinite(total)
+        for c in self.constraints:
+            if c.measured and ok.any():
+                excess = c.excess(self.measured(X[ok], c.name))
+                total[ok] += np.where(np.isnan(excess), np.inf, excess)
+        return total
+
     def use_folder(self, folder: Path) -> None:  # noqa: B027  most benchmarks leave nothing
         """Keep what evaluations leave behind below this folder; tables leave nothing."""
 
@@ -197,60 +219,59 @@ class TabularBenchmark(Benchmark):
         self.report_names = tuple(report_names)
         if len({o.name for o in chosen}) != len(chosen):
             raise UserError(f"every objective can be named once, got {','.join(names)}.")
-        self._listed: list[ListedSpace | None] = []
+        self._listed: dict[tuple[str, ...], ListedSpace | None] = {}
 
     @property
     def listed(self) -> ListedSpace | None:
-        """What the table has all searched values of, computed once; None where that is the whole space."""
+        """What the table has all values searched or bounded of, computed once; None where that is the whole space."""
         if self.full_space:
             return None
-        if not self._listed:
-            self._listed.append(self._list())
-        return self._listed[0]
+        bounded = [c.name for c in self.constraints if c.measured]
+        names = tuple(n for n in (*(o.name for o in self.objectives), *bounded) if n in self.table.columns)
+        if names not in self._listed:
+            self._listed[names] = self._list(names)
+        return self._listed[names]
 
-    def _list(self) -> ListedSpace | None:
-        """Return the architectures with all searched values, or None where none lacks any.
+    def _list(self, names: tuple[str, ...]) -> ListedSpace | None:
+        """Return the architectures with values of all of some columns, or None where none lacks any.
 
         Raises:
             DataError: No architecture has all of them.
         """
-        columns = [o.name for o in self.objectives if o.name in self.table.columns]
         whole = self.table.header["index"] == "grid" or 0 < self.space.n_distinct <= self.table.n_rows
-        if whole and not any(_lacks_values(self.table.column(name)) for name in columns):
+        if not names or (whole and not any(lacks_values(self.table.column(name)) for name in names)):
             return None
         candidates = self.candidates()
         if candidates is None:
             return None
-        have = np.isfinite(candidates.F).all(axis=1)
+        have = np.isfinite([self.measured(candidates.X, name) for name in names]).all(axis=0)
         if not have.any():
             raise DataError(
-                f"no architecture of {self.space.name}/{self.dataset} has values of all of "
-                f"{', '.join(o.name for o in self.objectives)}: choose other --objectives."
+                f"no architecture of {self.space.name}/{self.dataset} has values of all of {', '.join(names)}: choose "
+                "other --objectives."
             )
         return None if self.space.is_enumerable and have.all() else ListedSpace(self.space, candidates.X[have])
 
     def rows(self, X: IntArray) -> IntArray:
         """Return the table row ``(n,)`` of each genotype; -1 where the table has none."""
-        if self.table.header["index"] == "grid":
-            return self.space.index(X)
-        keys = self.table.column("key")
-        wanted = self.space.canonical(X).astype(keys.dtype)
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[at] == wanted, at, -1).astype(np.int64)
+        return rows_of(self.table, self.space, X)
 
     def _column(self, name: str, X: IntArray, rows: IntArray, seed: int | None) -> FloatArray:
         """Values of one objective; one of the repeats for a seed, their mean without."""
         if name not in self.table.columns:
             return self.space.cost(X, name)
-        values = np.asarray(self.table.column(name)[rows], dtype=np.float64)
-        if values.ndim == 2:
-            trainings = np.isfinite(values).sum(axis=1)  # they come first, the rest of the row is NaN
-            if seed is None:
-                values = np.where(np.isfinite(values), values, 0.0).sum(axis=1) / np.maximum(trainings, 1)
-                values[trainings == 0] = np.nan
-            else:
-                values = values[np.arange(len(rows)), repeat_of(rows, seed, np.maximum(trainings, 1))]
-        return np.where(rows >= 0, values, np.nan)
+        return values_of(self.table.column(name), rows, seed)
+
+    @property
+    def measurable(self) -> tuple[Objective, ...]:
+        """The table's other columns that can be searched."""
+        ours = {o.name for o in self.objectives}
+        columns = {n: c for n, c in self.table.columns.items() if c["role"] == "objective" and n not in ours}
+        return tuple(Objective(name, str(c["unit"]), False) for name, c in columns.items())
+
+    def measured(self, X: IntArray, name: str) -> FloatArray:
+        """Look up a column, averaged over trainings."""
+        return self._column(name, X, self.rows(X), None)
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
         """Look up the searched columns; vectorised. A missing value is a failed evaluation."""
@@ -290,23 +311,6 @@ class TabularBenchmark(Benchmark):
     def provenance(self) -> dict[str, Any]:
         """Return name and checksum of the table."""
         return {"table": self.table.header["name"], "sha256": self.table.sha256}
-
-
-def _lacks_values(values: NDArray[Any]) -> bool:
-    """Whether a row of a column ``(n,)`` or ``(n, repeats)`` has no value."""
-    missing = np.isnan(values)
-    return bool((missing if missing.ndim == 1 else missing.all(axis=1)).any())
-
-
-def repeat_of(rows: IntArray, seed: int, n_repeats: int | IntArray) -> IntArray:
-    """Choose which of the recorded trainings ``(n,)`` a seed sees, independently for each architecture.
-
-    `n_repeats` is their number, for all architectures alike or one for each ``(n,)``.
-    """
-    mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= np.uint64(((seed & 0xFFFFFFFF) * 0xC2B2AE3D27D4EB4F) & 0xFFFFFFFFFFFFFFFF)
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.asarray((mixed >> np.uint64(33)) % np.asarray(n_repeats, dtype=np.uint64), dtype=np.int64)
 
 
 #: Functions of the user's are asked about whole spaces up to this size only.

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bench.benchmark import Benchmark, open_benchmark
+from bench.constraints import check_bounds
 from bench.errors import RunError, UserError
 from bench.registry import Plugin, load_plugin
 from bench.schema import JobEntry, PluginEntry
@@ -154,6 +155,7 @@ def make_job(
     names = tuple(o.name for o in benchmark.objectives)
     limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
     job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), loaded, limits, listed)
+    check_bounds(benchmark, constraints)
     METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
     return job, benchmark
 

@@ -8,15 +8,29 @@ method sorts, scalarises or looks at one objective alone. The log keeps the true
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from methods.base import Method
 from spaces.base import FloatArray, IntArray, Problem
 
+#: Total violation ``(n,)`` of genotypes ``(n, n_var)`` with objectives ``(n, n_obj)``.
+Violation = Callable[[IntArray, FloatArray], FloatArray]
 
-def told_under_constraints(method: Method, problem: Problem) -> Method:
-    """Return the method as the loop drives it: itself without constraints, or where it handles them itself."""
-    return Penalised(method, problem) if problem.constraints and not method.handles_constraints else method
+
+def told_under_constraints(method: Method, problem: Problem, violation: Violation | None = None) -> Method:
+    """Return the method as the loop drives it: itself without constraints, or where it handles them itself.
+
+    Args:
+        method: Asked and told.
+        problem: Its constraints.
+        violation: That of the benchmark, which no method can compute where something is bounded that is not searched;
+            None takes the problem's.
+    """
+    if not problem.constraints or (method.handles_constraints and not any(c.measured for c in problem.constraints)):
+        return method
+    return Penalised(method, problem, violation)
 
 
 class Penalised(Method):
@@ -29,11 +43,13 @@ class Penalised(Method):
     Args:
         method: Asked and told.
         problem: Its constraints.
+        violation: How much they are broken; None takes the problem's.
     """
 
-    def __init__(self, method: Method, problem: Problem) -> None:
+    def __init__(self, method: Method, problem: Problem, violation: Violation | None = None) -> None:
         super().__init__(problem, budget=method.budget, seed=method.seed)
         self._method = method
+        self._violation = violation or problem.violation
         self._ceiling: FloatArray | None = None
 
     def ask(self) -> IntArray:
@@ -46,16 +62,16 @@ class Penalised(Method):
 
     def penalise(self, X: IntArray, F: FloatArray) -> FloatArray:
         """Return objectives ``(n, n_obj)`` in which feasible rows dominate infeasible ones."""
-        violation = self.problem.violation(X, F)
+        violation = self._violation(X, F)
         ok = np.isfinite(violation)
         if self._ceiling is None:
             if not ok.any():
-                return F
+                return np.full(np.shape(F), np.inf)
             self._ceiling = self._ceiling_of(F[ok])
         step = violation[ok] / (1.0 + violation[ok])  # below 1, so that no violation dwarfs the others
         unit = np.where(self._ceiling == 0.0, 1.0, np.abs(self._ceiling))
         beyond = np.maximum(self._ceiling + step[:, None] * unit, np.nextafter(self._ceiling, np.inf))
-        told = np.array(F, dtype=np.float64)
+        told = np.full(np.shape(F), np.inf)
         told[ok] = np.where(step[:, None] > 0.0, beyond, np.minimum(F[ok], self._ceiling))
         return told
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from bench.benchmark import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
-from bench.constraints import reference_front
+from bench.constraints import check_bounds, reference_front
 from bench.errors import UserError, suggest
 from bench.indicators import nondominated
 from bench.problems import PROBLEMS
@@ -252,6 +252,7 @@ def check_plan(plan: Plan) -> Plan:
     cases = []
     for case in plan.cases:
         benchmark = benchmark_of(replace(case, listed=not plan.full_space))
+        check_bounds(benchmark, case.constraints)
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
         full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
         if full not in cases:

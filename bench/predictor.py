@@ -135,6 +135,17 @@ class PredictorBenchmark(Benchmark):
                 columns.append(np.round(self.predictor.error(predictor_inputs(self.space, X)), DECIMALS))
         return np.stack(columns, axis=1)
 
+    @property
+    def measurable(self) -> tuple[Objective, ...]:
+        """The error, where it is not searched."""
+        return () if any(o.name == "error" for o in self.objectives) else (Objective("error", "%", False),)
+
+    def measured(self, X: IntArray, name: str) -> FloatArray:
+        """Predict the error."""
+        if name not in [o.name for o in self.measurable]:
+            return super().measured(X, name)
+        return np.round(self.predictor.error(predictor_inputs(self.space, np.asarray(X, dtype=np.int64))), DECIMALS)
+
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
         """Predict; the seed is ignored, the predictor has one answer."""
         return Evaluation(self.values(X), np.zeros(len(X)), ("",) * len(X))

@@ -14,7 +14,7 @@ from bench.benchmark import Benchmark
 from bench.constraints import reference_front
 from bench.errors import UserError
 from methods.pymoo_adapter import FAILED
-from spaces.base import FloatArray, IntArray
+from spaces.base import Constraint, FloatArray, IntArray
 
 
 def as_pymoo(benchmark: Benchmark, seed: int = 0) -> Any:
@@ -68,8 +68,15 @@ def _measure(benchmark: Benchmark, X: IntArray, seed: int) -> tuple[FloatArray, 
         ok = np.isfinite(found).all(axis=1)
         F[valid[ok]] = found[ok]
         for j, c in enumerate(benchmark.constraints):
-            G[valid[ok], j] = c.excess(benchmark.space.cost(X[ok], c.name) if c.free else found[ok, c.objective])
+            G[valid[ok], j] = c.excess(_bounded(benchmark, c, X[ok], found[ok]))
     return F, G
+
+
+def _bounded(benchmark: Benchmark, c: Constraint, X: IntArray, F: FloatArray) -> FloatArray:
+    """Return the values ``(n,)`` that a constraint bounds."""
+    if c.measured:
+        return benchmark.measured(X, c.name)
+    return benchmark.space.cost(X, c.name) if c.free else F[:, c.objective]
 
 
 def integers(X: Any) -> IntArray:

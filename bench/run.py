@@ -243,7 +243,7 @@ def run(
         told = 0
         problem = benchmark.problem
         method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
-        method = among_listed(told_under_constraints(method, problem), problem)
+        method = among_listed(told_under_constraints(method, problem, benchmark.violation), problem)
         if continue_from_log and history.rows:
             method.tell(*history.arrays())
             told = len(history.rows)
@@ -260,6 +260,6 @@ def run(
                 told_already=told,
             )
         X, F = history.arrays()
-        feasible = benchmark.problem.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
+        feasible = benchmark.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
         ended = end_of_list(benchmark, len(X), job.budget)
         return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))))

@@ -49,7 +49,7 @@ class Constraint(NamedTuple):
     """A bound on one quantity.
 
     Attributes:
-        name: Of an objective of the run, or of a free cost of the space.
+        name: Of an objective of the run, of a free cost of the space, or of something else that is measured.
         upper: Whether the bound is an upper one.
         bound: In the unit of the quantity.
         unit: That unit.
@@ -63,6 +63,11 @@ class Constraint(NamedTuple):
     unit: str
     free: bool
     objective: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether it bounds what is measured and not searched: `Problem.violation` does not know of it."""
+        return not self.free and self.objective < 0
 
     def __str__(self) -> str:
         return f"{self.name}{'<=' if self.upper else '>='}{self.bound:.12g}"
@@ -275,7 +280,9 @@ class Problem:
     def violation(self, X: IntArray, F: FloatArray) -> FloatArray:
         """Return the total violation ``(n,)`` of evaluated genotypes: 0 is feasible, +inf a failed evaluation.
 
-        Each constraint counts by its excess in units of its bound (Deb et al., IEEE TEVC 2002, section VI).
+        Each constraint counts by its excess in units of its bound (Deb et al., IEEE TEVC 2002, section VI), but those
+        on what is not searched (`Constraint.measured`): only the suite knows those values, and a method is told
+        penalised objectives.
 
         Args:
             X: Genotypes ``(n, n_var)``.
@@ -284,6 +291,8 @@ class Problem:
         ok = np.isfinite(F).all(axis=1) if len(X) else np.zeros(0, dtype=bool)
         total = np.where(ok, 0.0, np.inf)
         for c in self.constraints:
+            if c.measured:
+                continue
             total[ok] += c.excess(self.space.cost(X[ok], c.name) if c.free else F[ok, c.objective])
         return total
 

@@ -331,7 +331,7 @@ def test_a_folder_of_other_constraints_is_refused(tmp_path):
         ("flops<=many", "takes NAME<=NUMBER"),
         ("flops<=1e999", "takes NAME<=NUMBER"),
         ("flops=12", "takes NAME<=NUMBER"),
-        ("test_error<=12", "bounds one of its free costs or an objective of the run"),
+        ("test_error<=12", "bounds an objective of the run, a free cost or another"),
         ("flops<=-1", "the smallest flops is"),
     ],
 )

@@ -33,10 +33,12 @@ BENCH_GROUND = {
     "bench.table": {"bench.errors", "bench.files"},
     "bench.store": {"bench.errors", "bench.files", "bench.table"},
     "bench.indicators": {"spaces.base"},
+    "bench.lookup": {"bench.table", "spaces.base"},
     "bench.benchmark": GROUND
     | {
         "bench.constraints",
         "bench.indicators",
+        "bench.lookup",
         "bench.store",
         "bench.table",
         "spaces.base",

@@ -102,8 +102,8 @@ constraint_option = click.option(
     "constraints",
     multiple=True,
     metavar="NAME<=X",
-    help="A bound, <= or >=, on an objective or a free cost in its own unit: 'flops<=150' (flops and params in "
-    "millions, errors in %, latency in ms); repeatable.",
+    help="A bound, <= or >=, on an objective, a free cost or another column of the table, searched or not, in its own "
+    "unit: 'flops<=150' (flops and params in millions, errors in %, latency in ms); repeatable.",
 )
 #: The same for `run` and `study`.
 full_space_option = click.option(

@@ -21,7 +21,10 @@ def data_folder() -> Path:
     """Return the folder of the installed tables (not necessarily there yet)."""
     chosen = os.environ.get("SMEMNAS_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as error:
+            raise DataError(f"SMEMNAS_DATA names the home folder of nobody known here, got {chosen!r}.") from error
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("smemnas", appauthor=False))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 import re
 import warnings
 from typing import Any
@@ -103,6 +104,8 @@ def fault_of_text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         return f"is not UTF-8, got {shown(text)}"
+    if text.startswith("~") and os.path.expanduser(text).startswith("~"):
+        return f"names the home folder of nobody known here, got {shown(text)}"
     return ""
 
 

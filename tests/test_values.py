@@ -138,7 +138,14 @@ def test_lists_of_names_have_no_holes(text):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "empty"), ("  ", "empty"), ("a\nb", "line break"), ("a\x1b[31m", "control"), ("\udc80", "not UTF-8")],
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("a\nb", "line break"),
+        ("a\x1b[31m", "control"),
+        ("\udc80", "not UTF-8"),
+        ("~nobody/x", "home folder"),
+    ],
 )
 def test_texts_that_no_option_takes(text, words):
     assert words in fault_of_text(text)
@@ -243,3 +250,8 @@ def test_odd_values_of_single_options(args, words, fails, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     fails(args, *words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_data_folder_in_the_home_of_nobody(fails, monkeypatch):
+    monkeypatch.setenv("SMEMNAS_DATA", "~nobody-here/x")
+    fails(("run", "--method", "random", "--space", "nb201"), "SMEMNAS_DATA", "~nobody-here/x")

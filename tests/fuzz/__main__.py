@@ -26,6 +26,8 @@ from .sandbox import MADE, Sandbox, changed
 from .server import Server, real_call
 from .verdict import judge
 
+#: Calls that Hypothesis draws together; it begins each batch with the simplest.
+BATCH = 50
 #: How processes of their own are started: variables, redirections of the shell, Ctrl-C.
 WAYS: tuple[dict[str, Any], ...] = (
     {"env": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}},
@@ -122,18 +124,16 @@ KINDS = st.one_of(
 def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tuple[Counter[str], list[Finding]]:
     """Make calls and return how many ended how, and those that ended badly."""
     folder = Path(tempfile.mkdtemp(prefix="smemnas-fuzz-"))
-    fuzzer = Fuzzer(folder)
-    bad: list[Finding] = []
     end = time.monotonic() + seconds
+    bad: list[Finding] = []
 
-    @with_seed(seed)
     @settings(
-        max_examples=n_calls, phases=[Phase.generate], database=None, deadline=None,
+        max_examples=BATCH, phases=[Phase.generate], database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(KINDS)
     def one(drawn) -> None:
-        if time.monotonic() > end:
+        if time.monotonic() > end or sum(fuzzer.counts.values()) >= n_calls:
             return
         found = fuzzer.try_broken(drawn) if isinstance(drawn, Broken) else fuzzer.try_call(*drawn)
         if found.verdict:
@@ -141,8 +141,13 @@ def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tu
             if show:
                 print(f"{found.verdict}: {shlex.join(found.args)[:600]!a}\n{found.text[-1500:]!s}\n", flush=True)
 
+    fuzzer = Fuzzer(folder)
     try:
-        one()
+        for batch in range(-(-n_calls // BATCH)):
+            if time.monotonic() < end:
+                with_seed(seed * 100_000 + batch)(one)()
+                if show:
+                    print(f"after {sum(fuzzer.counts.values())} calls: {dict(fuzzer.counts)}", flush=True)
     finally:
         fuzzer.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -144,7 +144,7 @@ def test_lists_of_names_have_no_holes(text):
         ("a\nb", "line break"),
         ("a\x1b[31m", "control"),
         ("\udc80", "not UTF-8"),
-        ("~nobody/x", "home folder"),
+        ("~nobody-here/x", "home folder"),
     ],
 )
 def test_texts_that_no_option_takes(text, words):

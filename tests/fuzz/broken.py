@@ -34,13 +34,17 @@ USES = {
 
 
 class Broken(NamedTuple):
-    """A folder, its file and what is done to it, and the call that meets it."""
+    """A folder, its file and what is done to it, and the call that meets it.
+
+    Where `old` is set, the changed file is one of an earlier version, without the checksum that gives changes away.
+    """
 
     folder: str
     file: str
     nth: int
     change: tuple[Any, ...]
     args: tuple[str, ...]
+    old: bool = False
 
 
 @st.composite
@@ -62,7 +66,7 @@ def broken_folders(draw) -> Broken:
         )
     )
     args = draw(st.sampled_from((MADE[folder], MADE[folder], *USES[folder])))
-    return Broken(folder, file, draw(st.integers(0, 3)), change, args)
+    return Broken(folder, file, draw(st.integers(0, 3)), change, args, draw(st.booleans()))
 
 
 def apply(case: Broken, cwd: Path) -> bool:
@@ -75,7 +79,7 @@ def apply(case: Broken, cwd: Path) -> bool:
     before = file.read_bytes()
     kind, *rest = case.change
     if kind in ("value", "raw", "drop", "add"):
-        after = change_json(before, kind, *rest)
+        after = change_json(before, kind, *rest, old=case.old)
     elif kind in ("folder", "link", "gone"):
         file.unlink()
         if kind == "folder":
@@ -108,7 +112,7 @@ def change_bytes(data: bytes, kind: str, *rest: Any) -> bytes:
     }[kind]()
 
 
-def change_json(data: bytes, kind: str, line: int, place: int, value: Any = None) -> bytes:
+def change_json(data: bytes, kind: str, line: int, place: int, value: Any = None, old: bool = False) -> bytes:
     """Return a JSON or JSON-lines file with one value replaced, one key gone or one added."""
     text = data.decode()
     try:
@@ -120,6 +124,8 @@ def change_json(data: bytes, kind: str, line: int, place: int, value: Any = None
             return data + b"odd\n"
     if not parts:
         return data
+    if old:
+        parts = [{k: v for k, v in part.items() if k != "sum"} if isinstance(part, dict) else part for part in parts]
     chosen = line % len(parts)
     places = [(parts, chosen), *walk(parts[chosen])]
     owner, key = places[place % len(places)]

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from study_cases import assert_same_study, command, logs, records, study
 
-from bench.backends import Place, run_tasks
+from bench.backends import Place, run_tasks, workers_for
 from bench.errors import RunError, UserError
 from bench.folder import locked
 
@@ -267,6 +268,32 @@ def test_a_ray_cluster_gives_the_same_bit_for_bit(
         on_a_cluster(tmp_path, plugin, "--backend", "ray", "--address", address)
     finally:
         process.communicate()
+
+
+def test_never_more_workers_than_tasks_or_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    assert [workers_for(None, n) for n in (1, 2, 10)] == [1, 2, 2]
+    assert [workers_for(1000, n) for n in (0, 1, 3, 1000)] == [1, 1, 3, 8]
+    assert workers_for(3, 1000) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="run it on Linux: needs processor affinity")
+def test_processors_that_others_use_are_not_counted() -> None:
+    code = "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); sys.path.insert(0, sys.argv[1])"
+    code += "; from bench.backends import workers_for; print(workers_for(None, 10), workers_for(1000, 1000))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["1", "4"]
+
+
+def test_a_thousand_jobs_for_four_runs(tmp_path: Path) -> None:
+    """It took minutes to start as many processes, and none of them had anything to do."""
+    study(
+        *("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-1", "--budget", 12, "--jobs", 1000),
+        *("--out", tmp_path / "out", "--no-figures", "--quiet"),
+    )
+    assert {r["status"] for r in records(tmp_path / "out" / "trials.csv")} == {"done"}
 
 
 @pytest.mark.slow

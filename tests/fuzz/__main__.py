@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,8 @@ from .sandbox import MADE, Sandbox, changed
 from .server import Server, real_call
 from .verdict import judge
 
-#: Calls that Hypothesis draws together; it begins each batch with the simplest.
-BATCH = 50
+#: Calls that Hypothesis draws together: later ones of a batch are too much like the earlier.
+BATCH = 8
 #: How processes of their own are started: variables, redirections of the shell, Ctrl-C.
 WAYS: tuple[dict[str, Any], ...] = (
     {"env": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}},
@@ -113,12 +114,12 @@ class Fuzzer:
         self.server.close()
 
 
-#: Most calls are forked, one in forty is not; a third meets a broken folder.
-KINDS = st.one_of(
-    st.tuples(calls(), st.integers(0, 239), st.floats(0.05, 1.0)),
-    st.tuples(calls(), st.integers(0, 239), st.floats(0.05, 1.0)),
-    broken_folders(),
+#: Most calls are forked, one in forty is not.
+_AS_USUAL = st.tuples(
+    calls(), st.sampled_from((0,) * 39 * len(WAYS) + tuple(range(1, len(WAYS) + 1))), st.floats(0.1, 1)
 )
+#: A third meets a broken folder.
+KINDS = st.one_of(_AS_USUAL, _AS_USUAL, broken_folders())
 
 
 def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tuple[Counter[str], list[Finding]]:
@@ -126,6 +127,7 @@ def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tu
     folder = Path(tempfile.mkdtemp(prefix="smemnas-fuzz-"))
     end = time.monotonic() + seconds
     bad: list[Finding] = []
+    seen: set[str] = set()
 
     @settings(
         max_examples=BATCH, phases=[Phase.generate], database=None, deadline=None,
@@ -133,8 +135,9 @@ def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tu
     )  # fmt: skip
     @given(KINDS)
     def one(drawn) -> None:
-        if time.monotonic() > end or sum(fuzzer.counts.values()) >= n_calls:
+        if repr(drawn) in seen or time.monotonic() > end or sum(fuzzer.counts.values()) >= n_calls:
             return
+        seen.add(repr(drawn))
         found = fuzzer.try_broken(drawn) if isinstance(drawn, Broken) else fuzzer.try_call(*drawn)
         if found.verdict:
             bad.append(found)
@@ -143,11 +146,12 @@ def fuzz(n_calls: int, seed: int, seconds: float = 1e9, show: bool = True) -> tu
 
     fuzzer = Fuzzer(folder)
     try:
-        for batch in range(-(-n_calls // BATCH)):
-            if time.monotonic() < end:
-                with_seed(seed * 100_000 + batch)(one)()
-                if show:
-                    print(f"after {sum(fuzzer.counts.values())} calls: {dict(fuzzer.counts)}", flush=True)
+        for batch in count():
+            if time.monotonic() > end or sum(fuzzer.counts.values()) >= n_calls:
+                break
+            with_seed(seed * 1_000_000 + batch)(one)()
+            if show and batch % 10 == 9:
+                print(f"after {sum(fuzzer.counts.values())} calls: {dict(fuzzer.counts)}", flush=True)
     finally:
         fuzzer.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -123,6 +123,7 @@ BASES = {
     ("data", "import"): ("table.csv", "--space", "toy", "--name", "t", "--accuracy", "acc:single"),
     ("data", "export"): ("toy/nowhere", "new.csv"),
     ("data", "improve"): ("r",),
+    ("data", "remove"): ("toy/nowhere",),
 }
 #: Commands whose base fails: nothing that is added makes it right.
 HOPELESS = {("supernet", "train"), ("supernet", "eval"), ("supernet", "info"), ("retrain",), ("data", "fetch")}
@@ -173,7 +174,7 @@ def calls(draw) -> Call:
     before: list[str] = []
     options = [p for p in command.params if isinstance(p, click.Option) and not p.is_eager]
     for _ in range(draw(st.integers(1, 3))):
-        change = draw(st.sampled_from(("option", "option", "option", "option", "argument", "drop", "extra", "plugin")))
+        change = draw(st.sampled_from((*["option"] * 9, "argument", "argument", "drop", "extra", "plugin")))
         if change == "option" and options:
             option = draw(st.sampled_from(options))
             if (path, option.name) in KEPT:

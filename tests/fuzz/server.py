@@ -47,8 +47,8 @@ class Server:
 
     def close(self):
         """End the process."""
-        self.process.stdin.close()
-        self.process.wait(10)
+        self.process.kill()
+        self.process.communicate()
 
 
 def real_call(args, cwd, env, limit=60.0, *, redirect="", interrupt=None):

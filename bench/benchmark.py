@@ -10,81 +10,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bench.errors import DataError, UserError, suggest
-from bench.indicators import nondominated
 from bench.lookup import lacks_values, rows_of, values_of
+from bench.outcomes import Candidates as Candidates
+from bench.outcomes import Evaluation as Evaluation
+from bench.outcomes import Reference as Reference
+from bench.outcomes import objective_values
 from bench.registry import Registry
 from bench.store import table_folder
 from bench.table import Table
 from spaces.base import SPACES, Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
 from spaces.feasible import feasible_space
 from spaces.listed import ListedSpace
-
-
-class Evaluation(NamedTuple):
-    """Outcome of evaluating ``n`` architectures.
-
-    Attributes:
-        F: Objectives ``(n, n_obj)``, minimised; NaN where an evaluation failed.
-        seconds: Cost of each evaluation ``(n,)`` in seconds (0 for tables).
-        errors: Reason of each failure, "" where there is none.
-    """
-
-    F: FloatArray
-    seconds: FloatArray
-    errors: tuple[str, ...]
-
-
-class Reference(NamedTuple):
-    """The best that is possible on the searched columns.
-
-    Attributes:
-        front: Non-dominated points ``(k, n_obj)``, sorted by the first objective.
-        ideal: Smallest value of each objective on the front ``(n_obj,)``.
-        nadir: Largest value of each objective on the front ``(n_obj,)``.
-        exact: Whether the whole space was enumerated, or the front is only the best known.
-        report_front: Test-split values ``(k, n_obj)`` of the same architectures: what a perfect search
-            would report, hence the floor of every reported regret.
-        report_best: Non-dominated points of the test split itself.
-    """
-
-    front: FloatArray
-    ideal: FloatArray
-    nadir: FloatArray
-    exact: bool
-    report_front: FloatArray
-    report_best: FloatArray
-
-
-class Candidates(NamedTuple):
-    """Architectures among which the best are.
-
-    Attributes:
-        X: Genotypes ``(k, n_var)``.
-        F: Their searched objectives ``(k, n_obj)``, repeats averaged; NaN where there is no value.
-        tested: The same quantities on the split that is reported ``(k, n_obj)``.
-        exact: Whether these are all that can be evaluated, or only the best known.
-    """
-
-    X: IntArray
-    F: FloatArray
-    tested: FloatArray
-    exact: bool
-
-    def reference(self) -> Reference | None:
-        """Return the front of the searched objectives; None where nothing has all of them."""
-        front = np.flatnonzero(nondominated(self.F))
-        if len(front) == 0:
-            return None
-        front = front[np.lexsort(self.F[front].T[::-1])]
-        F = self.F[front]
-        best = self.tested[nondominated(self.tested)]
-        best = best[np.lexsort(best.T[::-1])]
-        return Reference(F, F.min(axis=0), F.max(axis=0), self.exact, self.tested[front], best)
 
 
 class Benchmark(ABC):
@@ -322,10 +263,15 @@ class CallableBenchmark(Benchmark):
 
     Args:
         space: The space to search.
-        function: Maps genotypes ``(n, n_var)`` and a seed to objectives ``(n, n_obj)``, minimised.
+        function: Maps genotypes ``(n, n_var)`` and a seed to objectives ``(n, n_obj)``, minimised; with one objective
+            also ``(n,)``. It gets a copy of the genotypes, and never as many rows as there are objectives (but one of
+            one), so that rows and columns cannot be mixed up.
         objectives: What the function returns, in order; cheap ones must be among `space.costs`.
         dataset: Name for logs and reports.
         front: The exact front ``(k, n_obj)`` where it is known.
+
+    Raises:
+        UserError: A cheap objective is none of the space's costs.
     """
 
     def __init__(
@@ -344,11 +290,30 @@ class CallableBenchmark(Benchmark):
         self.notes = ("One function gives the searched and the reported value.",)
         self._function = function
         self._front = front
+        costs = [c.name for c in space.costs]
+        for objective in self.objectives:
+            if objective.cheap and objective.name not in costs:
+                raise UserError(
+                    f"objective {objective.name!r} is said to be free, but space {space.name!r} computes no such cost: "
+                    f"declare it with cheap=False.{suggest(objective.name, costs)}"
+                )
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
-        """Call the function."""
-        F = np.asarray(self._function(X, seed), dtype=np.float64).reshape(len(X), len(self.objectives))
+        """Call the function.
+
+        Raises:
+            UserError: It returns something else than ``(n, n_obj)`` numbers.
+        """
+        n_obj = len(self.objectives)
+        parts = [X[:1], X[1:]] if len(X) == n_obj > 1 else [X] if len(X) else []
+        found = [np.empty((0, n_obj)), *(self._call(part, seed) for part in parts)]
+        F = np.concatenate(found)
         return Evaluation(F, np.zeros(len(X)), tuple("" if np.isfinite(f).all() else "not finite" for f in F))
+
+    def _call(self, X: IntArray, seed: int) -> FloatArray:
+        """Return the function's answer as ``(n, n_obj)``."""
+        place = f"{self.space.name}/{self.dataset}"
+        return objective_values(self._function(X.copy(), seed), len(X), [o.name for o in self.objectives], place)
 
     def report(self, X: IntArray) -> FloatArray:
         """Call the function with seed 0."""

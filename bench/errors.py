@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -45,6 +47,13 @@ class Unusable(RunError):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.advice}" if self.advice else f"{self.reason}."
+
+
+def describe(error: BaseException) -> str:
+    """Return what was raised and where on one line: "ValueError: too small (mine.py, line 12)"."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":. ")
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else text
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -1,14 +1,19 @@
 """Quality of a set of objective vectors: thin functions over moocore.
 
 Everything is measured in the space normalised by the reference front's ideal and nadir point, so that a
-hypervolume means the same in every run of a benchmark and never depends on the runs compared.
+hypervolume means the same in every run of a benchmark and never depends on the runs compared. It has no unit either:
+values in percent and in fractions give the same numbers. Sets that are empty, or hold values that are not finite, never
+reach compiled code. Where an exact hypervolume would take too long it is approximated, see `bench.volume`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import volume
 from spaces.base import FloatArray, IntArray
 
 #: Hypervolume reference point in the normalised space.
@@ -34,8 +39,13 @@ def nondominated(F: FloatArray) -> NDArray[np.bool_]:
 
 
 def normalise(F: FloatArray, ideal: FloatArray, nadir: FloatArray) -> FloatArray:
-    """Map ideal to 0 and nadir to 1; an objective that does not vary on the front keeps its unit."""
-    span = np.where(nadir > ideal, nadir - ideal, np.maximum(np.abs(ideal), 1.0))
+    """Map ideal to 0 and nadir to 1.
+
+    An objective that does not vary on the front is measured in units of its ideal value; where that is 0 there is no
+    scale at all, and it keeps its unit.
+    """
+    scale = np.where(ideal != 0.0, np.abs(ideal), 1.0)
+    span = np.where(nadir > ideal, nadir - ideal, scale)
     return np.asarray((F - ideal) / span)
 
 
@@ -49,16 +59,58 @@ def _finite(F: FloatArray) -> FloatArray:
     return F[np.isfinite(F).all(axis=1)]
 
 
-def _volume(points: FloatArray) -> float:
-    """Return the hypervolume of normalised points ``(n, n_obj)``."""
-    points = points[(points < REFERENCE_POINT).all(axis=1)]
+def _inside(points: FloatArray) -> FloatArray:
+    """Return those of normalised points ``(n, n_obj)`` that dominate the reference point."""
+    return points[(points < REFERENCE_POINT).all(axis=1)]
+
+
+def _volume(points: FloatArray, approximated: bool | None = None) -> float:
+    """Return the hypervolume of normalised points ``(n, n_obj)``; whether it is approximated depends on them alone."""
+    points = _inside(points)
     if len(points) == 0:
         return 0.0
     if points.shape[1] == 1:
         return float(REFERENCE_POINT - points.min())
+    if approximated is None:
+        approximated = volume.is_costly(len(points), points.shape[1])
+    if approximated:
+        return volume.approximate(points, REFERENCE_POINT)
     from moocore import hypervolume as exact
 
     return float(exact(points, ref=np.full(points.shape[1], REFERENCE_POINT)))
+
+
+def hypervolumes(F: FloatArray, front: FloatArray) -> tuple[float, float, bool]:
+    """Return the hypervolumes of ``F`` ``(n, n_obj)`` and of the reference front, and whether they are approximated.
+
+    Args:
+        F: Objectives in the order in which they were found, dominated ones too: what a curve of them would cost
+            decides as well, so that its end is the same number.
+        front: Reference front ``(k, n_obj)``.
+    """
+    points, targets = _to_front(F, front)
+    rough = _is_rough(points, targets)
+    points = _inside(points)
+    if points.shape[1] > volume.ALWAYS_EXACT and len(points):
+        points = points[nondominated(points)]
+    return _volume(points, rough), _volume(targets, rough), rough
+
+
+def _is_rough(points: FloatArray, targets: FloatArray) -> bool:
+    """Whether hypervolumes of normalised points ``(n, n_obj)`` in their order, and their curve, are approximated."""
+    n_obj = targets.shape[1]
+    if n_obj <= volume.ALWAYS_EXACT:
+        return False
+    if volume.is_costly(len(targets), n_obj):
+        return True
+    archive = np.empty((0, n_obj))
+    cost = 0.0
+    for i in _entering(points):
+        archive = _with(archive, points[i : i + 1])
+        cost += volume.share(len(archive), n_obj)
+        if cost > volume.CURVE or volume.is_costly(len(archive), n_obj):
+            return True
+    return False
 
 
 def hypervolume_regret(F: FloatArray, front: FloatArray) -> float:
@@ -66,8 +118,8 @@ def hypervolume_regret(F: FloatArray, front: FloatArray) -> float:
 
     It can be negative only where the reference front is a best-known one and ``F`` beats it.
     """
-    ideal, nadir = front.min(axis=0), front.max(axis=0)
-    return 1.0 - hypervolume(F, ideal, nadir) / hypervolume(front, ideal, nadir)
+    mine, whole, _ = hypervolumes(F, front)
+    return 1.0 - mine / whole
 
 
 def igd_plus(F: FloatArray, front: FloatArray) -> float:
@@ -111,14 +163,43 @@ def regret_curve(F: FloatArray, front: FloatArray, at: IntArray) -> FloatArray:
     """
     F = np.asarray(F, dtype=np.float64)
     ideal, nadir = front.min(axis=0), front.max(axis=0)
-    whole = hypervolume(front, ideal, nadir)
-    points = normalise(F, ideal, nadir)
+    points, targets = normalise(F, ideal, nadir), normalise(front, ideal, nadir)
+    rough = _is_rough(points, targets)
+    whole = _volume(targets, rough)
     regret = np.ones(len(F) + 1)  # after so many rows
+    reach = volume.Reach(front.shape[1], REFERENCE_POINT) if rough else None
     archive = np.empty((0, front.shape[1]))
     for i in _entering(points):
-        archive = np.concatenate([archive[(archive < points[i]).any(axis=1)], points[i : i + 1]])
-        regret[i + 1 :] = 1.0 - _volume(archive) / whole
+        if reach is not None:
+            reach.add(points[i : i + 1])
+            regret[i + 1 :] = 1.0 - reach.volume() / whole
+        else:
+            archive = _with(archive, points[i : i + 1])
+            regret[i + 1 :] = 1.0 - _volume(archive, False) / whole
     return regret[np.minimum(at, len(F))]
+
+
+def _with(archive: FloatArray, point: FloatArray) -> FloatArray:
+    """Return the archive ``(n, n_obj)`` with a point ``(1, n_obj)`` that enters it, without what that dominates."""
+    return np.concatenate([archive[(archive < point).any(axis=1)], point])
+
+
+def median_attainment(sets: Sequence[FloatArray]) -> FloatArray:
+    """Return the points ``(k, 2)`` of the surface that at least half of the sets attain; none where it is empty.
+
+    Args:
+        sets: Objectives ``(n, 2)`` of each run; one without a finite row attains nothing.
+    """
+    found = [s[nondominated(s)] for s in sets]
+    found = [s for s in found if len(s)]
+    half = -(-len(sets) // 2)
+    if half > len(found) or not found:
+        return np.empty((0, 2))
+    from moocore import eaf
+
+    labels = np.repeat(np.arange(len(found)), [len(s) for s in found])
+    surface = eaf(np.concatenate(found), sets=labels, percentiles=[100.0 * half / len(found)])
+    return np.asarray(surface[:, :2], dtype=np.float64)
 
 
 def _entering(points: FloatArray) -> IntArray:

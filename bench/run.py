@@ -3,21 +3,25 @@
 The loop owns budget, log and clock, so every method is charged alike. A run that was killed continues by
 replay: the method is made again and asked again, rows that are in the log are told without an evaluation. If
 it asks for something else than the log holds (another processor or BLAS, changed code), the run stops with a
-message instead of mixing two histories.
+message instead of mixing two histories. What a method asks is checked, and whatever it raises stops the run with
+one line that names it; what is a failed evaluation and what stops the run says `bench.evaluation`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Evaluation
-from bench.errors import RunError, Unusable, UserError
+from bench.benchmark import SMALL, Benchmark
+from bench.errors import RunError, Unusable, UserError, describe
+from bench.evaluation import FIRST, evaluate, refuse_hopeless
 from bench.folder import ELSEWHERE
 from bench.folder import JOB as JOB
 from bench.folder import LOG as LOG
@@ -51,7 +55,8 @@ class Result:
         F: Their objectives ``(n, n_obj)``; +inf rows failed.
         feasible: Which of them satisfy the constraints ``(n,)``; all where there are none.
         seconds: Wall time of this process's part: total, in ask and tell, in evaluations.
-        note: What a reader must know about how the run came about ("" for an ordinary one).
+        note: What a reader must know about how the run came about, and why it ended before its budget was spent
+            ("" for an ordinary one).
     """
 
     job: Job
@@ -65,6 +70,18 @@ class Result:
 Progress = Callable[[int, int], None]
 
 
+class Loop(NamedTuple):
+    """How the loop went.
+
+    Attributes:
+        seconds: Spent in "method", "evaluate", "total".
+        ended: Why it ended before the budget was spent, "" where it did not.
+    """
+
+    seconds: dict[str, float]
+    ended: str
+
+
 def search(
     method: Method,
     benchmark: Benchmark,
@@ -75,7 +92,9 @@ def search(
     record_time: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     told_already: int = 0,
-) -> dict[str, float]:
+    name: str = "",
+    judged: bool = True,
+) -> Loop:
     """Run the loop until the budget is spent, the method is done, or it asks too often for known rows.
 
     Args:
@@ -87,14 +106,19 @@ def search(
         record_time: Takes one JSON line per ask.
         progress: Called with (evaluations so far, budget) after each batch.
         told_already: Rows of the log that the method knows and that are not to be replayed.
-
-    Returns:
-        Seconds spent: "method", "evaluate", "total".
+        name: What the method is called in errors.
+        judged: Whether free objectives are compared with the space's, and first evaluations that all fail stop the
+            run; contracts of methods turn it off, whose numbers are made up.
 
     Raises:
-        RunError: The method asks for something else than the log holds, or for something invalid.
+        RunError: The method asks for something else than the log holds or for something invalid, or it raises; the
+            machine fails; or the first evaluations all fail for one reason.
     """
     start = time.perf_counter()
+    name = name or type(method).__name__
+    hopeful = not judged or len(history.rows) >= min(
+        FIRST, budget - 1
+    )  # else a run that was stopped once could never go on
     in_method = in_evaluation = 0.0
     replayed = told_already
     known: dict[bytes, Row] = {}
@@ -103,11 +127,12 @@ def search(
     asked = 0
     while len(known) < budget and asked < MAX_ASKS_PER_EVALUATION * budget:
         before = time.perf_counter()
-        X = method.ask()
+        with blamed(f"the method {name!r} failed when it was asked"):
+            answer = method.ask()
         after_ask = time.perf_counter()
+        X = check_genotypes(answer, benchmark, name)
         if len(X) == 0:
             break
-        X = check_genotypes(X, benchmark)
         asked += len(X)
         expressed = np.ascontiguousarray(benchmark.space.normalise(X))
         keys = [x.tobytes() for x in expressed]
@@ -128,9 +153,12 @@ def search(
                 )
         fresh = new[len(logged) :]
         if fresh:
-            rows = _evaluate(benchmark, expressed[fresh], seed, replayed + len(logged))
+            rows = evaluate(benchmark, expressed[fresh], seed, replayed + len(logged), judged)
             after_evaluation = time.perf_counter()
             in_evaluation += after_evaluation - after_ask
+            hopeful = hopeful or any(row.status == "ok" for row in rows)
+            if not hopeful:
+                _refuse_hopeless(history, rows, budget, benchmark)
             history.append(rows)
         else:
             rows, after_evaluation = [], after_ask
@@ -139,7 +167,8 @@ def search(
             known[keys[position]] = row
         told = [position for position, key in enumerate(keys) if key in known]
         before_tell = time.perf_counter()
-        method.tell(X[told], np.array([objectives_of(known[keys[p]]) for p in told]))
+        with blamed(f"the method {name!r} failed when it was told"):
+            method.tell(X[told], np.array([objectives_of(known[keys[p]]) for p in told]))
         done = time.perf_counter()
         in_method += (after_ask - before) + (done - before_tell)
         if record_time is not None and fresh:
@@ -149,60 +178,78 @@ def search(
             )
         if progress is not None:
             progress(len(known), budget)
-    return {"method": in_method, "evaluate": in_evaluation, "total": time.perf_counter() - start}
+    seconds = {"method": in_method, "evaluate": in_evaluation, "total": time.perf_counter() - start}
+    return Loop(seconds, _why_ended(benchmark, len(known), budget, asked))
 
 
-def check_genotypes(X: IntArray, benchmark: Benchmark) -> IntArray:
-    """Return asked genotypes as int64 ``(m, n_var)``.
+@contextlib.contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Make whatever is raised an error of one line that says what failed; a user's mistakes pass as they are.
+
+    Raises:
+        RunError: Something else than a `UserError` or an interrupt was raised.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # what a plug-in raises may be anything, and a SystemExit would look like success
+        raise RunError(
+            f"{what}: {describe(error)}. The log is kept: mend it and give the same command again."
+        ) from error
+
+
+def _refuse_hopeless(history: History, rows: list[Row], budget: int, benchmark: Benchmark) -> None:
+    """Stop where all first evaluations failed for one reason; some of them are logged, but never the whole budget.
+
+    Raises:
+        RunError: They did.
+    """
+    try:
+        refuse_hopeless([*history.rows, *rows], budget, benchmark)
+    except RunError:
+        history.append(rows[: max(min(FIRST, budget - 1) - len(history.rows), 0)])
+        raise
+
+
+def _why_ended(benchmark: Benchmark, n: int, budget: int, asked: int) -> str:
+    """Return why a run ended after `n` evaluations, "" where its budget is spent."""
+    if n >= budget:
+        return ""
+    where = f"Ended early, after {n} of {budget} evaluations"
+    if asked >= MAX_ASKS_PER_EVALUATION * budget:
+        return f"{where}: the method asked for {asked:,} architectures, nearly all of them known already."
+    listed = end_of_list(benchmark, n, budget)
+    if listed:
+        return listed
+    space = benchmark.problem.space
+    if n and space.size <= SMALL and n == len(np.unique(space.normalise(space.enumerate()), axis=0)):
+        return f"{where}: these are all architectures that there are."
+    return f"{where}: the method had nothing more to ask."
+
+
+def check_genotypes(answer: Any, benchmark: Benchmark, name: str = "") -> IntArray:
+    """Return what a method asked for as int64 ``(m, n_var)``; an empty answer of any form is no row.
 
     Raises:
         RunError: Wrong shape, not integers, or not architectures of the space.
     """
-    X = np.asarray(X)
     space = benchmark.space
+    who = f"the method {name!r}" if name else "the method"
+    try:
+        X = np.asarray(answer)
+    except ValueError as error:
+        raise RunError(f"{who} asked for rows of different lengths; expected integers (m, {space.n_var}).") from error
+    if X.ndim in (1, 2) and len(X) == 0:
+        return np.empty((0, space.n_var), np.int64)
     if X.ndim != 2 or X.shape[1] != space.n_var or not np.issubdtype(X.dtype, np.integer):
-        raise RunError(f"the method asked for {X.dtype} {X.shape}; expected integers (m, {space.n_var}).")
+        came = f"{X.dtype} {X.shape}" if isinstance(answer, np.ndarray | list | tuple) else type(answer).__name__
+        raise RunError(f"{who} asked for {came}; expected integers (m, {space.n_var}).")
     X = np.ascontiguousarray(X, dtype=np.int64)
     bad = ~space.is_valid(X)
     if bad.any():
-        raise RunError(f"the method asked for {X[bad][0].tolist()}, which is no architecture of space {space.name!r}.")
+        raise RunError(f"{who} asked for {X[bad][0].tolist()}, which is no architecture of space {space.name!r}.")
     return X
-
-
-def _evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int) -> list[Row]:
-    """Evaluate genotypes and make their log rows; a failure is a row with its reason."""
-    outcome = _measure(benchmark, X, seed)
-    to_str = benchmark.space.to_str
-    finite = np.asarray(np.isfinite(outcome.F))
-    ok = np.asarray(finite.all(axis=1))
-    rows = []
-    for k, (x, f) in enumerate(zip(X.tolist(), outcome.F.tolist(), strict=True)):
-        if ok[k]:
-            rows.append(Row(first + k, to_str(X[k]), tuple(x), tuple(f)))
-        else:
-            values = tuple(v if good else None for v, good in zip(f, finite[k], strict=True))
-            reason = outcome.errors[k] or "an objective is not finite"
-            rows.append(Row(first + k, to_str(X[k]), tuple(x), values, "failed", reason))
-    return rows
-
-
-def _measure(benchmark: Benchmark, X: IntArray, seed: int) -> Evaluation:
-    """Evaluate genotypes; where that raises, one by one, so that each failure gets its own reason.
-
-    Raises:
-        UserError: Something is wrong with the benchmark itself, not with an architecture.
-    """
-    try:
-        return benchmark.evaluate(X, seed)
-    except UserError:
-        raise
-    except Exception as error:
-        if len(X) == 1:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return Evaluation(np.full((1, len(benchmark.objectives)), np.nan), np.zeros(1), (reason,))
-    parts = [_measure(benchmark, X[k : k + 1], seed) for k in range(len(X))]
-    F, seconds, errors = zip(*parts, strict=True)
-    return Evaluation(np.vstack(F), np.concatenate(seconds), tuple(e for part in errors for e in part))
 
 
 def run(
@@ -242,14 +289,16 @@ def run(
         note = ""
         told = 0
         problem = benchmark.problem
-        method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
+        with blamed(f"the method {job.method!r} failed when it was made"):
+            method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
         method = among_listed(told_under_constraints(method, problem, benchmark.violation), problem)
         if continue_from_log and history.rows:
-            method.tell(*history.arrays())
+            with blamed(f"the method {job.method!r} failed when it was told the log"):
+                method.tell(*history.arrays())
             told = len(history.rows)
             note = f"Continued from a log of {told} rows without replay."
         with history, LineLog(folder / TIMING) as timing:
-            seconds = search(
+            seconds, ended = search(
                 method,
                 benchmark,
                 job.budget,
@@ -258,8 +307,9 @@ def run(
                 record_time=lambda line: timing.write(signed_line(line)),
                 progress=progress,
                 told_already=told,
+                name=job.method,
             )
         X, F = history.arrays()
+        X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none
         feasible = benchmark.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
-        ended = end_of_list(benchmark, len(X), job.budget)
         return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))))

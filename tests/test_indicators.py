@@ -107,7 +107,7 @@ def test_igd_plus_is_the_definition(n_obj):
     front = front[nondominated(front)]
     F = rng.random((8, n_obj)) * 1.5
     ideal, nadir = front.min(axis=0), front.max(axis=0)
-    span = np.where(nadir > ideal, nadir - ideal, np.maximum(abs(ideal), 1.0))
+    span = np.where(nadir > ideal, nadir - ideal, np.where(ideal != 0.0, abs(ideal), 1.0))
     total = 0.0
     for z in (front - ideal) / span:
         total += min(np.sqrt((np.maximum(a - z, 0.0) ** 2).sum()) for a in (F - ideal) / span)
@@ -148,7 +148,7 @@ def test_epsilon_is_the_definition(n_obj):
     F = rng.random((8, n_obj)) * 1.5
     F[3] = np.inf
     ideal, nadir = front.min(axis=0), front.max(axis=0)
-    span = np.where(nadir > ideal, nadir - ideal, np.maximum(abs(ideal), 1.0))
+    span = np.where(nadir > ideal, nadir - ideal, np.where(ideal != 0.0, abs(ideal), 1.0))
     worst = max(min(max((a - z) / span) for a in F) for z in front)
     assert epsilon(F, front) == pytest.approx(worst)
 

@@ -32,13 +32,15 @@ BENCH_GROUND = {
     "bench.files": {"bench.errors"},
     "bench.table": {"bench.errors", "bench.files"},
     "bench.store": {"bench.errors", "bench.files", "bench.table"},
-    "bench.indicators": {"spaces.base"},
+    "bench.volume": {"spaces.base"},
+    "bench.indicators": {"bench.volume", "spaces.base"},
+    "bench.outcomes": {"bench.errors", "bench.indicators", "spaces.base"},
     "bench.lookup": {"bench.table", "spaces.base"},
     "bench.benchmark": GROUND
     | {
         "bench.constraints",
-        "bench.indicators",
         "bench.lookup",
+        "bench.outcomes",
         "bench.store",
         "bench.table",
         "spaces.base",

@@ -11,13 +11,13 @@ import pytest
 from study_cases import toy_plan
 
 from bench.comparison import tabulate
+from bench.indicators import median_attainment
 from bench.plan import Case, Plan, Variant
 from bench.ranks import SeedRanks, seed_ranks
 from bench.report.critical_difference import WIDTH, critical_difference_diagram
 from bench.report.study_figures import (
     LINEAR,
     _file_name,
-    _median_attainment,
     _name_ends,
     _regret_axis,
     spread,
@@ -135,14 +135,14 @@ def test_regret_is_shown_down_to_its_lowest_mean(lowest: float) -> None:
     assert np.diff(heights).min() > 0.05
 
 
-def test_the_median_attainment_surface_by_hand() -> None:
+def test_themedian_attainment_surface_by_hand() -> None:
     # Two of three runs reach (1, 2) and (2, 1); only one reaches (0, 0) or (1, 1).
     runs = [
         np.array([[0.0, 0.0]]),
         np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]]),
         np.array([[9.0, 9.0], [np.inf, 0.0]]),
     ]
-    surface = _median_attainment(runs)
+    surface = median_attainment(runs)
     assert sorted(map(tuple, surface.tolist())) == [(1.0, 2.0), (2.0, 1.0)]
 
 

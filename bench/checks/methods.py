@@ -123,7 +123,7 @@ def drive(
         history = History(Path(folder) / "evals.jsonl")
         try:
             with history:
-                search(recorder, benchmark, budget, seed, history)
+                search(recorder, benchmark, budget, seed, history, judged=False)
         except Exception as problem:
             raise CheckFailed(
                 f"after {len(history.rows)} of {budget} evaluations: {type(problem).__name__}: {problem}"

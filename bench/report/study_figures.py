@@ -14,11 +14,12 @@ import numpy as np
 
 from bench.comparison import Tables
 from bench.errors import RunError
-from bench.indicators import nondominated
+from bench.indicators import median_attainment, nondominated
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report.cells import short_names
 from bench.report.critical_difference import critical_difference_diagram
 from bench.study import DONE
+from bench.trials import Trial
 from spaces.base import FloatArray
 
 #: Folder of the figures within that of the study.
@@ -204,14 +205,21 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     plain = len(objectives) == 2
     drawn: list[tuple[str, FloatArray]] = []
     for name in styles:
-        done = [t for t in tables.trials if t.case == case and t.variant == name and t.status == DONE and len(t.curve)]
+        done = _of(tables, case, name)
         if done and len(drawn) < FRONTS_SHOWN:
-            drawn.append((name, _median_attainment([t.F for t in done]) if plain else _median_front(done)))
+            drawn.append((name, median_attainment([t.F for t in done]) if plain else _median_front(done)))
     front = reference.front[:, :2]
     low, high = front.min(axis=0), front.max(axis=0)
     low, high = low - 0.05 * (high - low), high + 0.3 * (high - low)
     for name, points in reversed(drawn):
-        if plain:
+        if len(points) == 0:
+            few = (
+                "no feasible run"
+                if not any(np.isfinite(t.F).all(axis=1).any() for t in _of(tables, case, name))
+                else ("fewer than half of the runs are feasible")
+            )
+            ax.plot([], [], label=f"{name}: {few}", **styles[name])
+        elif plain:
             points = points[np.argsort(points[:, 1])]
             ends = [np.array([[high[0], points[0, 1]]]), np.array([[points[-1, 0], high[1]]])]
             points = np.concatenate([ends[0], points, ends[1]])
@@ -231,14 +239,9 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     return figure
 
 
-def _median_attainment(fronts: Sequence[FloatArray]) -> FloatArray:
-    """Return the points ``(k, 2)`` of the median attainment surface: what at least half of the runs dominate."""
-    from moocore import eaf
-
-    sets = [F[nondominated(F)] for F in fronts]
-    labels = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
-    surface = eaf(np.concatenate(sets), sets=labels, percentiles=[50])
-    return np.asarray(surface[:, :2], dtype=np.float64)
+def _of(tables: Tables, case: Case, name: str) -> list[Trial]:
+    """Return the finished and measured runs of a method on a case."""
+    return [t for t in tables.trials if t.case == case and t.variant == name and t.status == DONE and len(t.curve)]
 
 
 def _median_front(done: Sequence[Any]) -> FloatArray:

@@ -169,27 +169,29 @@ def objectives_of(row: Row) -> list[float]:
 
 #: How a line of times begins.
 _TIME = b'{"first": '
+_NO_TIMES = "remove it, then the run's times are not known."
 
 
 def read_seconds(file: Path) -> tuple[float, float]:
-    """Return the wall time of a run, in all and in the method, summed over its parts if it was continued.
+    """Return the wall time of a finished run, in all and in the method, summed over its parts if it was continued.
 
-    NaN where there is no file. What a kill tore is left out: the last line, and in files of earlier versions, which
-    went on in the same line, the beginning of others.
+    NaN where there is no file. What a kill tore is left out, where earlier versions went on in the same line.
 
     Raises:
         Unusable: A line is corrupt.
     """
     total = in_method = 0.0
     try:
-        lines = file.read_bytes().split(b"\n")[:-1]
+        *lines, rest = file.read_bytes().split(b"\n")
     except OSError:
         return math.nan, math.nan
+    if rest:
+        raise Unusable(f"{file} ends in the middle of a line", _NO_TIMES)
     for number, line in enumerate(lines, start=1):
         whole = line[max(line.rfind(_TIME), 0) :]
-        found = decode(whole, TimeRow, f"{file}, line {number}", "remove it, then the run's times are not known.")
+        found = decode(whole, TimeRow, f"{file}, line {number}", _NO_TIMES)
         if found.sum and not is_signed(whole):
-            raise Unusable(f"{file}, line {number} is corrupt (it does not match its checksum)")
+            raise Unusable(f"{file}, line {number} is corrupt (it does not match its checksum)", _NO_TIMES)
         in_method += found.ask + found.tell
         total += found.ask + found.tell + found.evaluate
     return total, in_method

@@ -20,7 +20,7 @@ from bench.constraints import check_bounds, reference_front
 from bench.errors import UserError, suggest
 from bench.indicators import nondominated
 from bench.problems import PROBLEMS
-from bench.registry import load_plugin
+from bench.registry import Entry, load_plugin
 from bench.run import Job
 from methods.base import METHODS
 from spaces.base import SPACES, FloatArray
@@ -176,11 +176,19 @@ class Plan:
 
 def _is_built_in(variant: Variant, case: Case) -> bool:
     """Whether method, space, data and every surrogate named in the parameters come with the suite."""
-    origins = [METHODS.get(variant.method).origin, SPACES.get(case.space).origin]
-    if f"{case.space}/{case.dataset}" in BENCHMARKS:
-        origins.append(BENCHMARKS.get(f"{case.space}/{case.dataset}").origin)
-    origins += [SURROGATES.get(v).origin for v in variant.params.values() if isinstance(v, str) and v in SURROGATES]
-    return all(origin.startswith(BUILT_IN) for origin in origins)
+    parts = parts_of(variant.method, variant.params, case.space, case.dataset)
+    return all(entry.origin.startswith(BUILT_IN) for _, entry in parts)
+
+
+def parts_of(method: str, params: Mapping[str, Any], space: str, dataset: str) -> Iterator[tuple[str, Entry[Any]]]:
+    """Yield kind and entry of everything registered that a run needs."""
+    yield "method", METHODS.get(method)
+    yield "space", SPACES.get(space)
+    if f"{space}/{dataset}" in BENCHMARKS:
+        yield "benchmark", BENCHMARKS.get(f"{space}/{dataset}")
+    for value in params.values():
+        if isinstance(value, str) and value in SURROGATES:
+            yield "surrogate", SURROGATES.get(value)
 
 
 @cache

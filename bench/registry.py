@@ -16,8 +16,8 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,6 +25,12 @@ from bench.errors import UserError, suggest
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "smemnas.plugins"
+#: Home of what comes with the suite or with an installed package, and of what only this process knows.
+SUITE, SESSION = "suite", "session"
+#: Packages of the suite.
+_PACKAGES = frozenset({"bench", "methods", "spaces", "surrogates", "cli"})
+#: What is being imported: paths of plug-in files, `SUITE` for installed plug-ins.
+_loading: list[str] = []
 #: Constructor arguments that the suite itself fills in; everything else is a user's `--param`.
 RESERVED = frozenset({"self", "problem", "budget", "seed"})
 
@@ -39,6 +45,7 @@ class Entry(Generic[T]):
         params: Arguments a preset fixes (empty for the class itself).
         summary: One line for `cli.py list`.
         origin: Module that registered it.
+        home: Where another process finds it: `SUITE`, the path of a plug-in file, or `SESSION`, nowhere.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Entry(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     origin: str = ""
+    home: str = ""
 
     def parameters(self) -> dict[str, inspect.Parameter]:
         """Return the named parameters that a user may set, in order."""
@@ -107,7 +115,8 @@ class Registry(Generic[T]):
                 f"{self.kind} {entry.name!r} is already registered by {old.origin}; "
                 f"{entry.origin} must choose another name."
             )
-        self._entries[entry.name] = entry
+        home = SUITE if entry.origin.partition(".")[0] in _PACKAGES else (_loading[-1] if _loading else SESSION)
+        self._entries[entry.name] = replace(entry, home=home)
 
     def discover(self) -> None:
         """Import every module of the package once, then the installed plug-ins."""
@@ -169,10 +178,36 @@ def load_entry_points() -> None:
         return
     _entry_points_loaded = True
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        _loading.append(SUITE)
         try:
             point.load()
         except (Exception, SystemExit) as error:
             broken_plugins.append((point.name, f"{type(error).__name__}: {error}"))
+        finally:
+            _loading.pop()
+
+
+def require_known_elsewhere(kind: str, entry: Entry[Any], plugins: Collection[str]) -> None:
+    """Refuse what worker processes cannot know.
+
+    Args:
+        kind: "method", "space", ...
+        entry: What they need.
+        plugins: Plug-in files that they load.
+
+    Raises:
+        UserError: It was registered by this process alone, or by a plug-in file that they are not told of.
+    """
+    if entry.home == SESSION:
+        raise UserError(
+            f"{kind} {entry.name!r} is defined in {entry.origin}, which worker processes do not know: put it into a "
+            "file of its own and name that as a plug-in, or take one worker (--jobs 1)."
+        )
+    if entry.home not in ("", SUITE, *plugins):
+        raise UserError(
+            f"{kind} {entry.name!r} comes from a plug-in that worker processes are not told of: give "
+            f"plugins=[{entry.home!r}], or take one worker."
+        )
 
 
 class Plugin(NamedTuple):
@@ -215,6 +250,7 @@ def load_plugin(path: str | Path) -> Plugin:
     added = place not in sys.path
     if added:
         sys.path.append(place)  # at the end: what is installed comes first
+    _loading.append(str(file))
     try:
         spec.loader.exec_module(module)
         plugin = Plugin(file.name, _identity(file), str(file))
@@ -226,6 +262,7 @@ def load_plugin(path: str | Path) -> Plugin:
         line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, file)
         raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {error}") from error
     finally:
+        _loading.pop()
         if added:
             sys.path.remove(place)
     _loaded_files[file] = plugin
@@ -234,8 +271,6 @@ def load_plugin(path: str | Path) -> Plugin:
 
 #: Names of modules that plug-ins imported from beside them, and from where.
 _beside: dict[str, Path] = {}
-#: Packages of the suite, which are nobody's neighbours, wherever a plug-in lies.
-_SUITE = frozenset({"bench", "methods", "spaces", "surrogates", "cli"})
 
 
 def _identity(file: Path) -> str:
@@ -262,7 +297,7 @@ def _identity(file: Path) -> str:
 def _neighbour(name: str, folder: Path) -> Path | None:
     """Return the file of an imported module that lies beside a plug-in; None where it came from elsewhere."""
     top = name.partition(".")[0]
-    if top in _SUITE or top not in sys.modules:
+    if top in _PACKAGES or top not in sys.modules:  # the suite is nobody's neighbour
         return None
     ours = [folder / f"{top}.py", folder / top / "__init__.py"]
     source = getattr(sys.modules[top], "__file__", None)

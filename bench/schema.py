@@ -145,6 +145,20 @@ class PlanEntry(Strict, frozen=True):
     seeds_of: dict[str, tuple[Natural, ...]] = {}
 
 
+class RankRow(Strict, frozen=True, gc=False):
+    """A line of `ranking.jsonl`: what a surrogate scored in one trial and pool."""
+
+    key: dict[str, Any]
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    code: str | None = None
+    n_ranked: Natural | None = None
+    twins: float | None = None
+    scores: dict[str, dict[str, float | None]] = {}
+    time: dict[str, float | None] = {}
+    sum: str = ""
+
+
 def decode(data: bytes, kind: type[T], what: str, advice: str = "") -> T:
     """Decode a JSON text.
 

@@ -21,8 +21,8 @@ from bench.errors import RunError, Unusable, UserError
 from bench.files import write_json
 from bench.guard import checked_log
 from bench.history import read_seconds
-from bench.plan import Case, Plan, benchmark_of
-from bench.registry import load_plugin
+from bench.plan import Case, Plan, benchmark_of, parts_of
+from bench.registry import load_plugin, require_known_elsewhere
 from bench.run import JOB, LOG, TIMING, Job, Progress, run
 from bench.schema import JobFile, PlanEntry, StatusFile, read
 from surrogates.base import single_thread
@@ -96,6 +96,9 @@ def run_study(
         UserError: The folder cannot be written, `place` makes no sense, or its cluster does not answer.
     """
     place.check()
+    if place != ALONE:
+        for job in jobs:
+            _check_workers_know(job, plugins)
     states = {job_key(job): State(MISSING) for job in jobs}
     for job in jobs:
         if state_of(out, job).status == DONE and not (rerun and _fault_of(out, job)):
@@ -146,6 +149,21 @@ def _run_in_child(job: Job, out: Path, plugins: Sequence[str], rerun: bool) -> t
     return (status, reason), status != FAILED
 
 
+def _check_workers_know(job: Job, plugins: Sequence[str]) -> None:
+    """Refuse a job that workers cannot run because they do not know what it names; other mistakes become its state.
+
+    Raises:
+        UserError: So it is.
+    """
+    known = {*plugins, *(plugin.path for plugin in job.plugins)}
+    try:
+        parts = list(parts_of(job.method, job.params, job.space, job.dataset))
+    except UserError:
+        return
+    for kind, entry in parts:
+        require_known_elsewhere(kind, entry, known)
+
+
 def _fault_of(out: Path, job: Job) -> str:
     """Return why what is in a job's folder cannot be used or continued, "" where it can or there is nothing."""
     folder = folder_of(out, job)
@@ -153,7 +171,8 @@ def _fault_of(out: Path, job: Job) -> str:
         return ""
     try:
         checked_log(folder, job, benchmark_of(Case.of(job)))
-        read_seconds(folder / TIMING)
+        if state_of(out, job).status == DONE:
+            read_seconds(folder / TIMING)
     except RunError as error:
         return str(error)
     return ""

@@ -11,6 +11,7 @@ from bench.comparison import tabulate
 from bench.errors import UserError
 from bench.history import History
 from bench.plan import Case, Variant
+from bench.report import page_groups
 from bench.report.page import render
 from bench.report.page_data import page_data
 from bench.report.page_runs import find_runs, read_plans
@@ -269,3 +270,53 @@ def test_corrupt_plans_are_listed(tmp_path, text):
 def test_plans_come_back_as_they_were_written(tmp_path):
     plan = study(tmp_path, at=(5, 10), target=0.1, champion="nsga2")
     assert read_plans(tmp_path / "plans.json") == [plan]
+
+
+def test_a_log_that_was_changed_is_left_out_and_the_rest_is_reported(tmp_path):
+    folders = [single(tmp_path / f"run-{k}", seed=k) for k in range(6)]
+    log = folders[0] / "evals.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"i": 7', b'"i": 6', 1))
+    edit_rows(folders[1], lambda rows: rows[4].update(F=[0.5, 1.0]))
+    edit_job(folders[2], lambda entry: entry.update(more=1))
+    edit_job(folders[3], lambda entry: entry["job"].update(budget=10**18))
+    (folders[4] / "timing.jsonl").write_text('{"first": 0, "n": 30, "ask": "0", "evaluate": 0.0, "tell": 0.0}\n')
+    [group], left = groups_of(tmp_path)
+    assert [run.folder for run in group.runs.values()] == [folders[5]]
+    reasons = " | ".join(sorted(u.reason for u in left))
+    for part in (
+        "line 8 is corrupt (it does not match its checksum)",
+        "its log was changed: evaluation 4 has error 0.5, looked up again it is ",
+        "job.json is corrupt (Object contains unknown field `more`)",
+        "job.json is corrupt (Expected `int` <= 10000000 - at `$.job.budget`)",
+        "timing.jsonl, line 1 is corrupt (Expected `float`, got `str` - at `$.ask`)",
+    ):
+        assert part in reasons
+    assert len(left) == 5
+
+
+def test_runs_of_two_versions_of_a_plug_in_are_not_compared(tmp_path):
+    for seed, digest in enumerate(("a" * 64, "b" * 64, "a" * 64)):
+        entry = {"file": "mine.py", "sha256": digest, "path": f"/somewhere/{seed}/mine.py"}
+        edit_job(single(tmp_path / f"{seed}", seed=seed), lambda job, entry=entry: job["job"].update(plugins=[entry]))
+    [group], [left] = groups_of(tmp_path)
+    assert sorted(run.job.seed for run in group.runs.values()) == [0, 2]
+    assert left.seeds == "1"
+    assert left.reason == "it was made by another version of the plug-in mine.py than the first run found"
+
+
+def test_a_run_that_cannot_be_measured_stops_no_report(tmp_path, monkeypatch):
+    for seed in range(3):
+        single(tmp_path / f"{seed}", seed=seed)
+    original = page_groups.measure
+    calls = []
+
+    def measured(X, F, *rest):
+        calls.append(len(F))
+        if len(calls) == 2:
+            raise MemoryError
+        return original(X, F, *rest)
+
+    monkeypatch.setattr(page_groups, "measure", measured)
+    [group], [left] = groups_of(tmp_path)
+    assert len(group.runs) == 2
+    assert left.reason == "it cannot be measured here: MemoryError"

@@ -18,17 +18,20 @@ import numpy as np
 
 from bench.backends import workers_for
 from bench.child import end_with, safe_children
-from bench.errors import RunError
+from bench.errors import Unusable
 from bench.files import write_json
 from bench.history import LineLog
 from bench.provenance import environment
 from bench.ranking.data import Data, data_of
 from bench.ranking.plan import RankPlan, learns
 from bench.ranking.trial import Task, run_task
-from bench.registry import load_plugin
+from bench.registry import load_plugin, require_known_elsewhere
 from bench.run import Progress, locked
+from bench.schema import RankRow, decode, is_signed, signed_line
+from surrogates.base import SURROGATES
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"
+ADVICE = "restore or remove the file."
 Row = Mapping[str, Any]
 Place = tuple[str, str, str, str, str, int, str]
 
@@ -45,19 +48,19 @@ class RankLog(LineLog):
         """Read a log, dropping a torn last line.
 
         Raises:
-            RunError: Another line is corrupt.
+            Unusable: Another line is corrupt.
         """
         super().__init__(path)
         self.rows: dict[str, Row] = {}
         for number, line in enumerate(self.lines, start=1):
-            try:
-                row = json.loads(line)
-                ok = row["status"] == "failed" or (row["scores"] and row["n_ranked"] and row["time"])
-                self.rows[key_text(row["key"])] = row
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(f"{path}, line {number} is corrupt ({error}): restore or remove the file.") from error
-            if not ok:
-                raise RunError(f"{path}, line {number} is corrupt (no scores): restore or remove the file.")
+            found = decode(line, RankRow, f"{path}, line {number}", ADVICE)
+            if found.sum and not is_signed(line):
+                raise Unusable(f"{path}, line {number} is corrupt (it does not match its checksum)", ADVICE)
+            if found.status == "ok" and not (found.scores and found.n_ranked and found.time):
+                raise Unusable(f"{path}, line {number} is corrupt (no scores)", ADVICE)
+            row = json.loads(line)
+            row.pop("sum", None)
+            self.rows[key_text(row["key"])] = row
 
     def append(self, row: Row) -> None:
         """Write one row as a whole.
@@ -65,7 +68,7 @@ class RankLog(LineLog):
         Raises:
             RunError: The disk is full; earlier rows are kept.
         """
-        self.write(json.dumps(row, allow_nan=False))
+        self.write(signed_line(json.dumps(row, allow_nan=False)))
         self.rows[key_text(row["key"])] = row
 
     def find(self, data: Data, task: Task, pool: str) -> Row | None:
@@ -90,7 +93,11 @@ def run_ranking(
 
     Raises:
         RunError: The folder is in use or cannot be written, or its log is corrupt.
+        UserError: Workers do not know a surrogate.
     """
+    for variant in plan.variants if n_jobs != 1 else ():
+        if not variant.column:
+            require_known_elsewhere("surrogate", SURROGATES.get(variant.surrogate), plan.plugins)
     with locked(out):
         log = RankLog(out / LOG)
         write_json(out / PLAN, {"plan": plan.to_dict(), "data": data.digest, "environment": environment()})

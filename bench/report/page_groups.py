@@ -18,6 +18,7 @@ from bench.constraints import feasible_only
 from bench.errors import UserError, suggest
 from bench.guard import fault
 from bench.plan import CHECKPOINTS, Case, Contrast, Plan, Variant, benchmark_of, reference_of
+from bench.registry import Plugin
 from bench.report.cells import seed_text
 from bench.report.page_runs import Found, Run
 from bench.run import Job
@@ -26,6 +27,14 @@ from bench.trials import UNASKED, Trial, measure, unfinished
 
 Key = tuple[Case, str, int]
 NOT_MADE = "not made yet"
+
+
+class _Unmeasured(Exception):
+    """A run that cannot be measured, by its key, and why."""
+
+    def __init__(self, key: Key, reason: str) -> None:
+        super().__init__(reason)
+        self.key, self.reason = key, reason
 
 
 class Unfinished(NamedTuple):
@@ -83,9 +92,11 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
         left.setdefault((names[job.label], f"{case}, budget {job.budget}", reason), []).append(job.seed)
 
     reasons: dict[Case, str] = {}
+    versions: dict[tuple[str, str], tuple[Plugin, ...]] = {}
     done: dict[int, dict[tuple[Case, str, int], Run]] = {}
     for run in found.runs:
         reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
+        reason = reason or _other_version(run, versions)
         others = done.setdefault(run.job.budget, {})
         key = (run.case, names[run.job.label], run.job.seed)
         if not reason and key in others:
@@ -103,8 +114,12 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
         missing = _missing(found, plans, names)
         for job in missing:
             leave_out(job, NOT_MADE)
-        if done.get(budget):
-            groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
+        while done.get(budget):
+            try:
+                groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
+                break
+            except _Unmeasured as error:
+                leave_out(done[budget].pop(error.key).job, error.reason)
     listed = [Unfinished(m, c, seed_text(sorted(set(seeds))), r) for (m, c, r), seeds in left.items()]
     return groups, listed + [Unfinished("-", folder, "-", reason) for folder, reason in found.broken]
 
@@ -135,6 +150,16 @@ def _fault(run: Run) -> str:
         return fault(benchmark_of(run.case), run.job, run.data, run.X, run.F)
     except Exception as error:  # whatever a plug-in's space or benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _other_version(run: Run, versions: dict[tuple[str, str], tuple[Plugin, ...]]) -> str:
+    """Return why a run may not be compared with those before it: its plug-in was edited between them; or ""."""
+    first = versions.setdefault((run.job.label, str(run.case)), run.job.plugins)
+    known = {plugin.file: plugin.sha256 for plugin in first if plugin.sha256}
+    for plugin in run.job.plugins:
+        if plugin.sha256 and known.get(plugin.file, plugin.sha256) != plugin.sha256:
+            return f"it was made by another version of the plug-in {plugin.file} than the first run found"
+    return ""
 
 
 def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list[Job]:
@@ -229,12 +254,20 @@ def _merged(
 
 
 def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None) -> Trial:
-    """Return one run as the tables take it."""
+    """Return one run as the tables take it.
+
+    Raises:
+        _Unmeasured: It cannot be measured.
+    """
     if run is None:
         asked = seed in plan.seeds_for(variant)
         job = plan.job(variant, case, seed)
         return unfinished(plan, variant, case, job, MISSING if asked else UNASKED, NOT_MADE if asked else "")
     benchmark = benchmark_of(case)
-    measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case))
-    F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
+    try:
+        measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case))
+        F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
+    except Exception as error:  # one run never stops the report of all others
+        reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
+        raise _Unmeasured((case, variant.name, seed), reason) from error
     return Trial(variant.name, case, run.job, DONE, "", F, *measured, run.seconds, run.method_seconds)

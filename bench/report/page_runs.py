@@ -121,10 +121,10 @@ def _expand(path: str) -> list[Path]:
     Raises:
         UserError: There is none.
     """
-    folder = Path(path).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(path))
+    if os.path.isdir(folder):  # pathlib's own raises where a name is too long
         return [folder]
-    if folder.exists():
+    if os.path.exists(folder):
         raise UserError(f"{path} is a file: give the folder of a run or of a study.")
     matches = [Path(match) for match in sorted(glob.glob(str(folder))) if os.path.isdir(match)]
     if not matches:
@@ -187,7 +187,6 @@ def read_run(folder: Path) -> Run:
         if history.rows:
             X, F = history.arrays()
         archs = tuple(row.arch for row in history.rows)
-        seconds = read_seconds(folder / TIMING)
     except Unusable as error:
         state, reason = FAILED, f"the run of {job.label} cannot be read: {error.reason}"
     except OSError as error:
@@ -199,6 +198,11 @@ def read_run(folder: Path) -> Run:
             state, reason = FAILED, status.error
         else:
             state, reason = MISSING, f"unfinished: {n} of {job.budget} evaluations in the log"
+    if state == DONE:
+        try:
+            seconds = read_seconds(folder / TIMING)
+        except Unusable as error:
+            state, reason = FAILED, str(error)
     known = (entry.data, entry.environment)
     return Run(folder, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds)
 

@@ -211,5 +211,6 @@ def first_process() -> bool:
 
 
 def one_line(message: object) -> str:
-    """Put a message that somebody else wrote on one line."""
-    return " ".join(str(message).splitlines())
+    """Put a message that somebody else wrote on one line; what no terminal should get is spelt out."""
+    text = " ".join(str(message).splitlines())
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

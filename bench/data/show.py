@@ -70,6 +70,8 @@ def print_draft(draft: Draft) -> None:
     import numpy as np
     from rich.table import Table as Grid
 
+    from bench.commands.common import one_line
+
     out, request = console(), draft.request
     out.print(f"{request.file.name}: {', '.join(draft.said)}", highlight=False, soft_wrap=True)
     names = ("column", "stored as", "unit", "split", "better", "partner", "trainings", "missing", "smallest", "largest")
@@ -82,17 +84,17 @@ def print_draft(draft: Draft) -> None:
         known = values[np.isfinite(values)]
         ends = sorted(-v if role.more else v for v in (known.min(), known.max())) if len(known) else []
         grid.add_row(
-            *(", ".join(role.sources), f"{name}{f' ({read.how})' if read.how else ''}", role.unit),
+            *(one_line(", ".join(role.sources)), f"{name}{f' ({read.how})' if read.how else ''}", role.unit),
             *(role.split, "more" if role.more else "less", column.report if column else ""),
             *(str(values.shape[1] if values.ndim == 2 else 1), f"{read.missing:,}", *(f"{e:.6g}" for e in ends)),
         )
     out.print(grid)
     if draft.unused:
         shown = ", ".join(draft.unused[:20]) + (", ..." if len(draft.unused) > 20 else "")
-        out.print(f"not imported: {shown}", highlight=False, soft_wrap=True)
+        out.print(f"not imported: {one_line(shown)}", highlight=False, soft_wrap=True)
     for note in draft.header.get("notes", ()):
         out.print(f"note: {note}", highlight=False, soft_wrap=True)
     for fault in draft.faults:
-        out.print(f"refused: {fault!s}", highlight=False, soft_wrap=True)
+        out.print(f"refused: {one_line(fault)}", highlight=False, soft_wrap=True)
     if not draft.faults:
         out.print(f"{request.space}/{request.name}: nothing is refused; nothing was written (--dry-run).")

@@ -134,15 +134,15 @@ def _encoding(file: str, data: bytes, given: str | None) -> str:
             if not codecs.lookup(given)._is_text_encoding:  # base64 and its like
                 raise LookupError
             data.decode(given)
-        except LookupError as error:
+        except UnicodeError as error:
+            raise DataError(f"{file} is no text in {given}: give another --encoding.") from error
+        except (LookupError, ValueError) as error:
             raise UserError(
                 f"no encoding {given!r}: --encoding takes utf-8, utf-16, latin-1, cp1252 and others."
             ) from error
-        except UnicodeError as error:
-            raise DataError(f"{file} is no text in {given}: give another --encoding.") from error
         return given
     tried = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    if tried is None and b"\0" in data[:200]:
+    if tried is None and data[:200].count(0) * 3 > len(data[:200]):  # half of the bytes of plain names in UTF-16
         tried = "utf-16-le" if b"\0" in data[1:200:2] else "utf-16-be"
     for encoding in (tried,) if tried else ("utf-8", "cp1252", "latin-1"):
         try:

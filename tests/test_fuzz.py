@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 
 import pytest
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT))
-from tests.fuzz.__main__ import fuzz
-from tests.fuzz.broken import change_json
-from tests.fuzz.calls import BASES, EVERY
-from tests.fuzz.verdict import judge
+from fuzz.__main__ import fuzz
+from fuzz.broken import change_json
+from fuzz.calls import BASES, EVERY
+from fuzz.verdict import judge
 
 
 def test_every_command_has_a_call_to_start_from():

@@ -164,7 +164,7 @@ def rank_command(
     data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)
     chosen = choose_variants(data, surrogates, full)
     for name, surrogate, items in map(split_variant, variants):
-        chosen = (*chosen, Variant(name, surrogate, parse_params(items)))
+        chosen = (*chosen, Variant(name, surrogate, parse_params(items, "--variant")))
     pairs = []
     for text in contrasts:
         members = names("--contrast", text)

@@ -167,7 +167,7 @@ def study_command(
     else:
         chosen = [Variant(name, name) for name in methods]
         for name, method, items in map(split_variant, variants):
-            chosen.append(Variant(name, method, parse_params(items)))
+            chosen.append(Variant(name, method, parse_params(items, "--variant")))
         plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
     part, parts = parse_shard(shard) if shard else (1, 1)
     if spaces or datasets or objectives:

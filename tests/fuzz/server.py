@@ -1,6 +1,6 @@
 """Runs calls of the command line, each in a forked process of its own with a watchdog, at a few milliseconds a fork.
 
-`python -m tests.fuzz.server` imports all that the suite uses, then reads requests from standard input: pickled
+`python -m fuzz.server` imports all that the suite uses, then reads requests from standard input: pickled
 dictionaries of args, cwd, env and limit. The answer is code, out, err, seconds and the files written outside cwd.
 """
 
@@ -31,8 +31,8 @@ class Server:
     def __init__(self, folder: Path) -> None:
         own = {"MPLCONFIGDIR": str(folder / "mpl"), "HOME": str(folder), "SMEMNAS_DATA": str(folder / "none")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.server"],
-            cwd=ROOT,
+            [sys.executable, "-m", "fuzz.server"],
+            cwd=ROOT / "tests",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **own, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
@@ -77,6 +77,7 @@ def serve() -> None:
     """Answer requests until standard input ends."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.path.insert(0, str(ROOT))
     warm_up()
     while True:
         try:

@@ -206,6 +206,7 @@ def test_rows_that_nothing_tells_apart(tmp_path, repeated, expected):
     rows = [(ARCHS[0], 88.5), (ARCHS[1], 92), (ARCHS[0], 89)]
     table = bring_in(tmp_path, "acc", *rows, accuracies=("acc:single",), long=Long(repeated=repeated))
     np.testing.assert_array_equal(of_archs(table, "error")[:2], expected)
+    assert f"3 rows name 2 architectures; repeated ones: {repeated}." in table.header["notes"]
 
 
 def test_one_epoch_is_taken(tmp_path):
@@ -216,6 +217,7 @@ def test_one_epoch_is_taken(tmp_path):
         bring_in(tmp_path, "ep,acc", *rows, **given, long=Long(epoch="ep"))
     table = bring_in(tmp_path, "ep,acc", *rows, **given, long=Long(epoch="ep", at="last"))
     np.testing.assert_allclose(of_archs(table, "error"), [19, 18, 17.8])
+    assert "Of the epochs of m.csv, last was taken." in table.header["notes"]
     table = bring_in(tmp_path, "ep,acc", *rows, **given, long=Long(epoch="ep", at="2"))
     np.testing.assert_allclose(of_archs(table, "error"), [19.8, 18.8, 17.8])
     table = bring_in(tmp_path, "ep,acc", *rows, **given, long=Long(epoch="ep", at="10"))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from bench.data.manage import export, verify
 from bench.data.user import Long, import_table
+from bench.errors import UserError
 from bench.table import Table
+from spaces.base import SPACES
 from spaces.mnv3 import MNV3
 from spaces.toy import Toy
 
@@ -112,3 +114,34 @@ def test_column_names_of_trainings_never_clash(tmp_path, monkeypatch):
     export("toy/one", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "arch,ms_0,ms_1,ms_0_,fps"
     same(made, import_table(tmp_path / "out.csv", "toy", "two"))
+
+
+@pytest.mark.parametrize("name", ["toy", "nb201", "nb101", "nats_sss", "macro", "mnv3"])
+def test_tables_come_back_equal_in_every_form_of_names(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
+    space = SPACES.create(name)
+    X = space.normalise(space.sample(30, np.random.default_rng(0)))
+    X = X[np.unique(space.canonical(X), return_index=True)[1]]
+    lines = [f"{space.to_str(x)};{50 + i / 7!r}\n" for i, x in enumerate(X)]
+    (tmp_path / "m.csv").write_text("arch;acc\n" + "".join(lines))
+    made = import_table(tmp_path / "m.csv", name, "one", accuracies=("acc:single",))
+    forms = [form for form in space.forms if form.read is not None and form.write is not None]
+    assert len(forms) >= 2
+    for form in forms:
+        order = ",".join(reversed(form.operations))
+        path = tmp_path / f"{form.name}.csv"
+        assert export(f"{name}/one", path, form.name, order) == len(X)
+        same(made, import_table(path, name, f"form-{form.name}"))
+
+
+def test_form_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
+    (tmp_path / "m.csv").write_text("arch,ms\n0-0-0-0-0,1\n")
+    import_table(tmp_path / "m.csv", "toy", "one", metrics=("ms:ms",))
+    with pytest.raises(UserError, match="space 'toy' has no form of names 'ofa'"):
+        export("toy/one", tmp_path / "out.csv", "ofa")
+    with pytest.raises(UserError, match="space 'toy' has no form of names 'ofa'"):
+        import_table(tmp_path / "m.csv", "toy", "two", metrics=("ms:ms",), form="ofa")
+    with pytest.raises(UserError, match="order of operations belongs to a form"):
+        export("toy/one", tmp_path / "out.csv", operations="a,b")
+    assert not (tmp_path / "out.csv").exists()

@@ -261,7 +261,9 @@ def architectures(table: Table, form: str | None = None, operations: str = "") -
         UserError: The space cannot name the rows of this table, or has no such form.
     """
     space = space_of(table)
-    write = space.to_str if form is None and not operations else writer(space, form or "", operations)
+    if form is None and operations:
+        raise UserError("an order of operations belongs to a form of names: give --form, `list spaces` shows them.")
+    write = space.to_str if form is None else writer(space, form, operations)
     if table.header["index"] == "grid":
         X = np.stack(np.unravel_index(np.arange(table.n_rows), space.n_choices), axis=1)
     elif "genotype" in table.columns:

@@ -312,7 +312,7 @@ class _Understanding:
             "default_objectives": _defaults(columns, space),
             "aliases": {"error": "val_error"} if "val_error" in columns else {},
             "licence": request.licence or "not stated",
-            "notes": _notes(columns, sheet.file, n, len(known) - n, space),
+            "notes": [*_notes(columns, sheet.file, n, len(known) - n, space), *self._how_rows(named)],
             "source": source,
         }
         if self._described is not None:
@@ -323,6 +323,14 @@ class _Understanding:
             **{"space_params": dict(request.space_params), "recipe_version": 0, "rows_given": n},
             **header,
         }
+
+    def _how_rows(self, named: Named) -> list[str]:
+        """Return what was made of several rows of one architecture."""
+        long, rows = self._request.long, int((named.group >= 0).sum())
+        notes = [f"Of the epochs of {self._sheet.file}, {long.at or 'last'} was taken."] if long.epoch else []
+        if long.repeated != "refuse" and rows > len(named.keys):
+            notes.append(f"{rows:,} rows name {len(named.keys):,} architectures; repeated ones: {long.repeated}.")
+        return notes
 
     def _column(self, name: str, read: Read, values: FloatArray, pairs: Mapping[str, str]) -> Column:
         """Return one column with its description."""

@@ -47,13 +47,15 @@ class Table:
             raise DataError(f"no table at {self.path} (header.json is missing).") from error
         except OSError as error:
             raise DataError(f"{self.path / 'header.json'} cannot be read ({error.strerror}): {REPAIR}") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{self.path / 'header.json'} is corrupt: {REPAIR}") from error
         if self.header.get("format") != FORMAT:
             found = self.header.get("format")
             raise DataError(f"{self.path} has table format {found}, this version reads {FORMAT}: {REPAIR}")
         if self.header.get("sha256") != header_digest(self.header):
             raise DataError(f"{self.path / 'header.json'} does not match its checksum: {REPAIR}")
+        if not _is_header(self.header):
+            raise DataError(f"{self.path / 'header.json'} does not describe a table: {REPAIR}")
         self._columns: dict[str, NDArray[Any]] = {}
 
     @property
@@ -90,10 +92,23 @@ class Table:
                 raise DataError(f"{file} is missing: {REPAIR}") from error
             except OSError as error:
                 raise DataError(f"{file} cannot be read ({error.strerror or error}): {REPAIR}") from error
+            except (ValueError, EOFError) as error:
+                raise DataError(f"{file} is no column of numbers: {REPAIR}") from error
         return self._columns[name]
 
 
 REPAIR = "remove that folder and run the command again; the table is then made anew."
+
+
+def _is_header(header: Mapping[str, Any]) -> bool:
+    """Whether a header says what is read of every table, each in its type."""
+    columns = header.get("columns")
+    if type(header.get("n_rows")) is not int or header["n_rows"] < 0 or not isinstance(columns, dict):
+        return False
+    texts = ("unit", "split", "role", "sha256")
+    return all(
+        isinstance(entry, dict) and all(isinstance(entry.get(k), str) for k in texts) for entry in columns.values()
+    )
 
 
 def header_digest(header: Mapping[str, Any]) -> str:

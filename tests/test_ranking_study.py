@@ -258,3 +258,27 @@ def test_a_worker_that_dies_takes_no_other_trial_with_it(tmp_path, plugin):
     failed = [r for r in records(out / "trials.csv") if r["status"] != "ok"]
     assert [(r["surrogate"], r["n_train"], r["seed"], r["status"]) for r in failed] == [("bad", "40", "1", "failed")]
     assert "worker process died" in failed[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b'"status": "ok"', b'"status": "oj"', "Invalid enum value 'oj'"),
+        (b'"tau": 0.', b'"tau": 1.', "it does not match its checksum"),
+        (b'"scores": {', b'"scorer": {', "unknown field `scorer`"),
+        (b'"n_ranked": ', b'"n_ranked": -', "Expected `int` >= 0"),
+        (b'{"key": ', b'{"keys": ' + b"[" * 100_000 + b"]" * 100_000 + b', "key": ', "unknown field `keys`"),
+    ],
+)
+def test_a_changed_row_is_refused_in_one_line(toy, tmp_path, old, new, reason):
+    make(toy, tmp_path)
+    log = tmp_path / LOG
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert old in lines[2]
+    lines[2] = lines[2].replace(old, new, 1)
+    log.write_bytes(b"".join(lines))
+    with pytest.raises(RunError) as caught:
+        make(toy, tmp_path)
+    assert str(caught.value).startswith(f"{log}, line 3 is corrupt (")
+    assert reason in str(caught.value)
+    assert str(caught.value).endswith("): restore or remove the file.")

@@ -15,10 +15,11 @@ from edits import edit_rows
 from study_cases import assert_same_study, command, logs, records, study, toy_plan
 
 from bench.comparison import tabulate
+from bench.errors import RunError
 from bench.plan import Case, Plan, Variant, check_plan
 from bench.report.study import markdown
 from bench.run import LOG, locked
-from bench.study import DONE, FAILED, MISSING, folder_of, run_study, state_of
+from bench.study import DONE, FAILED, MISSING, folder_of, record_plan, run_study, state_of
 from bench.trials import collect
 
 PLUGIN = """
@@ -269,6 +270,27 @@ def test_a_finished_run_that_cannot_be_used_is_listed_until_it_is_run_again(tmp_
     study(*args, "--rerun")
     assert [r["status"] for r in records(tmp_path / "trials.csv")] == ["done"] * 3
     assert logs(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "null", "3", '"a"', '{"a": 1}', "[{}]", '[{"variants": 3}]', "[[]]", "["]
+)
+def test_a_corrupt_list_of_plans_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plans.json").write_text(text)
+    with pytest.raises(RunError, match=r"plans\.json is corrupt \(.*\): remove it, the runs are not touched\."):
+        record_plan(tmp_path, toy_plan())
+    assert (tmp_path / "plans.json").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "null", '{"status": 3}', '{"status": "done", "rows": "40"}', "{"])
+def test_a_corrupt_status_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    plan = toy_plan(seeds=(0,))
+    jobs = list(plan.jobs())
+    run_study(jobs, tmp_path)
+    (folder_of(tmp_path, jobs[0]) / "status.json").write_text(text)
+    assert [state_of(tmp_path, job).status for job in jobs] == [DONE, DONE]
+    (folder_of(tmp_path, jobs[0]) / LOG).write_bytes(b"")
+    assert [state_of(tmp_path, job).status for job in jobs] == [MISSING, DONE]
 
 
 def test_a_table_that_was_imported_anew_is_not_mixed_with_the_old_one(tmp_path: Path, monkeypatch) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.benchmark import Benchmark
 from bench.errors import RunError, Unusable
-from bench.files import write_json
+from bench.files import why, write_json
 from bench.job import Job
+from bench.outputs import RUN, Kind, claim, files_of_a_run
 from bench.provenance import environment
 from bench.schema import JobFile, read, signed
 from methods.base import METHODS
@@ -23,14 +23,15 @@ ELSEWHERE = "choose another --out, or --overwrite it."
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process.
+def locked(folder: Path, kind: Kind = RUN) -> Iterator[None]:
+    """Hold a folder of one kind for this process.
 
     Raises:
-        RunError: Another process holds it, or it cannot be written.
+        RunError: Another process holds it, it holds something else, or it cannot be written.
     """
     from filelock import FileLock, Timeout
 
+    claim(folder, kind)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -46,19 +47,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Delete what an earlier run left in a run folder; anything that is not a run folder is refused.
+    """Delete what an earlier run left in its folder, by name; a folder that holds anything else is refused untouched.
+
+    The job goes last, so that a kill leaves what is recognised.
 
     Raises:
-        RunError: The folder holds files but no job.json.
+        RunError: The folder holds files that no run wrote, or a file cannot be removed.
     """
-    entries = [p for p in folder.iterdir() if p.name not in (LOCK, f"{JOB}.part")]
-    if entries and not (folder / JOB).exists():
-        raise RunError(f"{folder} holds files but no {JOB}, so it is not deleted: choose another --out.")
-    for entry in sorted(entries, key=lambda p: p.name == JOB):  # last, so that a kill leaves what is recognised
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    for path in files_of_a_run(folder):
+        try:
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot remove {path}: {why(error)}. Choose another --out.") from error
 
 
 def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:

@@ -21,6 +21,7 @@ from bench.errors import RunError, Unusable, UserError
 from bench.files import write_json
 from bench.guard import checked_log
 from bench.history import read_seconds
+from bench.outputs import STUDY, claim
 from bench.plan import Case, Plan, benchmark_of, parts_of
 from bench.registry import load_plugin, require_known_elsewhere
 from bench.run import JOB, LOG, TIMING, Job, Progress, run
@@ -254,6 +255,7 @@ def record_plan(out: Path, plan: Plan) -> None:
     """
     file = out / PLANS
     entry = json.loads(json.dumps(plan.to_dict()))
+    claim(out, STUDY)
     with study_lock(out):
         plans = []
         if file.exists():

@@ -145,6 +145,9 @@ def write_table(
     rows = {len(values) for values in columns.values()}
     if len(rows) != 1:
         raise ValueError(f"columns of one table have equally many rows, got {sorted(rows)}")
+    foreign = sorted(p.name for p in target.glob("*") if p.name != "header.json" and p.suffix != ".npy")
+    if foreign:
+        raise DataError(f"{target} holds {foreign[0]}, which is no part of a table: move it away.")
     advice = "Free space or point SMEMNAS_DATA at a writable folder."
     with replacing_folder(target, failure=DataError, advice=advice) as part:
         entries = {}

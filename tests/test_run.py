@@ -284,10 +284,11 @@ def test_a_log_without_a_job_is_refused(whole, tmp_path):
 def test_overwrite_starts_again(whole, tmp_path):
     job, benchmark, _, data = whole["random"]
     run(toy_job("random", 10, seed=5)[0], tmp_path, benchmark=benchmark)
-    (tmp_path / "pictures").mkdir()
+    for name in ("summary.json", "front.png", ".front.png.1-ab.part", "job.json.part"):
+        (tmp_path / name).write_text("")
     run(job, tmp_path, benchmark=benchmark, overwrite=True)
     assert log_of(tmp_path) == data
-    assert not (tmp_path / "pictures").exists()
+    assert {p.name for p in tmp_path.iterdir()} - {".lock"} == {"job.json", "evals.jsonl", "timing.jsonl"}
 
 
 def test_overwrite_refuses_a_folder_that_is_no_run(whole, tmp_path):

@@ -38,6 +38,7 @@ def export_command(
     from bench.train import need_torch
 
     need_torch()
+    from bench.outputs import EXPORT, claim
     from bench.train.export import export_retrained, export_supernet
 
     if arch is None:
@@ -46,9 +47,11 @@ def export_command(
         if data or as_is:
             raise click.UsageError("--data and --as-is belong to a supernet's checkpoint, not to a finished training.")
         folder = out if out is not None else source / "export"
+        claim(folder, EXPORT)
         config = export_retrained(source, folder, onnx=not no_onnx)
     else:
         folder = out if out is not None else Path("exports") / arch
+        claim(folder, EXPORT)
         config = export_supernet(source, arch, folder, data=data, as_is=as_is, onnx=not no_onnx)
     for label, value in config["facts"].items():
         click.echo(f"{label}: {value}")

@@ -48,10 +48,12 @@ def report_command(
       python cli.py report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
       python cli.py report runs 'studies/nb201-*' --baseline nsga2 --out report
     """
+    from bench.outputs import REPORT, claim
     from bench.report.page import write_page, write_report_files
     from bench.report.page_groups import make_groups
     from bench.report.page_runs import find_runs
 
+    claim(out, REPORT)
     found = find_runs(runs)
     groups, unfinished = make_groups(found, baseline, champion)
     files = write_report_files(out, groups, unfinished, figures=not no_figures)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.commands.common import ANY_PATH, FILE, FOLDER, Group, first_process, split
-from bench.errors import RunError, UserError
+from bench.errors import UserError
+from bench.files import write_text
+from bench.outputs import check_output, has_columns
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
+#: Of the file that `supernet eval --out` writes.
+COLUMNS = ("arch", "accuracy", "images", "params", "madds")
 
 
 @click.group("supernet", cls=Group)
@@ -165,6 +170,9 @@ def supernet_eval(
     from bench.train.supernet_evaluation import evaluate
 
     names = list(archs)
+    if out is not None:
+        sources = [source for source in (checkpoint, listed) if source is not None]
+        check_output(out, has_columns(COLUMNS), "supernet eval", sources)
     if listed is not None:
         try:
             names += [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -186,13 +194,11 @@ def supernet_eval(
         millions = f"{row['params'] / 1e6:8.3f} M parameters {row['madds'] / 1e6:9.3f} M MAdds"
         click.echo(f"{row['accuracy']:6.2f} % {millions}  {row['arch']}")
     if out is not None:
-        try:
-            with open(out, "w", encoding="utf-8", newline="") as stream:
-                writer = csv.DictWriter(stream, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        except OSError as error:
-            raise RunError(f"cannot write {out}: {error.strerror}. Choose another file with --out.") from error
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(out, text.getvalue())
 
 
 @supernet_group.command("info")

@@ -21,6 +21,7 @@ from bench.child import end_with, safe_children
 from bench.errors import Unusable
 from bench.files import write_json
 from bench.history import LineLog
+from bench.outputs import RANKING
 from bench.provenance import environment
 from bench.ranking.data import Data, data_of
 from bench.ranking.plan import RankPlan, learns
@@ -98,7 +99,7 @@ def run_ranking(
     for variant in plan.variants if n_jobs != 1 else ():
         if not variant.column:
             require_known_elsewhere("surrogate", SURROGATES.get(variant.surrogate), plan.plugins)
-    with locked(out):
+    with locked(out, RANKING):
         log = RankLog(out / LOG)
         write_json(out / PLAN, {"plan": plan.to_dict(), "data": data.digest, "environment": environment()})
         with log:

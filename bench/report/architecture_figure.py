@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RunError, UserError
+from bench.errors import UserError
+from bench.files import make_folder
 from bench.report.architecture import CHARACTER, FONT, KINDS, Picture
+from bench.report.figure_file import save_figure
 
 ENDINGS = (".svg", ".pdf", ".png")
+#: In every picture's metadata, by which `show --out` knows what it may replace.
+MARK = "smemnas show"
 #: Points per pixel of the picture: a pixel of CSS is 1/96 inch.
 POINTS = 72 / 96
 
@@ -35,13 +39,14 @@ def write_picture(file: Path, drawn: Picture, caption: str) -> None:
 
     figure = draw(drawn, caption)
     ending = file.suffix.lower()
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}[ending]
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({"svg.hashsalt": "smemnas", "svg.fonttype": "none", "pdf.fonttype": 42}):
-            figure.savefig(file, dpi=192, metadata=metadata)
-    except OSError as error:
-        raise RunError(f"cannot write {file}: {error.strerror}. Choose another file with --out.") from error
+    metadata = {
+        ".svg": {"Date": None, "Creator": MARK},
+        ".pdf": {"CreationDate": None, "Creator": MARK},
+        ".png": {"Software": MARK},
+    }[ending]
+    make_folder(file.parent)
+    with matplotlib.rc_context({"svg.hashsalt": "smemnas", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        save_figure(figure, file, dpi=192, metadata=metadata)
 
 
 def draw(drawn: Picture, caption: str) -> Any:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.comparison import Tables
-from bench.errors import RunError
-from bench.files import write_text
+from bench.files import make_folder, write_text
 from bench.listing import notes_of
+from bench.outputs import REPORT, claim
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report import page_html as tags
 from bench.report.cells import Section, number, seed_text
@@ -46,7 +46,7 @@ def write_report_files(
     Raises:
         RunError: A file cannot be written.
     """
-    make_folder(out)
+    start_page(out)
     written: list[str] = []
     for group in groups:
         folder = out / f"budget-{group.budget}" if len(groups) > 1 else out
@@ -65,16 +65,19 @@ def write_report_files(
     return written
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder.
+def start_page(out: Path) -> None:
+    """Make the folder of a report; a page that says so stands in it until the page is written, and marks it as one.
 
     Raises:
-        RunError: It cannot be made.
+        RunError: It holds something else, or cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+    claim(out, REPORT)
+    make_folder(out)
+    if not (out / PAGE).exists():
+        empty = dict.fromkeys(("style", "script", "links", "body", "footer"), "")
+        words = {"title": "Report", "lead": tags.paragraphs(["This report is being written."]), "data": "null"}
+        digests = {"style_sha256": _digest(""), "script_sha256": _digest("")}
+        write_text(out / PAGE, _fill(_asset("page.html"), {**empty, **words, **digests}), durable=False)
 
 
 def write_page(
@@ -99,7 +102,7 @@ def write_page(
     Raises:
         RunError: The file cannot be written.
     """
-    make_folder(out)
+    start_page(out)
     file = out / PAGE
     write_text(file, render(groups, unfinished, title=title, files=files, evaluated=evaluated))
     return file

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import RunError
 from bench.indicators import nondominated
 from bench.ranking.metrics import METRICS, kendall
 from bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
 from bench.ranking.trial import predict
+from bench.report.figure_file import save_figure
 from spaces.base import FloatArray, IntArray
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -54,11 +54,8 @@ def _save(figure: Any, out: Path, name: str) -> list[Path]:
 
     FigureCanvasAgg(figure)
     files = [out / f"{name}.pdf", out / f"{name}.png"]
-    try:
-        for file in files:
-            figure.savefig(file, dpi=160, bbox_inches="tight")
-    except OSError as error:
-        raise RunError(f"cannot write the figures in {out}: {error.strerror}. Free space and try again.") from error
+    for file in files:
+        save_figure(figure, file, dpi=160, bbox_inches="tight")
     return files
 
 

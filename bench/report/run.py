@@ -14,10 +14,10 @@ import numpy as np
 
 from bench.benchmark import Benchmark, Reference
 from bench.constraints import reference_front
-from bench.errors import RunError
 from bench.files import write_json, write_text
 from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
 from bench.listing import notes_of
+from bench.report.figure_file import save_figure
 from bench.run import Result
 from spaces.base import FloatArray, IntArray
 
@@ -133,12 +133,7 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
     place = ", ".join([f"{job.label} on {job.place}", *job.constraints])
     title = f"{place}, seed {job.seed}, {len(result.F)} evaluations"
     figure.suptitle(textwrap.fill(title, TITLE * columns), fontsize=11)
-    try:
-        figure.savefig(file, dpi=120)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {file}: {error.strerror}. Free space or choose another folder with --out."
-        ) from error
+    save_figure(figure, file, dpi=120)
 
 
 def _draw_pair(axes: Any, F: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from bench.comparison import Tables
-from bench.errors import RunError
+from bench.files import make_folder
 from bench.indicators import median_attainment, nondominated
 from bench.plan import Case, benchmark_of, reference_of
 from bench.report.cells import short_names
 from bench.report.critical_difference import critical_difference_diagram
+from bench.report.figure_file import save_figure
 from bench.study import DONE
 from bench.trials import Trial
 from spaces.base import FloatArray
@@ -41,10 +42,7 @@ def write_figures(out: Path, tables: Tables) -> list[Path]:
         RunError: A file cannot be written.
     """
     folder = out / FIGURES
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+    make_folder(folder)
     names = {case: _file_name(name) for case, name in short_names(tables.plan.cases).items()}
     styles = _styles(tables)
     files: list[Path] = []
@@ -73,12 +71,9 @@ def _save(figure: Any, folder: Path, name: str) -> list[Path]:
 
     FigureCanvasAgg(figure)
     files = [folder / f"{name}.pdf", folder / f"{name}.png"]
-    try:
-        with rc_context({"pdf.fonttype": 42}):  # fonts that journals accept
-            figure.savefig(files[0], metadata={"CreationDate": None})
-        figure.savefig(files[1], dpi=200)
-    except OSError as error:
-        raise RunError(f"cannot write the figures in {folder}: {error.strerror}. Free space and try again.") from error
+    with rc_context({"pdf.fonttype": 42}):  # fonts that journals accept
+        save_figure(figure, files[0], metadata={"CreationDate": None})
+    save_figure(figure, files[1], dpi=200)
     return files
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import DataError, RunError, UserError, install
-from bench.files import replacing, write_json, write_text
+from bench.files import make_folder, replacing, why, write_json, write_text
+from bench.outputs import EXPORT, claim
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
 from bench.train.mnv3.checkpoint import load_supernet, read
@@ -301,17 +302,17 @@ def _claim(out: Path, arch: str) -> None:
         UserError: It holds another export, or files that are none.
         RunError: It cannot be made.
     """
+    claim(out, EXPORT)
+    make_folder(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        found = sorted(p.name for p in out.iterdir())
-        before = json.loads((out / CONFIG).read_bytes()).get("architecture") if CONFIG in found else None
-    except OSError as error:
-        raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
-    except ValueError:
-        before = None
-    if before != arch and set(found) - {WEIGHTS, ONNX}:
-        held = f"the export of {before}" if before else f"other files ({', '.join(found[:3])})"
-        raise UserError(f"{out} holds {held}: choose another folder with --out.")
+        before = json.loads((out / CONFIG).read_bytes())["architecture"]
+    except FileNotFoundError:  # the mark of an export comes first, so that one that was killed can be done again
+        write_json(out / CONFIG, {"architecture": arch, "timm": {}}, durable=False)
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{out / CONFIG} is corrupt ({why(error)}): remove it, or choose another --out.") from error
+    if before != arch:
+        raise UserError(f"{out} holds the export of {before}: choose another folder with --out.")
 
 
 def _need_onnx() -> None:

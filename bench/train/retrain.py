@@ -26,6 +26,7 @@ import torch
 from bench.errors import RunError
 from bench.files import write_json, write_text
 from bench.folder import locked
+from bench.outputs import RETRAINING
 from bench.train.batches import cut_out
 from bench.train.data import open_images
 from bench.train.distributed import Processes, processes
@@ -100,7 +101,7 @@ def retrain(
     try:
         with (
             processes(machine.device) as group,
-            locked(out) if group.rank == 0 else nullcontext(),
+            locked(out, RETRAINING) if group.rank == 0 else nullcontext(),
             _settings(plan.recipe, group.device),
         ):
             return _retrain(plan, out, machine, group, report, progress)

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from bench.errors import RunError, UserError
 from bench.files import write_text
 from bench.folder import locked
+from bench.outputs import SUPERNET
 from bench.provenance import environment
 from bench.train.batches import Pixels, augment, resized_crops
 from bench.train.data import Images, open_images
@@ -112,7 +113,7 @@ def train_supernet(
     try:
         with (
             processes(device) as group,
-            locked(out) if group.rank == 0 else nullcontext(),
+            locked(out, SUPERNET) if group.rank == 0 else nullcontext(),
             _determinism(plan, group.device),
         ):
             return _train(plan, out, group, accumulate, report, progress)

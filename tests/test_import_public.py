@@ -105,6 +105,19 @@ def check_hardware(path, unsupported):
     assert "val_error" not in table.columns
 
 
+def test_tuples_in_an_order_that_the_user_states(tmp_path):
+    """The order of the hardware file spelt out gives the same table as its form."""
+    values = nb201_hardware(tmp_path / "made.csv")
+    given = ("--arch", "net", "--metric", "pixel3_latency:ms")
+    order = "skip_connect,none,nor_conv_3x3,nor_conv_1x1,avg_pool_3x3"
+    stated = command(
+        *(tmp_path / "made.csv", "nb201", *given, "--arch-form", "source-major", "--operations", order),
+    ).column("pixel3_latency")
+    np.testing.assert_array_equal(stated, values[:, list(HARDWARE).index("pixel3_latency")])
+    named = command(tmp_path / "made.csv", "nb201", *given, "--arch-form", "naslib", "--overwrite")
+    np.testing.assert_array_equal(named.column("pixel3_latency"), stated)
+
+
 def test_tuples_whose_order_nobody_states_are_refused(tmp_path, fails):
     (tmp_path / "m.csv").write_text('net,acc\n"(2, 0, 3, 1, 4, 2)",81.5\n')
     given = ("data", "import", tmp_path / "m.csv", "--space", "nb201", "--name", "x", "--arch", "net")

@@ -141,6 +141,13 @@ def test_validation_and_test_are_paired_by_their_names(tmp_path, first, second):
     assert not any("No validation/test split" in n for n in table.header["notes"])
 
 
+def test_names_in_the_file_pair_columns_that_were_given_other_names(tmp_path):
+    rows = columns_of((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    given = ("a=val_x:s:validation", "b=test_x:s:test", "c=test_y:s:test")
+    table = bring_in(tmp_path, "val_x,test_x,test_y", *rows, metrics=given)
+    assert (table.columns["a"]["report"], "report" in table.columns["c"]) == ("b", False)
+
+
 def test_partners_as_the_user_says(tmp_path):
     rows = columns_of((0.5, 0.6, 0.7), (0.4, 0.5, 0.6), (1, 2, 3))
     given = ("a=iou_a:-:validation:max", "b=iou_b:-:test:max", "loss=c:-:test")

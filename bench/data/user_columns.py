@@ -274,13 +274,15 @@ def _check_pair(searched: Role, reported: Role, given: str) -> None:
 
 
 def _by_name(searched: Role, roles: Sequence[Role], taken: set[str]) -> Role | None:
-    """Return the test column whose name differs from a searched one's by its split only.
+    """Return the test column whose name, or else whose name in the file, differs by its split only.
 
     Raises:
         UserError: There are several, or it is of another kind.
     """
-    rest = without_split(searched.name)
-    found = [r for r in roles if r.split == "test" and r.stored not in taken and without_split(r.name) == rest]
+    free = [r for r in roles if r.split == "test" and r.stored not in taken]
+    found = [r for r in free if without_split(r.name) == without_split(searched.name)]
+    if not found:
+        found = [r for r in free if without_split(r.sources[0]) == without_split(searched.sources[0])]
     if len(found) > 1:
         names = " and ".join(r.name for r in found)
         raise UserError(f"{names} may both report {searched.name}: give --partner {searched.name}={found[0].name}.")

@@ -79,6 +79,11 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
             raise Unusable(f"{folder} holds a run with {difference}", ELSEWHERE)
         if evaluated_data(found.data) != evaluated_data(data):
             raise Unusable(f"{folder} was run on another version of the table", ELSEWHERE)
+        if found.job.reference != job.reference:  # the log stays as it is, it is measured otherwise
+            entry = {k: v for k, v in json.loads(file.read_bytes()).items() if k != "sum"}
+            its = {k: v for k, v in entry["job"].items() if k != "reference"}
+            given = {"reference": job.reference} if job.reference else {}
+            write_json(file, signed({**entry, "job": {**its, **given}}))
         return
     if (folder / LOG).exists():
         raise Unusable(f"{folder} holds a log but no {JOB}", "choose another --out.")

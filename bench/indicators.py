@@ -9,6 +9,7 @@ reach compiled code. Where an exact hypervolume would take too long it is approx
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,18 @@ from spaces.base import FloatArray, IntArray
 REFERENCE_POINT = 1.1
 #: Rows compared with all earlier ones at a time.
 BLOCK = 512
+
+
+class Box(NamedTuple):
+    """A given ideal and nadir point ``(n_obj,)``, and the reference point in units of the box between them."""
+
+    ideal: FloatArray
+    nadir: FloatArray
+    point: float
+
+    def stretched(self) -> FloatArray:
+        """Return the nadir point ``(n_obj,)`` of the box in whose units the reference point is `REFERENCE_POINT`."""
+        return np.asarray(self.ideal + (self.nadir - self.ideal) * (self.point / REFERENCE_POINT))
 
 
 def nondominated(F: FloatArray) -> NDArray[np.bool_]:
@@ -80,15 +93,16 @@ def _volume(points: FloatArray, approximated: bool | None = None) -> float:
     return float(exact(points, ref=np.full(points.shape[1], REFERENCE_POINT)))
 
 
-def hypervolumes(F: FloatArray, front: FloatArray) -> tuple[float, float, bool]:
+def hypervolumes(F: FloatArray, front: FloatArray, box: Box | None = None) -> tuple[float, float, bool]:
     """Return the hypervolumes of ``F`` ``(n, n_obj)`` and of the reference front, and whether they are approximated.
 
     Args:
         F: Objectives in the order in which they were found, dominated ones too: what a curve of them would cost
             decides as well, so that its end is the same number.
         front: Reference front ``(k, n_obj)``.
+        box: What is normalised by, with its own reference point; None takes the front's.
     """
-    points, targets = _to_front(F, front)
+    points, targets = _to_front(F, front, box, volume=True)
     rough = _is_rough(points, targets)
     points = _inside(points)
     if points.shape[1] > volume.ALWAYS_EXACT and len(points):
@@ -113,18 +127,18 @@ def _is_rough(points: FloatArray, targets: FloatArray) -> bool:
     return False
 
 
-def hypervolume_regret(F: FloatArray, front: FloatArray) -> float:
+def hypervolume_regret(F: FloatArray, front: FloatArray, box: Box | None = None) -> float:
     """Return ``1 - HV(F) / HV(front)``: 0 is the whole reference front, 1 is nothing.
 
     It can be negative only where the reference front is a best-known one and ``F`` beats it.
     """
-    mine, whole, _ = hypervolumes(F, front)
+    mine, whole, _ = hypervolumes(F, front, box)
     return 1.0 - mine / whole
 
 
-def igd_plus(F: FloatArray, front: FloatArray) -> float:
+def igd_plus(F: FloatArray, front: FloatArray, box: Box | None = None) -> float:
     """Return IGD+ of ``F`` to the reference front in the normalised space (Ishibuchi et al., EMO 2015)."""
-    points, targets = _to_front(F, front)
+    points, targets = _to_front(F, front, box)
     if len(points) == 0:
         return float("inf")
     if points.shape[1] == 1:
@@ -134,12 +148,12 @@ def igd_plus(F: FloatArray, front: FloatArray) -> float:
     return float(exact(points, ref=targets))
 
 
-def epsilon(F: FloatArray, front: FloatArray) -> float:
+def epsilon(F: FloatArray, front: FloatArray, box: Box | None = None) -> float:
     """Return the additive epsilon of ``F`` to the reference front in the normalised space (Zitzler et al. 2003).
 
     How far ``F`` must be moved in every objective to weakly dominate the whole front; inf for an empty ``F``.
     """
-    points, targets = _to_front(F, front)
+    points, targets = _to_front(F, front, box)
     if len(points) == 0:
         return float("inf")
     if points.shape[1] == 1:
@@ -149,20 +163,29 @@ def epsilon(F: FloatArray, front: FloatArray) -> float:
     return float(epsilon_additive(points, ref=targets))
 
 
-def _to_front(F: FloatArray, front: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _corners(front: FloatArray, box: Box | None, volume: bool) -> tuple[FloatArray, FloatArray]:
+    """Return the ideal and the nadir point ``(n_obj,)`` by which objectives are normalised."""
+    if box is None:
+        return front.min(axis=0), front.max(axis=0)
+    return box.ideal, box.stretched() if volume else box.nadir
+
+
+def _to_front(
+    F: FloatArray, front: FloatArray, box: Box | None = None, *, volume: bool = False
+) -> tuple[FloatArray, FloatArray]:
     """Return the finite rows of ``F`` and the reference front, both normalised."""
-    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    ideal, nadir = _corners(front, box, volume)
     return normalise(_finite(F), ideal, nadir), normalise(front, ideal, nadir)
 
 
-def regret_curve(F: FloatArray, front: FloatArray, at: IntArray) -> FloatArray:
+def regret_curve(F: FloatArray, front: FloatArray, at: IntArray, box: Box | None = None) -> FloatArray:
     """Return the hypervolume regret ``(len(at),)`` of the first ``at[k]`` rows of ``F`` for each k.
 
     Regret changes only at a row that no earlier one equals or dominates, so it is computed there alone, on the
     archive of the rows that are not dominated yet. Before the first row within the reference point it is 1.
     """
     F = np.asarray(F, dtype=np.float64)
-    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    ideal, nadir = _corners(front, box, volume=True)
     points, targets = normalise(F, ideal, nadir), normalise(front, ideal, nadir)
     rough = _is_rough(points, targets)
     whole = _volume(targets, rough)

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from bench.benchmark import Benchmark, open_benchmark
-from bench.constraints import check_bounds
+from bench.constraints import check_bounds, reference_front
 from bench.errors import RunError, UserError
+from bench.given_reference import canonical, measured_by
 from bench.registry import Plugin, load_plugin
 from bench.schema import JobEntry, PluginEntry
 from methods.base import METHODS
@@ -32,6 +33,8 @@ class Job:
         plugins: Plug-in files to load first.
         constraints: What an architecture must satisfy, like "flops<=150"; see `bench.constraints`.
         listed: Whether it is searched among the architectures that a partial table has values of.
+        reference: By what it is measured, where that is given, see `bench.given_reference`; the log does not depend on
+            it.
     """
 
     method: str
@@ -44,14 +47,16 @@ class Job:
     plugins: tuple[Plugin, ...] = ()
     constraints: tuple[str, ...] = ()
     listed: bool = False
+    reference: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints and a restriction enter only where there are some."""
+        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
         plugins = [plugin._asdict() for plugin in self.plugins]
         entry = {**asdict(self), "objectives": list(self.objectives), "plugins": plugins}
-        del entry["constraints"], entry["listed"]
+        del entry["constraints"], entry["listed"], entry["reference"]
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
-        return {**entry, **limits, **({"listed": True} if self.listed else {})}
+        listed = {"listed": True} if self.listed else {}
+        return {**entry, **limits, **listed, **({"reference": self.reference} if self.reference else {})}
 
     @staticmethod
     def of(entry: JobEntry) -> Job:
@@ -64,7 +69,7 @@ class Job:
 
         A plug-in is known by its name and content, wherever it lies; in folders of earlier versions by its path.
         """
-        its = Job.of(entry)
+        its = replace(Job.of(entry), reference=self.reference)  # how it is measured may change
         for mine, other in zip(self.plugins, its.plugins, strict=False):
             if other.sha256 and mine.file == other.file and mine.sha256 != other.sha256:
                 return f"another version of the plug-in {mine.file}"
@@ -137,6 +142,7 @@ def make_job(
     plugins: tuple[str, ...] = (),
     constraints: tuple[str, ...] = (),
     full_space: bool = False,
+    reference: str = "",
 ) -> tuple[Job, Benchmark]:
     """Check a user's wishes, fill in the defaults and return the job with its benchmark.
 
@@ -154,8 +160,22 @@ def make_job(
     benchmark = open_benchmark(space, dataset, objectives, constraints, full_space=full_space)
     names = tuple(o.name for o in benchmark.objectives)
     limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
-    job = Job(method, space, benchmark.dataset, names, budget, seed, dict(params or {}), loaded, limits, listed)
+    job = Job(
+        method,
+        space,
+        benchmark.dataset,
+        names,
+        budget,
+        seed,
+        dict(params or {}),
+        loaded,
+        limits,
+        listed,
+        canonical(reference, benchmark),
+    )
     check_bounds(benchmark, constraints)
+    if job.reference:
+        measured_by(reference_front(benchmark), job.reference, benchmark)
     METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
     return job, benchmark
 

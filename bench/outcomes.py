@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import UserError
-from bench.indicators import nondominated
+from bench.indicators import Box, nondominated
 from spaces.base import FloatArray, IntArray
 
 
@@ -37,6 +37,7 @@ class Reference(NamedTuple):
         report_front: Test-split values ``(k, n_obj)`` of the same architectures: what a perfect search
             would report, hence the floor of every reported regret.
         report_best: Non-dominated points of the test split itself.
+        box: Where ideal, nadir and reference point were given, what everything is normalised by; else None.
     """
 
     front: FloatArray
@@ -45,6 +46,7 @@ class Reference(NamedTuple):
     exact: bool
     report_front: FloatArray
     report_best: FloatArray
+    box: Box | None = None
 
 
 class Candidates(NamedTuple):

@@ -7,6 +7,7 @@ Named plans are in `bench.plans`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from bench.benchmark import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
 from bench.constraints import check_bounds, reference_front
 from bench.errors import UserError, suggest
+from bench.given_reference import canonical, measured_by
 from bench.indicators import nondominated
 from bench.problems import PROBLEMS
 from bench.registry import Entry, load_plugin
@@ -50,6 +52,8 @@ class Case:
     constraints: tuple[str, ...] = ()
     #: Whether a partial table is searched among its own architectures; `check_plan` says.
     listed: bool = False
+    #: By what it is measured, where that is given, see `bench.given_reference`.
+    reference: str = ""
 
     @property
     def place(self) -> str:
@@ -58,18 +62,20 @@ class Case:
 
     def __str__(self) -> str:
         limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
-        return f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''})"
+        measured = f"; reference {self.reference}" if self.reference else ""
+        return f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''}{measured})"
 
     @staticmethod
     def of(job: Job) -> Case:
         """Return where a job runs."""
-        return Case(job.space, job.dataset, job.objectives, job.constraints, job.listed)
+        return Case(job.space, job.dataset, job.objectives, job.constraints, job.listed, job.reference)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints and a restriction enter only where there are some."""
+        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         entry = {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
-        return {**entry, **({"listed": True} if self.listed else {})}
+        listed = {"listed": True} if self.listed else {}
+        return {**entry, **listed, **({"reference": self.reference} if self.reference else {})}
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class Plan:
             plugins,
             case.constraints,
             case.listed,
+            case.reference,
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -195,6 +202,8 @@ def parts_of(method: str, params: Mapping[str, Any], space: str, dataset: str) -
 def benchmark_of(case: Case) -> Benchmark:
     """Return a case's benchmark, opened once per process."""
     place = case.space, case.dataset or None, case.objectives, case.constraints
+    if case.reference:
+        return benchmark_of(replace(case, reference=""))
     if case.listed:
         return open_benchmark(*place)
     benchmark = benchmark_of(replace(case, listed=True))  # the same where there is nothing to restrict
@@ -204,7 +213,8 @@ def benchmark_of(case: Case) -> Benchmark:
 @cache
 def known_reference(case: Case) -> Reference | None:
     """Return the reference front that a case's data knows, computed once per process."""
-    return reference_front(benchmark_of(case))
+    benchmark = benchmark_of(case)
+    return measured_by(reference_front(benchmark), case.reference, benchmark)
 
 
 _unions: dict[Case, Reference] = {}
@@ -216,11 +226,17 @@ def reference_of(case: Case) -> Reference | None:
 
 
 def compare_with(case: Case, F: FloatArray) -> None:
-    """Let the front of evaluated objectives ``(n, n_obj)`` stand for a reference front that is not known."""
+    """Let the front of evaluated objectives ``(n, n_obj)`` stand for a reference front that is not known.
+
+    It does not where nothing of it lies within a given reference point, so that nothing has a hypervolume.
+    """
     front = np.unique(F[nondominated(F)], axis=0)
     if len(front):
         none = np.empty((0, front.shape[1]))
-        _unions[case] = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
+        union = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
+        with suppress(UserError):
+            measured = measured_by(union, case.reference, benchmark_of(case))
+            _unions[case] = measured or union
 
 
 def check_plan(plan: Plan) -> Plan:
@@ -263,6 +279,9 @@ def check_plan(plan: Plan) -> Plan:
         check_bounds(benchmark, case.constraints)
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
         full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
+        full = replace(full, reference=canonical(case.reference, benchmark))
+        if full.reference:
+            known_reference(full)  # raises where nothing lies within it
         if full not in cases:
             cases.append(full)
     plan = replace(

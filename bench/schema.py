@@ -78,6 +78,7 @@ class JobEntry(Strict, frozen=True):
     plugins: tuple[PluginEntry | str, ...] = ()
     constraints: tuple[Text, ...] = ()
     listed: bool = False
+    reference: str = ""
 
 
 class JobFile(Strict, frozen=True):
@@ -119,6 +120,7 @@ class CaseEntry(Strict, frozen=True):
     objectives: Names
     constraints: tuple[Text, ...] = ()
     listed: bool = False
+    reference: str = ""
 
 
 class ContrastEntry(Strict, frozen=True):

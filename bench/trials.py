@@ -190,12 +190,12 @@ def measure(
     two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
     for k, n in enumerate(at):
         keep = np.flatnonzero(nondominated(F[:n]))
-        found.igd_plus[k] = igd_plus(F[keep], reference.front)
-        found.epsilon[k] = epsilon(F[keep], reference.front)
+        found.igd_plus[k] = igd_plus(F[keep], reference.front, reference.box)
+        found.epsilon[k] = epsilon(F[keep], reference.front, reference.box)
         if two_splits:
             tested = benchmark.report(X[keep]) if len(keep) else F[keep]
-            found.reported[k] = hypervolume_regret(tested, reference.report_best)
-    curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1))  # the last value repeated
+            found.reported[k] = hypervolume_regret(tested, reference.report_best, reference.box)
+    curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1), reference.box)  # the last repeated
     area = np.cumsum(curve)[checkpoints - 1] / checkpoints
     return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
 
@@ -204,7 +204,7 @@ def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
     """Return the test-split regret of a perfect search on the searched split; NaN where there is one split."""
     if reference is None or not has_two_splits(benchmark) or len(reference.report_best) == 0:
         return math.nan
-    return hypervolume_regret(reference.report_front, reference.report_best)
+    return hypervolume_regret(reference.report_front, reference.report_best, reference.box)
 
 
 def has_two_splits(benchmark: Benchmark) -> bool:

@@ -106,6 +106,13 @@ constraint_option = click.option(
     "unit: 'flops<=150' (flops and params in millions, errors in %, latency in ms); repeatable.",
 )
 #: The same for `run` and `study`.
+reference_option = click.option(
+    "--reference",
+    default="",
+    metavar="A=IDEAL:NADIR,...",
+    help="Measure by these ideal and nadir points instead of the reference front's, like 'error=0:20,flops=0:300', and "
+    "by a reference point in units of that box, '...@1.2'.  [default point: 1.1]",
+)
 full_space_option = click.option(
     "--full-space",
     is_flag=True,

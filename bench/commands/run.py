@@ -17,6 +17,7 @@ from bench.commands.common import (
     constraint_option,
     full_space_option,
     parse_params,
+    reference_option,
 )
 
 
@@ -48,6 +49,7 @@ def job_options(command: Any) -> Any:
 @job_options
 @constraint_option
 @full_space_option
+@reference_option
 @click.option(
     "--evaluator",
     type=click.Choice(["table", "train", "supernet"]),
@@ -89,6 +91,7 @@ def run_command(
     params: tuple[str, ...],
     constraints: tuple[str, ...],
     full_space: bool,
+    reference: str,
     evaluator: str,
     checkpoint: Path | None,
     data: str,
@@ -146,6 +149,7 @@ def run_command(
         plugins=plugins,
         constraints=constraints,
         full_space=full_space,
+        reference=reference,
     )
     folder = out or Path("runs") / job.folder
     with progress_bar(f"{job.label} on {job.place}", quiet) as progress:

@@ -17,6 +17,7 @@ from bench.commands.common import (
     constraint_option,
     full_space_option,
     parse_params,
+    reference_option,
 )
 from bench.errors import UserError
 
@@ -49,6 +50,7 @@ from bench.errors import UserError
 @click.option("--objectives", type=NAMES, default=(), metavar="A,B", help="What to minimise, for example error,flops.")
 @constraint_option
 @full_space_option
+@reference_option
 @click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
 @click.option(
     "--method-seeds",
@@ -109,6 +111,7 @@ def study_command(
     objectives: tuple[str, ...],
     constraints: tuple[str, ...],
     full_space: bool,
+    reference: str,
     seeds: str | None,
     method_seeds: tuple[str, ...],
     budget: int | None,
@@ -187,6 +190,8 @@ def study_command(
         plan = replace(plan, seeds_of=dict(parse_method_seeds(text) for text in method_seeds))
     if constraints:
         plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
+    if reference:
+        plan = replace(plan, cases=tuple(replace(case, reference=reference) for case in plan.cases))
     if at:
         plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
     plan = check_plan(plan)

@@ -256,6 +256,8 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
     else:
         kind = "exact" if reference.exact else "the best known one, not proven"
         facts.append(("reference front", f"{len(reference.front)} points, {kind}"))
+    if case.reference:
+        facts.append(("measured by", f"given ideal:nadir {case.reference}"))
     if rows and rows[0].floor == rows[0].floor:
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))
     facts += [("note", note) for note in notes_of(benchmark)]

@@ -81,6 +81,7 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
     Raises:
         UserError: No method found has the name of the baseline or the champion.
     """
+    found = _measured_alike(found)
     names = _names(found)
     for role, name in (("baseline", baseline), ("champion", champion)):
         if name and name not in names.values():
@@ -122,6 +123,20 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
                 leave_out(done[budget].pop(error.key).job, error.reason)
     listed = [Unfinished(m, c, seed_text(sorted(set(seeds))), r) for (m, c, r), seeds in left.items()]
     return groups, listed + [Unfinished("-", folder, "-", reason) for folder, reason in found.broken]
+
+
+def _measured_alike(found: Found) -> Found:
+    """Let the last plan of a case say by what reference all of its runs are measured."""
+    last = {replace(case, reference=""): case.reference for plan in found.plans for case in plan.cases}
+    plans = [
+        replace(p, cases=tuple(dict.fromkeys(replace(c, reference=last[replace(c, reference="")]) for c in p.cases)))
+        for p in found.plans
+    ]
+    runs = [
+        replace(r, job=replace(r.job, reference=last.get(replace(r.case, reference=""), r.job.reference)))
+        for r in found.runs
+    ]
+    return replace(found, runs=tuple(runs), plans=tuple(plans))
 
 
 def _names(found: Found) -> dict[str, str]:

@@ -152,7 +152,7 @@ def _plan_of(entry: PlanEntry, file: Path) -> Plan:
     """Invert `Plan.to_dict`."""
     plan = Plan(
         tuple(Variant(v.name, v.method, v.params) for v in entry.variants),
-        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed) for c in entry.cases),
+        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in entry.cases),
         entry.seeds,
         entry.budget,
         entry.baseline,

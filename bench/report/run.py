@@ -15,6 +15,7 @@ import numpy as np
 from bench.benchmark import Benchmark, Reference
 from bench.constraints import reference_front
 from bench.files import write_json, write_text
+from bench.given_reference import measured_by
 from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
 from bench.listing import notes_of
 from bench.report.figure_file import save_figure
@@ -57,21 +58,27 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         "notes": [*notes_of(benchmark), *([result.note] if result.note else [])],
     }
     if reference is not None and len(F):
-        summary["hypervolume"] = hypervolume(F, reference.ideal, reference.nadir)
-        summary["hypervolume_of_reference"] = hypervolume(reference.front, reference.ideal, reference.nadir)
-        summary["hypervolume_regret"] = hypervolume_regret(F, reference.front)
-        summary["igd_plus"] = igd_plus(F, reference.front)
+        box = reference.box
+        corner = reference.nadir if box is None else box.stretched()
+        point = REFERENCE_POINT if box is None else box.point
+        unit = (point / REFERENCE_POINT) ** len(corner)
+        summary["hypervolume"] = unit * hypervolume(F, reference.ideal, corner)
+        summary["hypervolume_of_reference"] = unit * hypervolume(reference.front, reference.ideal, corner)
+        summary["hypervolume_regret"] = hypervolume_regret(F, reference.front, box)
+        summary["igd_plus"] = igd_plus(F, reference.front, box)
         summary["reference"] = {
             "exact": reference.exact,
             "points": len(reference.front),
             "sha256": hashlib.sha256(np.ascontiguousarray(reference.front).tobytes()).hexdigest(),
             "ideal": reference.ideal.tolist(),
             "nadir": reference.nadir.tolist(),
-            "reference_point": REFERENCE_POINT,
+            "reference_point": point,
+            **({"given": job.reference} if box is not None else {}),
         }
         if benchmark.report_names != tuple(job.objectives):
-            summary["reported_regret"] = hypervolume_regret(benchmark.report(X), reference.report_best)
-            summary["reported_regret_floor"] = hypervolume_regret(reference.report_front, reference.report_best)
+            summary["reported_regret"] = hypervolume_regret(benchmark.report(X), reference.report_best, box)
+            floor = hypervolume_regret(reference.report_front, reference.report_best, box)
+            summary["reported_regret_floor"] = floor
     return summary
 
 
@@ -81,7 +88,7 @@ def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str
     Raises:
         RunError: A file cannot be written.
     """
-    reference = reference_front(benchmark)
+    reference = measured_by(reference_front(benchmark), result.job.reference, benchmark)
     summary = summarise(result, benchmark, reference)
     X, F = front_of(result)
     reported = benchmark.report(X) if len(X) else F
@@ -130,7 +137,8 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
         unused.set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
-    place = ", ".join([f"{job.label} on {job.place}", *job.constraints])
+    measured = [f"reference {job.reference}"] if job.reference else []
+    place = ", ".join([f"{job.label} on {job.place}", *job.constraints, *measured])
     title = f"{place}, seed {job.seed}, {len(result.F)} evaluations"
     figure.suptitle(textwrap.fill(title, TITLE * columns), fontsize=11)
     save_figure(figure, file, dpi=120)

@@ -150,6 +150,11 @@ def conventions(tables: Tables) -> list[str]:
         )
     for case in plan.cases:
         reference = reference_of(case)
+        if case.reference:
+            lines.append(
+                f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
+                f"{'' if '@' in case.reference else '@1.1'} (after @ the reference point in units of that box)."
+            )
         if reference is None:
             lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
         elif known_reference(case) is None:

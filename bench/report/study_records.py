@@ -13,12 +13,14 @@ from bench.statistics import Interval
 
 
 def to_csv(records: Sequence[dict[str, Any]]) -> str:
-    """Return records with the same keys as CSV; NaN and None are empty, an infinite number is "inf"."""
+    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf"."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(records[0])
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer.writerow(names)
     for record in records:
-        writer.writerow(["" if v is None or v != v else v for v in record.values()])
+        values = [record.get(name) for name in names]
+        writer.writerow(["" if v is None or v != v else v for v in values])
     return text.getvalue()
 
 
@@ -28,6 +30,7 @@ def _case(case: Case) -> dict[str, Any]:
         "dataset": case.dataset,
         "objectives": "+".join(case.objectives),
         "constraints": " ".join(case.constraints),
+        **({"reference": case.reference} if case.reference else {}),
     }
 
 

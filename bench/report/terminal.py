@@ -81,11 +81,14 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
     infeasible = f", {summary['infeasible']} infeasible ({', '.join(summary['constraints'])})" if limits else ""
     out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}{infeasible}")
     if "hypervolume" in summary:
+        given = summary["reference"].get("given")
+        point = f"{summary['reference']['reference_point']:g}"
+        point += f" between ideal and nadir as given, {given}" if given else ""
         kind = "exact" if summary["reference"]["exact"] else "best-known"
         out.print(
             f"hypervolume  {summary['hypervolume']:.4f} of {summary['hypervolume_of_reference']:.4f} "
             f"(regret {summary['hypervolume_regret']:.4f}, IGD+ {summary['igd_plus']:.4f}; reference: {kind} front of "
-            f"{summary['reference']['points']} points, reference point 1.1)"
+            f"{summary['reference']['points']} points, reference point {point})"
         )
     if "reported_regret" in summary:
         out.print(

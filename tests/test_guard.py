@@ -123,6 +123,13 @@ def test_ctrl_c_at_any_moment_is_one_line(embedded, tmp_path, start, parts):
     assert parts < 8 or error
 
 
+def test_what_libraries_warn_of_is_not_shown(cli, tmp_path):
+    (tmp_path / "loud.py").write_text("import warnings\nwarnings.warn('two\\nlines', UserWarning, stacklevel=1)\n")
+    done = cli("--plugin", "loud.py", "list", "problems")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "two" in cli("--plugin", "loud.py", "list", "problems", PYTHONWARNINGS="default").stderr
+
+
 class Strange(BaseException):
     pass
 

@@ -52,7 +52,8 @@ def prepare(program: bool) -> None:
     codecs.register_error("smemnas.plain", _plain)
     if program:
         _open_closed_streams()
-        warnings.showwarning = _show_warning
+        if not sys.warnoptions:  # the suite says what a user must know by itself; what libraries warn of is for -W
+            warnings.simplefilter("ignore")
         sys.unraisablehook = _unraisable
         if _signals():
             signal.signal(signal.SIGINT, _leave_at_once)
@@ -116,10 +117,6 @@ def _open_closed_streams() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-
-
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    say(f"warning: {' '.join(str(message).split())}")
 
 
 def _unraisable(hint: Any) -> None:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from conftest import ROOT
+from test_reliability import small_disk
 
 from bench import folder as run_folder
 from bench import study
@@ -316,6 +317,32 @@ def test_an_input_is_no_output(tmp_path):
         check_output(file, has_columns(["arch", "accuracy", "images"]), "x")
     with pytest.raises(UserError, match="was not written by `x`"):
         check_output(tmp_path, has_columns(["arch"]), "x")
+
+
+# ---- a full disk
+
+
+@pytest.mark.parametrize("command", ["report", "report with figures", "study", "rank", "show", "data export", "run"])
+def test_a_disk_that_is_full_while_drawing_or_reporting_is_one_line(call, runs, tmp_path, use_embedded, command):
+    disk = tmp_path / "disk"
+    calls = {
+        "report": ("report", runs, "--no-figures", "--out", disk / "out"),
+        "report with figures": ("report", runs, "--out", disk / "out"),
+        "study": (*STUDY_CALL, "--out", disk / "out"),
+        "rank": (*[a for a in RANK_CALL if a != "--no-figures"], "--out", disk / "out"),
+        "show": ("show", "#3", "--space", "toy", "--out", disk / "a.png"),
+        "data export": ("data", "export", "nb201/analog", disk / "a.csv"),
+        "run": (*RUN_CALL, "--out", disk / "out"),
+    }
+    size = {"report": 16, "report with figures": 100, "study": 56, "rank": 40, "run": 24}.get(command, 8)
+    with small_disk(disk, size):
+        code, _, error = call(*calls[command])
+        lines = [line for line in error.splitlines() if not line.startswith("note:")]
+        assert code == 1, error
+        assert len(lines) == 1, error
+        assert lines[0].startswith("error: cannot write"), error
+        assert "the disk is full" in error
+        assert not [p for p in disk.rglob("*") if p.name.endswith(".part")]
 
 
 # ---- tables

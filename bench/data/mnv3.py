@@ -9,7 +9,6 @@ The table is one column of numbers; its header says which stretch of it is what 
 
 from __future__ import annotations
 
-import ast
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from bench.errors import DataError, UserError
 from bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
 from bench.table import Table, write_table
 from spaces.base import FloatArray, IntArray
+from spaces.forms import reader
 from spaces.mnv3 import MNV3, RESOLUTIONS
 from spaces.mnv3_costs import LatencyTable, compile_latency, parse_latency_file
 
@@ -134,16 +134,16 @@ def read_measured(paths: Sequence[Path]) -> Measured:
     Raises:
         DataError: A row is malformed, names no network of the space, or its accuracy is no percentage.
     """
-    space = MNV3()
+    read = reader(MNV3(), "ofa")
     genotypes: list[IntArray] = []
     values: list[tuple[float, float, float, float]] = []
     for index, path in enumerate(paths):
         with open(path, encoding="utf-8", newline="") as stream:
             for row, record in enumerate(csv.DictReader(stream), start=1):
                 try:
-                    genotypes.append(space.from_ofa(ast.literal_eval(record["Sub-network"])))
+                    genotypes.append(read(record["Sub-network"]))
                     numbers = [float(record[c]) for c in ("Top-1 Acc (%)", "Model Parameters", "MACs")]
-                except (KeyError, ValueError, TypeError, SyntaxError, UserError) as error:
+                except (KeyError, ValueError, TypeError, UserError) as error:
                     raise DataError(f"{path.name}, row {row}: not a measured sub-network ({error}).") from error
                 if not 0.0 <= numbers[0] <= 100.0:
                     raise DataError(f"{path.name}, row {row}: accuracy {numbers[0]:g} is no percentage.")

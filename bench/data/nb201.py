@@ -8,7 +8,6 @@ that are not degenerate and computed with the CIFAR-10 network.
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.analog import OPERATION, POSITION
 from bench.data.build import Column, error_percent, genotypes, grid_order, write
 from bench.data.download import Source
 from bench.data.recipe import Recipe, open_table, register
@@ -162,13 +160,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> list[dict[str, str]]:
 
 def _cells(rows: Sequence[Mapping[str, str]], file: str) -> IntArray:
     """Decode the column `net`, tuples in the order of the embedded table, to ``(n, 6)``."""
-    try:
-        tuples = np.array([ast.literal_eval(r["net"]) for r in rows], dtype=np.int64).reshape(-1, len(POSITION))
-        if ((tuples < 0) | (tuples >= len(OPERATION))).any():
-            raise ValueError("operation codes are 0 to 4")
-    except (ValueError, SyntaxError) as error:
-        raise DataError(f"{file}, column 'net': not six operation codes per row ({error}).") from error
-    return np.asarray(OPERATION[tuples[:, POSITION]], dtype=np.int64)
+    return genotypes(NB201(), [r["net"] for r in rows], f"{file}, column 'net'", "naslib")
 
 
 def _numbers(rows: Sequence[Mapping[str, str]], column: str, file: str) -> FloatArray:

@@ -19,7 +19,7 @@ from bench.lookup import lacks_values, rows_of, values_of
 from bench.outcomes import Candidates as Candidates
 from bench.outcomes import Evaluation as Evaluation
 from bench.outcomes import Reference as Reference
-from bench.outcomes import objective_values
+from bench.outcomes import objective_values, require_costs
 from bench.registry import Registry
 from bench.store import table_folder
 from bench.table import Table
@@ -290,13 +290,7 @@ class CallableBenchmark(Benchmark):
         self.notes = ("One function gives the searched and the reported value.",)
         self._function = function
         self._front = front
-        costs = [c.name for c in space.costs]
-        for objective in self.objectives:
-            if objective.cheap and objective.name not in costs:
-                raise UserError(
-                    f"objective {objective.name!r} is said to be free, but space {space.name!r} computes no such cost: "
-                    f"declare it with cheap=False.{suggest(objective.name, costs)}"
-                )
+        require_costs(space, self.objectives)
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
         """Call the function.

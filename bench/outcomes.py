@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.errors import UserError, suggest
 from bench.indicators import Box, nondominated
-from spaces.base import FloatArray, IntArray
+from spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 
 class Evaluation(NamedTuple):
@@ -96,3 +96,18 @@ def objective_values(answer: Any, n: int, names: Sequence[str], place: str) -> F
         f"the function of {place} must return real numbers of shape {wanted}, a row for each architecture and a column "
         f"for each objective ({', '.join(names)}); got {came}.{turned}"
     )
+
+
+def require_costs(space: SearchSpace, objectives: Sequence[Objective]) -> None:
+    """Check that a space computes all objectives that are said to be free.
+
+    Raises:
+        UserError: It does not compute one.
+    """
+    costs = [c.name for c in space.costs]
+    for objective in objectives:
+        if objective.cheap and objective.name not in costs:
+            raise UserError(
+                f"objective {objective.name!r} is said to be free, but space {space.name!r} computes no such cost: "
+                f"declare it with cheap=False.{suggest(objective.name, costs)}"
+            )

@@ -69,9 +69,17 @@ class LineLog:
     """
 
     def __init__(self, path: Path) -> None:
+        """Read a log.
+
+        Raises:
+            RunError: It cannot be read, or is no file.
+        """
         self.path = path
         self._stream: IO[bytes] | None = None
-        data = path.read_bytes() if path.exists() else b""
+        try:
+            data = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise RunError(f"cannot read {path} ({error.strerror}): {ADVICE}") from error
         self._size = data.rfind(b"\n") + 1
         self.repaired = len(data) - self._size
         self.lines = data[: self._size].split(b"\n")[:-1]

@@ -15,7 +15,7 @@ import pytest
 
 from bench.errors import RunError, Unusable
 from bench.files import write_json, write_text
-from bench.history import History, Row, objectives_of, write_line
+from bench.history import History, LineLog, Row, objectives_of, write_line
 
 ROWS = [
     Row(0, "0-1", (0, 1), (0.1, 7.0)),
@@ -280,3 +280,9 @@ def test_writing_below_a_file_is_one_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write"):
         write_text(tmp_path / "file" / "x.csv", "text")
+
+
+def test_a_folder_in_the_place_of_a_log_is_one_line(tmp_path):
+    (tmp_path / "timing.jsonl").mkdir()
+    with pytest.raises(RunError, match=r"cannot read .*timing\.jsonl \(Is a directory\)"):
+        LineLog(tmp_path / "timing.jsonl")

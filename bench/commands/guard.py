@@ -28,7 +28,8 @@ TRACEBACK = "SMEMNAS_TRACEBACK"
 #: What the system says when a machine is at its end; no program can do much about it.
 MACHINE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
-    *(errno.EAGAIN, errno.EACCES, errno.EPERM, errno.ESTALE),
+    *(errno.EAGAIN, errno.EACCES, errno.EPERM, errno.ESTALE, errno.EISDIR, errno.ENOTDIR, errno.ELOOP),
+    errno.ENAMETOOLONG,
 }
 #: For consoles that are not UTF-8.
 PLAIN = {

@@ -5,10 +5,14 @@ Files are read with torch's safe loader only, which runs no code of the file.
 
 from __future__ import annotations
 
+import os
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +23,10 @@ from bench.train.mnv3.supernet import Supernet
 from spaces.mnv3_costs import MAX_DEPTH, network
 
 FORMAT, VERSION = "smemnas-mnv3-supernet", 1
+#: Under which keys files of others have the weights, the first that is there; and what wrappers of modules put before
+#: the names of tensors.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema", "ema")
+PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -37,16 +45,37 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         DataError: It is missing, corrupt, or holds anything else.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes a path that is too long for one of nothing
         raise DataError(f"no checkpoint at {path}: give the file that `supernet train` wrote or a published one.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numbers()):
+            warnings.simplefilter("ignore")  # about old forms of pickles, before the error
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign file can raise nearly anything
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{path} is no readable torch file of plain tensors: {reason[0]}") from error
+        raise DataError(f"{path} is no readable torch file of plain tensors: {_reason(error)}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors.")
     return content
+
+
+def _numbers() -> list[Any]:
+    """Return what a file with numbers of numpy needs, which run no code of the file."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [np.dtype, *kinds, *((scalar, name) for name in names)]
+
+
+def _reason(error: Exception) -> str:
+    """Return why torch's safe loader refused a file, on one line and without terminal codes."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    forbidden = re.search(r"GLOBAL ([\w.]+)", text)
+    if forbidden is not None:
+        return (
+            f"it holds {forbidden[1]}, and objects are not loaded because they can run code. Save the weights alone: "
+            "torch.save(network.state_dict(), FILE)."
+        )
+    return next(iter(text.splitlines()), type(error).__name__)
 
 
 def own_content(shape: Shape, supernet: Supernet) -> dict[str, Any]:
@@ -63,7 +92,8 @@ def load_supernet(path: Path) -> tuple[Supernet, dict[str, Any]]:
     """Open a supernet's file.
 
     A file without a description (a published one: `ofa_mbv3_d234_e346_k357_w1.0`, `..._w1.2`) is taken as a
-    network with the ImageNet stem, of the width that its tensors have.
+    network with the ImageNet stem, of the width that its tensors have. Tensors may lie below one of `WRAPPERS`, and
+    their names may have `PREFIXES`.
 
     Returns:
         The supernet in evaluation mode, and the whole content of the file.
@@ -72,9 +102,10 @@ def load_supernet(path: Path) -> tuple[Supernet, dict[str, Any]]:
         DataError: The file cannot be read or holds another network.
     """
     content = read(path)
-    weights = content.get("state_dict", content)
+    wrapper = next((k for k in WRAPPERS if isinstance(content.get(k), Mapping) or k == "state_dict" in content), None)
+    weights = content if wrapper is None else content[wrapper]
     if not isinstance(weights, Mapping):
-        raise DataError(f"{path}: its 'state_dict' is a {type(weights).__name__}, expected tensors by name.")
+        raise DataError(f"{path}: its {wrapper!r} is a {type(weights).__name__}, expected tensors by name.")
     weights = dict(_renamed(weights))
     if content.get("format") == FORMAT:
         if content.get("version") != VERSION:
@@ -121,7 +152,10 @@ def shape_of(weights: Mapping[str, Tensor], name: str) -> Shape:
 def _renamed(weights: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """Yield tensors under the present names: older files name a block's content differently."""
     for key, value in weights.items():
-        yield str(key).removeprefix("module.").replace(".mobile_inverted_conv.", ".conv."), value
+        name = str(key)
+        while name.startswith(PREFIXES):
+            name = name.partition(".")[2]
+        yield name.replace(".mobile_inverted_conv.", ".conv."), value
 
 
 def _first_fault(message: str) -> str:

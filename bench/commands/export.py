@@ -19,9 +19,12 @@ from bench.commands.common import ANY_PATH, FOLDER, Command
 )
 @click.option("--data", help="Data for batch norms and accuracy.  [default: what the supernet was trained on]")
 @click.option("--as-is", is_flag=True, help="Keep the supernet's batch norm statistics; needs no data.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Where a supernet's network is measured: cpu, cuda or cuda:N."
+)
 @click.option("--no-onnx", is_flag=True, help="Write no ONNX file.")
 def export_command(
-    source: Path, arch: str | None, out: Path | None, data: str | None, as_is: bool, no_onnx: bool
+    source: Path, arch: str | None, out: Path | None, data: str | None, as_is: bool, device: str, no_onnx: bool
 ) -> None:
     """Export a network: safetensors, ONNX, description and model card.
 
@@ -52,7 +55,7 @@ def export_command(
     else:
         folder = out if out is not None else Path("exports") / arch
         claim(folder, EXPORT)
-        config = export_supernet(source, arch, folder, data=data, as_is=as_is, onnx=not no_onnx)
+        config = export_supernet(source, arch, folder, data=data, as_is=as_is, onnx=not no_onnx, device=device)
     for label, value in config["facts"].items():
         click.echo(f"{label}: {value}")
     click.echo(f"{config['params']:,} parameters, {config['madds']:,} multiply-adds; written to {folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import DataError, RunError, UserError, install
-from bench.files import make_folder, replacing, why, write_json, write_text
+from bench.files import make_folder, replacing, why, write_bytes, write_json, write_text
 from bench.outputs import EXPORT, claim
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
+from bench.train.distributed import find_device
 from bench.train.mnv3.checkpoint import load_supernet, read
 from bench.train.mnv3.subnet import name_of, read_name
 from bench.train.mnv3.to_timm import extract_timm, timm_definition
@@ -31,6 +32,8 @@ from bench.train.supernet_evaluation import plan_for, splits_for
 WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
 #: Largest difference between ONNX and torch, relative to the largest logit, in single precision.
 TOLERANCE = 1e-4
+#: Classes that the card lists; all are in the description.
+LISTED = 100
 
 #: Loads an exported folder; printed in the card and run by a test as it stands.
 SNIPPET = """\
@@ -50,7 +53,7 @@ NAMED_SNIPPET = """\
 import json, timm
 from safetensors.torch import load_file
 config = json.load(open("config.json"))["timm"]
-model = timm.create_model(config["model"], num_classes=config["num_classes"])
+model = timm.create_model(config["model"], num_classes=config["num_classes"], **config.get("options", {}))
 stem = [model.conv_stem] if config["stem_stride"] != 2 else []
 first = [stage[0].conv_dw for stage in getattr(model, "blocks", ()) if hasattr(stage[0], "conv_dw")]
 for conv, stride in zip([*stem, *first], [config["stem_stride"]] * len(stem) + config["strides"]):
@@ -71,6 +74,7 @@ class Exported:
         resolution: Side of the input.
         mean: Of the training pixels' channels, from 0 to 1; empty if not known.
         std: Their standard deviation.
+        classes: Names in the order of the outputs; empty if not known.
         facts: Further lines of the card by label: accuracies, data, origin.
     """
 
@@ -80,11 +84,19 @@ class Exported:
     resolution: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def export_supernet(
-    checkpoint: Path, arch: str, out: Path, *, data: str | None = None, as_is: bool = False, onnx: bool = True
+    checkpoint: Path,
+    arch: str,
+    out: Path,
+    *,
+    data: str | None = None,
+    as_is: bool = False,
+    onnx: bool = True,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Export a sub-network of a supernet.
 
@@ -98,6 +110,7 @@ def export_supernet(
         data: Data set; None takes the one that the supernet was trained on.
         as_is: Keep the supernet's own statistics and need no data.
         onnx: Write an ONNX file too.
+        device: Where statistics and accuracy are measured: "auto", "cpu", "cuda" or "cuda:N".
 
     Returns:
         The content of `config.json`.
@@ -113,17 +126,25 @@ def export_supernet(
     facts: dict[str, Any] = {"supernet": f"{checkpoint.name}, width {supernet.shape.width}"}
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    classes = tuple(content.get("classes", ()))
     if not as_is:
         plan = plan_for(content, checkpoint, data, side)
-        train, valid = splits_for(plan, ("train", "valid"), supernet.shape.n_classes, torch.device("cpu"))
+        where = find_device(device)
+        (train, valid), note = splits_for(content, plan, ("train", "valid"), supernet.shape.n_classes, where)
+        net = net.to(where)
+        train.images.check_side(side)
         recalibrate(net, (resize(images, side) for images in calibration(plan, train)))
         n = len(valid.images)
         batches = ((resize(images, side), labels) for images, labels in evaluation(plan, valid, n))
         facts |= {"data": plan.data, "validation accuracy (%)": round(accuracy(net, batches), 3)}
         facts["validation images"] = n
-        mean, std = train.images.mean, train.images.std
+        if note:
+            facts["note"] = note
+        net = net.cpu()
+        mean, std, classes = train.images.mean, train.images.std, train.images.classes
     definition = timm_definition(subnet, supernet.shape)
-    return write_export(Exported(net, name_of(subnet, side), definition, side, mean, std, facts), out, onnx=onnx)
+    exported = Exported(net, name_of(subnet, side), definition, side, mean, std, classes, facts)
+    return write_export(exported, out, onnx=onnx)
 
 
 def export_retrained(folder: Path, out: Path, *, onnx: bool = True) -> dict[str, Any]:
@@ -163,9 +184,8 @@ def export_retrained(folder: Path, out: Path, *, onnx: bool = True) -> dict[str,
     }
     if result["valid_top1"] is not None:
         facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
-    exported = Exported(
-        net.eval(), result["arch"], definition, side, tuple(result["mean"]), tuple(result["std"]), facts
-    )
+    mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
+    exported = Exported(net.eval(), result["arch"], definition, side, mean, std, classes, facts)
     return write_export(exported, out, onnx=onnx)
 
 
@@ -187,6 +207,7 @@ def write_export(exported: Exported, out: Path, *, onnx: bool = True) -> dict[st
         "resolution": exported.resolution,
         "mean": list(exported.mean),
         "std": list(exported.std),
+        "classes": list(exported.classes),
         "params": parameters(exported.net),
         "madds": multiply_adds(exported.net, exported.resolution),
         "facts": dict(exported.facts),
@@ -195,14 +216,21 @@ def write_export(exported: Exported, out: Path, *, onnx: bool = True) -> dict[st
     _claim(out, exported.arch)
     _write_weights(exported.net, out / WEIGHTS)
     if onnx:
-        config["onnx_difference"] = write_onnx(exported.net, exported.resolution, out / ONNX)
+        about = {key: config[key] for key in ("architecture", "resolution", "mean", "std", "classes")}
+        config["onnx_difference"] = write_onnx(exported.net, exported.resolution, out / ONNX, about)
     write_text(out / CARD, card(config, onnx=onnx))
     write_json(out / CONFIG, config)
     return config
 
 
-def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
+def write_onnx(net: nn.Module, resolution: int, path: Path, about: Mapping[str, Any] | None = None) -> float:
     """Write an ONNX file with a free batch size and check it.
+
+    Args:
+        net: In evaluation mode on the CPU.
+        resolution: Side of the input.
+        path: File to write.
+        about: Becomes its metadata, each value as JSON.
 
     Returns:
         The largest difference of its logits from torch's on random images, relative to the largest logit.
@@ -225,6 +253,7 @@ def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
                 opset_version=17,
                 dynamo=False,
             )
+        _describe(part, about or {})
         difference = _difference(net, images, part)
         if not difference < TOLERANCE:
             raise RunError(
@@ -232,6 +261,15 @@ def write_onnx(net: nn.Module, resolution: int, path: Path) -> float:
                 "it was not kept. Another version of torch or onnxruntime may help; --no-onnx leaves it out."
             )
     return difference
+
+
+def _describe(file: Path, about: Mapping[str, Any]) -> None:
+    """Write metadata into an ONNX file."""
+    import onnx
+
+    model = onnx.load(str(file))
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
+    onnx.save(model, str(file))
 
 
 def _difference(net: nn.Module, images: Tensor, file: Path) -> float:
@@ -272,14 +310,25 @@ def card(config: Mapping[str, Any], *, onnx: bool) -> str:
             f"output `logits`; differs from torch by {config['onnx_difference']:.1e} of the largest logit"
         )
     listed = "\n".join(f"- {line}" for line in files)
+    named_classes = _class_list(config.get("classes", ()))
     return (
         "---\nlibrary_name: timm\ntags:\n- image-classification\n- neural-architecture-search\n---\n"
         f"# {title}\n\n"
         f"|  |  |\n|---|---|\n{table}\n\n"
         "Multiply-adds count convolutions and linear layers for one image.\n\n"
-        f"## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{snippet}```\n\n"
+        f"{named_classes}## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{snippet}```\n\n"
         f"## Files\n\n{listed}\n"
     )
+
+
+def _class_list(classes: Sequence[str]) -> str:
+    """Return the part of a card that says which output is which class, "" if that is not known."""
+    if not classes:
+        return ""
+    names = [" ".join(name.split()).replace("|", "\\|").replace("`", "'") for name in classes[:LISTED]]
+    rows = "\n".join(f"| {number} | {name} |" for number, name in enumerate(names))
+    more = f"\n{len(classes) - LISTED:,} more are in `config.json`.\n" if len(classes) > LISTED else ""
+    return f"## Classes\n\n| output | class |\n|---|---|\n{rows}\n{more}\n"
 
 
 def _write_weights(net: nn.Module, path: Path) -> None:
@@ -288,11 +337,10 @@ def _write_weights(net: nn.Module, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    with replacing(path, also=(SafetensorError,)) as part:  # its own error for a full disk
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
+    # Its own writing of files gives them rights for their owner only, whatever the umask.
+    write_bytes(path, save({name: value.contiguous() for name, value in net.state_dict().items()}))
 
 
 def _claim(out: Path, arch: str) -> None:

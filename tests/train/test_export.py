@@ -1,7 +1,9 @@
 """Exports: the card's own lines load the network with timm alone, and ONNX gives the same numbers."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
 
@@ -80,6 +82,11 @@ def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
     assert json.loads((tmp_path / "config.json").read_text()) == json.loads(json.dumps(config))
     assert config["architecture"] == ARCH
     assert 0 < config["onnx_difference"] < 1e-4
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == config["classes"] == list("0123456789")
+    assert json.loads(about["mean"]) == config["mean"]
+    assert (json.loads(about["resolution"]), json.loads(about["architecture"])) == (8, ARCH)
+    assert "| output | class |\n|---|---|\n| 0 | 0 |\n| 1 | 1 |\n" in card
 
 
 def test_the_exported_network_is_the_one_that_was_read(supernet, tmp_path):
@@ -118,6 +125,26 @@ def test_a_published_file_is_exported_as_it_is_or_asks_for_data(published, tmp_p
     layers = np.arange(len(states))
     assert config["params"] == counts.fixed_params + counts.params[layers, states].sum()
     assert config["madds"] == counts.fixed_madds[0] + counts.madds[0, layers, states].sum()
+
+
+def test_the_card_lists_the_first_classes_and_the_description_all(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 120, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    names = ("a|b", "two\nlines", *(f"class {k}" for k in range(118)))
+    export.write_export(export.Exported(net, "made up", {"num_classes": 120}, 8, classes=names), tmp_path, onnx=False)
+    assert json.loads((tmp_path / "config.json").read_text())["classes"] == list(names)
+    card = (tmp_path / "README.md").read_text()
+    assert "| 0 | a\\|b |\n| 1 | two lines |\n| 2 | class 0 |" in card
+    assert "| 99 | class 97 |\n\n20 more are in `config.json`." in card
+
+
+def test_exported_files_have_the_rights_that_the_umask_gives(supernet, tmp_path):
+    before = os.umask(0o027)
+    try:
+        export_supernet(supernet, ARCH, tmp_path / "out", as_is=True, onnx=False)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
+    assert modes == dict.fromkeys(("model.safetensors", "config.json", "README.md"), 0o640)
 
 
 def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path):

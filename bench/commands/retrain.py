@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER, Command, first_process, split
-from bench.errors import UserError
+from bench.commands.common import ANY_PATH, FOLDER, SEED, Command, Whole, first_process
+from bench.commands.training_options import COUNT, POSITIVE, SIDE, THREADS, integers
 
 
 @click.command("retrain", cls=Command)
@@ -23,8 +23,8 @@ from bench.errors import UserError
 @click.option("--data", default="", help="Data set.  [default: the run's or the supernet's]")
 @click.option("--preset", default="cifar", show_default=True, help="cifar, imagenet or small.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of the preset; repeatable.")
-@click.option("--epochs", type=int, help="Short for --set epochs=N.")
-@click.option("--width", type=float, help="Width multiplier.  [default: the run's or the supernet's, else 0.35]")
+@click.option("--epochs", type=COUNT, help="Short for --set epochs=N.")
+@click.option("--width", type=POSITIVE, help="Width multiplier.  [default: the run's or the supernet's, else 0.35]")
 @click.option("--stem", default="", help="small (stride 1) or imagenet.  [default: the supernet's, else small]")
 @click.option(
     "--strides",
@@ -32,15 +32,23 @@ from bench.errors import UserError
     metavar="A,B,C,D,E",
     help="Strides of the stages.  [default: the supernet's; a timm model's own]",
 )
-@click.option("--size", default=0, help="Side that images are stored at.  [default: their own]")
+@click.option("--size", type=SIDE, default=0, help="Side that images are stored at.  [default: their own]")
 @click.option(
-    "--resolution", default=0, help="Input of a timm model.  [default: the supernet's largest, or the images']"
+    "--resolution",
+    type=SIDE,
+    default=0,
+    help="Input of a timm model.  [default: the supernet's largest, or the images']",
 )
 @click.option("--all-images", is_flag=True, help="Train on the validation images too.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--accumulate", default=1, show_default=True, help="Parts of a batch, where memory is short.")
-@click.option("--workers", default=-1, help="Processes that load images.  [default: 0 on a CPU, 4 with a GPU]")
-@click.option("--threads", default=0, help="CPU threads.  [default: torch's own]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--accumulate", type=COUNT, default=1, show_default=True, help="Parts of a batch, if memory is short.")
+@click.option(
+    "--workers",
+    type=Whole(-1, 10_000),
+    default=-1,
+    help="Processes that load images.  [default: 0 on a CPU, 4 with a GPU]",
+)
+@click.option("--threads", type=THREADS, default=0, help="CPU threads.  [default: torch's own]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files too.")
 @click.option("--out", type=FOLDER, help="Folder of the training.  [default: RUN/retrain/PICK]")
@@ -78,10 +86,7 @@ def retrain_command(
     from bench.train import need_torch
     from bench.train.retrain_plan import Wishes, make_plan
 
-    try:
-        numbers = tuple(int(part) for part in split(strides))
-    except ValueError as error:
-        raise UserError(f"--strides takes integers like 2,2,2,1,1, got {strides!r}.") from error
+    numbers = integers("--strides", strides)
     settings = (*changes, *([f"epochs={epochs}"] if epochs is not None else []))
     plan, place = make_plan(run, Wishes(changes=settings, strides=numbers, **wishes))
     need_torch()

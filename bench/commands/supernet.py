@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FILE, FOLDER, Group, first_process, split
+from bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real, first_process, split
+from bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS, integers
 from bench.errors import UserError
 from bench.files import write_text
 from bench.outputs import check_output, has_columns
@@ -35,14 +36,14 @@ def supernet_group() -> None:
 
 @supernet_group.command("train")
 @click.option("--data", required=True, help="digits, cifar10, cifar100, or a folder or tar file of images.")
-@click.option("--size", default=0, help="Side that images are stored at.  [default: their own]")
-@click.option("--width", default=0.35, show_default=True, help="Width multiplier.")
+@click.option("--size", type=SIDE, default=0, help="Side that images are stored at.  [default: their own]")
+@click.option("--width", type=POSITIVE, default=0.35, show_default=True, help="Width multiplier.")
 @click.option("--stem", default="small", show_default=True, help="small (stride 1) or imagenet (stride 2).")
 @click.option("--strides", default="", metavar="A,B,C,D,E", help="Strides of the stages.  [default: the stem's]")
 @click.option(
     "--resolutions", default="", metavar="A,B", help="Input sides, one drawn per step.  [default: the images' side]"
 )
-@click.option("--epochs", default=15, show_default=True)
+@click.option("--epochs", type=COUNT, default=15, show_default=True)
 @click.option(
     "--phases",
     default="all",
@@ -51,27 +52,47 @@ def supernet_group() -> None:
     help="What is elastic, phase by phase: largest, kernel, depth-3, depth-2, expansion-4, all; progressive takes all "
     "six. They share the epochs evenly.",
 )
-@click.option("--batch", default=128, show_default=True, help="Images per step, over all processes.")
-@click.option("--lr", default=0.1, show_default=True, help="Learning rate; falls to 0 along a cosine.")
-@click.option("--warmup", default=0.0, show_default=True, help="Epochs of linear warm-up.")
-@click.option("--weight-decay", default=3e-5, show_default=True)
-@click.option("--smoothing", default=0.1, show_default=True, help="Label smoothing.")
-@click.option("--clip", default=0.0, show_default=True, help="Largest gradient norm; 0 does not clip.")
-@click.option("--dropout", default=0.0, show_default=True)
-@click.option("--random", "n_random", default=2, show_default=True, help="Random sub-networks per step.")
-@click.option("--crop", default=4, show_default=True, help="Pixels by which training images are shifted.")
+@click.option("--batch", type=BATCH, default=128, show_default=True, help="Images per step, over all processes.")
+@click.option("--lr", type=POSITIVE, default=0.1, show_default=True, help="Learning rate; falls to 0 along a cosine.")
+@click.option("--warmup", type=RATE, default=0.0, show_default=True, help="Epochs of linear warm-up.")
+@click.option("--weight-decay", type=RATE, default=3e-5, show_default=True)
+@click.option("--smoothing", type=RATE, default=0.1, show_default=True, help="Label smoothing.")
+@click.option("--clip", type=RATE, default=0.0, show_default=True, help="Largest gradient norm; 0 does not clip.")
+@click.option("--dropout", type=RATE, default=0.0, show_default=True)
+@click.option(
+    "--random",
+    "n_random",
+    type=FEW,
+    default=2,
+    show_default=True,
+    help="Random sub-networks per step.",
+)
+@click.option(
+    "--crop",
+    type=SIDE,
+    default=4,
+    show_default=True,
+    help="Pixels by which training images are shifted.",
+)
 @click.option(
     "--rrc",
+    type=Real(0.0, 1.0),
     default=0.0,
     metavar="SHARE",
     help="Smallest share of random resized crops (ImageNet: 0.08), instead of --crop.",
 )
 @click.option("--no-flip", is_flag=True, help="Do not mirror training images.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--amp", is_flag=True, help="Compute in bfloat16.")
 @click.option("--deterministic", is_flag=True, help="Only operations whose result never varies (slower on a GPU).")
-@click.option("--accumulate", default=1, show_default=True, help="Parts of a batch, where memory is short.")
-@click.option("--threads", default=0, help="CPU threads.  [default: torch's own]")
+@click.option(
+    "--accumulate",
+    type=COUNT,
+    default=1,
+    show_default=True,
+    help="Parts of a batch, where memory is short.",
+)
+@click.option("--threads", type=THREADS, default=0, help="CPU threads.  [default: torch's own]")
 @DEVICE
 @click.option("--out", type=FOLDER, default=Path("runs/supernet"), show_default=True, help="Folder of the training.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
@@ -108,8 +129,8 @@ def supernet_train(
     from bench.train.supernet_training import train_supernet
 
     plan = SupernetPlan(
-        strides=_integers("--strides", strides),
-        resolutions=_integers("--resolutions", resolutions),
+        strides=integers("--strides", strides),
+        resolutions=integers("--resolutions", resolutions),
         phases=PROGRESSIVE if phases == "progressive" else split(phases),
         flip=not no_flip,
         **fields,
@@ -135,11 +156,11 @@ def supernet_train(
 @click.argument("checkpoint", type=ANY_PATH)
 @click.argument("archs", nargs=-1, metavar="[ARCH]...")
 @click.option("--from", "listed", type=ANY_PATH, metavar="FILE", help="File with more architectures, one per line.")
-@click.option("--random", "n_random", default=0, help="Random sub-networks beside those named.")
+@click.option("--random", "n_random", type=MANY, default=0, help="Random sub-networks beside those named.")
 @click.option("--data", help="Data set.  [default: what the supernet was trained on]")
 @click.option("--split", default="valid", show_default=True, help="valid or test.")
-@click.option("--images", "limit", default=10_000, show_default=True, help="Images to read at most.")
-@click.option("--seed", default=0, show_default=True, help="Of the random sub-networks.")
+@click.option("--images", "limit", type=COUNT, default=10_000, show_default=True, help="Images to read at most.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random sub-networks.")
 @DEVICE
 @click.option("--out", type=FILE, metavar="FILE", help="Write a CSV file too.")
 def supernet_eval(
@@ -217,15 +238,3 @@ def supernet_info(checkpoint: Path) -> None:
 
     for label, value in describe(checkpoint).items():
         click.echo(f"{label:12} {value}")
-
-
-def _integers(option: str, text: str) -> tuple[int, ...]:
-    """Parse "a,b".
-
-    Raises:
-        UserError: A part is no integer.
-    """
-    try:
-        return tuple(int(part) for part in split(text))
-    except ValueError as error:
-        raise UserError(f"{option} takes integers like 24,28,32, got {text!r}.") from error

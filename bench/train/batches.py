@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.errors import UserError
 from bench.train.data import Images
 from bench.train.recipes import Recipe
 
@@ -89,6 +90,8 @@ def _crop_and_flip(raw: Tensor, recipe: Recipe, draws: torch.Generator) -> Tenso
     """Move the window of each image within its border and mirror every second one, in one gather."""
     b, h, w, _ = raw.shape
     border, device = recipe.crop, raw.device
+    if border > max(h, w):
+        raise UserError(f"crop shifts images by at most their {max(h, w)} pixels, got {border}.")
     top, left = (torch.randint(2 * border + 1, (2, b, 1), generator=draws)).to(device)
     rows, columns = top + torch.arange(h, device=device), left + torch.arange(w, device=device)
     if recipe.flip:

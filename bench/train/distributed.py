@@ -24,6 +24,8 @@ from bench.train.recipes import Recipe
 
 #: The other processes wait at most so long, for example while the first one measures accuracies.
 TIMEOUT = timedelta(hours=4)
+#: What torchrun sets beside WORLD_SIZE and is needed to find the other processes.
+ENVIRONMENT = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 ANY_PRECISION = Recipe("", epochs=1, batch=1, lr=0.0)
 
 
@@ -67,7 +69,11 @@ def processes(device: str) -> Iterator[Processes]:
     Raises:
         UserError: There is no such device.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = _world()
+    if world > 1 and device.startswith("cuda:"):
+        raise UserError(
+            f"with {world} processes each takes the GPU of its own number: give --device cuda, not {device}."
+        )
     chosen = find_device(device, os.environ.get("LOCAL_RANK", "0") if world > 1 else None)
     if world == 1:
         yield Processes(0, 1, chosen)
@@ -79,6 +85,26 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(dist.get_rank(), world, chosen)
     finally:
         dist.destroy_process_group()
+
+
+def _world() -> int:
+    """Return how many processes torchrun started, 1 without it.
+
+    Raises:
+        UserError: The environment says only a part of what torchrun sets.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"WORLD_SIZE is the number of processes, set by torchrun, got {text!r}: unset it.")
+    missing = [name for name in ENVIRONMENT if name not in os.environ] if int(text) > 1 else []
+    if missing:
+        raise UserError(
+            f"WORLD_SIZE is {text} and {', '.join(missing)} not set: start with torchrun, or unset WORLD_SIZE."
+        )
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        if int(text) > 1 and not os.environ.get(name, "0").isdecimal():
+            raise UserError(f"{name} is a whole number, set by torchrun, got {os.environ[name]!r}.")
+    return int(text)
 
 
 def find_device(name: str, local: str | None = None) -> torch.device:

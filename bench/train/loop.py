@@ -26,6 +26,7 @@ from bench.errors import RunError, UserError
 from bench.files import replacing
 from bench.train.batches import Pixels, augment, prepare
 from bench.train.data import Images
+from bench.train.faults import compiled, explained, is_out_of_memory
 from bench.train.recipes import Recipe
 
 CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "weights.pt", "curve.jsonl"
@@ -85,6 +86,9 @@ def train(
         with reproducible(recipe, device):
             return _train(build, training, validation, recipe, seed, folder, torch.device(device), parent)
     except (RuntimeError, MemoryError) as error:
+        other = explained(error, "compile=false")
+        if other is not None:
+            raise other from error
         if not is_out_of_memory(error):
             raise
         raise RunError(
@@ -113,7 +117,7 @@ def _train(
     network = network.to(memory_format=layout)
     optimizer = make_optimizer(network, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-    forward = torch.compile(network) if recipe.compile else network
+    forward = compiled(network, device) if recipe.compile else network
     pixels = Pixels(training, device)
     labels = torch.from_numpy(training.labels).to(device)
     done, curve, before = _resume(folder, network, optimizer, scaler, device)
@@ -277,13 +281,6 @@ def reproducible(recipe: Recipe, device: str) -> Iterator[None]:
             torch.set_num_threads(threads)
             settings[0].benchmark, settings[1].fill_uninitialized_memory = before
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on the device or on the host."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return True
-    return "DefaultCPUAllocator: can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _resume(

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from bench.errors import RunError, UserError
-from bench.train.loop import is_out_of_memory
+from bench.train.faults import is_out_of_memory
 from bench.train.mnv3.subnet import Subnet
 from bench.train.mnv3.supernet import Supernet
 from bench.train.mnv3.to_timm import extract_timm

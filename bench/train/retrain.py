@@ -30,7 +30,8 @@ from bench.outputs import RETRAINING
 from bench.train.batches import cut_out
 from bench.train.data import open_images
 from bench.train.distributed import Processes, processes
-from bench.train.loop import autocast, check_device, is_out_of_memory
+from bench.train.faults import explained, is_out_of_memory
+from bench.train.loop import autocast, check_device
 from bench.train.mnv3.checkpoint import save
 from bench.train.retrain_data import (
     CUTOUT,
@@ -105,7 +106,10 @@ def retrain(
             _settings(plan.recipe, group.device),
         ):
             return _retrain(plan, out, machine, group, report, progress)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
+        other = explained(error)
+        if other is not None:
+            raise other from error
         if not is_out_of_memory(error):
             raise
         raise RunError(
@@ -226,7 +230,7 @@ def _epoch(training: Training, epoch: int, progress: Progress | None) -> Row:
         training.scaler.step(training.optimizer)
         training.scaler.update()
         if training.ema is not None:
-            training.ema.update(net, step=update + 1 if recipe.ema_warmup else None)
+            training.ema.update(net, step=update + 1 if training.ema_warmup else None)
         if (step + 1) % LOOK == 0 or step + 1 == steps:
             _check_loss(training, float(total), epoch, step, steps)
             if progress is not None:
@@ -268,6 +272,7 @@ def _write(training: Training, out: Path) -> None:
             "ema": None if training.ema is None else training.ema.module.state_dict(),
             "optimizer": training.optimizer.state_dict(),
             "scaler": training.scaler.state_dict(),
+            "ema_warmup": training.ema_warmup,
             "rows": training.rows,
         },
     )

@@ -7,6 +7,7 @@ else is in its batch. So an epoch can be repeated exactly, by one process or by 
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import UserError
 from bench.train.data import Images
+from bench.train.faults import LOADING_TIMEOUT
 from bench.train.retrain_recipes import RetrainRecipe
 from spaces.base import IntArray
 
@@ -182,6 +184,8 @@ def training_transform(recipe: RetrainRecipe, images: Images, resolution: int) -
         ) from error
     if not recipe.rrc:
         steps: list[Any] = []
+        if recipe.crop > images.size:
+            raise UserError(f"crop shifts images by at most their {images.size} pixels, got {recipe.crop}.")
         if recipe.crop:
             steps.append(transforms.RandomCrop(images.size, padding=recipe.crop))
         if images.size != resolution:
@@ -212,9 +216,16 @@ def _loader(photos: Photos, keys: _Keys, device: torch.device, workers: int) -> 
     """Return torch's loader with timm's collation to uint8."""
     from timm.data.loader import fast_collate
 
-    return DataLoader(
-        photos, batch_sampler=keys, num_workers=workers, collate_fn=fast_collate, pin_memory=device.type == "cuda"
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*worker processes in total")  # their number is checked beforehand
+        return DataLoader(
+            photos,
+            batch_sampler=keys,
+            num_workers=workers,
+            collate_fn=fast_collate,
+            pin_memory=device.type == "cuda",
+            timeout=LOADING_TIMEOUT if workers else 0,
+        )
 
 
 def _prefetching(
@@ -224,6 +235,11 @@ def _prefetching(
     from timm.data.loader import PrefetchLoader
 
     images = photos.parts[0]
-    yield from PrefetchLoader(
-        loader, mean=images.mean, std=images.std, device=device, re_prob=re_prob, re_mode=re_mode, re_count=1
-    )
+    try:
+        yield from PrefetchLoader(
+            loader, mean=images.mean, std=images.std, device=device, re_prob=re_prob, re_mode=re_mode, re_count=1
+        )
+    except UserError as error:  # of a loading process, which puts its traceback before the message
+        raise type(error)(
+            str(error).strip().splitlines()[-1].removeprefix(f"bench.errors.{type(error).__name__}: ")
+        ) from None

@@ -66,12 +66,17 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: RetrainRecipe, step
 
 
 def make_ema(net: nn.Module, recipe: RetrainRecipe) -> Any:
-    """Return timm's moving average of a network, or None."""
+    """Return timm's moving average of a network, or None; it warms up where its updates are given their number."""
     if not recipe.ema:
         return None
     from timm.utils import ModelEmaV3
 
-    return ModelEmaV3(net, decay=recipe.ema, use_warmup=recipe.ema_warmup)
+    return ModelEmaV3(net, decay=recipe.ema, use_warmup=True)
+
+
+def left_of_start(recipe: RetrainRecipe, updates: int) -> float:
+    """Return the share of the starting weights in a moving average of constant decay after some updates."""
+    return recipe.ema**updates if recipe.ema else 0.0
 
 
 def make_loss(recipe: RetrainRecipe, n_classes: int) -> tuple[nn.Module, Any]:

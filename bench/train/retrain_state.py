@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,14 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import DataError, RunError
+from bench.errors import DataError, RunError, UserError
 from bench.provenance import environment
 from bench.train.counting import multiply_adds, parameters
 from bench.train.data import Images, open_images
 from bench.train.distributed import Processes
+from bench.train.faults import check_shared_memory, compiled, most_workers
 from bench.train.mnv3.checkpoint import read
 from bench.train.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
 from bench.train.retrain_data import (
+    EVALUATION_BATCH,
     INIT,
     Photos,
     evaluation_batches,
@@ -29,10 +32,13 @@ from bench.train.retrain_data import (
     training_transform,
 )
 from bench.train.retrain_folder import CHECKPOINT, Row, check_same
-from bench.train.retrain_networks import build, definition, inherit, teacher
-from bench.train.retrain_parts import make_ema, make_optimizer, top_accuracies
+from bench.train.retrain_networks import build, definition, inherit, inherited_note, teacher
+from bench.train.retrain_parts import left_of_start, make_ema, make_optimizer, top_accuracies
 from bench.train.retrain_plan import RetrainPlan
 from bench.train.supernet_batches import CALIBRATION
+
+#: Share of the starting weights in a moving average from which on its decay rises slowly instead.
+LEFT_OF_START = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,10 @@ class Machine:
     workers: int = 0
     tensorboard: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= most_workers():
+            raise UserError(f"--workers is 0 to {most_workers()} on this machine, got {self.workers}.")
+
 
 @dataclass
 class Training:
@@ -63,6 +73,7 @@ class Training:
         net: The network.
         forward: The same, perhaps compiled.
         ema: timm's moving average of it, or None.
+        ema_warmup: Whether its decay rises slowly.
         teacher: The teacher, or None.
         optimizer: timm's.
         scaler: Loss scaling, for fp16.
@@ -80,6 +91,7 @@ class Training:
     net: nn.Module
     forward: Any
     ema: Any
+    ema_warmup: bool
     teacher: nn.Module | None
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -107,8 +119,11 @@ def start(
     recipe, device = plan.recipe, group.device
     held_out = open_images(plan.data, "valid", size=plan.size or None)
     side = plan.resolution or images.size
+    images.check_side(side)
+    share = max(recipe.batch // (group.world * machine.accumulate), EVALUATION_BATCH)
+    check_shared_memory(machine.workers, 3 * side * side * share, group.world)
     seed_all(stream(plan.seed, INIT))
-    net = build(plan, images.n_classes)
+    net = build(plan, images.n_classes, side)
     plain = evaluation_transform(recipe, side)
     unchanged = Photos([images], plain, recipe)
 
@@ -123,9 +138,12 @@ def start(
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     net = net.to(device, memory_format=layout)
     classifier = "random"
-    if plan.inherit and inherit(net, plan, images.n_classes, calibration):
+    if plan.inherit and inherit(net, plan, images, calibration):
         classifier = "inherited"
-    tutor = teacher(plan, images.n_classes, calibration, device)
+    tutor = teacher(plan, images, calibration, device)
+    note = inherited_note(plan, images, held_out)
+    if note and group.rank == 0:
+        print(f"note: {note}", file=sys.stderr)
     optimizer = make_optimizer(net, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
     trained = [images, held_out] if plan.all_images else [images]
@@ -134,8 +152,9 @@ def start(
         machine=machine,
         group=group,
         net=net,
-        forward=torch.compile(net) if recipe.compile else net,
+        forward=compiled(net, device) if recipe.compile else net,
         ema=make_ema(net, recipe),
+        ema_warmup=recipe.ema_warmup,
         teacher=tutor,
         optimizer=optimizer,
         scaler=scaler,
@@ -145,6 +164,8 @@ def start(
         classifier=classifier,
         identity=identity,
     )
+    updates = recipe.epochs * (len(training.train) // recipe.batch)
+    left = left_of_start(recipe, updates)
     if (out / CHECKPOINT).exists():
         try:
             content = read(out / CHECKPOINT)
@@ -156,7 +177,16 @@ def start(
         scaler.load_state_dict(content["scaler"])
         if training.ema is not None:
             training.ema.module.load_state_dict(content["ema"])
+        training.ema_warmup = bool(content.get("ema_warmup", recipe.ema_warmup))
         training.rows = list(content["rows"])
+    elif not recipe.ema_warmup and left > LEFT_OF_START:
+        training.ema_warmup = True
+        if group.rank == 0:
+            print(
+                f"note: after {updates} updates, ema={recipe.ema:g}: {100 * left:.0f} % of the moving average would "
+                "be the weights of the start: its decay rises slowly instead, as with ema_warmup=true.",
+                file=sys.stderr,
+            )
     return training
 
 
@@ -188,6 +218,7 @@ def result_of(training: Training) -> Row:
         "weights": "last epoch" if training.ema is None else "moving average, last epoch",
         "valid_top1": last.get(f"valid_top1{suffix}"),
         "valid_images": None if training.valid is None else len(training.valid),
+        **({} if training.ema is None else {"ema_warmup": training.ema_warmup}),
         "start": "inherited weights" if plan.inherit else "random weights",
         "start_classifier": training.classifier,
         "start_valid_top1": training.rows[0].get("valid_top1"),
@@ -202,9 +233,10 @@ def result_of(training: Training) -> Row:
         "device": str(training.group.device),
         "recipe": recipe.to_dict(),
         "data": plan.data,
+        "classes": list(images.classes),
         "mean": list(images.mean),
         "std": list(images.std),
         "supernet": str(plan.supernet) if plan.supernet is not None else None,
-        "definition": definition(plan, images.n_classes),
+        "definition": definition(plan, images.n_classes, training.resolution),
         "environment": environment(),
     }

@@ -228,8 +228,8 @@ def test_the_moving_average_is_the_recurrence(supernet, tmp_path, monkeypatch):
         return real(self, model, step)
 
     monkeypatch.setattr(ModelEmaV3, "update", update)
-    retrain(plan_of(supernet, "batch=12", "epochs=2", "ema=0.8"), tmp_path / "a", CPU)
-    assert len(seen) == 1 + 6
+    retrain(plan_of(supernet, "batch=12", "epochs=5", "ema=0.8"), tmp_path / "a", CPU)
+    assert len(seen) == 1 + 15
     average = {k: v.double() for k, v in seen[0].items()}
     for now in seen[1:]:
         average = {k: 0.8 * v + 0.2 * now[k].double() for k, v in average.items()}

@@ -1,0 +1,25 @@
+"""Kinds of values that the commands of trainings take: far beyond use, small enough to be held and to end."""
+
+from __future__ import annotations
+
+from bench.commands.common import Real, Whole
+from bench.values import names, whole
+
+#: Side of images, in pixels.
+LARGEST_SIDE = 1024
+SIDE = Whole(0, LARGEST_SIDE)
+COUNT = Whole(1, 1 << 31)
+BATCH = Whole(2, 1 << 20)
+THREADS = Whole(0, 1024)
+#: Networks of one step, and of one reading.
+FEW, MANY = Whole(0, 1000), Whole(0, 100_000)
+POSITIVE, RATE = Real(above=0.0), Real(0.0)
+
+
+def integers(option: str, text: str, low: int = 1) -> tuple[int, ...]:
+    """Read "a,b", whole numbers up to the largest side of images; "" is none.
+
+    Raises:
+        UserError: A part is no such number.
+    """
+    return tuple(whole(option, part, low, LARGEST_SIDE) for part in names(option, text)) if text else ()

@@ -32,11 +32,13 @@ from bench.train.data_files import (
     open_files,
 )
 from bench.train.image_decoding import resize
-from bench.train.image_lists import shown
+from bench.train.image_lists import printable
 from spaces.base import IntArray
 
 SPLITS = ("train", "valid", "test")
 SPLIT_SEED = 2407
+#: A network's input is at most so many times as large as the images.
+LARGEST_FACTOR = 8
 #: Share of the training images held out for validation.
 VALID_SHARE = 0.1
 #: Of scikit-learn's digits, which are one set without splits: shares for test and, of the rest, for validation.
@@ -102,6 +104,18 @@ class Images:
         """
         self.check(rows)
         return self.pixels[self.index[rows]]
+
+    def check_side(self, side: int) -> None:
+        """Check that images can be brought to a network's input without making them up.
+
+        Raises:
+            UserError: They are far smaller.
+        """
+        if side > LARGEST_FACTOR * self.size:
+            raise UserError(
+                f"a resolution of {side} is more than {LARGEST_FACTOR} times the {self.size} pixels of {self.name}: "
+                "give a smaller one, or larger images (--size)."
+            )
 
     def check(self, rows: IntArray | slice = slice(None)) -> None:
         """Compare images, by their position in this split, with their checksums; each once in a process.
@@ -184,7 +198,7 @@ def _open(data: str, size: int | None) -> ImageSet:
         return SETS[data](size)
     source = find_files(data)
     if source is None:
-        raise UserError(f"no data set {shown(data)!r}; a path has a slash.{suggest(data, [*SETS, *known_files()])}")
+        raise UserError(f"no data set {printable(data)!r}; a path has a slash.{suggest(data, [*SETS, *known_files()])}")
     return open_files(source, size)
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError, UserError
 from bench.store import data_folder
 from bench.train.image_decoding import decode
-from bench.train.image_lists import Entry, list_folder, list_tar, shown
+from bench.train.image_lists import Entry, list_folder, list_tar, printable
 
 #: At most about so many images give mean, standard deviation and checksum.
 SAMPLED = 10_000
@@ -38,6 +38,8 @@ BLOCK = 64
 FORMAT = 2
 #: Grey values that a data set spans at least, of 255, if its images are scaled as they should be.
 SPAN = 32
+#: GB of decoded images that nobody opens any more which the user is told about.
+WORTH_A_LINE = 0.1
 
 
 class Sums:
@@ -214,13 +216,13 @@ def _note_superseded(source: Path, size: int | None, folder: Path) -> None:
     for header in sorted(folder.parent.glob("[!.]*/header.json")):
         try:
             content = json.loads(header.read_bytes())
-            same = content["source"] in (shown(source), shown(source.resolve())) and content["size"] == size
+            same = content["source"] in (printable(source), printable(source.resolve())) and content["size"] == size
             held = sum(file.stat().st_size for file in header.parent.iterdir()) / 1e9
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if same and header.parent != folder:
+        if same and header.parent != folder and held >= WORTH_A_LINE:
             print(
-                f"note: {header.parent} holds an earlier state of {shown(source)} ({held:.1f} GB): remove it if "
+                f"note: {header.parent} holds an earlier state of {printable(source)} ({held:.1f} GB): remove it if "
                 "nothing uses it any more.",
                 file=sys.stderr,
             )
@@ -248,11 +250,11 @@ def _decode_all(source: Path, size: int | None, entries: list[Entry], work: Path
     number = {name: label for label, name in enumerate(classes)}
     height, width, _ = decode(entries[0], size).shape
     if height != width:
-        raise DataError(f"{shown(entries[0].name)} is {width} x {height} pixels: give size=... to crop to squares.")
+        raise DataError(f"{printable(entries[0].name)} is {width} x {height} pixels: give size=... to crop to squares.")
     needed, free = len(entries) * 3 * height * width, shutil.disk_usage(work).free
     if needed > free:
         raise DataError(
-            f"{shown(source)} needs {needed / 1e9:.1f} GB decoded at {height} pixels, {work.parent} has "
+            f"{printable(source)} needs {needed / 1e9:.1f} GB decoded at {height} pixels, {work.parent} has "
             f"{free / 1e9:.1f} GB free: give a smaller size=..., or point SMEMNAS_DATA at a larger disk."
         )
     splits, digests = {}, {}
@@ -269,12 +271,12 @@ def _decode_all(source: Path, size: int | None, entries: list[Entry], work: Path
     _note_span(source, splits["train"].pixels)
     header = {
         "splits": sorted(splits),
-        "classes": [shown(name) for name in classes],
+        "classes": [printable(name) for name in classes],
         "mean": mean,
         "std": std,
         "sha256": checksum(splits),
         "labels": digests,
-        "source": shown(source.resolve()),
+        "source": printable(source.resolve()),
         "size": size,
     }
     (work / "header.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
@@ -304,10 +306,8 @@ def _write_pixels(file: Path, entries: Sequence[Entry], size: int | None, side: 
                 image = decode(entries[row], size)
                 if image.shape != (side, side, 3):
                     found = f"{image.shape[1]} x {image.shape[0]}"
-                    raise DataError(
-                        f"{shown(entries[row].name)} is {found} pixels, others are {side} x {side}: give size=... for "
-                        "all."
-                    )
+                    name = printable(entries[row].name)
+                    raise DataError(f"{name} is {found} pixels, others are {side} x {side}: give size=... for all.")
                 sums[row] = image_sum(image)
                 images.append(image.tobytes())
             with lock:
@@ -328,8 +328,8 @@ def _note_span(source: Path, pixels: NDArray[np.uint8]) -> None:
     low, high = min(int(pixels[r].min()) for r in rows), max(int(pixels[r].max()) for r in rows)
     if high - low < SPAN:
         print(
-            f"note: the pixels of {shown(source)} lie between {low} and {high} of 255: are its images scaled to the "
-            "full range of their files?",
+            f"note: the pixels of {printable(source)} lie between {low} and {high} of 255: are its images scaled to "
+            "the full range of their files?",
             file=sys.stderr,
         )
 
@@ -383,5 +383,5 @@ def find_files(name: str) -> Path | None:
         if os.path.isfile(path) or os.path.isdir(path):  # which take any text for a path, also one that is too long
             return Path(path)
     if "/" in name or name.endswith(".tar"):
-        raise UserError(f"no folder or tar file of images at {shown(name)}.")
+        raise UserError(f"no folder or tar file of images at {printable(name)}.")
     return None

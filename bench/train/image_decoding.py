@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.train.image_lists import Entry, shown
+from bench.train.image_lists import Entry, printable
 
 
 def decode(entry: Entry, size: int | None) -> NDArray[np.uint8]:
@@ -32,7 +32,7 @@ def decode(entry: Entry, size: int | None) -> NDArray[np.uint8]:
             return resize(_eight_bits(opened), size)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{shown(entry.name)} is no readable image ({reason}): replace or remove it.") from error
+        raise DataError(f"{printable(entry.name)} is no readable image ({reason}): replace or remove it.") from error
 
 
 def _eight_bits(image: Any) -> Any:

@@ -60,7 +60,7 @@ def list_folder(source: Path) -> list[Entry]:
         DataError: There is no such folder, no split in it, a class without images, or a file that cannot be read.
     """
     if not source.is_dir():
-        raise DataError(f"no folder or tar file of images at {shown(source)}.")
+        raise DataError(f"no folder or tar file of images at {printable(source)}.")
     try:
         places = [source, *(p for p in sorted(source.iterdir()) if p.is_dir() and p.name not in SPLIT_FOLDERS)]
         top = next((p for p in places if (p / "train").is_dir()), source)
@@ -69,7 +69,7 @@ def list_folder(source: Path) -> list[Entry]:
         files = [file for p in splits for file in _walk(str(p), (p.name,), ())]
     except OSError as error:
         raise DataError(
-            f"cannot read {shown(error.filename or source)} ({error.strerror}): allow it, or copy."
+            f"cannot read {printable(error.filename or source)} ({error.strerror}): allow it, or copy."
         ) from error
     return _entries(source, files, classes)
 
@@ -83,7 +83,7 @@ def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]
     stat = os.stat(folder)
     here = stat.st_dev, stat.st_ino
     if here in above:
-        raise DataError(f"{shown(folder)} is a link to a folder that contains it: remove the link.")
+        raise DataError(f"{printable(folder)} is a link to a folder that contains it: remove the link.")
     with os.scandir(folder) as found:
         items = sorted(found, key=lambda item: item.name)
     for item in items:
@@ -96,9 +96,9 @@ def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]
                 stat = item.stat()
                 yield _File((*path, item.name), item.path, item.path, 0, stat.st_size, stat.st_mtime_ns)
         elif item.is_symlink() and (_is_image(item.name) or "." not in item.name):
-            raise DataError(f"{shown(item.path)} is a link to what is not there: restore its target or remove it.")
+            raise DataError(f"{printable(item.path)} is a link to what is not there: restore its target or remove it.")
         elif _is_image(item.name):
-            raise DataError(f"{shown(item.path)} is no regular file: remove it.")
+            raise DataError(f"{printable(item.path)} is no regular file: remove it.")
 
 
 def list_tar(source: Path) -> list[Entry]:
@@ -112,7 +112,7 @@ def list_tar(source: Path) -> list[Entry]:
             members = {posixpath.normpath(m.name).lstrip("/"): m for m in archive}  # of equal names the last counts
     except (tarfile.TarError, OSError) as error:
         raise DataError(
-            f"{shown(source)} is no readable, uncompressed tar file ({error}): unpack it and name the folder."
+            f"{printable(source)} is no readable, uncompressed tar file ({error}): unpack it and name the folder."
         ) from error
     top = _top(members)
     files, classes = [], set()
@@ -155,7 +155,7 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
     for _ in range(LINKS):
         if member.isreg():
             if member.issparse():
-                raise DataError(f"{shown(source)}:{shown(name)} is stored sparse: pack without --sparse.")
+                raise DataError(f"{printable(source)}:{printable(name)} is stored sparse: pack without --sparse.")
             return member
         if not (member.issym() or member.islnk()):
             return None
@@ -168,8 +168,8 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
     if "." in last and not _is_image(last):
         return None
     raise DataError(
-        f"{shown(source)}:{shown(name)} is a link to {shown(members[name].linkname)}, which is no file of the archive: "
-        "pack with --dereference."
+        f"{printable(source)}:{printable(name)} is a link to {printable(members[name].linkname)}, which is no file of "
+        "the archive: pack with --dereference."
     )
 
 
@@ -195,12 +195,12 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
             label = annotated[folder].get(rest[-1], "")
             if not label:
                 raise DataError(
-                    f"{shown(file.name)} has no line in {folder}/{ANNOTATIONS}: add it, or remove the image."
+                    f"{printable(file.name)} has no line in {folder}/{ANNOTATIONS}: add it, or remove the image."
                 )
         elif len(rest) == 1:
             raise DataError(
-                f"{shown(file.name)} lies beside the class folders of {folder}, no class folders hold it: move it into "
-                "the folder of its class, or away."
+                f"{printable(file.name)} lies beside the class folders of {folder}, no class folders hold it: move it "
+                "into the folder of its class, or away."
             )
         else:
             label, rest = rest[0], rest[1:]
@@ -212,8 +212,8 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
         )
     empty = sorted((folder, label) for folder, label in classes - filled if folder not in annotated)
     if empty:
-        where = "/".join(empty[0])
-        raise DataError(f"{shown(source)}: {shown(where)} holds no images: remove this class everywhere, or fill it.")
+        where = printable(f"{source}/{'/'.join(empty[0])}")
+        raise DataError(f"{where} holds no images: remove this class everywhere, or fill it.")
     return _checked(source, sorted(entries))
 
 
@@ -234,7 +234,7 @@ def _checked(source: Path, entries: list[Entry]) -> list[Entry]:
     found: dict[str, set[str]] = {}
     for entry in entries:
         found.setdefault(entry.split, set()).add(entry.label)
-    where = shown(source)
+    where = printable(source)
     if "train" not in found or len(found) == 1:
         have = ", ".join(sorted(found)) or "none"
         raise DataError(f"{where} needs train/CLASS/FILE and test/CLASS/FILE (or val) with images, found: {have}.")
@@ -247,9 +247,9 @@ def _checked(source: Path, entries: list[Entry]) -> list[Entry]:
         for one, other, names in ((split, "train", found[split]), ("train", split, found["train"])):
             missing = sorted(names - found[other])
             if missing:
-                raise DataError(f"{where}: {one} has the class {shown(missing[0])!r}, which {other} lacks.")
+                raise DataError(f"{where}: {one} has the class {printable(missing[0])!r}, which {other} lacks.")
     if len(found["train"]) < 2:
-        only = shown(next(iter(found["train"])))
+        only = printable(next(iter(found["train"])))
         raise DataError(f"{where} holds one class, {only!r}: give images of two classes at least.")
     return entries
 
@@ -259,6 +259,6 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def shown(name: object) -> str:
+def printable(name: object) -> str:
     r"""Return a file's name as text that can be printed everywhere; bytes that are not UTF-8 become ``\xe9``."""
     return os.fsencode(str(name)).decode("utf-8", "backslashreplace")

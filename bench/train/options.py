@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from bench.errors import UserError, suggest
-from bench.train.data import SETS, open_images
-from bench.train.data_files import known_files
+from bench.train.data import absolute, open_images
 from bench.train.recipes import Recipe, find_recipe
 from bench.train.trained import TrainedBenchmark
 from bench.values import literal
@@ -106,10 +104,7 @@ def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> Trai
             changes[key] = literal(text)
         else:
             raise UserError(f"a training has no option {key!r}.{suggest(key, [*KEYS, *RECIPE_KEYS])}")
-    if data not in SETS and data not in known_files():
-        path = Path(data).expanduser()
-        if path.exists():
-            data = str(path.resolve())
+    data = absolute(data)
     given = sorted({**values, **changes}.items())
     parts = [KIND, quote(data, safe=""), base.name, *(f"{key}={_text(value)}" for key, value in given)]
     return TrainOptions(data, base.overridden(changes), values, "+".join(parts))

@@ -25,8 +25,7 @@ from bench.files import write_json
 from bench.history import LineLog
 from bench.store import data_folder
 from bench.train import need_torch
-from bench.train.data import SETS, Images, open_images
-from bench.train.data_files import known_files
+from bench.train.data import Images, absolute, open_images
 from bench.train.trained import PLUGIN_PREFIX, SHAPE
 from methods.features import Features
 from spaces.base import FloatArray, IntArray, SearchSpace
@@ -88,9 +87,7 @@ class ProxyData(NamedTuple):
                 raise UserError(f"{key} takes a {kind}, got {value!r}.") from error
         if values.get("seed", 0) < 0:
             raise UserError(f"seed must be 0 or more, got {values['seed']}.")
-        if data not in SETS and data not in known_files() and Path(data).expanduser().exists():
-            data = str(Path(data).expanduser().resolve())
-        return ProxyData(data, values)
+        return ProxyData(absolute(data), values)
 
     def __str__(self) -> str:
         return "+".join([quote(self.data, safe=""), *(f"{k}={v}" for k, v in sorted(self.values.items()))])

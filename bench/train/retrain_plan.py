@@ -11,11 +11,11 @@ from bench.benchmark import SUPERNET, TRAINED, open_benchmark
 from bench.errors import UserError, choose
 from bench.folder import JOB
 from bench.table import file_digest
-from bench.train.data import SETS
-from bench.train.data_files import known_files
+from bench.train.data import absolute
 from bench.train.mnv3.subnet import STEMS, Shape, name_of, read_name
 from bench.train.retrain_pick import Front, folder_name, pick, read_front
 from bench.train.retrain_recipes import RetrainRecipe, find_retrain_recipe
+from bench.values import whole
 
 TIMM = "timm:"
 #: Of networks that come with no supernet, as in `supernet train`.
@@ -137,6 +137,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         RunError: The run is not there or not finished.
         DataError: The supernet's file cannot be read.
     """
+    whole("seed", wishes.seed)
     recipe = find_retrain_recipe(wishes.preset).overridden(wishes.changes)
     if wishes.pick and wishes.arch:
         raise UserError("--pick takes a network from the front, --arch names one: give one of them.")
@@ -168,7 +169,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
     plan = RetrainPlan(
         arch=arch,
         resolution=resolution,
-        data=_absolute(found.data),
+        data=absolute(found.data),
         size=size,
         width=0.0 if timm else found.width,
         stem_stride=found.stem_stride,
@@ -269,9 +270,3 @@ def _of_supernet(path: Path, wishes: Wishes, data: str) -> _Found:
     return _Found(
         path, plan.data, plan.size, resolutions_of(content)[-1], shape.width, stem_stride, shape.strides, plan.seed
     )
-
-
-def _absolute(data: str) -> str:
-    """Return the data set with a path that is there made absolute."""
-    where = Path(data).expanduser()
-    return str(where.resolve()) if data not in SETS and data not in known_files() and where.exists() else data

@@ -28,7 +28,7 @@ from bench.store import data_folder
 from bench.table import file_digest
 from bench.train.cells import TrainableMNV3
 from bench.train.cells_mnv3 import Resized
-from bench.train.data import open_images
+from bench.train.data import Images, absolute, open_images
 from bench.train.distributed import find_device
 from bench.train.mnv3.checkpoint import load_supernet
 from bench.train.mnv3.subnet import decode
@@ -36,6 +36,7 @@ from bench.train.mnv3.supernet import Supernet
 from bench.train.mnv3.to_timm import build_timm, extract
 from bench.train.recalibration import accuracies
 from bench.train.recipes import Recipe
+from bench.train.seen_images import same_classes, unseen
 from bench.train.supernet_batches import calibration, evaluation
 from bench.train.supernet_evaluation import CHUNK, plan_for, resolutions_of, splits_for
 from bench.train.supernet_options import SupernetOptions
@@ -76,7 +77,12 @@ class SupernetBenchmark(Benchmark):
         self.dataset = options.name
         self.device = find_device(device)
         self._plan = plan_for(content, path, options.data or None, sizes[-1])
-        self._train, self._valid = splits_for(self._plan, ("train", "valid"), shape.n_classes, self.device)
+        trained = content.get("plan", {}).get("data", "")  # as older versions wrote it: a path may be relative
+        self._stated = trained if absolute(trained) == self._plan.data else self._plan.data
+        self._content = {k: v for k, v in content.items() if k not in ("state_dict", "optimizer")}
+        (self._train, self._valid), note = splits_for(
+            content, self._plan, ("train", "valid"), shape.n_classes, self.device
+        )
         self._sha256 = file_digest(path)
         self._known: dict[tuple[str, str], tuple[float, float]] = {}
         self._read = 0
@@ -85,13 +91,14 @@ class SupernetBenchmark(Benchmark):
             f"{VALID_ERROR} is the error with the weights inherited from {path.name}, on {n_valid} training images "
             "that the supernet was not trained on; batch norm statistics are measured for each network.",
             f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
+            *([note] if note else []),
         )
 
     def provenance(self) -> dict[str, Any]:
         """Return checkpoint, data, number of images and kind of device."""
         return {
             "checkpoint_sha256": self._sha256,
-            "data": self._plan.data,
+            "data": self._stated,
             "sha256": self._train.images.sha256,
             "size": self._train.images.size,
             "images": self.options.images,
@@ -151,7 +158,7 @@ class SupernetBenchmark(Benchmark):
     def _batches(self, split: str) -> Any:
         """Return the batches of a split, of the validation split those that the options say."""
         if split == "test":
-            (pixels,) = splits_for(self._plan, ("test",), self.space.n_classes, self.device)
+            (pixels,), _ = splits_for(self._content, self._plan, ("test",), self.space.n_classes, self.device)
             return evaluation(self._plan, pixels, len(pixels.images))
         n = min(self.options.images, len(self._valid.images))
         fits = 12 * n * self._valid.images.size**2 <= RESIDENT
@@ -207,13 +214,15 @@ class InheritedMNV3(TrainableMNV3):
 
     Args:
         checkpoint: The supernet's file.
-        n_classes: Size of the classifier; another one than the supernet's starts with random weights.
+        images: What they are trained on; with other classes than the supernet's, the classifier starts with random
+            weights.
     """
 
-    def __init__(self, checkpoint: Path, n_classes: int) -> None:
+    def __init__(self, checkpoint: Path, images: Images) -> None:
         supernet, content = opened(checkpoint)
         shape = supernet.shape
-        super().__init__(shape.width, resolutions_of(content), n_classes, shape.stem_stride, shape.strides)
+        super().__init__(shape.width, resolutions_of(content), images.n_classes, shape.stem_stride, shape.strides)
+        self.same_classes = shape.n_classes == images.n_classes and same_classes(content, images)
         self.checkpoint = checkpoint
         self.checkpoint_sha256 = file_digest(checkpoint)
 
@@ -222,7 +231,7 @@ class InheritedMNV3(TrainableMNV3):
         supernet, _ = opened(self.checkpoint)
         weights = extract(supernet, x)
         net = build_timm(x, replace(supernet.shape, n_classes=n_classes))
-        if n_classes != supernet.shape.n_classes:
+        if not self.same_classes:
             weights |= {key: value for key, value in net.state_dict().items() if key.startswith("classifier.")}
         net.load_state_dict(weights)
         return Resized(self.resolutions[int(x[RESOLUTION_GENE])], net)
@@ -239,8 +248,12 @@ def fine_tuned(
     """
     _, content = opened(options.checkpoint)
     plan = plan_for(content, options.checkpoint, options.data or None, resolutions_of(content)[-1])
-    n_classes = open_images(plan.data, "train", size=plan.size or None).n_classes
-    space = InheritedMNV3(options.checkpoint, n_classes)
+    splits = [open_images(plan.data, split, size=plan.size or None) for split in ("train", "valid")]
+    space = InheritedMNV3(options.checkpoint, splits[0])
+    if space.same_classes:
+        held, note = unseen(content, splits)
+        if not np.array_equal(held[1].index, splits[1].index):
+            raise DataError(f"{note} Fine-tuning holds out by number: restore the images, or train the supernet again.")
     recipe = Recipe(
         "fine-tuning",
         epochs=options.epochs,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +15,22 @@ import torch
 from bench.errors import UserError
 from bench.train.batches import Pixels
 from bench.train.counting import multiply_adds, parameters
-from bench.train.data import open_images
+from bench.train.data import SETS, absolute, open_images
+from bench.train.data_files import known_files
 from bench.train.distributed import find_device
 from bench.train.mnv3.checkpoint import load_supernet
 from bench.train.mnv3.subnet import Choices, Shape, Subnet, name_of, read_name
 from bench.train.mnv3.to_timm import build_timm
 from bench.train.recalibration import accuracies
+from bench.train.seen_images import unseen
 from bench.train.supernet_batches import calibration, evaluation
 from bench.train.supernet_plan import SupernetPlan
+from bench.values import whole
 
 #: Networks read at a time; each takes the memory of its own weights.
 CHUNK = 8
+#: Random networks of one reading, at most.
+MOST_READ = 100_000
 
 Row = dict[str, Any]
 
@@ -36,14 +44,28 @@ def plan_for(content: Mapping[str, Any], path: Path, data: str | None, size: int
     trained = SupernetPlan.from_dict(content["plan"]) if "plan" in content else None
     if data is None and trained is None:
         raise UserError(f"{path} does not say on which data it was trained: name it with --data.")
-    if trained is not None and data in (None, trained.data):
-        return trained
-    return SupernetPlan(str(data), size=size)
+    if trained is not None and (data is None or absolute(data) == absolute(trained.data)):
+        where = absolute(trained.data)
+        if where not in SETS and not os.path.isabs(where) and where not in known_files():
+            raise UserError(
+                f"{path} was trained on {where!r}, a path relative to a folder that it does not name: give it with "
+                "--data."
+            )
+        return replace(trained, data=where)
+    return SupernetPlan(absolute(str(data)), size=size)
 
 
-def splits_for(plan: SupernetPlan, names: Sequence[str], n_classes: int, device: torch.device) -> list[Pixels]:
-    """Open splits of a plan's data; the classes must be as many as the classifier's."""
-    return [Pixels(open_images(plan.data, name, size=plan.size or None, n_classes=n_classes), device) for name in names]
+def splits_for(
+    content: Mapping[str, Any], plan: SupernetPlan, names: Sequence[str], n_classes: int, device: torch.device
+) -> tuple[list[Pixels], str]:
+    """Open splits of a plan's data that the supernet may be read on, and say what the user has to know about them.
+
+    Raises:
+        DataError: The classes are not the supernet's, or what it was trained on cannot be told from what is held out.
+    """
+    opened = [open_images(plan.data, name, size=plan.size or None, n_classes=n_classes) for name in names]
+    splits, note = unseen(content, opened)
+    return [Pixels(images, device) for images in splits], note
 
 
 def evaluate(
@@ -78,8 +100,9 @@ def evaluate(
         UserError: An architecture, the data or the split is unknown, or the data has other classes.
         DataError: The file cannot be read.
     """
-    if limit < 1 or n_random < 0:
-        raise UserError(f"images must be at least 1 and random networks 0 or more, got {limit} and {n_random}.")
+    whole("images", limit, 1)
+    whole("random", n_random, 0, MOST_READ)
+    whole("seed", seed)
     where = find_device(device)
     candidates = [read_name(arch) for arch in archs]
     supernet, content = load_supernet(path)
@@ -90,7 +113,11 @@ def evaluate(
     rng = np.random.default_rng(seed)
     candidates += [(Choices().sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
     supernet = supernet.to(where, memory_format=torch.channels_last)
-    train, read = splits_for(plan, ("train", split), supernet.shape.n_classes, where)
+    (train, read), note = splits_for(content, plan, ("train", split), supernet.shape.n_classes, where)
+    for _, side in candidates:
+        read.images.check_side(side)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
     values: list[float] = []
     measured_on = calibration(plan, train)
     for start in range(0, len(candidates), CHUNK):

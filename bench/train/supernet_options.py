@@ -6,6 +6,7 @@ a worker process need nothing else: ``supernet+%2Fhome%2Fme%2Fcheckpoint.pt+imag
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from bench.errors import UserError, suggest
+from bench.train.data import absolute
 from bench.values import literal
 
 if TYPE_CHECKING:
@@ -107,9 +109,8 @@ def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) ->
                 f"a supernet's evaluation takes {', '.join(known)} as KEY=VALUE, got {item!r}.{suggest(key, known)}"
             )
         values[key] = literal(text)
-    if data and Path(data).expanduser().exists():
-        data = str(Path(data).expanduser().resolve())
-    return SupernetOptions(checkpoint.expanduser().resolve(), data, **values)  # type: ignore[arg-type]
+    path = Path(os.path.realpath(os.path.expanduser(checkpoint)))
+    return SupernetOptions(path, absolute(data) if data else "", **values)  # type: ignore[arg-type]
 
 
 def parse_name(name: str) -> SupernetOptions:

@@ -10,6 +10,7 @@ from typing import Any
 from bench.errors import DataError, UserError, choose
 from bench.train.mnv3.subnet import STEMS, Choices, Shape
 from bench.train.recipes import Recipe
+from bench.values import whole
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
 #: kernels, then depths, then expansions, the smaller ones last.
@@ -21,6 +22,8 @@ PHASES: dict[str, Choices] = {
     "expansion-4": Choices(expansions=(4, 6)),
     "all": Choices(),
 }
+#: Random sub-networks of one step, and pixels of a side, at most.
+MOST_PER_STEP, LARGEST_SIDE = 1000, 1024
 PROGRESSIVE = tuple(PHASES)
 
 
@@ -91,10 +94,11 @@ class SupernetPlan:
             raise UserError(f"{len(self.phases)} phases need as many epochs at least, got {self.epochs}.")
         if list(self.resolutions) != sorted({r for r in self.resolutions if r >= 8}):
             raise UserError(f"resolutions are ascending and at least 8, got {self.resolutions}.")
-        if self.size < 0 or self.n_random < 0 or not 0 <= self.clip < math.inf:
-            raise UserError(
-                f"size, n_random and clip are 0 or more, got {self.size}, {self.n_random} and {self.clip!r}."
-            )
+        whole("seed", self.seed)
+        whole("n_random", self.n_random, 0, MOST_PER_STEP)
+        whole("crop", self.crop, 0, LARGEST_SIDE)
+        if self.size < 0 or not 0 <= self.clip < math.inf:
+            raise UserError(f"size and clip are 0 or more, got {self.size} and {self.clip!r}.")
         if not 0 <= self.rrc <= 1:
             raise UserError(f"rrc is a share of the area, 0 to 1, got {self.rrc!r}.")
         if self.batch < 2 or self.lr == 0:

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,16 @@ from bench.folder import locked
 from bench.outputs import SUPERNET
 from bench.provenance import environment
 from bench.train.batches import Pixels, augment, resized_crops
-from bench.train.data import Images, open_images
+from bench.train.data import Images, absolute, open_images
 from bench.train.distributed import Processes, check_amp, processes
-from bench.train.loop import autocast, is_out_of_memory
+from bench.train.faults import is_out_of_memory
+from bench.train.loop import autocast
 from bench.train.mnv3.checkpoint import own_content, read, save
 from bench.train.mnv3.subnet import Subnet
 from bench.train.mnv3.supernet import Supernet
 from bench.train.recalibration import accuracies, resize
 from bench.train.recipes import Recipe
+from bench.train.seen_images import describe_images
 from bench.train.supernet_batches import (
     EVALUATION,
     IMAGES,
@@ -69,7 +71,7 @@ class Training:
         net: The supernet.
         optimizer: SGD with its momentum.
         rows: Metrics of the finished epochs.
-        data_sha256: Identity of the images.
+        images: What the checkpoint says about the training images.
         sizes: Resolutions to train at.
     """
 
@@ -77,7 +79,7 @@ class Training:
     net: Supernet
     optimizer: torch.optim.SGD
     rows: list[Row]
-    data_sha256: str
+    images: dict[str, Any]
     sizes: tuple[int, ...]
 
 
@@ -135,6 +137,7 @@ def _train(
     progress: Progress | None,
 ) -> list[Row]:
     """Do what `train_supernet` says, as one of a group of processes."""
+    plan = replace(plan, data=absolute(plan.data))  # it is read from other folders later
     parts = group.world * accumulate
     if accumulate < 1 or plan.batch % parts or plan.batch < 2 * parts:
         raise UserError(f"--batch {plan.batch} cannot be split into {parts} equal parts of at least two images.")
@@ -170,6 +173,7 @@ def _start(plan: SupernetPlan, out: Path, train: Images, group: Processes) -> Tr
     content = read(path) if path.exists() else None
     if content is not None:
         found = SupernetPlan.from_dict(content.get("plan", {}))
+        found = replace(found, data=absolute(found.data))  # written as given by older versions
         if found != plan:
             raise RunError(
                 f"{out} holds a training with {'; '.join(plan.differences(found))}: choose another --out, or give the "
@@ -180,10 +184,11 @@ def _start(plan: SupernetPlan, out: Path, train: Images, group: Processes) -> Tr
         net.load_state_dict(content["state_dict"])
     net = net.to(group.device, memory_format=torch.channels_last)
     optimizer, sizes = _optimizer(net, plan), plan.resolutions or (train.size,)
+    about = describe_images(train)
     if content is None:
-        return Training(plan, net, optimizer, [], train.sha256, sizes)
+        return Training(plan, net, optimizer, [], about, sizes)
     optimizer.load_state_dict(content["optimizer"])
-    return Training(plan, net, optimizer, list(content["metrics"]), train.sha256, sizes)
+    return Training(plan, net, optimizer, list(content["metrics"]), about, sizes)
 
 
 def _optimizer(net: Supernet, plan: SupernetPlan) -> torch.optim.SGD:
@@ -319,7 +324,7 @@ def _write(training: Training, out: Path) -> None:
             **own_content(training.net.shape, training.net),
             "plan": training.plan.to_dict(),
             "resolutions": list(training.sizes),
-            "data_sha256": training.data_sha256,
+            **training.images,
             "environment": environment(),
             "epoch": len(training.rows),
             "metrics": training.rows,

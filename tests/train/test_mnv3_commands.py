@@ -56,7 +56,7 @@ def test_train_info_eval_export(cli, tmp_path, one_line_error):
 
 def test_mistakes_before_anything_is_trained(cli, one_line_error):
     one_line_error(cli("supernet", "trian"), "Did you mean 'train'")
-    one_line_error(cli("supernet", "train", *OPTIONS, "--resolutions", "a"), "--resolutions takes integers")
+    one_line_error(cli("supernet", "train", *OPTIONS, "--resolutions", "a"), "--resolutions takes a whole number")
     one_line_error(cli("supernet", "train", *OPTIONS, "--phases", "progresive"), "no phase", "kernel")
     one_line_error(cli("supernet", "train", "--data", "cifar", *OPTIONS[2:]), "Did you mean 'cifar")
     one_line_error(cli("supernet", "eval", "nowhere.pt"), "no checkpoint at")

@@ -128,24 +128,18 @@ def test_words_for_a_lack_of_memory(text):
     assert not is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
 
 
-def test_a_missing_compiler_is_one_line(monkeypatch, tmp_path, fails):
-    monkeypatch.setenv("CXX", "/nonexistent")
+def test_a_missing_compiler_is_one_line(monkeypatch, tmp_path):
+    from torch._inductor import config
+
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     torch._dynamo.reset()
-    call = ("retrain", "--arch", "r8-3333-3333-3333-3333-3333", "--data", "digits", "--preset", "small", "--epochs", 1)
-    options = (
-        "--set",
-        "compile=true",
-        "--set",
-        "batch=32",
-        "--width",
-        0.1,
-        "--device",
-        "cpu",
-        "--out",
-        tmp_path / "out",
-    )
-    fails((*call, *options), "the network cannot be compiled", "install a C++ compiler", "--set compile=false")
+    with config.patch({"compile_threads": 1, "cpp.cxx": ("/nonexistent",)}), pytest.raises(RuntimeError) as raised:
+        faults.compiled(torch.nn.Linear(2, 2), torch.device("cpu"))
+    error = explained(raised.value)
+    assert isinstance(error, RunError)
+    assert "\n" not in str(error)
+    for words in ("the network cannot be compiled", "install a C++ compiler", "--set compile=false"):
+        assert words in str(error)
 
 
 def test_a_compilers_error_elsewhere_names_the_setting_there():

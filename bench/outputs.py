@@ -58,16 +58,22 @@ class Kind(NamedTuple):
         what: Its name, as in "the folder of a run".
         marks: Any of them makes a folder one of this kind.
         beside: Names of what may be there before the mark is.
+        below: Pattern of files that show it too, where the marks are missing.
     """
 
     what: str
     marks: tuple[Mark, ...]
     beside: tuple[str, ...] = ()
+    below: str = ""
 
 
 RUN = Kind("a run", (Mark("job.json", b'"job"', 16),), ("evals.jsonl", "status.json"))
 #: The lock tells a study whose plans were damaged and removed.
-STUDY = Kind("a study", (Mark("plans.json"), Mark(".study.lock")))
+STUDY = Kind(
+    "a study",
+    (Mark("plans.json"), Mark(".study.lock")),
+    below="*/*/*/*/budget-*/seed-*/job.json",  # runs that the library made without a plan
+)
 RANKING = Kind("a ranking study", (Mark("ranking.json", b'"plan"'), Mark("ranking.jsonl", b'"key"')))
 #: The policy of a report's page, which stands in its head.
 REPORT = Kind("a report", (Mark("index.html", b"default-src 'none'; img-src data:; style-src 'sha256-"),))
@@ -118,7 +124,9 @@ def claim(folder: Path, kind: Kind) -> None:
 
 def marked(folder: Path, kind: Kind) -> bool:
     """Whether a folder is one of a kind."""
-    return any(mark.found(folder) for mark in kind.marks)
+    if any(mark.found(folder) for mark in kind.marks):
+        return True
+    return bool(kind.below) and next(folder.glob(kind.below), None) is not None
 
 
 def _entries(folder: Path) -> list[str]:

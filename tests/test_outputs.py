@@ -184,6 +184,13 @@ def test_marks_tell_folders_apart(tmp_path):
         claim(tmp_path / "study", RUN)
 
 
+def test_runs_of_a_study_without_its_plan_are_a_study(tmp_path):
+    fill(tmp_path, {"toy/closed-form/error+flops/random/budget-5/seed-0/job.json": '{"job": {}}'})
+    claim(tmp_path, STUDY)
+    with pytest.raises(RunError, match="is the folder of a study, not of a run"):
+        claim(tmp_path, RUN)
+
+
 def test_names_in_the_rules_are_those_that_are_written():
     assert RUN.marks[0].name == run_folder.JOB
     assert {run_folder.JOB, run_folder.LOG, run_folder.TIMING, run_folder.LOCK, study.STATUS} <= set(RUN_FILES)

@@ -41,7 +41,7 @@ def page(tmp_path_factory, embedded):
         log.write_text("".join(json.dumps({**row, "arch": f"{row['arch']} {HOSTILE}"}) + "\n" for row in rows))
         groups, unfinished = make_groups(find_runs([str(out / "study")]))
         assert not unfinished
-        return write_page(out, groups, unfinished)
+        return write_page(out / "page", groups, unfinished)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_axes_of_three_objectives_can_be_chosen(browser, tmp_path, use_embedded)
     )
     record_plan(tmp_path / "study", plan)
     run_study(list(plan.jobs()), tmp_path / "study")
-    page = write_page(tmp_path, *make_groups(find_runs([str(tmp_path / "study")])))
+    page = write_page(tmp_path / "page", *make_groups(find_runs([str(tmp_path / "study")])))
     browser.open(page, **PHONE)
     labels = f"[...{FRONTS}.querySelectorAll('.label')].map(t => t.textContent)"
     assert browser.evaluate(labels) == ["error (%)", "flops (M)"]

@@ -155,7 +155,7 @@ def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match=r"holds other files \(thesis.tex\)"):
+    with pytest.raises(UserError, match=r"holds files but no config.json of an export \(thesis.tex\)"):
         export_supernet(supernet, ARCH, other, onnx=False)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write"):

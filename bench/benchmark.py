@@ -43,6 +43,8 @@ class Benchmark(ABC):
     #: Absolute difference within which a value that is measured again is the same, so that logs are compared when they
     #: are read; None where measuring again costs something.
     recheck: float | None = None
+    #: Where measuring again takes longer than reading: of the rows beside the front, one in how many is compared.
+    recheck_every: int = 1
     #: Whether searches leave the listed architectures, see `listed`; all others then fail.
     full_space: bool = False
     _problem: tuple[object, Problem] | None = None

@@ -19,6 +19,7 @@ from bench.benchmark import Benchmark
 from bench.errors import Unusable
 from bench.folder import LOG, evaluated_data, read_job
 from bench.history import History
+from bench.indicators import nondominated
 from bench.job import Job
 from spaces.base import FloatArray, IntArray
 
@@ -69,18 +70,28 @@ def fault(benchmark: Benchmark, job: Job, data: Mapping[str, Any], X: IntArray, 
         here = installed_data(benchmark)
         differing = sorted(k for k in here.keys() & data.keys() - MACHINE if here[k] != data[k])
         return f"it was run on other data: its {differing[0]} is not that of what is installed" if differing else ""
-    now = benchmark.evaluate(X, job.seed).F if len(X) else F
+    if not len(X):
+        return ""
+    rows = _rows_to_compare(F, benchmark.recheck_every)
+    now, logged = benchmark.evaluate(X[rows], job.seed).F, F[rows]
     now = np.where(np.isfinite(now).all(axis=1, keepdims=True), now, np.inf)
-    differs = ~np.isclose(now, F, rtol=1e-9, atol=benchmark.recheck)
+    differs = ~np.isclose(now, logged, rtol=1e-9, atol=benchmark.recheck)
     if not differs.any():
         return ""
     if data and not same_data(data, benchmark):
         return "it was run on another version of the table, whose values differ from the installed one's"
-    row, column = (int(k[0]) for k in np.nonzero(differs))
+    k, column = (int(found[0]) for found in np.nonzero(differs))
     return (
-        f"its log was changed: evaluation {row} has {job.objectives[column]} {F[row, column]:.10g}, looked up again it "
-        f"is {now[row, column]:.10g}"
+        f"its log was changed: evaluation {rows[k]} has {job.objectives[column]} {logged[k, column]:.10g}, looked up "
+        f"again it is {now[k, column]:.10g}"
     )
+
+
+def _rows_to_compare(F: FloatArray, every: int) -> IntArray:
+    """Return the rows that are looked up again: all, or the front and one in so many of the others."""
+    keep = np.ones(len(F), dtype=bool) if every == 1 else nondominated(F)
+    keep[::every] = True
+    return np.flatnonzero(keep)
 
 
 def same_data(data: Mapping[str, Any], benchmark: Benchmark) -> bool:

@@ -13,7 +13,9 @@ from bench.checks import benchmarks as checks
 from bench.data import mnv3, mnv3_reference
 from bench.data.recipe import fetch
 from bench.errors import DataError, UserError
+from bench.guard import fault
 from bench.indicators import hypervolume_regret, nondominated
+from bench.job import Job
 from bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
 from bench.problems import PROBLEMS, open_problem
 from bench.table import Table
@@ -348,3 +350,21 @@ def test_measured_networks_are_the_second_truth(data, monkeypatch):
     reference = bench.reference()
     assert reference.exact
     assert reference.front.min() == bench.table.column("error").min()
+
+
+def test_logged_values_of_the_front_are_predicted_again(tmp_path):
+    """A wrong value that leads the front is found; of the others one in eight is looked at."""
+    bench = PredictorBenchmark(MNV3(), tiny_predictor(), ("error", "flops"), dataset="random-weights")
+    X = bench.space.sample(64, np.random.default_rng(0))
+    F = bench.values(X)
+    job = Job("random", "mnv3", "random-weights", ("error", "flops"), 64)
+    assert fault(bench, job, {}, X, F) == ""
+    assert fault(bench, job, {}, X, F + np.array([1e-4, 0.0])) == ""  # the last decimal
+    better = F.copy()
+    better[13, 0] = F[:, 0].min() - 1.0
+    reason = f"its log was changed: evaluation 13 has error {better[13, 0]:.10g}, looked up again it is {F[13, 0]:.10g}"
+    assert fault(bench, job, {}, X, better) == reason
+    for row in range(0, 64, 8):
+        worse = F.copy()
+        worse[row, 1] += 1000.0
+        assert f"evaluation {row} has flops" in fault(bench, job, {}, X, worse)

@@ -80,6 +80,9 @@ def fault(benchmark: Benchmark, job: Job, data: Mapping[str, Any], X: IntArray, 
         return ""
     if data and not same_data(data, benchmark):
         return "it was run on another version of the table, whose values differ from the installed one's"
+    differs &= np.isfinite(logged).all(axis=1, keepdims=True)  # earlier versions logged a machine's fault as a failure
+    if not differs.any():
+        return ""
     k, column = (int(found[0]) for found in np.nonzero(differs))
     return (
         f"its log was changed: evaluation {rows[k]} has {job.objectives[column]} {logged[k, column]:.10g}, looked up "

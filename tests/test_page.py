@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from edits import row_text
 from report_runs import data_in, groups_of, single, study
 
 from bench.benchmark import open_benchmark
@@ -86,7 +87,7 @@ def test_failed_evaluations_never_reach_a_chart(tmp_path):
     rows = [json.loads(line) for line in (folder / "evals.jsonl").read_text().splitlines()]
     for row in rows[::2]:
         row.update(F=[None, row["F"][1]], status="failed", error="no")
-    (folder / "evals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "evals.jsonl").write_text("".join(row_text(row) + "\n" for row in rows))
     groups, unfinished = groups_of(folder)
     [problem] = page_data(groups)["problems"]
     assert unfinished == []
@@ -186,7 +187,7 @@ def test_names_are_escaped_everywhere(tmp_path):
     study(tmp_path, (Variant(HOSTILE, "random"), Variant('{{data}} & "b"', "nsga2"), Variant("c", "rea")))
     for log in tmp_path.rglob("evals.jsonl"):
         rows = [json.loads(line) for line in log.read_text().splitlines()]
-        log.write_text("".join(json.dumps({**row, "arch": row["arch"] + HOSTILE}) + "\n" for row in rows))
+        log.write_text("".join(row_text({**row, "arch": row["arch"] + HOSTILE}) + "\n" for row in rows))
     groups, unfinished = groups_of(tmp_path)
     page = render(groups, unfinished, title=HOSTILE, files=[HOSTILE])
     assert page.count("<script") == 2

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from bench.errors import UserError, suggest
 from bench.train.data import absolute
-from bench.values import literal
+from bench.values import fault_of_text, literal, shown
 
 if TYPE_CHECKING:
     from bench.benchmark import Benchmark
@@ -123,6 +123,10 @@ def parse_name(name: str) -> SupernetOptions:
     if kind != KIND or not parts or not parts[0]:
         raise UserError(f"a supernet's data set is named {KIND}+CHECKPOINT+KEY=VALUE..., got {name!r}.")
     items = [unquote(part) for part in parts[1:]]
+    for text in (unquote(parts[0]), *items):
+        problem = fault_of_text(text)
+        if problem:
+            raise UserError(f"a part of the data set {shown(name)} {problem}.")
     data = "".join(item.removeprefix("data=") for item in items if item.startswith("data="))
     rest = [item for item in items if not item.startswith("data=")]
     return make_options(Path(unquote(parts[0])), data, rest)

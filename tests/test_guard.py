@@ -191,3 +191,16 @@ def test_signal_handlers_of_a_host_stay(call):
     with contextlib.suppress(SystemExit):
         guard.leave(0)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, "error: cannot print the result: No space left on device.\n"), (1, "")])
+def test_a_full_disk_is_said_once(code, told, capsys, monkeypatch):
+    class Full:
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "stdout", Full())
+        guard.leave(code)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == told

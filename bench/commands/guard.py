@@ -196,7 +196,7 @@ def leave(code: int) -> NoReturn:
             _discard(stream)
         except (OSError, ValueError) as error:
             _discard(stream)
-            if stream is sys.stdout:
+            if stream is sys.stdout and not code:  # else its line has been said
                 say(f"error: cannot print the result: {getattr(error, 'strerror', None) or error}.")
             code = code or 1
     if _signals() and signal.getsignal(signal.SIGINT) in (_leave_at_once, _remember):

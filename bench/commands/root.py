@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.commands.common import Group
+from bench.commands.common import ANY_PATH, Group
 from bench.commands.data import data_group
 from bench.commands.export import export_command
 from bench.commands.guard import at_work
@@ -33,9 +34,16 @@ class Root(Group):
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="smemnas")
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file that registers something new.")
+@click.option(
+    "--plugin",
+    "plugins",
+    type=ANY_PATH,
+    multiple=True,
+    metavar="FILE",
+    help="Python file that registers something new.",
+)
 @click.pass_context
-def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
+def cli(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
     """Compare neural architecture search methods, fairly and fast.
 
     \b
@@ -50,7 +58,7 @@ def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
 
     for plugin in plugins:
         load_plugin(plugin)
-    ctx.obj = plugins
+    ctx.obj = tuple(map(str, plugins))
 
 
 for command in (

@@ -199,8 +199,9 @@ def test_a_full_disk_is_said_once(code, told, capsys, monkeypatch):
         def flush(self):
             raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+    with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", Full())
-        guard.leave(code)
+        with pytest.raises(SystemExit) as ended:
+            guard.leave(code)
     assert ended.value.code == 1
     assert capsys.readouterr().err == told

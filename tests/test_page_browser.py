@@ -4,6 +4,7 @@ import json
 
 import pytest
 from browser import NAMES, Browser, find_browser
+from edits import row_text
 
 from bench.plan import Plan, Variant, check_plan, make_cases
 from bench.report.page import write_page
@@ -38,7 +39,7 @@ def page(tmp_path_factory, embedded):
         run_study(list(plan.jobs()), out / "study")
         log = next((out / "study" / "toy").rglob("rea/**/seed-0/evals.jsonl"))
         rows = [json.loads(line) for line in log.read_text().splitlines()]
-        log.write_text("".join(json.dumps({**row, "arch": f"{row['arch']} {HOSTILE}"}) + "\n" for row in rows))
+        log.write_text("".join(row_text({**row, "arch": f"{row['arch']} {HOSTILE}"}) + "\n" for row in rows))
         groups, unfinished = make_groups(find_runs([str(out / "study")]))
         assert not unfinished
         return write_page(out / "page", groups, unfinished)

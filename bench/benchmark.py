@@ -72,8 +72,19 @@ class Benchmark(ABC):
         """Return ``(n, n_obj)`` on the test split, the mean over trainings; for the final report only."""
 
     def reference(self) -> Reference | None:
-        """Return the reference front without constraints, or None where nothing is known."""
-        return None
+        """Return the reference front of what satisfies the constraints, or None where nothing is known.
+
+        Raises:
+            UserError: All architectures are known, and none satisfies the constraints.
+        """
+        from bench.constraints import reference_front
+
+        return reference_front(self)
+
+    def whole_reference(self) -> Reference | None:
+        """Return the reference front without constraints, or None where nothing is known; subclasses override it."""
+        candidates = self.candidates()
+        return None if candidates is None else candidates.reference()
 
     def candidates(self) -> Candidates | None:
         """Return what the front under constraints is taken from, or None where that is not known."""
@@ -232,11 +243,6 @@ class TabularBenchmark(Benchmark):
         rows = self.rows(X)
         return np.stack([self._column(n, X, rows, None) for n in self.report_names], axis=1)
 
-    def reference(self) -> Reference | None:
-        """Return the exact front of the searched columns (repeats averaged) where the space can be enumerated."""
-        candidates = self.candidates()
-        return None if candidates is None else candidates.reference()
-
     def candidates(self) -> Candidates | None:
         """Return every architecture that the table holds, where the space can be enumerated."""
         if self.space.is_enumerable:
@@ -300,22 +306,18 @@ class CallableBenchmark(Benchmark):
         Raises:
             UserError: It returns something else than ``(n, n_obj)`` numbers.
         """
-        n_obj = len(self.objectives)
+        names, n_obj = [o.name for o in self.objectives], len(self.objectives)
         parts = [X[:1], X[1:]] if len(X) == n_obj > 1 else [X] if len(X) else []
-        found = [np.empty((0, n_obj)), *(self._call(part, seed) for part in parts)]
-        F = np.concatenate(found)
-        return Evaluation(F, np.zeros(len(X)), tuple("" if np.isfinite(f).all() else "not finite" for f in F))
-
-    def _call(self, X: IntArray, seed: int) -> FloatArray:
-        """Return the function's answer as ``(n, n_obj)``."""
         place = f"{self.space.name}/{self.dataset}"
-        return objective_values(self._function(X.copy(), seed), len(X), [o.name for o in self.objectives], place)
+        answers = (objective_values(self._function(part.copy(), seed), len(part), names, place) for part in parts)
+        F = np.concatenate([np.empty((0, n_obj)), *answers])
+        return Evaluation(F, np.zeros(len(X)), tuple("" if np.isfinite(f).all() else "not finite" for f in F))
 
     def report(self, X: IntArray) -> FloatArray:
         """Call the function with seed 0."""
         return self.evaluate(X, 0).F
 
-    def reference(self) -> Reference | None:
+    def whole_reference(self) -> Reference | None:
         """Return the front given at construction."""
         if self._front is None:
             return None

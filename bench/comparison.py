@@ -66,6 +66,8 @@ class Row:
         area: Mean of the regret's mean over the evaluations so far.
         mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly worse.
         p_best: p-value against the best, adjusted over the methods at this checkpoint; NaN for the best.
+        short: Finished runs that had ended before so many evaluations; their last values count.
+        barren: Finished runs without a feasible evaluation that succeeded.
     """
 
     case: Case
@@ -84,6 +86,8 @@ class Row:
     area: Interval
     mark: str
     p_best: float
+    short: int = 0
+    barren: int = 0
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,7 @@ def _done(group: Sequence[Trial]) -> list[Trial]:
 
 def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> list[Row]:
     """Return the rows of a case at the k-th checkpoint; the comparisons with the baseline are not adjusted yet."""
-    floor = reported_floor(benchmark_of(case), reference_of(case))
+    floor = reported_floor(benchmark_of(case), reference_of(case, plan.budget))
     columns = [regret[case, v.name][:, k] for v in plan.variants]
     rows = []
     for variant, values, (mark, p_best) in zip(plan.variants, columns, against_best(columns), strict=True):
@@ -275,6 +279,8 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> lis
                 mean(lambda t: t.area),
                 mark,
                 p_best,
+                sum(len(t.F) < plan.at[k] for t in done),
+                sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
             )
         )
     return rows

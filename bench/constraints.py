@@ -135,7 +135,7 @@ def reference_front(benchmark: Benchmark) -> Reference | None:
         UserError: All architectures are known, and none satisfies the constraints.
     """
     if not benchmark.constraints:
-        return benchmark.reference()
+        return _whole(benchmark)
     candidates = benchmark.candidates()
     if candidates is None:
         return _within_bounds(benchmark)
@@ -147,12 +147,18 @@ def reference_front(benchmark: Benchmark) -> Reference | None:
     ).reference()
 
 
+def _whole(benchmark: Benchmark) -> Reference | None:
+    """Return the front without constraints; a plug-in may override `reference` itself, which knows none then."""
+    own = type(benchmark).reference is not Benchmark.reference
+    return benchmark.reference() if own else benchmark.whole_reference()
+
+
 def _within_bounds(benchmark: Benchmark) -> Reference | None:
     """Return the part of the unconstrained front within the bounds, where that is the front under constraints.
 
     It is where all constraints are upper bounds of objectives: what dominates a feasible point is feasible then.
     """
-    whole = benchmark.reference()
+    whole = _whole(benchmark)
     if whole is None or not all(c.upper and c.objective >= 0 for c in benchmark.constraints):
         return None
     if not np.array_equal(whole.report_best, whole.report_front):  # which of the best tested are feasible is not known

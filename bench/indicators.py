@@ -93,17 +93,25 @@ def _volume(points: FloatArray, approximated: bool | None = None) -> float:
     return float(exact(points, ref=np.full(points.shape[1], REFERENCE_POINT)))
 
 
-def hypervolumes(F: FloatArray, front: FloatArray, box: Box | None = None) -> tuple[float, float, bool]:
+def is_approximated(F: FloatArray, front: FloatArray, box: Box | None = None) -> bool:
+    """Whether the regret curve of ``F`` ``(n, n_obj)``, in the order in which it was found, is approximated."""
+    return front.shape[1] > volume.ALWAYS_EXACT and _is_rough(*_to_front(F, front, box, volume=True))
+
+
+def hypervolumes(
+    F: FloatArray, front: FloatArray, box: Box | None = None, rough: bool | None = None
+) -> tuple[float, float, bool]:
     """Return the hypervolumes of ``F`` ``(n, n_obj)`` and of the reference front, and whether they are approximated.
 
     Args:
-        F: Objectives in the order in which they were found, dominated ones too: what a curve of them would cost
-            decides as well, so that its end is the same number.
+        F: Objectives.
         front: Reference front ``(k, n_obj)``.
         box: What is normalised by, with its own reference point; None takes the front's.
+        rough: Whether to approximate; None decides by ``F`` and the front alone.
     """
     points, targets = _to_front(F, front, box, volume=True)
-    rough = _is_rough(points, targets)
+    if rough is None:
+        rough = _is_rough(points, targets)
     points = _inside(points)
     if points.shape[1] > volume.ALWAYS_EXACT and len(points):
         points = points[nondominated(points)]

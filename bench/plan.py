@@ -217,26 +217,29 @@ def known_reference(case: Case) -> Reference | None:
     return measured_by(reference_front(benchmark), case.reference, benchmark)
 
 
-_unions: dict[Case, Reference] = {}
+_unions: dict[tuple[Case, int], Reference] = {}
 
 
-def reference_of(case: Case) -> Reference | None:
+def reference_of(case: Case, budget: int) -> Reference | None:
     """Return a case's reference front, where none is known that of the runs which are compared (`compare_with`)."""
-    return known_reference(case) or _unions.get(case)
+    return known_reference(case) or _unions.get((case, budget))
 
 
-def compare_with(case: Case, F: FloatArray) -> None:
-    """Let the front of evaluated objectives ``(n, n_obj)`` stand for a reference front that is not known.
+def compare_with(case: Case, budget: int, F: FloatArray) -> None:
+    """Let the front of what runs of a budget evaluated ``(n, n_obj)`` stand for a reference front, if none is known.
 
     It does not where nothing of it lies within a given reference point, so that nothing has a hypervolume.
     """
-    front = np.unique(F[nondominated(F)], axis=0)
+    if known_reference(case) is not None:
+        return
+    _unions.pop((case, budget), None)
+    front = np.unique(F[nondominated(F)], axis=0) if len(F) else F
     if len(front):
         none = np.empty((0, front.shape[1]))
         union = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
         with suppress(UserError):
             measured = measured_by(union, case.reference, benchmark_of(case))
-            _unions[case] = measured or union
+            _unions[case, budget] = measured or union
 
 
 def check_plan(plan: Plan) -> Plan:

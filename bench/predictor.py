@@ -155,7 +155,7 @@ class PredictorBenchmark(Benchmark):
         """Return the same numbers: there is one split."""
         return self.values(X)
 
-    def reference(self) -> Reference | None:
+    def whole_reference(self) -> Reference | None:
         """Return the front of the best networks known for these objectives (not proven to be the best)."""
         candidates = self.candidates()
         return None if candidates is None else candidates.reference()

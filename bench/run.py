@@ -217,14 +217,14 @@ def _why_ended(benchmark: Benchmark, n: int, budget: int, asked: int) -> str:
     if n >= budget:
         return ""
     where = f"Ended early, after {n} of {budget} evaluations"
-    if asked >= MAX_ASKS_PER_EVALUATION * budget:
-        return f"{where}: the method asked for {asked:,} architectures, nearly all of them known already."
     listed = end_of_list(benchmark, n, budget)
     if listed:
         return listed
     space = benchmark.problem.space
     if n and space.size <= SMALL and n == len(np.unique(space.normalise(space.enumerate()), axis=0)):
         return f"{where}: these are all architectures that there are."
+    if asked >= MAX_ASKS_PER_EVALUATION * budget:
+        return f"{where}: the method asked for {asked:,} architectures, nearly all of them known already."
     return f"{where}: the method had nothing more to ask."
 
 

@@ -96,6 +96,7 @@ class StatusFile(msgspec.Struct, frozen=True):
     status: str
     rows: Natural | None = None
     error: str = ""
+    note: str = ""
 
 
 class SummaryFile(msgspec.Struct, frozen=True):

@@ -199,7 +199,7 @@ def run_job(job: Job, out: Path, plugins: Sequence[str] = (), rerun: bool = Fals
     except RunError as error:
         if isinstance(error.__cause__, Timeout):
             return State(BUSY)
-        reason, trace = f"{error.reason}: {RERUN}" if isinstance(error, Unusable) else str(error), ""
+        reason, trace = f"{error.reason}: {RERUN}" if isinstance(error, Unusable) else str(error), _trace_of(error)
     except UserError as error:
         reason, trace = str(error), ""
     except (Exception, SystemExit) as error:
@@ -207,19 +207,30 @@ def run_job(job: Job, out: Path, plugins: Sequence[str] = (), rerun: bool = Fals
         reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         reason, trace = " ".join(reason.split()), traceback.format_exc()
     else:
-        _write_status(folder, DONE, rows=len(result.F))
+        _write_status(folder, DONE, rows=len(result.F), note=result.note)
         return State(DONE)
     _write_status(folder, FAILED, error=reason, trace=trace)
     return State(FAILED, reason)
 
 
-def _write_status(folder: Path, status: str, *, rows: int | None = None, error: str = "", trace: str = "") -> None:
+def _trace_of(error: RunError) -> str:
+    """Return the traceback of what a plug-in raised, "" for an error of another cause."""
+    cause = error.__cause__
+    mine = cause is None or isinstance(cause, UserError | OSError)
+    return "" if mine else "".join(traceback.format_exception(cause))
+
+
+def _write_status(
+    folder: Path, status: str, *, rows: int | None = None, error: str = "", trace: str = "", note: str = ""
+) -> None:
     """Write a run's status file; a disk that is full is the run's error and not another one."""
     entry: dict[str, Any] = {"status": status}
     if rows is not None:
         entry["rows"] = rows
     if error:
         entry["error"] = error
+    if note:
+        entry["note"] = note
     if trace:
         entry["traceback"] = trace.splitlines()
     with suppress(OSError, RunError):

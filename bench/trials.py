@@ -19,7 +19,7 @@ from bench.history import read_seconds
 from bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from bench.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
 from bench.run import TIMING, Job
-from bench.study import DONE, FAILED, RERUN, folder_of, state_of
+from bench.study import DONE, FAILED, RERUN, folder_of, read_status, state_of
 from spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -108,7 +108,7 @@ def collect(plan: Plan, out: Path) -> list[Trial]:
     """
     for case in plan.cases:
         if known_reference(case) is None:
-            compare_with(case, _found(plan, out, case))
+            compare_with(case, plan.budget, _found(plan, out, case))
     return [
         read_trial(plan, out, variant, case, seed)
         for case in plan.cases
@@ -145,14 +145,30 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -
         try:
             benchmark = benchmark_of(case)
             X, F = checked_log(folder, job, benchmark).arrays()
-            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case))
+            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case, plan.budget))
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
-            return Trial(variant.name, case, job, DONE, "", F, *measured, *read_seconds(folder / TIMING))
+            return Trial(
+                variant.name,
+                case,
+                job,
+                DONE,
+                ended_early(folder, len(F), plan.budget),
+                F,
+                *measured,
+                *read_seconds(folder / TIMING),
+            )
         except Unusable as error:
             state = state._replace(status=FAILED, reason=f"{error.reason}: {RERUN}")
         except RunError as error:
             state = state._replace(status=FAILED, reason=str(error))
     return unfinished(plan, variant, case, job, state.status, state.reason)
+
+
+def ended_early(folder: Path, n: int, budget: int) -> str:
+    """Return what is said of a finished run of `n` evaluations that had not spent its budget; "" of any other."""
+    if n >= budget:
+        return ""
+    return read_status(folder).note or f"Ended early, after {n} of {budget} evaluations."
 
 
 def unfinished(plan: Plan, variant: Variant, case: Case, job: Job, status: str, reason: str) -> Trial:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from methods.base import METHOD_STREAM, Method, require_choice
+from methods.base import METHOD_STREAM, DesignStream, Method, require_choice
 from spaces.base import FloatArray, IntArray, Problem, SearchSpace
 from spaces.listed import ListedSpace
 
@@ -18,17 +18,27 @@ OPERATORS = ("choice", "integer")
 
 
 class PymooMethod(Method):
-    """Drives an algorithm of pymoo. Subclasses set `_algorithm` to one that is set up (`set_up`)."""
+    """Drives an algorithm of pymoo. Subclasses set `_algorithm` to one that is set up (`set_up`).
+
+    Where few genotypes are architectures, mating may give no new one; then the seed's random stream goes on, as in
+    random search, and what it brings competes with the population.
+    """
 
     _algorithm: Any
     _asked: Any = None
     _asked_x: IntArray
 
+    def __init__(self, problem: Problem, *, budget: int, seed: int) -> None:
+        super().__init__(problem, budget=budget, seed=seed)
+        self._stream = DesignStream(problem, seed)
+        self._told: set[bytes] = set()
+
     def ask(self) -> IntArray:
-        """Return the initial design, then what the algorithm wants evaluated next."""
+        """Return the initial design, then what the algorithm wants evaluated next; none when the space is exhausted."""
         self._asked = as_population(self._algorithm.ask())
         if self._asked is None or len(self._asked) == 0:  # no new offspring can be made
-            return np.empty((0, self.problem.space.n_var), np.int64)
+            self._asked = None
+            return self._random()
         self._asked_x = genotypes(self._asked)
         return self._asked_x.copy()
 
@@ -36,11 +46,20 @@ class PymooMethod(Method):
         """Hand the evaluated rows to pymoo. Rows it did not ask for go to `_tell_others`."""
         from pymoo.core.population import Population
 
+        self._told.update(x.tobytes() for x in np.ascontiguousarray(X, dtype=np.int64))
         asked, self._asked = self._asked, None
         if asked is None or not np.array_equal(self._asked_x, X):
             self._tell_others(evaluated(Population.new("X", X), F))
         else:
             self._tell_asked(evaluated(asked, F))
+
+    def _random(self) -> IntArray:
+        """Return as many new architectures of the seed's random stream as a generation has, while there are any."""
+        while True:
+            X = self._stream.take(self._algorithm.n_offsprings)
+            new = [x.tobytes() not in self._told for x in X]
+            if len(X) == 0 or any(new):
+                return X[new]
 
     def _tell_asked(self, population: Any) -> None:
         self._algorithm.tell(infills=population)

@@ -67,7 +67,7 @@ def test_the_reference_is_the_front_of_what_is_feasible(space, constraints, keep
     np.testing.assert_array_equal(np.isfinite(feasible_only(bench, X, F)).all(axis=1), feasible)
     case = Case(space, bench.dataset, tuple(o.name for o in bench.objectives), tuple(map(str, bench.constraints)))
     assert [str(c) for c in benchmark_of(case).constraints] == sorted(constraints)
-    np.testing.assert_array_equal(reference_of(case).front, reference.front)
+    np.testing.assert_array_equal(reference_of(case, 10).front, reference.front)
 
 
 def test_a_run_is_measured_by_what_is_feasible(use_embedded):
@@ -349,3 +349,29 @@ def test_a_study_under_a_constraint(cli, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "flops<=12" in (out / "study.md").read_text()
+
+
+def test_reference_of_a_benchmark_respects_its_constraints():
+    """`Benchmark.reference()` and `reference_front` are one; `whole_reference()` is that without constraints."""
+    bench = open_benchmark("toy", constraints=("error<=10", "flops>=9"))
+    F = bench.evaluate(bench.space.enumerate(), 0).F
+    kept = F[(F[:, 0] <= 10) & (F[:, 1] >= 9)]
+    expected = kept[[not any((k <= f).all() and (k < f).any() for k in kept) for f in kept]]
+    front = bench.reference().front
+    assert sorted(map(tuple, front)) == sorted({tuple(f) for f in expected})
+    np.testing.assert_array_equal(front, reference_front(bench).front)
+    np.testing.assert_array_equal(bench.whole_reference().front, open_benchmark("toy").reference().front)
+    assert len(front) < len(bench.whole_reference().front)
+
+
+def test_a_plug_in_that_overrides_reference_is_still_held_to_the_constraints():
+    class Old(CallableBenchmark):
+        def reference(self):
+            return CallableBenchmark.whole_reference(self)
+
+    toy = open_benchmark("toy")
+    old = Old(toy.space, lambda X, seed: toy.evaluate(X, seed).F, toy.objectives, front=toy.reference().front)
+    limits = ("error<=10",)
+    np.testing.assert_array_equal(
+        reference_front(constrain(old, limits)).front, constrain(toy, limits).reference().front
+    )

@@ -13,7 +13,7 @@ from bench.errors import DataError, RunError, UserError
 from bench.evaluation import FIRST, check_costs, is_machine_fault
 from bench.history import History
 from bench.report.run import write_report
-from bench.run import Job, run, search
+from bench.run import Job, make_job, run, search
 from methods.base import METHODS, Method
 from spaces.base import Objective
 from spaces.toy import Toy, error
@@ -421,3 +421,47 @@ def test_why_a_run_ended_early_is_said(tmp_path, plugin):
         f"Ended early, after {everything} of {everything + 5} evaluations: these are all architectures that there are."
     )
     assert run(job("random", 9), tmp_path / "c", benchmark=bench).note == ""
+
+
+# ---- where few genotypes are architectures ----
+
+
+class Sparse(Toy):
+    """About one genotype of 2,000 is an architecture, so that nearly all children are none."""
+
+    name = "sparse"
+    n_choices = (8,) * 8
+    weights = np.array([3, 11, 29, 101, 233, 487, 977, 1999])
+
+    def is_valid(self, X):
+        return super().is_valid(X) & ((X * self.weights).sum(axis=1) % 2003 == 7)
+
+    def sample(self, n, rng):
+        kept = np.empty((0, 8), dtype=np.int64)
+        while len(kept) < n:
+            X = super().sample(4096, rng)
+            kept = np.concatenate([kept, X[self.is_valid(X)]])
+        return kept[:n]
+
+
+@pytest.mark.parametrize("method", ["nsga2", "sms-emoa"])
+def test_the_pymoo_methods_go_on_where_mating_gives_no_architecture(tmp_path, method):
+    def measure(X, seed):
+        return np.stack([60.0 - (X * np.arange(1, 9)).sum(axis=1), 1.0 + X.sum(axis=1)], axis=1)
+
+    bench = CallableBenchmark(Sparse(), measure, (TWO[0], Objective("depth", "", False)))
+    result = run(Job(method, "sparse", "callable", ("error", "depth"), 60), tmp_path, benchmark=bench)
+    assert len(result.F) == 60
+    assert result.note == ""
+    whole = (tmp_path / "evals.jsonl").read_bytes()
+    (tmp_path / "evals.jsonl").write_bytes(b"".join(whole.splitlines(True)[:33]))
+    run(Job(method, "sparse", "callable", ("error", "depth"), 60), tmp_path, benchmark=bench)
+    assert (tmp_path / "evals.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("method", ["nsga2", "sms-emoa"])
+def test_the_pymoo_methods_evaluate_all_of_a_small_space_and_say_so(tmp_path, method):
+    job, bench = make_job(method, "toy", budget=100, constraints=("flops>=19",))
+    result = run(job, tmp_path, benchmark=bench)
+    assert len(result.F) == 21
+    assert result.note == "Ended early, after 21 of 100 evaluations: these are all architectures that there are."

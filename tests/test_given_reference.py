@@ -153,16 +153,16 @@ def test_runs_that_stand_for_an_unknown_front_are_measured_by_it(monkeypatch):
     monkeypatch.setattr(plan, "_unions", {})
     case = Case("toy", "closed-form", ("error", "flops"), (), False, GIVEN)
     F = np.array([[9.0, 9.0], [20.0, 3.0], [21.0, 4.0]])
-    plan.compare_with(case, F)
-    reference = plan.reference_of(case)
+    plan.compare_with(case, 9, F)
+    reference = plan.reference_of(case, 9)
     np.testing.assert_array_equal(reference.front, F[:2])
     np.testing.assert_array_equal(reference.box.nadir, [30.0, 25.0])
     assert hypervolume_regret(F[:1], reference.front, reference.box) == pytest.approx(
         1 - area(F[:1], [5, 0], [30, 25], 1.1) / area(F, [5, 0], [30, 25], 1.1)
     )
     beyond = replace(case, reference="error=5:6,flops=0:1")
-    plan.compare_with(beyond, F)
-    assert plan.reference_of(beyond) is None  # nothing has a hypervolume: no regret, and no study is lost
+    plan.compare_with(beyond, 9, F)
+    assert plan.reference_of(beyond, 9) is None  # nothing has a hypervolume: no regret, and no study is lost
 
 
 def test_cases_and_jobs_carry_it_only_where_it_is_given():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import time
 
 import numpy as np
@@ -151,3 +153,46 @@ def test_many_points_of_many_objectives_take_seconds():
     curve = regret_curve(F, front, np.arange(1, 301))
     assert time.process_time() - start < 30.0
     assert 0.0 < curve[-1] < curve[0] < 1.0
+
+
+TWELVE = (
+    "params,flops,error,error_analog,error_analog_drift_1d,error_analog_drift_1h,error_analog_drift_30d,"
+    "error_analog_drift_60s,error_drift_1d,error_drift_1h,error_drift_30d,error_drift_60s"
+)
+
+
+def test_a_run_of_twelve_objectives_ends_and_says_what_is_approximated(cli, tmp_path):
+    out = tmp_path / "run"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = cli(
+        *("run", "--method", "random", "--space", "nb201", "--objectives", TWELVE, "--budget", 100, "--out", out)
+    )
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60.0
+    assert done.returncode == 0, done.stderr
+    assert "are approximated" in done.stdout
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["hypervolume_approximated"] is True
+    assert 0.3 < summary["hypervolume_regret"] < 0.5
+    assert len((out / "front.csv").read_text().splitlines()) == summary["front_size"] + 1
+
+
+def test_what_was_found_is_written_before_the_indicators(tmp_path, monkeypatch):
+    from bench.benchmark import CallableBenchmark
+    from bench.report.run import write_report
+    from bench.run import make_job, run
+
+    job, bench = make_job("random", "toy", budget=20)
+    result = run(job, tmp_path, benchmark=bench)
+
+    def killed(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CallableBenchmark, "reference", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path, result, bench)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["evaluations"], summary["front_size"]) == (
+        20,
+        len((tmp_path / "front.csv").read_text().splitlines()) - 1,
+    )
+    assert "hypervolume" not in summary

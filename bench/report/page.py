@@ -20,14 +20,14 @@ from bench.comparison import Tables
 from bench.files import make_folder, write_text
 from bench.listing import notes_of
 from bench.outputs import REPORT, claim
-from bench.plan import Case, benchmark_of, reference_of
+from bench.plan import Case, benchmark_of, known_reference, reference_of
 from bench.report import page_html as tags
 from bench.report.cells import Section, number, seed_text
 from bench.report.page_data import method_names, page_data, single_objective
 from bench.report.page_diagram import rank_diagram
 from bench.report.page_groups import Group, Unfinished
 from bench.report.page_sources import sources
-from bench.report.study import conventions, write_study
+from bench.report.study import conventions, remarks, write_study
 from bench.report.study_records import to_csv
 from bench.report.study_sections import sections, time_sections
 
@@ -244,7 +244,7 @@ def only(tables: Tables, case: Case) -> Tables:
 
 def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Sequence[str]) -> str:
     """Return notes, charts and tables of one case."""
-    benchmark, reference = benchmark_of(case), reference_of(case)
+    benchmark, reference = benchmark_of(case), reference_of(case, group.budget)
     rows = [r for r in group.tables.rows if r.case == case]
     facts: list[tuple[str, object]] = [("searched", ", ".join(f"{o.name} ({o.unit})" for o in benchmark.objectives))]
     if case.constraints:
@@ -255,12 +255,14 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
         facts.append(("reference front", "none is known, so there is no regret"))
     else:
         kind = "exact" if reference.exact else "the best known one, not proven"
+        if known_reference(case) is None:
+            kind = "that of all finished runs of this page stands for it, since none is known"
         facts.append(("reference front", f"{len(reference.front)} points, {kind}"))
     if case.reference:
         facts.append(("measured by", f"given ideal:nadir {case.reference}"))
     if rows and rows[0].floor == rows[0].floor:
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))
-    facts += [("note", note) for note in notes_of(benchmark)]
+    facts += [("note", note) for note in (*remarks(group.tables, case), *notes_of(benchmark))]
     tables = only(group.tables, case)
     checkpoints = [str(at) for at in group.tables.plan.at]
     blocks = [_table(section, methods, case) for section in sections(tables)]

@@ -84,7 +84,7 @@ def _problem(
     group: Group, case: Case, names: list[str], evaluated: bool
 ) -> tuple[dict[str, Any], list[IntArray], Counter[int]]:
     """Return fronts and curves of one case in one group; and of each architecture genotype and number of fronts."""
-    benchmark, reference = benchmark_of(case), reference_of(case)
+    benchmark, reference = benchmark_of(case), reference_of(case, group.budget)
     tested = [j for j, name in enumerate(benchmark.report_names) if name != benchmark.objectives[j].name]
     if reference is None or len(reference.report_best) == 0 or not has_two_splits(benchmark):
         tested = []  # asking for the test split may be a training

@@ -17,13 +17,24 @@ from bench.comparison import Tables, tabulate
 from bench.constraints import feasible_only
 from bench.errors import UserError, suggest
 from bench.guard import fault
-from bench.plan import CHECKPOINTS, Case, Contrast, Plan, Variant, benchmark_of, reference_of
+from bench.plan import (
+    CHECKPOINTS,
+    Case,
+    Contrast,
+    Plan,
+    Variant,
+    benchmark_of,
+    compare_with,
+    known_reference,
+    reference_of,
+)
 from bench.registry import Plugin
 from bench.report.cells import seed_text
 from bench.report.page_runs import Found, Run
 from bench.run import Job
 from bench.study import DONE, MISSING
-from bench.trials import UNASKED, Trial, measure, unfinished
+from bench.trials import UNASKED, Trial, ended_early, measure, unfinished
+from spaces.base import FloatArray
 
 Key = tuple[Case, str, int]
 NOT_MADE = "not made yet"
@@ -153,7 +164,7 @@ def _names(found: Found) -> dict[str, str]:
 def _closed(case: Case) -> str:
     """Return why a case cannot be measured here, or ""."""
     try:
-        reference_of(case)
+        known_reference(case)
     except Exception as error:  # whatever a plug-in's benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
     return ""
@@ -197,6 +208,9 @@ def _group(
 ) -> Group:
     """Return the comparison of finished runs of one budget."""
     plan = _merged(budget, runs, plans, names, roles)
+    for case in plan.cases:
+        if known_reference(case) is None:
+            compare_with(case, budget, _found(case, runs))
     trials = [
         _trial(plan, case, variant, seed, runs.get((case, variant.name, seed)))
         for case in plan.cases
@@ -214,6 +228,12 @@ def _group(
         contrasts=[c for c in tables.contrasts if c.comparison.pairs],
     )
     return Group(tables, runs)
+
+
+def _found(case: Case, runs: dict[Key, Run]) -> FloatArray:
+    """Return what the runs of a case evaluated and what satisfies its constraints ``(n, n_obj)``, as in a study."""
+    F = np.vstack([feasible_only(benchmark_of(case), run.X, run.F) for key, run in runs.items() if key[0] == case])
+    return np.asarray(F[np.isfinite(F).all(axis=1)])
 
 
 def _merged(
@@ -280,9 +300,10 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None)
         return unfinished(plan, variant, case, job, MISSING if asked else UNASKED, NOT_MADE if asked else "")
     benchmark = benchmark_of(case)
     try:
-        measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case))
+        measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case, plan.budget))
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
-    return Trial(variant.name, case, run.job, DONE, "", F, *measured, run.seconds, run.method_seconds)
+    reason = ended_early(run.folder, len(F), plan.budget)
+    return Trial(variant.name, case, run.job, DONE, reason, F, *measured, run.seconds, run.method_seconds)

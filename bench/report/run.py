@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 
 from bench.benchmark import Benchmark, Reference
-from bench.constraints import reference_front
 from bench.files import write_json, write_text
 from bench.given_reference import measured_by
-from bench.indicators import REFERENCE_POINT, hypervolume, hypervolume_regret, igd_plus, nondominated
+from bench.indicators import (
+    REFERENCE_POINT,
+    hypervolume_regret,
+    hypervolumes,
+    igd_plus,
+    is_approximated,
+    nondominated,
+)
 from bench.listing import notes_of
 from bench.report.figure_file import save_figure
 from bench.run import Result
@@ -24,6 +30,13 @@ from spaces.base import FloatArray, IntArray
 
 #: Okabe-Ito colours, distinguishable with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+#: What readers of approximated hypervolumes are told.
+APPROXIMATED = (
+    "Hypervolumes of so many points and objectives are approximated (Deng and Zhang 2019, fixed directions: a regret "
+    "is off by some 0.003), since exact ones would take too long."
+)
+#: With more objectives than these a picture shows each against the first alone: all pairs of 12 would be 66.
+ALL_PAIRS = 6
 #: Characters of a title's line over one picture.
 TITLE = 80
 
@@ -62,9 +75,15 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         corner = reference.nadir if box is None else box.stretched()
         point = REFERENCE_POINT if box is None else box.point
         unit = (point / REFERENCE_POINT) ** len(corner)
-        summary["hypervolume"] = unit * hypervolume(F, reference.ideal, corner)
-        summary["hypervolume_of_reference"] = unit * hypervolume(reference.front, reference.ideal, corner)
-        summary["hypervolume_regret"] = hypervolume_regret(F, reference.front, box)
+        found = np.where(result.feasible[:, None], result.F, np.inf)
+        rough = is_approximated(found, reference.front, box)
+        mine, whole, _ = hypervolumes(F, reference.front, box, rough)
+        summary["hypervolume"] = unit * mine
+        summary["hypervolume_of_reference"] = unit * whole
+        summary["hypervolume_regret"] = 1.0 - mine / whole
+        if rough:
+            summary["hypervolume_approximated"] = True
+            summary["notes"].append(APPROXIMATED)
         summary["igd_plus"] = igd_plus(F, reference.front, box)
         summary["reference"] = {
             "exact": reference.exact,
@@ -75,7 +94,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
             "reference_point": point,
             **({"given": job.reference} if box is not None else {}),
         }
-        if benchmark.report_names != tuple(job.objectives):
+        if benchmark.report_names != tuple(job.objectives) and len(reference.report_best):
             summary["reported_regret"] = hypervolume_regret(benchmark.report(X), reference.report_best, box)
             floor = hypervolume_regret(reference.report_front, reference.report_best, box)
             summary["reported_regret_floor"] = floor
@@ -83,16 +102,19 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
 
 
 def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str, Any]:
-    """Write summary.json, front.csv and front.png into the run's folder and return the summary.
+    """Write front.csv, summary.json and front.png into the run's folder and return the summary.
+
+    What was found comes first. The indicators, which may take a while, follow in a second summary.
 
     Raises:
         RunError: A file cannot be written.
     """
-    reference = measured_by(reference_front(benchmark), result.job.reference, benchmark)
-    summary = summarise(result, benchmark, reference)
     X, F = front_of(result)
     reported = benchmark.report(X) if len(X) else F
     write_text(folder / "front.csv", front_csv(benchmark, X, F, reported))
+    write_json(folder / "summary.json", summarise(result, benchmark, None))
+    reference = measured_by(benchmark.reference(), result.job.reference, benchmark)
+    summary = summarise(result, benchmark, reference)
     plot_run(folder / "front.png", result, benchmark, reference)
     write_json(folder / "summary.json", summary)
     return summary
@@ -114,6 +136,8 @@ def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatA
 def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Reference | None) -> None:
     """Draw all feasible evaluations, the front found and the reference front; for one objective the best so far.
 
+    Several objectives are drawn in pairs, see `ALL_PAIRS`.
+
     Raises:
         RunError: The picture cannot be written.
     """
@@ -122,7 +146,8 @@ def plot_run(file: Path, result: Result, benchmark: Benchmark, reference: Refere
 
     objectives = benchmark.objectives
     F = np.where(result.feasible[:, None], result.F, np.inf)
-    pairs = [(a, b) for a in range(len(objectives)) for b in range(a)] or [(0, 0)]
+    seconds = range(len(objectives) if len(objectives) <= ALL_PAIRS else 1)
+    pairs = [(a, b) for a in range(len(objectives)) for b in seconds if b < a] or [(0, 0)]
     columns = min(3, len(pairs))
     lines = -(-len(pairs) // columns)
     figure = Figure(figsize=(6.4 * columns, 4.6 * lines), layout="constrained")

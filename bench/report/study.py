@@ -10,17 +10,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.comparison import Tables
 from bench.errors import RunError
 from bench.files import write_text
+from bench.indicators import is_approximated
 from bench.listing import notes_of
-from bench.plan import benchmark_of, known_reference, reference_of
+from bench.plan import Case, benchmark_of, known_reference, reference_of
 from bench.ranks import BEST, EQUAL, smallest_p
 from bench.report.cells import WORDS, Section, markdown_table
 from bench.report.cells import number as number
 from bench.report.cells import p_value as p_value
 from bench.report.cells import seed_text as seed_text
 from bench.report.cells import span as span
+from bench.report.run import APPROXIMATED
 from bench.report.study_latex import latex
 from bench.report.study_records import (
     champion_records,
@@ -35,7 +39,7 @@ from bench.report.study_records import (
 from bench.report.study_sections import sections, time_sections
 from bench.run import Job
 from bench.statistics import SIGNIFICANCE
-from bench.study import FAILED, MISSING
+from bench.study import DONE, FAILED, MISSING
 from bench.trials import Trial
 
 #: Failed runs shown on screen and in study.md; trials.csv has them all.
@@ -149,7 +153,7 @@ def conventions(tables: Tables) -> list[str]:
             "the first is better. Holm within each family, over all its cases and checkpoints."
         )
     for case in plan.cases:
-        reference = reference_of(case)
+        reference = reference_of(case, plan.budget)
         if case.reference:
             lines.append(
                 f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
@@ -164,7 +168,34 @@ def conventions(tables: Tables) -> list[str]:
             )
         elif not reference.exact:
             lines.append(f"{case}: the reference front is the best known one, not proven.")
+        lines += [f"{case}: {text}" for text in remarks(tables, case)]
         lines += [f"{case}: {note}" for note in notes_of(benchmark_of(case))]
+    return lines
+
+
+def remarks(tables: Tables, case: Case) -> list[str]:
+    """Return what a reader must know of the finished runs of a case: which ended early, and which found nothing."""
+    plan, reference = tables.plan, reference_of(case, tables.plan.budget)
+    done = [t for t in tables.trials if t.case == case and t.status == DONE]
+    lines = []
+    for name in (v.name for v in plan.variants):
+        own = [t for t in done if t.variant == name]
+        short = [t for t in own if len(t.F) < plan.budget]
+        if short:
+            counts = sorted({len(t.F) for t in short})
+            range_ = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            seeds = seed_text(sorted(t.job.seed for t in short))
+            why = sorted({t.reason.partition(": ")[2] for t in short} - {""})
+            lines.append(
+                f"{name}, seed {seeds}, ended early, after {range_} of {plan.budget} evaluations"
+                f"{': ' + ' '.join(why) if why else '.'} The last values count at later checkpoints."
+            )
+        barren = [t for t in own if not np.isfinite(t.F).all(axis=1).any()]
+        if barren:
+            which = "no run" if len(barren) == len(own) else f"not seed {seed_text(sorted(t.job.seed for t in barren))}"
+            lines.append(f"{name}: {which} has a feasible evaluation that succeeded; the regret of nothing is 1.")
+    if reference is not None and any(is_approximated(t.F, reference.front, reference.box) for t in done):
+        lines.append(APPROXIMATED)
     return lines
 
 

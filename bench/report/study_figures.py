@@ -195,7 +195,7 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     """
     figure, ax = _figure(6.9, 3.8)
     objectives = benchmark_of(case).objectives
-    reference = reference_of(case)
+    reference = reference_of(case, tables.plan.budget)
     assert reference is not None, "there are no curves without a reference front"
     plain = len(objectives) == 2
     drawn: list[tuple[str, FloatArray]] = []

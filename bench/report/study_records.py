@@ -66,6 +66,8 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
                 "evaluations": row.at,
                 "n": row.n,
                 "failed": row.failed,
+                "ended_early": row.short,
+                "without_feasible": row.barren,
                 **_interval("regret", row.regret),
                 "regret_sd": row.regret_sd,
                 "mark": row.mark,

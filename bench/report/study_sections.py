@@ -37,7 +37,7 @@ def quality(row: Row) -> list[str]:
     return [
         str(row.at),
         row.variant,
-        f"{row.n}" + (f" ({row.failed} failed)" if row.failed else ""),
+        str(row.n) + _remarks(failed=row.failed, ended_early=row.short, without_feasible=row.barren),
         number(row.regret.value),
         number(row.regret_sd),
         span(row.regret),
@@ -46,6 +46,12 @@ def quality(row: Row) -> list[str]:
         number(c.a12, 2) if c else "",
         number(row.reported.value),
     ]
+
+
+def _remarks(**counts: int) -> str:
+    """Return numbers of runs with what is to be said of them: " (2 failed, 1 ended early)"."""
+    said = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items() if count)
+    return f" ({said})" if said else ""
 
 
 def indicators(row: Row) -> list[str]:
@@ -200,7 +206,8 @@ def _mean(row: Row | None, seeds: int) -> str:
     if row is None or math.isnan(row.regret.value):
         return "-"
     spread = "" if math.isnan(row.regret_sd) else f" ± {row.regret_sd:.4f}"
-    return number(row.regret.value) + spread + (f" (n={row.n})" if row.n < seeds else "")
+    fewer = f" (n={row.n})" if row.n < seeds else ""
+    return number(row.regret.value) + spread + fewer + _remarks(ended_early=row.short, without_feasible=row.barren)
 
 
 def _problem_ranks(tables: Tables) -> list[Section]:

@@ -307,11 +307,29 @@ def test_a_plug_in_without_a_reference_front(tmp_path, cli):
     assert process.returncode == 0, process.stderr
     page = (tmp_path / "out" / "index.html").read_text()
     [problem] = data_in(page)["problems"]
-    assert problem["reference"] is None
-    assert problem["curves"] == []
+    assert problem["reference"]["exact"] is False  # that of the runs compared stands for it, as in a study
+    assert problem["curves"][0]["mean"][-1] == 0.0
     assert len(problem["fronts"][0]["p"]) >= 1
-    assert "no reference front" in page or "none is known" in page
+    assert "that of all finished runs of this page stands for it" in page
     assert problem["pictures"][0][2][0][4].endswith("of 5")  # a table of genes
+
+
+def test_report_prints_the_regret_that_study_prints_where_no_front_is_known(tmp_path, cli):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    plan = ("--methods", "random,nsga2", "--spaces", "mine-report/frontless", "--seeds", "0-1", "--budget", 20)
+    made = cli("--plugin", "mine.py", "study", *plan, "--jobs", 1, "--no-figures", "--out", "runs/s")
+    assert made.returncode == 0, made.stderr
+    done = cli("--plugin", "mine.py", "report", "runs/s", "--no-figures", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    [file] = (tmp_path / "out").rglob("trials.csv")
+    regrets = []
+    for found in (tmp_path / "runs" / "s" / "trials.csv", file):
+        with open(found, newline="") as stream:
+            rows = {(r["method"], r["seed"]): r["regret_20"] for r in csv.DictReader(stream)}
+        regrets.append(rows)
+    assert regrets[0] == regrets[1]
+    assert len(regrets[0]) == 4
+    assert all(0.0 <= float(v) < 1.0 for v in regrets[0].values())
 
 
 def test_size_grows_little_with_runs(tmp_path):

@@ -265,7 +265,7 @@ def test_drop_path_and_dropout_reach_the_network(supernet):
 
     from bench.train.retrain_networks import build
 
-    net = build(plan_of(supernet, "drop_path=0.3", "dropout=0.4"), 3)
+    net = build(plan_of(supernet, "drop_path=0.3", "dropout=0.4"), 3, 8)
     rates = [m.drop_prob for m in net.modules() if isinstance(m, DropPath)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(0.3, abs=0.05)

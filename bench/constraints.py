@@ -19,13 +19,14 @@ from bench.benchmark import Benchmark, Candidates, Reference, TabularBenchmark
 from bench.errors import UserError, suggest
 from spaces.base import Constraint, FloatArray, IntArray
 
-#: With the unit, where that is stated: "flops<=150M".
-BOUND = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\s\d]*)\s*")
+#: NAME<=NUMBER or NAME>=NUMBER; of digits, only those of ASCII.
+FORM = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", re.ASCII)
+#: The same, the unit perhaps behind it.
+BOUND = re.compile(FORM.pattern + r"([^\s\d]*)\s*", re.ASCII)
 #: A bound that much beyond all values is taken for a mistake in the unit.
 FAR = 100.0
 #: Architectures that are looked at for it, where not all are known.
 SAMPLE = 1000
-FORM = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", re.ASCII)
 
 
 def constrain(benchmark: Benchmark, texts: Sequence[str]) -> Benchmark:

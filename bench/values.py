@@ -121,15 +121,20 @@ def names(option: str, text: str) -> tuple[str, ...]:
     return parts
 
 
-def literal(text: str) -> Any:
+def literal(text: str, what: str = "") -> Any:
     """Return a number, truth value, None or Python literal as itself, other text as text.
+
+    Args:
+        text: As a user wrote it.
+        what: Whose value it is, for the message.
 
     Raises:
         UserError: It is a literal that no file of the suite could hold: too long, too deep, not finite, not of
             numbers, texts, lists and mappings of names.
     """
+    start = f"{what}: " if what else ""
     if len(text) > LONGEST_LITERAL:
-        raise UserError(f"a value has at most {LONGEST_LITERAL:,} characters, got {shown(text)}.")
+        raise UserError(f"{start}a value has at most {LONGEST_LITERAL:,} characters, got {shown(text)}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # '\d' within a literal is no business of Python's
@@ -137,10 +142,12 @@ def literal(text: str) -> Any:
     except (ValueError, SyntaxError):
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
     except (TypeError, MemoryError, RecursionError) as error:
-        raise UserError(f"a value is a number, a text, a list or a mapping of names, got {shown(text)}.") from error
+        raise UserError(
+            f"{start}a value is a number, a text, a list or a mapping of names, got {shown(text)}."
+        ) from error
     problem = _fault(value, 0)
     if problem:
-        raise UserError(f"{problem}, got {shown(text)}.")
+        raise UserError(f"{start}{problem}, got {shown(text)}.")
     return value
 
 

@@ -226,13 +226,13 @@ def test_a_fault_of_the_machine_is_never_logged_and_the_run_goes_on_after_it(tmp
         run(job("random"), tmp_path / "none", benchmark=raising(what, at=0))
     assert rows_of(tmp_path / "none") == []
     with pytest.raises(RunError, match="this machine failed"):
-        run(job(), tmp_path, benchmark=raising(what))
-    part = (tmp_path / "evals.jsonl").read_bytes()
+        run(job(), tmp_path / "one", benchmark=raising(what))
+    part = (tmp_path / "one" / "evals.jsonl").read_bytes()
     assert part.count(b"\n") == 10
     good = bench_of(lambda X, seed: values(X))
-    run(job(), tmp_path, benchmark=good)
+    run(job(), tmp_path / "one", benchmark=good)
     run(job(), tmp_path / "again", benchmark=good)
-    whole = (tmp_path / "evals.jsonl").read_bytes()
+    whole = (tmp_path / "one" / "evals.jsonl").read_bytes()
     assert whole.startswith(part)
     assert whole == (tmp_path / "again" / "evals.jsonl").read_bytes()
 

@@ -161,7 +161,7 @@ def paths_of(command, name=""):
 
 
 def test_every_path_option_is_of_the_one_type():
-    from cli import cli
+    from bench.commands.root import cli
 
     found = list(paths_of(cli))
     assert len(found) >= 15

@@ -76,4 +76,4 @@ def test_a_problem_brings_its_objectives(cli):
 
 
 def test_a_folder_that_is_no_run(cli, tmp_path):
-    assert_one_line_error(cli("data", "improve", tmp_path), "no run folder", code=2)
+    assert_one_line_error(cli("data", "improve", tmp_path), "holds no run", "give the folder of a run", code=1)

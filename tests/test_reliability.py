@@ -381,7 +381,9 @@ def test_ctrl_c_is_one_line_and_the_run_continues(embedded, uninterrupted, tmp_p
 
 def test_no_traceback_where_the_picture_cannot_be_written(cli, one_line_error, tmp_path):
     out = tmp_path / "out"
-    (out / "front.png").mkdir(parents=True)
+    assert cli(*RANDOM, "--budget", 5, "--out", out).returncode == 0
+    (out / "front.png").unlink()
+    (out / "front.png").mkdir()
     process = cli(*RANDOM, "--budget", 5, "--out", out)
     one_line_error(process, "cannot write", "front.png", code=1)
     assert log_of(out).count(b"\n") == 5

@@ -199,10 +199,7 @@ def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, A
         name = name.strip()
         if not equals or not name or not text.strip():
             raise UserError(f"{option} takes NAME=VALUE, got {shown(item)}.")
-        try:
-            value = literal(text)
-        except UserError as error:
-            raise UserError(f"{option} {name}: {error}") from error
+        value = literal(text, f"{option} {name}")
         owner, dot, inner = name.partition(".")
         target = params.setdefault(f"{owner}_params", {}) if dot else params
         key = inner if dot else name

@@ -36,6 +36,9 @@ ADVICE = "restore or remove the file."
 Row = Mapping[str, Any]
 Place = tuple[str, str, str, str, str, int, str]
 
+#: What the `time` of a row holds at least.
+TIMES = {"fit", "rank", "calibrate", "memory_mb"}
+
 
 def key_text(key: Mapping[str, Any]) -> str:
     """Return a trial's key as text."""
@@ -57,8 +60,8 @@ class RankLog(LineLog):
             found = decode(line, RankRow, f"{path}, line {number}", ADVICE)
             if found.sum and not is_signed(line):
                 raise Unusable(f"{path}, line {number} is corrupt (it does not match its checksum)", ADVICE)
-            if found.status == "ok" and not (found.scores and found.n_ranked and found.time):
-                raise Unusable(f"{path}, line {number} is corrupt (no scores)", ADVICE)
+            if found.status == "ok" and not _is_whole(found):
+                raise Unusable(f"{path}, line {number} is corrupt (scores or times are missing)", ADVICE)
             row = json.loads(line)
             row.pop("sum", None)
             self.rows[key_text(row["key"])] = row
@@ -73,8 +76,22 @@ class RankLog(LineLog):
         self.rows[key_text(row["key"])] = row
 
     def find(self, data: Data, task: Task, pool: str) -> Row | None:
-        """Return a trial's row, or None."""
-        return self.rows.get(key_text(task.key(data, pool)))
+        """Return a trial's row, or None.
+
+        Raises:
+            Unusable: It lacks the scores of a column that is ranked.
+        """
+        row = self.rows.get(key_text(task.key(data, pool)))
+        missing = sorted(data.truth.keys() - row["scores"].keys()) if row is not None and row["status"] == "ok" else []
+        if missing:
+            raise Unusable(f"{self.path} is corrupt (a row has no scores of {missing[0]})", ADVICE)
+        return row
+
+
+def _is_whole(row: RankRow) -> bool:
+    """Whether a row holds all that tables are made of; one without a checksum may have lost some."""
+    scored = bool(row.scores) and all("tau" in scores for scores in row.scores.values())
+    return scored and bool(row.n_ranked) and row.twins is not None and row.time.keys() >= TIMES
 
 
 def run_ranking(

@@ -101,7 +101,7 @@ def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> Trai
         if key in KEYS:
             values[key] = _value(key, text, KEYS[key])
         elif key in RECIPE_KEYS:
-            changes[key] = literal(text)
+            changes[key] = literal(text, key)
         else:
             raise UserError(f"a training has no option {key!r}.{suggest(key, [*KEYS, *RECIPE_KEYS])}")
     data = absolute(data)

@@ -170,7 +170,7 @@ class RetrainRecipe:
             key, equals, text = (part.strip() for part in item.partition("="))
             if not equals:
                 raise UserError(f"--set takes KEY=VALUE, got {item!r}.")
-            changes[key] = literal(text)
+            changes[key] = literal(text, key)
         return changed(self, changes)
 
 

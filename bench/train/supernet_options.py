@@ -108,7 +108,7 @@ def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) ->
             raise UserError(
                 f"a supernet's evaluation takes {', '.join(known)} as KEY=VALUE, got {item!r}.{suggest(key, known)}"
             )
-        values[key] = literal(text)
+        values[key] = literal(text, key)
     path = Path(os.path.realpath(os.path.expanduser(checkpoint)))
     return SupernetOptions(path, absolute(data) if data else "", **values)  # type: ignore[arg-type]
 

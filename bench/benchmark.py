@@ -1,8 +1,7 @@
 """What measures an architecture: a table, a formula, a predictor, or a training.
 
 A benchmark is pure in (architecture, seed): the same call gives the same numbers whatever was asked before.
-`evaluate` answers from the searched (validation) column; `report` answers from the test column and is called
-by the suite only, never by a method.
+`evaluate` answers from the searched (validation) column; `report` from the test column, and only the suite calls it.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ class Benchmark(ABC):
     notes: tuple[str, ...] = ()
     #: What an architecture must satisfy; `bench.constraints.constrain` sets it.
     constraints: tuple[Constraint, ...] = ()
-    #: Absolute difference within which a value that is measured again is the same, so that logs are compared when they
-    #: are read; None where measuring again costs something.
+    #: How far a logged value may be from one measured when the log is read; None where measuring costs something.
     recheck: float | None = None
     #: Where measuring again takes longer than reading: of the rows beside the front, one in how many is compared.
     recheck_every: int = 1
@@ -126,8 +124,7 @@ class Benchmark(ABC):
 class TabularBenchmark(Benchmark):
     """Look-ups in a `Table`.
 
-    Where the table lacks architectures of the space, or some of their searched values, searches are restricted to
-    those that have all of them (`listed`), unless `full_space` is set.
+    Searches leave out architectures of which it lacks a searched value (see `listed`), unless `full_space` is set.
 
     Args:
         space: The space; its `index` (or the table's sorted keys) finds the row.
@@ -271,9 +268,8 @@ class CallableBenchmark(Benchmark):
 
     Args:
         space: The space to search.
-        function: Maps genotypes ``(n, n_var)`` and a seed to objectives ``(n, n_obj)``, minimised; with one objective
-            also ``(n,)``. It gets a copy of the genotypes, and never as many rows as there are objectives (but one of
-            one), so that rows and columns cannot be mixed up.
+        function: Maps a copy of genotypes ``(n, n_var)`` and a seed to minimised objectives ``(n, n_obj)``, also
+            ``(n,)`` of one. With several it never gets as many rows as objectives, so that none can be mixed up.
         objectives: What the function returns, in order; cheap ones must be among `space.costs`.
         dataset: Name for logs and reports.
         front: The exact front ``(k, n_obj)`` where it is known.

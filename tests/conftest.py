@@ -91,6 +91,18 @@ def alone(tmp_path_factory):
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of two finished runs."""
+    from bench.run import make_job, run
+
+    place = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        job, benchmark = make_job("random", "toy", budget=10, seed=seed)
+        run(job, place / f"seed-{seed}", benchmark=benchmark)
+    return place
+
+
 def assert_one_line_error(process, *words, code=None):
     """Require an error of one line on standard error that holds some words, and no traceback."""
     assert process.returncode == code if code is not None else process.returncode in (1, 2), process.stderr

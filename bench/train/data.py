@@ -111,11 +111,7 @@ class Images:
         Raises:
             UserError: They are far smaller.
         """
-        if side > LARGEST_FACTOR * self.size:
-            raise UserError(
-                f"a resolution of {side} is more than {LARGEST_FACTOR} times the {self.size} pixels of {self.name}: "
-                "give a smaller one, or larger images (--size)."
-            )
+        check_side(side, self.size, self.name)
 
     def check(self, rows: IntArray | slice = slice(None)) -> None:
         """Compare images, by their position in this split, with their checksums; each once in a process.
@@ -125,6 +121,19 @@ class Images:
         """
         if self.sums is not None:
             self.sums.check(self.pixels, self.index[rows])
+
+
+def check_side(side: int, pixels: int, name: str) -> None:
+    """Check that images of some side can be brought to another one without making them up.
+
+    Raises:
+        UserError: They are far smaller.
+    """
+    if side > LARGEST_FACTOR * pixels:
+        raise UserError(
+            f"a resolution of {side} is more than {LARGEST_FACTOR} times the {pixels} pixels of {name}: "
+            "give a smaller one, or larger images (--size)."
+        )
 
 
 def open_images(
@@ -209,7 +218,7 @@ def _digits(size: int | None) -> ImageSet:
     found = load_digits()
     grey = np.round(found.images * (255 / 16)).astype(np.uint8)
     labels = np.asarray(found.target, dtype=np.int64)
-    pixels = _resized(np.repeat(grey[..., None], 3, axis=3), size)
+    pixels = _resized(np.repeat(grey[..., None], 3, axis=3), size, "digits")
     test = held_out(labels, DIGITS_TEST)
     rest = np.setdiff1d(np.arange(len(labels)), test)
     splits = {"train": Arrays(pixels[rest], labels[rest]), "test": Arrays(pixels[test], labels[test])}
@@ -275,7 +284,7 @@ def _published(name: str, size: int | None) -> ImageSet:
         pixels = np.asarray(part.data)
         if pixels.ndim == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=3)
-        splits[split] = Arrays(_resized(pixels, size), np.asarray(part.targets, dtype=np.int64))
+        splits[split] = Arrays(_resized(pixels, size, name), np.asarray(part.targets, dtype=np.int64))
     computed = moments(splits["train"].pixels) if not kind.mean else (kind.mean, kind.std)
     return ImageSet(splits, tuple(parts["train"].classes), *computed, checksum(splits))
 
@@ -287,10 +296,15 @@ def _installed(maker: Any, root: Path, train: bool) -> Any:
     return maker(root, train=train, download=True)
 
 
-def _resized(pixels: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
-    """Return images ``(n, h, w, 3)`` at another size."""
+def _resized(pixels: NDArray[np.uint8], size: int | None, name: str) -> NDArray[np.uint8]:
+    """Return images ``(n, h, w, 3)`` at another size.
+
+    Raises:
+        UserError: It is far beyond theirs.
+    """
     if size is None or pixels.shape[1:3] == (size, size):
         return pixels
+    check_side(size, pixels.shape[1], name)
     from PIL import Image
 
     return np.stack([resize(Image.fromarray(image), size) for image in pixels])

@@ -59,11 +59,13 @@ def describe(error: BaseException) -> str:
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean ...?" plus the list of known words, for an error message.
 
-    Nearest by spelling, whatever the case and the hyphens; else the words that begin with the one given.
+    The same but for case and hyphens; else what ends in it after a slash; else the nearest by spelling; else the words
+    that begin with the one given.
     """
     known = sorted(known)
     plain = _plain(word)
     near = [k for k in known if plain and _plain(k) == plain]
+    near = near or [k for k in known if plain and "/" in k and _plain(k.rpartition("/")[2]) == plain][:3]
     near = near or difflib.get_close_matches(word, known, n=2, cutoff=0.6)
     near = near or [k for k in known if len(plain) > 1 and _plain(k).startswith(plain)][:3]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""

@@ -70,6 +70,16 @@ def test_it_asks(mine, answer, gone):
     assert mine.exists() is not gone
 
 
+def test_the_error_where_nobody_answers_has_a_line_of_its_own(mine):
+    process = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), "data", "remove", "macro/mine"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert process.stdout.splitlines()[-1].startswith("error: nobody answered")
+    assert mine.exists()
+
+
 def test_mistakes_are_one_line_and_remove_nothing(fails, mine, data, monkeypatch):
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: (_ for _ in ()).throw(EOFError))
     fails(["data", "remove", "macro/mine"], "nothing was removed", "--yes")
@@ -160,6 +170,11 @@ def test_near_misses(word, near):
         "nb201-cifar10",
     ]
     assert suggest(word, known).startswith(f" Did you mean {near}?")
+
+
+@pytest.mark.parametrize("word", ["mine", "MINE", "macro-mine"])
+def test_a_name_without_its_space_is_near(word):
+    assert suggest(word, ["macro-cifar10", "macro/mine", "mines"]).startswith(" Did you mean 'macro/mine'?")
 
 
 @pytest.mark.parametrize("word", ["--", "", "x", "zzz"])

@@ -31,6 +31,7 @@ def test_a_sample_of_odd_calls_and_broken_folders():
         ((0, "done\n", ""), {}, ""),
         ((2, "", "error: a\n"), {}, ""),
         ((1, "unfinished   x\n", ""), {}, ""),
+        ((0, "done\n", "left out     x\n"), {}, ""),
         ((0, "done\n", ""), {"must_fail": True}, "RC0"),
         ((2, "", ""), {}, "NOERRORLINE"),
         ((1, "", ""), {}, "NOERRORLINE"),

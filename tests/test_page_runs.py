@@ -203,6 +203,7 @@ def test_a_folder_of_unfinished_runs_alone_still_gives_a_page(tmp_path, cli):
     (folder / "summary.json").unlink()
     process = cli("report", "one", "--out", "report")
     assert process.returncode == 0, process.stderr
+    assert "left out     random on toy" in process.stdout
     assert "0 of 30 evaluations" in process.stdout
     assert "0 of 30 evaluations" in (tmp_path / "report" / "index.html").read_text()
 

@@ -342,6 +342,7 @@ RANDOM = ("run", "--method", "random", "--space", "toy")
         (("runn",), ("no command 'runn'", "'run'"), 2),
         (("run", "--nonsense"), ("--nonsense",), 2),
         (("check", "smemnsa"), ("'smemnsa'", "Did you mean 'smemnas'"), 2),
+        (("check", "front-climber"), ("'front-climber'", "--plugin FILE"), 2),
         (("check", "nb201/analgo"), ("nb201/analog",), 2),
         (("--plugin", "nowhere.py", "list"), ("'nowhere.py' is not a file",), 2),
         (("run", "--method", "random", "--space", "nb101", "--budget", "3"), ("not installed", "data fetch"), 1),

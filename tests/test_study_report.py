@@ -175,6 +175,8 @@ def test_the_screen_shows_the_same_tables(studied: Tables, tmp_path: Path) -> No
     [head, *_] = [s for s in sections(studied) if s.title.startswith("Mean hypervolume regret after 40")]
     assert head.rows[0][1] in text
     assert "champion.csv" in text
+    assert "Bold and *: the best mean. Underlined and ~: not significantly" in " ".join(text.split())
+    assert "Bold: the best mean. Underlined: not significantly" in markdown(studied)
     assert text.rstrip().endswith("figures")
     screen = io.StringIO()
     print_study(replace(studied, rows=list(studied.rows) * 4), tmp_path, Console(file=screen, width=160))

@@ -154,7 +154,8 @@ def check_name(name: str) -> Iterator[tuple[str, str | None]]:
     if not found and slash and space in SPACES and dataset in datasets_of(space):
         found = [("benchmark", name)]
     if not found:
-        raise UserError(f"nothing registered is called {name!r}.{suggest(name, {n for _, n in known})}")
+        hint = suggest(name, {n for _, n in known})
+        raise UserError(f"nothing registered is called {name!r} (in a plug-in? --plugin FILE before `check`).{hint}")
     for kind, _ in found:
         for check in checks_of(kind, name):
             label = f"{check.entry}: {check.name.removeprefix('check_').replace('_', ' ')}"

@@ -258,6 +258,7 @@ def data_remove(names: tuple[str, ...], yes: bool) -> None:
     try:
         agreed = yes or click.confirm("Remove?", default=False)
     except click.Abort as error:
+        click.echo()  # the question has no end of line
         raise UserError("nobody answered, so nothing was removed: --yes removes without asking.") from error
     if not agreed:
         click.echo("nothing was removed")

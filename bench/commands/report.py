@@ -59,7 +59,7 @@ def report_command(
     files = write_report_files(out, groups, unfinished, figures=not no_figures)
     page = write_page(out, groups, unfinished, title=title, files=files, evaluated=evaluated)
     for left in unfinished:
-        click.echo(f"unfinished   {left.method} on {left.case}, seeds {left.seeds}: {left.reason}", err=quiet)
+        click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {left.reason}", err=quiet)
     if not quiet:
         n = sum(len(group.runs) for group in groups)
         problems = sum(len(group.tables.plan.cases) for group in groups)

@@ -126,7 +126,7 @@ def render(
         for k, ((group, case), name) in enumerate(zip(problems, names, strict=True))
     ]
     if unfinished:
-        parts.append(("unfinished", "Unfinished runs", _unfinished(unfinished)))
+        parts.append(("unfinished", "Runs left out", _unfinished(unfinished)))
     if groups:
         parts.append(("sources", "Data and environment", sources(groups)))
         parts.append(("reading", "How to read the numbers", _reading(groups)))
@@ -205,7 +205,7 @@ def _lead(groups: Sequence[Group], unfinished: Sequence[Unfinished]) -> list[str
             f"{seed_text(plan.seeds)}."
         )
     if unfinished:
-        lines.append("Some runs are not part of it, see Unfinished runs.")
+        lines.append("Some runs are not part of it, see Runs left out.")
     return lines or ["None of the runs found is finished."]
 
 
@@ -349,7 +349,7 @@ def _curve_figure(k: int, data: dict[str, Any]) -> str:
 def _unfinished(unfinished: Sequence[Unfinished]) -> str:
     """Return what is left out and why."""
     rows = [[u.method, u.case, u.seeds, u.reason] for u in unfinished]
-    return tags.table(["method", "case", "seeds", "reason"], rows, "Unfinished runs", wrap=("case", "reason"))
+    return tags.table(["method", "case", "seeds", "reason"], rows, "Runs left out", wrap=("case", "reason"))
 
 
 def _reading(groups: Sequence[Group]) -> str:

@@ -84,8 +84,13 @@ def _files(tables: Tables) -> dict[str, str]:
     }
 
 
-def conventions(tables: Tables) -> list[str]:
-    """Return what a reader must know to read the numbers."""
+def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
+    """Return what a reader must know to read the numbers.
+
+    Args:
+        tables: The study.
+        signs: Whether the tables mark values by signs too, as on a console.
+    """
     plan = tables.plan
     seeds = len(plan.seeds)
     fewer = "".join(f", {name} only {seed_text(own)}" for name, own in plan.seeds_of.items())
@@ -101,7 +106,8 @@ def conventions(tables: Tables) -> list[str]:
     ]
     marks = {r.mark for r in tables.rows}
     if len(plan.variants) > 1 and BEST in marks:
-        text = f"Bold: the best mean. Underlined: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
+        best, equal = ("Bold and *", "Underlined and ~") if signs else ("Bold", "Underlined")
+        text = f"{best}: the best mean. {equal}: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
         text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
         lowest = smallest_p(len(plan.variants) - 1, seeds)
         if lowest >= SIGNIFICANCE:
@@ -263,7 +269,7 @@ def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = Fals
     for section in [*sections(tables), *time_sections(tables)] if anything else []:
         if not (section.detail and is_large(tables)):
             _print_section(section, console)
-    for text in conventions(tables) if anything else []:
+    for text in conventions(tables, signs=True) if anything else []:
         console.print(text)
     for text in failures(tables):
         console.print(f"unfinished   {text}", soft_wrap=True)

@@ -79,7 +79,7 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
         out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")
     failed = f", {summary['failed']} failed" if summary["failed"] else ""
     infeasible = f", {summary['infeasible']} infeasible ({', '.join(summary['constraints'])})" if limits else ""
-    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}{infeasible}")
+    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}{infeasible}", soft_wrap=True)
     if "hypervolume" in summary:
         given = summary["reference"].get("given")
         point = f"{summary['reference']['reference_point']:g}"
@@ -88,12 +88,14 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
         out.print(
             f"hypervolume  {summary['hypervolume']:.4f} of {summary['hypervolume_of_reference']:.4f} "
             f"(regret {summary['hypervolume_regret']:.4f}, IGD+ {summary['igd_plus']:.4f}; reference: {kind} front of "
-            f"{summary['reference']['points']} points, reference point {point})"
+            f"{summary['reference']['points']} points, reference point {point})",
+            soft_wrap=True,
         )
     if "reported_regret" in summary:
         out.print(
             f"reported     regret {summary['reported_regret']:.4f} on {', '.join(summary['reported'])} "
-            f"(a perfect search would report {summary['reported_regret_floor']:.4f})"
+            f"(a perfect search would report {summary['reported_regret_floor']:.4f})",
+            soft_wrap=True,
         )
     seconds = result.seconds
     out.print(

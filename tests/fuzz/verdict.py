@@ -7,9 +7,9 @@ import re
 from .server import HANG, ROOT
 
 #: Lines on standard error that are no failure: notes of a command that did its work, and progress.
-NOTES = re.compile(r"(unfinished {3}|note|plug-in .* could not be loaded|epoch \d|start: )")
+NOTES = re.compile(r"(unfinished {3}|left out {5}|note|plug-in .* could not be loaded|epoch \d|start: )")
 #: What a command with exit status 1 prints instead of an error where single items failed.
-ITEMS = re.compile(r"^(unfinished |FAIL |refused: |.*no table is installed)", re.M)
+ITEMS = re.compile(r"^(unfinished |left out |FAIL |refused: |.*no table is installed)", re.M)
 
 
 def judge(done, *, must_fail: bool = False, interrupted: bool = False, deaf: bool = False) -> str:

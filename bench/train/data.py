@@ -39,6 +39,8 @@ SPLITS = ("train", "valid", "test")
 SPLIT_SEED = 2407
 #: A network's input is at most so many times as large as the images.
 LARGEST_FACTOR = 8
+#: Bytes of images that are made larger than that all the same, where a check of classes or an export asks for it.
+LARGEST_MADE = 2**30
 #: Share of the training images held out for validation.
 VALID_SHARE = 0.1
 #: Of scikit-learn's digits, which are one set without splits: shares for test and, of the rest, for validation.
@@ -300,11 +302,12 @@ def _resized(pixels: NDArray[np.uint8], size: int | None, name: str) -> NDArray[
     """Return images ``(n, h, w, 3)`` at another size.
 
     Raises:
-        UserError: It is far beyond theirs.
+        UserError: It is far beyond theirs, and the images would fill the memory.
     """
     if size is None or pixels.shape[1:3] == (size, size):
         return pixels
-    check_side(size, pixels.shape[1], name)
+    if 3 * len(pixels) * size**2 > LARGEST_MADE:
+        check_side(size, pixels.shape[1], name)
     from PIL import Image
 
     return np.stack([resize(Image.fromarray(image), size) for image in pixels])

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from typing import NoReturn
 
-from bench.commands import guard
+from smemnas.bench.commands import guard
 
 
 def main(args: list[str] | None = None) -> NoReturn:
@@ -43,10 +43,10 @@ def _run(args: list[str] | None) -> int:
     """Run the command line and return its exit status; a user's mistake is one line."""
     import click
 
-    from bench.child import safe_children
-    from bench.commands.common import one_line
-    from bench.commands.root import cli
-    from bench.errors import UserError
+    from smemnas.bench.child import safe_children
+    from smemnas.bench.commands.common import one_line
+    from smemnas.bench.commands.root import cli
+    from smemnas.bench.errors import UserError
 
     try:
         with safe_children():

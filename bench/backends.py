@@ -18,9 +18,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bench.child import Ended, end_with, safe_children, slot
-from bench.errors import RunError, UserError, install
-from bench.values import LONGEST, MOST_WORKERS, real, whole
+from smemnas.bench.child import Ended, end_with, safe_children, slot
+from smemnas.bench.errors import RunError, UserError, install
+from smemnas.bench.values import LONGEST, MOST_WORKERS, real, whole
 
 BACKENDS = ("loky", "dask", "ray")
 #: Seconds that a cluster may take to answer.

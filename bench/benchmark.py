@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import DataError, UserError, suggest
-from bench.lookup import lacks_values, rows_of, values_of
-from bench.outcomes import Candidates as Candidates
-from bench.outcomes import Evaluation as Evaluation
-from bench.outcomes import Reference as Reference
-from bench.outcomes import objective_values, require_costs
-from bench.registry import Registry
-from bench.store import table_folder
-from bench.table import Table
-from spaces.base import SPACES, Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
-from spaces.feasible import feasible_space
-from spaces.listed import ListedSpace
+from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.lookup import lacks_values, rows_of, values_of
+from smemnas.bench.outcomes import Candidates as Candidates
+from smemnas.bench.outcomes import Evaluation as Evaluation
+from smemnas.bench.outcomes import Reference as Reference
+from smemnas.bench.outcomes import objective_values, require_costs
+from smemnas.bench.registry import Registry
+from smemnas.bench.store import table_folder
+from smemnas.bench.table import Table
+from smemnas.spaces.base import SPACES, Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
+from smemnas.spaces.feasible import feasible_space
+from smemnas.spaces.listed import ListedSpace
 
 
 class Benchmark(ABC):
@@ -75,7 +75,7 @@ class Benchmark(ABC):
         Raises:
             UserError: All architectures are known, and none satisfies the constraints.
         """
-        from bench.constraints import reference_front
+        from smemnas.bench.constraints import reference_front
 
         return reference_front(self)
 
@@ -336,7 +336,7 @@ SUPERNET = "supernet+"
 #: How data sets begin that compute every value anew.
 COMPUTED = (TRAINED, SUPERNET)
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
-BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "bench.data")
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "smemnas.bench.data")
 
 
 def open_benchmark(
@@ -363,7 +363,7 @@ def open_benchmark(
     if len(set(objectives)) != len(objectives):
         raise UserError(f"every objective can be named once, got {','.join(objectives)}.")
     if constraints:
-        from bench.constraints import constrain
+        from smemnas.bench.constraints import constrain
 
         return constrain(open_benchmark(space, dataset, objectives, full_space=full_space), constraints)
     benchmark = _open(space, dataset, objectives)
@@ -379,11 +379,11 @@ def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchma
     if name in BENCHMARKS:
         return BENCHMARKS.create(name, objectives=tuple(objectives))
     if chosen.startswith(TRAINED):
-        from bench.train.options import open_trained
+        from smemnas.bench.train.options import open_trained
 
         return open_trained(space, chosen, objectives)
     if chosen.startswith(SUPERNET):
-        from bench.train.supernet_options import open_supernet
+        from smemnas.bench.train.supernet_options import open_supernet
 
         return open_supernet(space, chosen, objectives)
     if chosen not in datasets_of(space):

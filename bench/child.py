@@ -27,13 +27,13 @@ ONE_THREAD = {
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "NUMBA")},
     "VECLIB_MAXIMUM_THREADS": "1",
 }
-_ROOT = str(Path(__file__).resolve().parents[1])
+_ROOT = str(Path(sys.modules["smemnas"].__file__ or "").resolve().parents[1])
 #: The suite comes after the standard library and before what is installed; the current folder is not there (-P).
 _CODE = f"""
 import sys
 at = [k for k, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
 sys.path.insert(at[0] if at else len(sys.path), {_ROOT!r})
-from bench.child import serve
+from smemnas.bench.child import serve
 serve()
 """
 
@@ -210,7 +210,7 @@ def serve() -> None:
             except EOFError:  # the worker is gone, or has no more use for this process
                 os._exit(0)
 
-    import bench.study  # noqa: F401  # before it says that it is ready
+    import smemnas.bench.study  # noqa: F401  # before it says that it is ready
 
     threading.Thread(target=listen, daemon=True).start()
     while True:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench import statistics
-from bench.curves import Curve, curve_of
-from bench.plan import Case, Plan, benchmark_of, reference_of
-from bench.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
-from bench.statistics import Interval, Ratio
-from bench.study import DONE, FAILED
-from bench.trials import UNASKED, Trial, evaluations_to, reported_floor
-from spaces.base import FloatArray
+from smemnas.bench import statistics
+from smemnas.bench.curves import Curve, curve_of
+from smemnas.bench.plan import Case, Plan, benchmark_of, reference_of
+from smemnas.bench.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
+from smemnas.bench.statistics import Interval, Ratio
+from smemnas.bench.study import DONE, FAILED
+from smemnas.bench.trials import UNASKED, Trial, evaluations_to, reported_floor
+from smemnas.spaces.base import FloatArray
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Candidates, Reference, TabularBenchmark
-from bench.errors import UserError, suggest
-from spaces.base import Constraint, FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark, Candidates, Reference, TabularBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import Constraint, FloatArray, IntArray
 
 #: NAME<=NUMBER or NAME>=NUMBER; of digits, only those of ASCII.
 FORM = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", re.ASCII)

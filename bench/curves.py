@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import statistics
-from bench.plan import Plan
-from bench.trials import Trial
-from spaces.base import FloatArray, IntArray
+from smemnas.bench import statistics
+from smemnas.bench.plan import Plan
+from smemnas.bench.trials import Trial
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Numbers of evaluations at which a curve is known, besides the checkpoints.
 POINTS = 60

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Evaluation, TabularBenchmark
-from bench.errors import RunError, UserError, describe
-from bench.history import Row
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark, Evaluation, TabularBenchmark
+from smemnas.bench.errors import RunError, UserError, describe
+from smemnas.bench.history import Row
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: So many evaluations (or all but one of a smaller budget) must fail for one reason before the run stops with it.
 FIRST = 10

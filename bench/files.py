@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RunError, UserError
+from smemnas.bench.errors import RunError, UserError
 
 #: Ending of whatever is not complete yet.
 PART = ".part"

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.benchmark import Benchmark
-from bench.errors import RunError, Unusable
-from bench.files import why, write_json
-from bench.job import Job
-from bench.outputs import RUN, Kind, claim, files_of_a_run
-from bench.provenance import environment
-from bench.schema import JobFile, read, signed
-from methods.base import METHODS
-from surrogates.base import SURROGATES
+from smemnas.bench.benchmark import Benchmark
+from smemnas.bench.errors import RunError, Unusable
+from smemnas.bench.files import why, write_json
+from smemnas.bench.job import Job
+from smemnas.bench.outputs import RUN, Kind, claim, files_of_a_run
+from smemnas.bench.provenance import environment
+from smemnas.bench.schema import JobFile, read, signed
+from smemnas.methods.base import METHODS
+from smemnas.surrogates.base import SURROGATES
 
 LOG, TIMING, JOB, LOCK = "evals.jsonl", "timing.jsonl", "job.json", ".lock"
 ELSEWHERE = "choose another --out, or --overwrite it."

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark
-from bench.constraints import feasible_only
-from bench.errors import RunError
-from bench.folder import read_job
-from bench.guard import checked_log
-from bench.history import History
-from bench.indicators import nondominated
-from bench.job import open_job
-from bench.plan import Plan
-from bench.report.page_runs import read_plans
-from bench.run import LOG, Job
-from bench.study import PLANS
-from bench.trials import UNASKED, Trial, collect
+from smemnas.bench.benchmark import Benchmark
+from smemnas.bench.constraints import feasible_only
+from smemnas.bench.errors import RunError
+from smemnas.bench.folder import read_job
+from smemnas.bench.guard import checked_log
+from smemnas.bench.history import History
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.job import open_job
+from smemnas.bench.plan import Plan
+from smemnas.bench.report.page_runs import read_plans
+from smemnas.bench.run import LOG, Job
+from smemnas.bench.study import PLANS
+from smemnas.bench.trials import UNASKED, Trial, collect
 
 if TYPE_CHECKING:
     import pandas as pd

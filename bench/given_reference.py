@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Reference, TabularBenchmark
-from bench.errors import UserError, suggest
-from bench.indicators import REFERENCE_POINT, Box
+from smemnas.bench.benchmark import Benchmark, Reference, TabularBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.indicators import REFERENCE_POINT, Box
 
 FORM = "takes NAME=IDEAL:NADIR for each objective, joined by commas, and @POINT if it is not 1.1"
 EXAMPLE = "like 'error=0:20,flops=0:300' or 'error=0:20,flops=0:300@1.2'"

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark
-from bench.errors import Unusable
-from bench.folder import LOG, evaluated_data, read_job
-from bench.history import History
-from bench.indicators import nondominated
-from bench.job import Job
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark
+from smemnas.bench.errors import Unusable
+from smemnas.bench.folder import LOG, evaluated_data, read_job
+from smemnas.bench.history import History
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.job import Job
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: What need not be the same where values cannot be looked up again: a study may use several kinds of machines.
 MACHINE = frozenset({"device"})

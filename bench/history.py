@@ -17,9 +17,9 @@ from typing import IO, NamedTuple, Self
 
 import numpy as np
 
-from bench.errors import RunError, Unusable
-from bench.schema import LogRow, TimeRow, decode, is_signed, signed_line
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.errors import RunError, Unusable
+from smemnas.bench.schema import LogRow, TimeRow, decode, is_signed, signed_line
+from smemnas.spaces.base import FloatArray, IntArray
 
 
 class Row(NamedTuple):

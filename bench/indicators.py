@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import volume
-from spaces.base import FloatArray, IntArray
+from smemnas.bench import volume
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Hypervolume reference point in the normalised space.
 REFERENCE_POINT = 1.1

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from bench.benchmark import Benchmark, open_benchmark
-from bench.constraints import check_bounds, reference_front
-from bench.errors import RunError, UserError
-from bench.given_reference import canonical, measured_by
-from bench.registry import Plugin, load_plugin
-from bench.schema import JobEntry, PluginEntry
-from methods.base import METHODS
+from smemnas.bench.benchmark import Benchmark, open_benchmark
+from smemnas.bench.constraints import check_bounds, reference_front
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.given_reference import canonical, measured_by
+from smemnas.bench.registry import Plugin, load_plugin
+from smemnas.bench.schema import JobEntry, PluginEntry
+from smemnas.methods.base import METHODS
 
 
 @dataclass(frozen=True)

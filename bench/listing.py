@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmark import Benchmark
-from methods.base import Method
-from spaces.base import FloatArray, IntArray, Problem
-from spaces.listed import ListedSpace
+from smemnas.bench.benchmark import Benchmark
+from smemnas.methods.base import Method
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.spaces.listed import ListedSpace
 
 #: First number of the seed sequence from which a finished method's continuation is drawn.
 REST_STREAM = 3

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.table import Table
-from spaces.base import FloatArray, IntArray, SearchSpace
+from smemnas.bench.table import Table
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 
 def rows_of(table: Table, space: SearchSpace, X: IntArray) -> IntArray:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.errors import UserError, suggest
-from bench.indicators import Box, nondominated
-from spaces.base import FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.indicators import Box, nondominated
+from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 
 class Evaluation(NamedTuple):

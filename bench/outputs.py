@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import RunError, UserError
-from bench.files import PART, why
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.files import PART, why
 
 #: What operating systems leave in folders: neither ours nor anybody's work.
 CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".nfs*", "lost+found")

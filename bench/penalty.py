@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from methods.base import Method
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.methods.base import Method
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: Total violation ``(n,)`` of genotypes ``(n, n_var)`` with objectives ``(n, n_obj)``.
 Violation = Callable[[IntArray, FloatArray], FloatArray]

@@ -16,21 +16,21 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
-from bench.constraints import check_bounds, reference_front
-from bench.errors import UserError, suggest
-from bench.given_reference import canonical, measured_by
-from bench.indicators import nondominated
-from bench.problems import PROBLEMS
-from bench.registry import Entry, load_plugin
-from bench.run import Job
-from methods.base import METHODS
-from spaces.base import SPACES, FloatArray
-from surrogates.base import SURROGATES
+from smemnas.bench.benchmark import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
+from smemnas.bench.constraints import check_bounds, reference_front
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.given_reference import canonical, measured_by
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.problems import PROBLEMS
+from smemnas.bench.registry import Entry, load_plugin
+from smemnas.bench.run import Job
+from smemnas.methods.base import METHODS
+from smemnas.spaces.base import SPACES, FloatArray
+from smemnas.surrogates.base import SURROGATES
 
 #: Where curves are read off unless the plan says otherwise; the budget is always added.
 CHECKPOINTS = (50, 100, 200)
-BUILT_IN = ("methods.", "spaces.", "surrogates.", "bench.")
+BUILT_IN = ("smemnas.",)
 
 
 @dataclass(frozen=True)

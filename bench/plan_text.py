@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bench.errors import UserError
-from bench.values import LARGEST_SEED, MOST_SEEDS, shown, whole
+from smemnas.bench.errors import UserError
+from smemnas.bench.values import LARGEST_SEED, MOST_SEEDS, shown, whole
 
 _SEEDS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from bench.errors import UserError, suggest
-from bench.plan import Case, Contrast, Plan, Variant
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.plan import Case, Contrast, Plan, Variant
 
 #: Label of a level to the parameters that make it.
 Factor = Mapping[str, Mapping[str, Any]]

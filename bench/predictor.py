@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Candidates, Evaluation, Reference
-from bench.errors import UserError, suggest
-from spaces.base import FloatArray, IntArray, Objective
-from spaces.mnv3 import MNV3, RESOLUTIONS
+from smemnas.bench.benchmark import Benchmark, Candidates, Evaluation, Reference
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import FloatArray, IntArray, Objective
+from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
 
 #: Resolutions the predictor was trained for, in the order of its input.
 PREDICTOR_RESOLUTIONS = tuple(range(112, 225, 16))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.benchmark import Benchmark, open_benchmark
-from bench.errors import UserError, suggest
+from smemnas.bench.benchmark import Benchmark, open_benchmark
+from smemnas.bench.errors import UserError, suggest
 
 
 class NamedProblem(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark
-from bench.constraints import reference_front
-from bench.errors import UserError
-from methods.pymoo_adapter import FAILED
-from spaces.base import Constraint, FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark
+from smemnas.bench.constraints import reference_front
+from smemnas.bench.errors import UserError
+from smemnas.methods.pymoo_adapter import FAILED
+from smemnas.spaces.base import Constraint, FloatArray, IntArray
 
 
 def as_pymoo(benchmark: Benchmark, seed: int = 0) -> Any:

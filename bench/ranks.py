@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import statistics
-from bench.plan import Case, Plan
-from bench.statistics import SIGNIFICANCE
-from spaces.base import FloatArray
+from smemnas.bench import statistics
+from smemnas.bench.plan import Case, Plan
+from smemnas.bench.statistics import SIGNIFICANCE
+from smemnas.spaces.base import FloatArray
 
 BEST, EQUAL = "best", "equal"
 

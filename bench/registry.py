@@ -21,14 +21,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError, suggest
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "smemnas.plugins"
 #: Home of what comes with the suite or with an installed package, and of what only this process knows.
 SUITE, SESSION = "suite", "session"
-#: Packages of the suite.
-_PACKAGES = frozenset({"bench", "methods", "spaces", "surrogates", "cli"})
+#: The package of the suite.
+_SUITE = "smemnas"
 #: What is being imported: paths of plug-in files, `SUITE` for installed plug-ins.
 _loading: list[str] = []
 #: Constructor arguments that the suite itself fills in; everything else is a user's `--param`.
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
     def _add(self, entry: Entry[T]) -> None:
         if entry.name != entry.name.lower() or not entry.name.strip():
             raise UserError(f"{self.kind} names are lower case, got {entry.name!r}: rename it.")
-        if entry.origin.partition(".")[0] != self.package.partition(".")[0]:
+        if not entry.origin.startswith(f"{self.package}."):
             self.discover()  # so that a clash blames the plug-in, not the built-in that comes later
         old = self._entries.get(entry.name)
         if old is not None:
@@ -115,7 +115,7 @@ class Registry(Generic[T]):
                 f"{self.kind} {entry.name!r} is already registered by {old.origin}; "
                 f"{entry.origin} must choose another name."
             )
-        home = SUITE if entry.origin.partition(".")[0] in _PACKAGES else (_loading[-1] if _loading else SESSION)
+        home = SUITE if entry.origin.partition(".")[0] == _SUITE else (_loading[-1] if _loading else SESSION)
         self._entries[entry.name] = replace(entry, home=home)
 
     def discover(self) -> None:
@@ -297,7 +297,7 @@ def _identity(file: Path) -> str:
 def _neighbour(name: str, folder: Path) -> Path | None:
     """Return the file of an imported module that lies beside a plug-in; None where it came from elsewhere."""
     top = name.partition(".")[0]
-    if top in _PACKAGES or top not in sys.modules:  # the suite is nobody's neighbour
+    if top == _SUITE or top not in sys.modules:  # the suite is nobody's neighbour
         return None
     ours = [folder / f"{top}.py", folder / top / "__init__.py"]
     source = getattr(sys.modules[top], "__file__", None)

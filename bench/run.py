@@ -19,27 +19,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import SMALL, Benchmark
-from bench.errors import RunError, Unusable, UserError, describe
-from bench.evaluation import FIRST, evaluate, refuse_hopeless
-from bench.folder import ELSEWHERE
-from bench.folder import JOB as JOB
-from bench.folder import LOG as LOG
-from bench.folder import TIMING as TIMING
-from bench.folder import adopt as adopt
-from bench.folder import clear as clear
-from bench.folder import evaluated_data as evaluated_data
-from bench.folder import locked as locked
-from bench.guard import fault
-from bench.history import History, LineLog, Row, objectives_of
-from bench.job import Job as Job
-from bench.job import load_plugins, open_job
-from bench.job import make_job as make_job
-from bench.listing import among_listed, end_of_list
-from bench.penalty import told_under_constraints
-from bench.schema import signed_line
-from methods.base import METHODS, Method
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.benchmark import SMALL, Benchmark
+from smemnas.bench.errors import RunError, Unusable, UserError, describe
+from smemnas.bench.evaluation import FIRST, evaluate, refuse_hopeless
+from smemnas.bench.folder import ELSEWHERE
+from smemnas.bench.folder import JOB as JOB
+from smemnas.bench.folder import LOG as LOG
+from smemnas.bench.folder import TIMING as TIMING
+from smemnas.bench.folder import adopt as adopt
+from smemnas.bench.folder import clear as clear
+from smemnas.bench.folder import evaluated_data as evaluated_data
+from smemnas.bench.folder import locked as locked
+from smemnas.bench.guard import fault
+from smemnas.bench.history import History, LineLog, Row, objectives_of
+from smemnas.bench.job import Job as Job
+from smemnas.bench.job import load_plugins, open_job
+from smemnas.bench.job import make_job as make_job
+from smemnas.bench.listing import among_listed, end_of_list
+from smemnas.bench.penalty import told_under_constraints
+from smemnas.bench.schema import signed_line
+from smemnas.methods.base import METHODS, Method
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: A method may ask for at most this many rows per paid evaluation; beyond it is taken to be stuck.
 MAX_ASKS_PER_EVALUATION = 10

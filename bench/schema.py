@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from bench.errors import Unusable
+from smemnas.bench.errors import Unusable
 
 T = TypeVar("T")
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spaces.base import FloatArray, IntArray
+from smemnas.spaces.base import FloatArray, IntArray
 
 RESAMPLES = 9_999
 CONFIDENCE = 0.95

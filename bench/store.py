@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.errors import DataError
-from bench.table import Table
+from smemnas.bench.errors import DataError
+from smemnas.bench.table import Table
 
 
 def data_folder() -> Path:

@@ -15,18 +15,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.backends import Place, run_tasks
-from bench.child import PAUSE
-from bench.errors import RunError, Unusable, UserError
-from bench.files import write_json
-from bench.guard import checked_log
-from bench.history import read_seconds
-from bench.outputs import STUDY, claim
-from bench.plan import Case, Plan, benchmark_of, parts_of
-from bench.registry import load_plugin, require_known_elsewhere
-from bench.run import JOB, LOG, TIMING, Job, Progress, run
-from bench.schema import JobFile, PlanEntry, StatusFile, read
-from surrogates.base import single_thread
+from smemnas.bench.backends import Place, run_tasks
+from smemnas.bench.child import PAUSE
+from smemnas.bench.errors import RunError, Unusable, UserError
+from smemnas.bench.files import write_json
+from smemnas.bench.guard import checked_log
+from smemnas.bench.history import read_seconds
+from smemnas.bench.outputs import STUDY, claim
+from smemnas.bench.plan import Case, Plan, benchmark_of, parts_of
+from smemnas.bench.registry import load_plugin, require_known_elsewhere
+from smemnas.bench.run import JOB, LOG, TIMING, Job, Progress, run
+from smemnas.bench.schema import JobFile, PlanEntry, StatusFile, read
+from smemnas.surrogates.base import single_thread
 
 STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
 DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"

@@ -19,8 +19,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, suggest
-from bench.files import replacing_folder
+from smemnas.bench.errors import DataError, suggest
+from smemnas.bench.files import replacing_folder
 
 FORMAT = 1
 

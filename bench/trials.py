@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Reference
-from bench.constraints import feasible_only
-from bench.errors import RunError, Unusable
-from bench.guard import checked_log
-from bench.history import read_seconds
-from bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
-from bench.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
-from bench.run import TIMING, Job
-from bench.study import DONE, FAILED, RERUN, folder_of, read_status, state_of
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark, Reference
+from smemnas.bench.constraints import feasible_only
+from smemnas.bench.errors import RunError, Unusable
+from smemnas.bench.guard import checked_log
+from smemnas.bench.history import read_seconds
+from smemnas.bench.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
+from smemnas.bench.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
+from smemnas.bench.run import TIMING, Job
+from smemnas.bench.study import DONE, FAILED, RERUN, folder_of, read_status, state_of
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
 UNASKED = "not asked for"

@@ -14,7 +14,7 @@ import re
 import warnings
 from typing import Any
 
-from bench.errors import UserError
+from smemnas.bench.errors import UserError
 
 #: Seeds are what numpy, scikit-learn and torch all take.
 LARGEST_SEED = 2**32 - 1

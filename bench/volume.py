@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from spaces.base import FloatArray
+from smemnas.spaces.base import FloatArray
 
 #: Up to so many objectives nothing is approximated: 1,280 points of 5 take 0.02 s.
 ALWAYS_EXACT = 5

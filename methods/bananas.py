@@ -26,12 +26,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.errors import UserError
-from methods.base import METHODS, Archive, Method, initial_design, require_positive
-from methods.neighbourhood import mutate_one_gene, random_unseen, target_column
-from methods.variation import unique_rows
-from spaces.base import FloatArray, IntArray, Problem
-from surrogates.base import single_thread
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
+from smemnas.methods.neighbourhood import mutate_one_gene, random_unseen, target_column
+from smemnas.methods.variation import unique_rows
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import single_thread
 
 #: Mutants wanted, best architectures that may be mutated.
 MUTANTS, PARENTS = 100, 5

@@ -16,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from bench.registry import Registry
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.bench.errors import UserError
+from smemnas.bench.registry import Registry
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: First numbers of the seed sequences: one stream for the shared initial design, one for the method itself.
 DESIGN_STREAM, METHOD_STREAM = 1, 2
@@ -166,4 +166,4 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise UserError(f"parameter {name!r} must be one of {', '.join(choices)}, got {value!r}.")
 
 
-METHODS: Registry[Method] = Registry("method", "methods")
+METHODS: Registry[Method] = Registry("method", "smemnas.methods")

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from bench.registry import Registry
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.registry import Registry
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Beyond so many standard deviations a value is cut.
 CUT = 4.0
@@ -33,7 +33,7 @@ class Features(ABC):
         """Return ``(n, p)`` values on any scale, larger taken as better; NaN where one is not defined."""
 
 
-FEATURES: Registry[Features] = Registry("feature", "bench.features")
+FEATURES: Registry[Features] = Registry("feature", "smemnas.bench.features")
 
 
 def standardised(values: FloatArray, known: FloatArray) -> FloatArray:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from methods.base import METHODS, DesignStream, Method, require_choice, require_positive
-from methods.neighbourhood import neighbours, target_values, unseen
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.methods.base import METHODS, DesignStream, Method, require_choice, require_positive
+from smemnas.methods.neighbourhood import neighbours, target_values, unseen
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 
 @METHODS.register("local-search", summary="Local search with restarts (White et al. 2021); one objective")

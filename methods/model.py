@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from methods.features import Features, standardised
-from methods.selection import hypervolume_gains
-from spaces.base import FloatArray, IntArray, Problem
-from surrogates.base import Surrogate
+from smemnas.methods.features import Features, standardised
+from smemnas.methods.selection import hypervolume_gains
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import Surrogate
 
 #: Points at which an expectation over predicted outcomes is computed.
 NODES = 9

@@ -22,10 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
-from methods.base import METHODS, initial_design, require_choice, require_positive
-from methods.pymoo_adapter import OPERATORS, PymooMethod, genetic_operators, library_seed, set_up, validity_repair
-from spaces.base import FloatArray, IntArray, Problem, SearchSpace
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS, initial_design, require_choice, require_positive
+from smemnas.methods.pymoo_adapter import (
+    OPERATORS,
+    PymooMethod,
+    genetic_operators,
+    library_seed,
+    set_up,
+    validity_repair,
+)
+from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
 
 
 @METHODS.register("moead", summary="MOEA/D (pymoo): one Chebyshev subproblem per weight vector")

@@ -29,15 +29,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
-from methods.base import METHODS, Archive, Method, initial_design, require_positive
-from methods.neighbourhood import random_unseen
-from methods.nsga2 import make_nsga2
-from methods.pymoo_adapter import as_population, evaluated, set_up
-from methods.selection import even_gaps, pareto_ranks
-from methods.variation import unique_rows
-from spaces.base import FloatArray, IntArray, Problem
-from surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
+from smemnas.methods.neighbourhood import random_unseen
+from smemnas.methods.nsga2 import make_nsga2
+from smemnas.methods.pymoo_adapter import as_population, evaluated, set_up
+from smemnas.methods.selection import even_gaps, pareto_ranks
+from smemnas.methods.variation import unique_rows
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
 
 #: Random architectures among which the extremes are looked for where a space cannot be enumerated.
 EXTREME_DRAWS = 10_000

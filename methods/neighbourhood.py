@@ -10,9 +10,9 @@ from collections.abc import Container
 
 import numpy as np
 
-from methods.variation import unique_rows
-from spaces.base import FloatArray, IntArray, Problem, SearchSpace
-from spaces.listed import ListedSpace
+from smemnas.methods.variation import unique_rows
+from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
+from smemnas.spaces.listed import ListedSpace
 
 #: Mutants drawn at once, and how often, before a genotype counts as having no valid mutant.
 BLOCK, ATTEMPTS = 32, 32

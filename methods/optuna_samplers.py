@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError, install
-from methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
-from methods.neighbourhood import random_unseen
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.bench.errors import UserError, install
+from smemnas.methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
+from smemnas.methods.neighbourhood import random_unseen
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: Draws of a sampler without a new valid architecture before a random one is taken.
 ATTEMPTS = 25

@@ -23,13 +23,13 @@ from itertools import combinations
 
 import numpy as np
 
-from methods.base import METHODS, Archive, Method, initial_design, require_choice, require_positive
-from methods.neighbourhood import random_unseen
-from methods.selection import pareto_ranks
-from methods.variation import crossover, mutate, unique_rows
-from spaces.base import FloatArray, IntArray, Problem
-from surrogates.base import single_thread
-from surrogates.kernels import squared_distances
+from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_choice, require_positive
+from smemnas.methods.neighbourhood import random_unseen
+from smemnas.methods.selection import pareto_ranks
+from smemnas.methods.variation import crossover, mutate, unique_rows
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.kernels import squared_distances
 
 #: Weight of the sum in the augmented Chebyshev function.
 RHO = 0.05

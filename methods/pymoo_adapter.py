@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from methods.base import METHOD_STREAM, DesignStream, Method, require_choice
-from spaces.base import FloatArray, IntArray, Problem, SearchSpace
-from spaces.listed import ListedSpace
+from smemnas.methods.base import METHOD_STREAM, DesignStream, Method, require_choice
+from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
+from smemnas.spaces.listed import ListedSpace
 
 #: Stands for the objectives of a failed evaluation: worse than any real value, but finite for the crowding.
 FAILED = 1e9

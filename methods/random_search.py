@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from methods.base import METHODS, DesignStream, Method, require_positive
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.methods.base import METHODS, DesignStream, Method, require_positive
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 
 @METHODS.register("random", summary="Random search without replacement, continuing the shared initial design")

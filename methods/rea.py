@@ -23,9 +23,9 @@ from collections import deque
 
 import numpy as np
 
-from methods.base import METHODS, Method, initial_design, require_positive
-from methods.neighbourhood import mutate_one_gene, target_values
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.methods.base import METHODS, Method, initial_design, require_positive
+from smemnas.methods.neighbourhood import mutate_one_gene, target_values
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 
 @METHODS.register("rea", summary="Regularised evolution (Real et al. 2019): the oldest dies; one objective")

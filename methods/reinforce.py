@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.errors import UserError
-from methods.base import METHODS, Method
-from methods.neighbourhood import target_values
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS, Method
+from smemnas.methods.neighbourhood import target_values
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: Adam's decay rates and the number that keeps it from dividing by zero (its defaults everywhere).
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.base import FloatArray, IntArray
+from smemnas.spaces.base import FloatArray, IntArray
 
 IndexArray = NDArray[np.intp]
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
-from methods.base import (
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import (
     METHODS,
     Archive,
     Method,
@@ -32,10 +32,10 @@ from methods.base import (
     require_choice,
     require_positive,
 )
-from methods.features import FEATURES
-from methods.model import Model, greedy_expected_gain
-from methods.msunas import extremes as size_extremes
-from methods.selection import (
+from smemnas.methods.features import FEATURES
+from smemnas.methods.model import Model, greedy_expected_gain
+from smemnas.methods.msunas import extremes as size_extremes
+from smemnas.methods.selection import (
     box,
     crowding_distance,
     gap_filling,
@@ -44,9 +44,9 @@ from methods.selection import (
     rank_and_crowding,
     tournament,
 )
-from methods.variation import crossover, mutate, unique_rows
-from spaces.base import FloatArray, IntArray, Problem
-from surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.methods.variation import crossover, mutate, unique_rows
+from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
 
 INNER = ("mp-moea", "nsga2", "both", "enumerate", "random")
 MATING = ("cross", "union", "within")

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from methods.base import METHODS, initial_design, require_choice, require_positive
-from methods.pymoo_adapter import OPERATORS, PymooMethod, genetic_operators, library_seed, new_and_valid, set_up
-from spaces.base import IntArray, Problem, SearchSpace
+from smemnas.methods.base import METHODS, initial_design, require_choice, require_positive
+from smemnas.methods.pymoo_adapter import OPERATORS, PymooMethod, genetic_operators, library_seed, new_and_valid, set_up
+from smemnas.spaces.base import IntArray, Problem, SearchSpace
 
 
 @METHODS.register("sms-emoa", summary="SMS-EMOA (pymoo): steady state, least hypervolume contribution leaves")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spaces.base import IntArray
+from smemnas.spaces.base import IntArray
 
 
 def crossover(A: IntArray, B: IntArray, rng: np.random.Generator, *, kind: str, probability: float) -> IntArray:

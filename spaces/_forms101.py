@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
-from spaces.base import IntArray
-from spaces.forms import Form, Operations, literal, short
-from spaces.nb101 import NB101, OPERATIONS, SHORT
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.forms import Form, Operations, literal, short
+from smemnas.spaces.nb101 import NB101, OPERATIONS, SHORT
 
 #: Names under which files keep the two parts; the first is the one written.
 MATRIX = ("matrix", "adjacency", "module_adjacency", "adjacency_matrix", "original_matrix")

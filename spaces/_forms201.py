@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
-from spaces.base import IntArray, SearchSpace
-from spaces.forms import Form, Operations, as_tuple, index_form, numbers, short, words
-from spaces.nb201 import EDGES, OPERATIONS
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import IntArray, SearchSpace
+from smemnas.spaces.forms import Form, Operations, as_tuple, index_form, numbers, short, words
+from smemnas.spaces.nb201 import EDGES, OPERATIONS
 
 #: Seed of the authors' shuffle.
 SHUFFLE = 88

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, PATHS, POOL, SKIP
+from smemnas.spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, PATHS, POOL, SKIP
 
 FloatArray = NDArray[np.float64]
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
-from bench.registry import Registry
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from spaces.forms import Form
+    from smemnas.spaces.forms import Form
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -142,7 +142,7 @@ class SearchSpace(ABC):
 
         Subclasses add the forms of other people's files: ``(*super().forms, Form(...))``.
         """
-        from spaces.forms import common_forms
+        from smemnas.spaces.forms import common_forms
 
         return common_forms(self)
 
@@ -297,4 +297,4 @@ class Problem:
         return total
 
 
-SPACES: Registry[SearchSpace] = Registry("space", "spaces")
+SPACES: Registry[SearchSpace] = Registry("space", "smemnas.spaces")

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from spaces.base import Constraint, IntArray, SearchSpace
-from spaces.listed import ListedSpace
-from spaces.view import SpaceView
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import Constraint, IntArray, SearchSpace
+from smemnas.spaces.listed import ListedSpace
+from smemnas.spaces.view import SpaceView
 
 #: Genotypes drawn at a time, at least and at most, and in all, for one sample.
 SMALLEST_BLOCK, LARGEST_BLOCK, DRAWS = 64, 4096, 200_000

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError, suggest
 
 if TYPE_CHECKING:
-    from spaces.base import SearchSpace
+    from smemnas.spaces.base import SearchSpace
 
 IntArray = NDArray[np.int64]
 #: What the numbers 0, 1, ... of a tuple stand for.

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from spaces.base import ENUMERABLE, IntArray, SearchSpace
-from spaces.view import SpaceView
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import ENUMERABLE, IntArray, SearchSpace
+from smemnas.spaces.view import SpaceView
 
 #: Distances held at a time.
 BLOCK = 2_000_000

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
-from spaces.forms import Form, Operations, as_tuple, numbers, short
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.spaces.forms import Form, Operations, as_tuple, numbers, short
 
 IDENTITY, MB3_K3, MB6_K5 = range(3)
 LABELS = ("identity", "MB3 3x3", "MB6 5x5")

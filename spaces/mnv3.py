@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace, one_hot
-from spaces.forms import Form, Operations, mapping
-from spaces.mnv3_costs import (
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace, one_hot
+from smemnas.spaces.forms import Form, Operations, mapping
+from smemnas.spaces.mnv3_costs import (
     DEPTHS,
     EXPANSIONS,
     KERNELS,

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, UserError
+from smemnas.bench.errors import DataError, UserError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

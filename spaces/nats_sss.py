@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
-from spaces.forms import Form, Operations, index_form, numbers
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.spaces.forms import Form, Operations, index_form, numbers
 
 N_LAYERS = 5
 CHANNELS = tuple(range(8, 65, 8))

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, install
-from spaces import _graph101 as graphs
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.errors import UserError, install
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from spaces.forms import Form
+    from smemnas.spaces.forms import Form
 
 #: Label -> published name.
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -211,7 +211,7 @@ class NB101(SearchSpace):
     @property
     def forms(self) -> tuple[Form, ...]:
         """Adds matrix and operations, and the published hash (written only)."""
-        from spaces._forms101 import graph_forms
+        from smemnas.spaces._forms101 import graph_forms
 
         return (*super().forms, *graph_forms(self))
 

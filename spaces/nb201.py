@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, suggest
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 if TYPE_CHECKING:
-    from spaces.forms import Form
+    from smemnas.spaces.forms import Form
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
@@ -80,7 +80,7 @@ class NB201(SearchSpace):
     @property
     def forms(self) -> tuple[Form, ...]:
         """Adds the official index, NASLib's tuples and tuples in a stated order."""
-        from spaces._forms201 import cell_forms
+        from smemnas.spaces._forms201 import cell_forms
 
         return (*super().forms, *cell_forms(self))
 
@@ -123,7 +123,7 @@ class NB201(SearchSpace):
 
     def _encode(self, X: IntArray, part: str) -> FloatArray:
         if part == "graph":
-            from spaces._graph201 import graph_table
+            from smemnas.spaces._graph201 import graph_table
 
             return graph_table()[self.index(X)]
         return _path_table()[self.index(X)] if part == "path" else super()._encode(X, part)

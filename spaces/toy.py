@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.errors import UserError
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 N_GENES = 5
 LEVELS = 5

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from spaces.base import FloatArray, IntArray, SearchSpace
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from spaces.forms import Form
+    from smemnas.spaces.forms import Form
 
 
 class SpaceView(SearchSpace):

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.forest import CartEnsemble
-from surrogates.gp import GaussianProcess
-from surrogates.rbf import CubicRBF
-from surrogates.regression import Regressor, require_integer
-from surrogates.tuning import folds_of
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.forest import CartEnsemble
+from smemnas.surrogates.gp import GaussianProcess
+from smemnas.surrogates.rbf import CubicRBF
+from smemnas.surrogates.regression import Regressor, require_integer
+from smemnas.surrogates.tuning import folds_of
 
 CANDIDATES = ("rbf", "gp", "cart")
 

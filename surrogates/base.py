@@ -15,8 +15,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from bench.registry import Registry
+from smemnas.bench.errors import UserError
+from smemnas.bench.registry import Registry
 
 FloatArray = NDArray[np.float64]
 
@@ -101,4 +101,4 @@ def single_thread() -> Iterator[None]:
         yield
 
 
-SURROGATES: Registry[Surrogate] = Registry("surrogate", "surrogates")
+SURROGATES: Registry[Surrogate] = Registry("surrogate", "smemnas.surrogates")

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.errors import UserError, install
-from surrogates.base import SURROGATES, FloatArray, single_thread
-from surrogates.regression import Regressor, library_seed, require_integer, require_number
-from surrogates.tuning import least_error
+from smemnas.bench.errors import UserError, install
+from smemnas.surrogates.base import SURROGATES, FloatArray, single_thread
+from smemnas.surrogates.regression import Regressor, library_seed, require_integer, require_number
+from smemnas.surrogates.tuning import least_error
 
 #: Tried numbers of rows that a leaf must hold. Both libraries' default, 20, forbids small trees on few rows.
 LEAVES = (2, 5, 20)

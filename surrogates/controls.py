@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data
-from surrogates.regression import check_query, require_integer
+from smemnas.surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data
+from smemnas.surrogates.regression import check_query, require_integer
 
 HashArray = NDArray[np.uint64]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.regression import Regressor, library_seed, require_integer, require_number
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.regression import Regressor, library_seed, require_integer, require_number
 
 
 class RandomForest(Regressor):

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.kernels import distance_scales, squared_distances
-from surrogates.regression import Regressor, check_query, library_seed, require_choice, require_integer
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.kernels import distance_scales, squared_distances
+from smemnas.surrogates.regression import Regressor, check_query, library_seed, require_choice, require_integer
 
 KERNELS = ("rbf", "matern")
 

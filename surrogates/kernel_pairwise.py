@@ -25,8 +25,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from surrogates.base import (
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import (
     SURROGATES,
     FloatArray,
     Surrogate,
@@ -34,9 +34,9 @@ from surrogates.base import (
     check_training_data,
     clear_sign,
 )
-from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
-from surrogates.posterior import RankPosterior
-from surrogates.regression import check_query, require_choice
+from smemnas.surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
+from smemnas.surrogates.posterior import RankPosterior
+from smemnas.surrogates.regression import check_query, require_choice
 
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

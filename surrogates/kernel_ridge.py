@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.errors import UserError
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
-from surrogates.regression import Regressor, require_number
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
+from smemnas.surrogates.regression import Regressor, require_number
 
 #: Tried from smooth to local, so that ties in the error go to the smoother model.
 WIDTHS = (4.0, 2.5, 1.6, 1.0, 0.7, 0.5, 0.35, 0.25)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from smemnas.bench.errors import UserError
 
 FloatArray = NDArray[np.float64]
 

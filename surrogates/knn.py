@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.kernels import distance_scales, squared_distances
-from surrogates.regression import Regressor
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.kernels import distance_scales, squared_distances
+from smemnas.surrogates.regression import Regressor
 
 NEIGHBOURS = (1, 2, 3, 5, 8, 12, 20, 30)
 #: Squared distances, in units of their mean, are rounded to this many decimals: equal rows are at distance 0.

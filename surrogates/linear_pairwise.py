@@ -14,11 +14,11 @@ from abc import abstractmethod
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.pairs import IndexArray, PairClassifier
-from surrogates.regression import library_seed, require_number
-from surrogates.svm_pairwise import sample_pairs
-from surrogates.tuning import column_scales, discordant_share, least_error
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.pairs import IndexArray, PairClassifier
+from smemnas.surrogates.regression import library_seed, require_number
+from smemnas.surrogates.svm_pairwise import sample_pairs
+from smemnas.surrogates.tuning import column_scales, discordant_share, least_error
 
 GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 TUNE_PAIRS = 2000

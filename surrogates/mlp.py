@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.regression import Regressor, library_seed, require_integer
-from surrogates.tuning import column_scales, least_error
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.regression import Regressor, library_seed, require_integer
+from smemnas.surrogates.tuning import column_scales, least_error
 
 PENALTIES = (0.1, 1.0, 10.0)
 FOLDS = 3

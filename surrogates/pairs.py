@@ -12,10 +12,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.base import FloatArray, Surrogate, check_training_data
-from surrogates.regression import check_query, require_integer
-from surrogates.svm_pairwise import sample_pairs
-from surrogates.tuning import canonical_order
+from smemnas.surrogates.base import FloatArray, Surrogate, check_training_data
+from smemnas.surrogates.regression import check_query, require_integer
+from smemnas.surrogates.svm_pairwise import sample_pairs
+from smemnas.surrogates.tuning import canonical_order
 
 IndexArray = NDArray[np.intp]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from surrogates.base import FloatArray
+from smemnas.surrogates.base import FloatArray
 
 
 class RankPosterior:

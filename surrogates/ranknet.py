@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.pairs import IndexArray, PairClassifier
-from surrogates.regression import require_integer, require_number
-from surrogates.tuning import column_scales
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.pairs import IndexArray, PairClassifier
+from smemnas.surrogates.regression import require_integer, require_number
+from smemnas.surrogates.tuning import column_scales
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

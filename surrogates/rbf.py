@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.kernels import distance_scales, squared_distances
-from surrogates.regression import Regressor, require_number
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.kernels import distance_scales, squared_distances
+from smemnas.surrogates.regression import Regressor, require_number
 
 #: Directions of the tail and of the kernel below this share of the largest one are taken as absent.
 CUTOFF = 1e-10

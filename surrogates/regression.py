@@ -13,9 +13,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bench.errors import UserError
-from surrogates.base import FloatArray, Surrogate, average_ranks, check_training_data
-from surrogates.tuning import canonical_order
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import FloatArray, Surrogate, average_ranks, check_training_data
+from smemnas.surrogates.tuning import canonical_order
 
 TARGETS = ("value", "rank")
 

@@ -23,9 +23,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from bench.errors import UserError
-from surrogates.base import SURROGATES, FloatArray, Surrogate, average_ranks, check_training_data
-from surrogates.kernel_pairwise import (
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import SURROGATES, FloatArray, Surrogate, average_ranks, check_training_data
+from smemnas.surrogates.kernel_pairwise import (
     PRECISIONS,
     TUNE_ROWS,
     mean_outcome,
@@ -33,9 +33,9 @@ from surrogates.kernel_pairwise import (
     single_precision,
     spread_rows,
 )
-from surrogates.kernels import squared_distances
-from surrogates.posterior import RankPosterior
-from surrogates.regression import check_query, require_choice, require_integer, require_number
+from smemnas.surrogates.kernels import squared_distances
+from smemnas.surrogates.posterior import RankPosterior
+from smemnas.surrogates.regression import check_query, require_choice, require_integer, require_number
 
 WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

@@ -20,10 +20,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
-from surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data, clear_sign
-from surrogates.kernels import squared_distances
-from surrogates.regression import check_query, library_seed, require_choice, require_integer, require_number
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import SURROGATES, FloatArray, Surrogate, check_training_data, clear_sign
+from smemnas.surrogates.kernels import squared_distances
+from smemnas.surrogates.regression import check_query, library_seed, require_choice, require_integer, require_number
 
 COMBINATIONS = ("concat", "difference")
 OPPONENTS = ("archive", "set")

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray
-from surrogates.regression import Regressor, library_seed, require_number
-from surrogates.tuning import least_error
+from smemnas.surrogates.base import SURROGATES, FloatArray
+from smemnas.surrogates.regression import Regressor, library_seed, require_number
+from smemnas.surrogates.tuning import least_error
 
 COSTS = (1.0, 10.0, 100.0)
 #: Tried coefficients of the kernel, in units of 1 / (columns x variance).

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from surrogates.base import SURROGATES, FloatArray, single_thread
-from surrogates.pairs import IndexArray, PairClassifier
-from surrogates.regression import library_seed, require_choice, require_integer, require_number
+from smemnas.surrogates.base import SURROGATES, FloatArray, single_thread
+from smemnas.surrogates.pairs import IndexArray, PairClassifier
+from smemnas.surrogates.regression import library_seed, require_choice, require_integer, require_number
 
 COMBINATIONS = ("concat", "difference", "both")
 #: Numbers in the rows that are predicted at once (64 MB).

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.base import FloatArray
+from smemnas.surrogates.base import FloatArray
 
 Setting = TypeVar("Setting")
 #: Fewest rows with which settings are compared at all.

@@ -20,7 +20,7 @@ def embedded(tmp_path_factory):
     before = os.environ.get("SMEMNAS_DATA")
     os.environ["SMEMNAS_DATA"] = str(folder)
     try:
-        from bench.benchmark import open_benchmark
+        from smemnas.bench.benchmark import open_benchmark
 
         open_benchmark("nb201", "analog")
     finally:
@@ -53,7 +53,7 @@ def cli(embedded, tmp_path):
 @pytest.fixture
 def call(capsys):
     """Run a command line in this process, whose modules a test can patch; returns exit code, output and error."""
-    from cli import main
+    from smemnas.cli import main
 
     def run(*args):
         with pytest.raises(SystemExit) as ended:
@@ -94,7 +94,7 @@ def alone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of two finished runs."""
-    from bench.run import make_job, run
+    from smemnas.bench.run import make_job, run
 
     place = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):

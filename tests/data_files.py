@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.analog import OPERATION, POSITION
-from bench.data.nb201 import HARDWARE, PROXY_NAMES
-from spaces.macro import Macro
-from spaces.nats_sss import NATSSize
-from spaces.nb201 import NB201
+from smemnas.bench.data.analog import OPERATION, POSITION
+from smemnas.bench.data.nb201 import HARDWARE, PROXY_NAMES
+from smemnas.spaces.macro import Macro
+from smemnas.spaces.nats_sss import NATSSize
+from smemnas.spaces.nb201 import NB201
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.schema import signed, signed_line
+from smemnas.bench.schema import signed, signed_line
 
 
 def row_text(row: dict[str, Any], *, sign: bool = True) -> str:

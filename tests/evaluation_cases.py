@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from bench.benchmark import CallableBenchmark
-from bench.run import Job
-from spaces.base import Objective
-from spaces.toy import Toy, error
+from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.run import Job
+from smemnas.spaces.base import Objective
+from smemnas.spaces.toy import Toy, error
 
 TWO = (Objective("error", "%", False), Objective("flops", "M", True))
 SPACE = Toy()

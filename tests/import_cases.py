@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 
-from bench.data.user import import_table
-from spaces.toy import Toy
+from smemnas.bench.data.user import import_table
+from smemnas.spaces.toy import Toy
 
 
 def toy_rows(n=5, seed=0):

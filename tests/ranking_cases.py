@@ -9,13 +9,13 @@ import sys
 
 from conftest import ROOT
 
-from bench.ranking.plan import (
+from smemnas.bench.ranking.plan import (
     RankPlan,
     check_plan,
     choose_variants,
 )
-from bench.ranking.study import LOG, run_ranking
-from bench.ranking.tables import collect, tabulate
+from smemnas.bench.ranking.study import LOG, run_ranking
+from smemnas.bench.ranking.tables import collect, tabulate
 
 #: What must not depend on how a study was run.
 SAME_FILES = ("ranking.csv", "trials.csv", "contrasts.csv", "ranking.tex", "ranking.json")

@@ -3,11 +3,11 @@
 import json
 import re
 
-from bench.plan import Case, Plan, Variant, check_plan, make_cases
-from bench.report.page_groups import make_groups
-from bench.report.page_runs import find_runs
-from bench.run import make_job, run
-from bench.study import record_plan, run_study
+from smemnas.bench.plan import Case, Plan, Variant, check_plan, make_cases
+from smemnas.bench.report.page_groups import make_groups
+from smemnas.bench.report.page_runs import find_runs
+from smemnas.bench.run import make_job, run
+from smemnas.bench.study import record_plan, run_study
 
 TOY = Case("toy", "closed-form", ("error", "flops"))
 
@@ -23,7 +23,7 @@ def study(out, methods=("random", "nsga2"), spaces=("toy",), seeds=(0, 1, 2), bu
 
 def single(folder, method="random", space="toy", seed=0, budget=30, **settings):
     """Make a run folder as `cli.py run` does."""
-    from bench.report.run import write_report
+    from smemnas.bench.report.run import write_report
 
     job, benchmark = make_job(method, space, seed=seed, budget=budget, **settings)
     write_report(folder, run(job, folder, benchmark=benchmark), benchmark)

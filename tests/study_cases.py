@@ -8,8 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench.plan import Case, Plan, Variant, check_plan
-from bench.run import LOG
+from smemnas.bench.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.run import LOG
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.data import analog
-from bench.data.analog import COLUMNS, make, read_records
-from bench.errors import DataError, UserError
-from bench.table import Table
-from spaces.nb201 import NB201
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.data import analog
+from smemnas.bench.data.analog import COLUMNS, make, read_records
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.table import Table
+from smemnas.spaces.nb201 import NB201
 
 
 @pytest.fixture(scope="module")

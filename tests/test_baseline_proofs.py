@@ -10,17 +10,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.benchmark import CallableBenchmark, open_benchmark
-from bench.history import History
-from bench.pymoo_problem import as_pymoo
-from bench.run import search
-from bench.statistics import holm, wilcoxon
-from methods.base import METHODS, initial_design
-from methods.msunas import MSuNAS
-from methods.pymoo_adapter import library_seed, reset_mutation
-from spaces.base import Objective, SearchSpace
-from spaces.toy import Toy
-from surrogates.rbf import CubicRBF
+from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
+from smemnas.bench.history import History
+from smemnas.bench.pymoo_problem import as_pymoo
+from smemnas.bench.run import search
+from smemnas.bench.statistics import holm, wilcoxon
+from smemnas.methods.base import METHODS, initial_design
+from smemnas.methods.msunas import MSuNAS
+from smemnas.methods.pymoo_adapter import library_seed, reset_mutation
+from smemnas.spaces.base import Objective, SearchSpace
+from smemnas.spaces.toy import Toy
+from smemnas.surrogates.rbf import CubicRBF
 
 
 @pytest.fixture(scope="module")

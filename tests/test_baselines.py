@@ -8,20 +8,20 @@ import sys
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.checks import methods as checks
-from bench.errors import UserError
-from bench.indicators import hypervolume_regret
-from methods.bananas import Ensemble
-from methods.base import METHODS, initial_design
-from methods.local_search import LocalSearch
-from methods.neighbourhood import mutate_one_gene, neighbours, random_unseen
-from methods.rea import RegularisedEvolution
-from methods.reinforce import Reinforce, log_probability_gradient, probabilities
-from spaces.base import Problem
-from spaces.mnv3 import MNV3
-from spaces.nb101 import NB101
-from spaces.toy import Toy
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.checks import methods as checks
+from smemnas.bench.errors import UserError
+from smemnas.bench.indicators import hypervolume_regret
+from smemnas.methods.bananas import Ensemble
+from smemnas.methods.base import METHODS, initial_design
+from smemnas.methods.local_search import LocalSearch
+from smemnas.methods.neighbourhood import mutate_one_gene, neighbours, random_unseen
+from smemnas.methods.rea import RegularisedEvolution
+from smemnas.methods.reinforce import Reinforce, log_probability_gradient, probabilities
+from smemnas.spaces.base import Problem
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.nb101 import NB101
+from smemnas.spaces.toy import Toy
 
 SINGLE = ("rea", "rea/paper", "local-search", "reinforce", "bananas")
 #: Settings under which a method leaves its initial sample within the contract's 45 evaluations, and quickly.

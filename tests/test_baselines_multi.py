@@ -5,20 +5,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.checks import methods as checks
-from methods.base import METHODS, initial_design
-from methods.moead import make_moead, weight_lattice
-from methods.msunas import MSuNAS, extremes
-from methods.nsga2 import make_nsga2
-from methods.parego import GridProcess, chebyshev, expected_improvement, simplex_lattice
-from methods.pymoo_adapter import library_seed
-from methods.selection import even_gaps, gap_spread
-from methods.sms_emoa import make_sms_emoa
-from spaces.base import Problem
-from spaces.mnv3 import MNV3
-from spaces.nb101 import NB101
-from surrogates.rbf import CubicRBF
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.checks import methods as checks
+from smemnas.methods.base import METHODS, initial_design
+from smemnas.methods.moead import make_moead, weight_lattice
+from smemnas.methods.msunas import MSuNAS, extremes
+from smemnas.methods.nsga2 import make_nsga2
+from smemnas.methods.parego import GridProcess, chebyshev, expected_improvement, simplex_lattice
+from smemnas.methods.pymoo_adapter import library_seed
+from smemnas.methods.selection import even_gaps, gap_spread
+from smemnas.methods.sms_emoa import make_sms_emoa
+from smemnas.spaces.base import Problem
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.nb101 import NB101
+from smemnas.surrogates.rbf import CubicRBF
 
 
 def toy(*names):

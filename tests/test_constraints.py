@@ -8,25 +8,25 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.benchmark import CallableBenchmark, open_benchmark
-from bench.checks.spaces import CHECKS
-from bench.constraints import constrain, feasible_only, reference_front
-from bench.errors import RunError, UserError
-from bench.history import History
-from bench.penalty import Penalised, told_under_constraints
-from bench.plan import Case, benchmark_of, reference_of
-from bench.predictor import Predictor, PredictorBenchmark
-from bench.report.run import front_of, write_report
-from bench.run import LOG, Job, make_job, run
-from bench.schema import JobEntry
-from bench.trials import measure
-from methods.base import METHODS, DesignStream, Method, initial_design
-from methods.nsga2 import make_nsga2
-from methods.pymoo_adapter import library_seed
-from spaces.base import Constraint, Objective
-from spaces.feasible import FeasibleSpace
-from spaces.mnv3 import MNV3
-from spaces.toy import Toy, error
+from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
+from smemnas.bench.checks.spaces import CHECKS
+from smemnas.bench.constraints import constrain, feasible_only, reference_front
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.history import History
+from smemnas.bench.penalty import Penalised, told_under_constraints
+from smemnas.bench.plan import Case, benchmark_of, reference_of
+from smemnas.bench.predictor import Predictor, PredictorBenchmark
+from smemnas.bench.report.run import front_of, write_report
+from smemnas.bench.run import LOG, Job, make_job, run
+from smemnas.bench.schema import JobEntry
+from smemnas.bench.trials import measure
+from smemnas.methods.base import METHODS, DesignStream, Method, initial_design
+from smemnas.methods.nsga2 import make_nsga2
+from smemnas.methods.pymoo_adapter import library_seed
+from smemnas.spaces.base import Constraint, Objective
+from smemnas.spaces.feasible import FeasibleSpace
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.toy import Toy, error
 
 
 def best_rows(F):
@@ -142,7 +142,7 @@ def test_a_feasible_space_holds_exactly_what_is_feasible():
 
 
 def test_what_rejection_cannot_find_is_enumerated_or_refused(monkeypatch):
-    monkeypatch.setattr("spaces.feasible.DRAWS", 2000)
+    monkeypatch.setattr("smemnas.spaces.feasible.DRAWS", 2000)
     rare = FeasibleSpace(Toy(), [Constraint("flops", False, 21.0, "M", True, 1)])  # one of 3,125
     np.testing.assert_array_equal(rare.sample(5, np.random.default_rng(1)), np.full((5, 5), 4))
     assert len(DesignStream(open_benchmark("toy", constraints=("flops>=20.5",)).problem, 0).take(10)) == 1

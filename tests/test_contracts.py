@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from conftest import ORIGINALS
 
-from bench import checks
-from bench.checks import CheckFailed, NotInstalled, check_name, checks_of, entries
-from bench.checks import methods as method_checks
-from bench.checks import spaces as space_checks
-from bench.checks import surrogates as surrogate_checks
-from bench.data.recipe import fetch, recipes
-from bench.errors import UserError
-from methods.base import Method
-from spaces.toy import Toy
-from surrogates.base import Surrogate, check_training_data
+from smemnas.bench import checks
+from smemnas.bench.checks import CheckFailed, NotInstalled, check_name, checks_of, entries
+from smemnas.bench.checks import methods as method_checks
+from smemnas.bench.checks import spaces as space_checks
+from smemnas.bench.checks import surrogates as surrogate_checks
+from smemnas.bench.data.recipe import fetch, recipes
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import Method
+from smemnas.spaces.toy import Toy
+from smemnas.surrogates.base import Surrogate, check_training_data
 
 ALL = [check for kind, name in entries() for check in checks_of(kind, name)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from bench.child import safe_children, safe_path
+from smemnas.bench.child import safe_children, safe_path
 
 #: Modules of the standard library, of what is installed and of the suite that somebody may have a file of.
 NAMES = ("random", "json", "bench", "numpy", "queue", "pickle", "spaces", "joblib", "click", "copy", "logging", "cli")
@@ -19,7 +19,7 @@ SCRIPT = Path(sys.executable).with_name("smemnas")
 STARTS = {
     "script": [sys.executable, str(ROOT / "cli.py")],
     "installed": [str(SCRIPT)],
-    "module": [sys.executable, "-m", "cli"],
+    "module": [sys.executable, "-m", "smemnas"],
     "isolated": [sys.executable, "-P", str(ROOT / "cli.py")],
 }
 COMMANDS = {
@@ -53,7 +53,6 @@ def start(kind, arguments, folder, data, **environment):
     if kind == "installed" and not SCRIPT.exists():
         pytest.skip(f"install the suite beside this Python to test its program: pip install -e . makes {SCRIPT}")
     if kind == "module":
-        (folder / "cli.py").unlink()  # it is what was asked for
         environment["PYTHONPATH"] = str(ROOT)
     env = {**os.environ, "SMEMNAS_DATA": str(data), **environment}
     command = [*STARTS[kind], *map(str, arguments)]
@@ -87,7 +86,7 @@ def test_an_empty_entry_of_pythonpath_is_not_for_workers(trapped, embedded, tmp_
         assert safe_path(os.environ) == {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(tmp_path)}
     code = (
         f"import sys; sys.path[:] = [p for p in sys.path if p not in ('', {str(folder)!r})]; "
-        f"sys.path.insert(0, {str(ROOT)!r}); from cli import main; "
+        f"sys.path.insert(0, {str(ROOT)!r}); from smemnas.cli import main; "
         f"main({list(map(str, COMMANDS['study']))!r})"
     )
     process = subprocess.run(
@@ -109,7 +108,7 @@ def test_the_environment_is_as_before_afterwards(monkeypatch):
 
 
 PLUGIN = """
-from methods.base import METHODS, DesignStream, Method
+from smemnas.methods.base import METHODS, DesignStream, Method
 
 
 @METHODS.register("mine", summary="For tests")

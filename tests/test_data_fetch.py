@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from data_files import serve
 
-from bench.data import download as download_module
-from bench.data.recipe import RECIPES, Recipe, Source, fetch, find, open_table, recipes, register
-from bench.errors import DataError, UserError
-from bench.store import data_folder, table_folder
-from bench.table import write_table
+from smemnas.bench.data import download as download_module
+from smemnas.bench.data.recipe import RECIPES, Recipe, Source, fetch, find, open_table, recipes, register
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.store import data_folder, table_folder
+from smemnas.bench.table import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTENT = bytes(range(256)) * 4000  # about 1 MB
@@ -328,8 +328,8 @@ def test_a_really_full_disk(tmp_path, recipe, server, monkeypatch):
 PLUGIN = """
 from pathlib import Path
 import numpy as np
-from bench.data.recipe import Recipe, Source, register
-from bench.table import write_table
+from smemnas.bench.data.recipe import Recipe, Source, register
+from smemnas.bench.table import write_table
 
 def make(paths, target):
     return write_table(target, {{"error": np.arange(3.0)}}, recipe_version=1, name="toy/two", default_objectives=[],

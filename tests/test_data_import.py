@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from import_cases import bring_in, save_csv, toy_rows
 
-from bench.benchmark import datasets_of, open_benchmark
-from bench.data.manage import export, imported
-from bench.data.user import import_table
-from bench.errors import DataError, UserError
-from bench.store import data_folder
-from spaces.nb201 import NB201
+from smemnas.bench.benchmark import datasets_of, open_benchmark
+from smemnas.bench.data.manage import export, imported
+from smemnas.bench.data.user import import_table
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.store import data_folder
+from smemnas.spaces.nb201 import NB201
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_import_keeps_the_parameters_of_the_space(tmp_path):
 
 
 def test_import_on_a_space_too_large_to_enumerate(tmp_path):
-    from spaces.base import SPACES
+    from smemnas.spaces.base import SPACES
 
     space = SPACES.create("mnv3")
     X = space.sample(30, np.random.default_rng(0))

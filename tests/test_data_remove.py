@@ -10,11 +10,11 @@ import pytest
 from conftest import ROOT
 from data_files import macro_file
 
-from bench.data.build import Column, write
-from bench.data.manage import installed
-from bench.data.recipe import Recipe, fetch, find
-from bench.data.user import import_table
-from bench.errors import suggest
+from smemnas.bench.data.build import Column, write
+from smemnas.bench.data.manage import installed
+from smemnas.bench.data.recipe import Recipe, fetch, find
+from smemnas.bench.data.user import import_table
+from smemnas.bench.errors import suggest
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_corrupt_table_is_removed_and_fetched_again(call, data, tmp_path):
     file = tmp_path / "nas-bench-macro_cifar10.json"
     source = recipe.sources[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.data.recipe.check", lambda path, source: "")
+        patch.setattr("smemnas.bench.data.recipe.check", lambda path, source: "")
         table = fetch(recipe.name, file)
         header = data / "macro" / "cifar10" / "header.json"
         header.write_text(header.read_text()[:-40])

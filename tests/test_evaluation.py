@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from bench.benchmark import CallableBenchmark, Evaluation
-from bench.errors import DataError, RunError, UserError
-from bench.evaluation import FIRST, check_costs, is_machine_fault
-from bench.history import History
-from bench.run import run, search
-from methods.base import Method
-from spaces.base import Objective
-from spaces.toy import error
+from smemnas.bench.benchmark import CallableBenchmark, Evaluation
+from smemnas.bench.errors import DataError, RunError, UserError
+from smemnas.bench.evaluation import FIRST, check_costs, is_machine_fault
+from smemnas.bench.history import History
+from smemnas.bench.run import run, search
+from smemnas.methods.base import Method
+from smemnas.spaces.base import Objective
+from smemnas.spaces.toy import error
 
 # ---- shapes of answers ----
 

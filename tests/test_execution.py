@@ -17,9 +17,9 @@ import pytest
 from conftest import ROOT
 from study_cases import assert_same_study, command, logs, records, study
 
-from bench.backends import Place, run_tasks, workers_for
-from bench.errors import RunError, UserError
-from bench.folder import locked
+from smemnas.bench.backends import Place, run_tasks, workers_for
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.folder import locked
 
 PLUGIN = """
 import ctypes
@@ -30,8 +30,8 @@ import time
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, CallableBenchmark, open_benchmark
-from methods.base import METHODS, DesignStream, Method
+from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark, open_benchmark
+from smemnas.methods.base import METHODS, DesignStream, Method
 
 
 @METHODS.register("hang", summary="For tests")
@@ -282,7 +282,7 @@ def test_never_more_workers_than_tasks_or_processors(monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="run it on Linux: needs processor affinity")
 def test_processors_that_others_use_are_not_counted() -> None:
     code = "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); sys.path.insert(0, sys.argv[1])"
-    code += "; from bench.backends import workers_for; print(workers_for(None, 10), workers_for(1000, 1000))"
+    code += "; from smemnas.bench.backends import workers_for; print(workers_for(None, 10), workers_for(1000, 1000))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True, timeout=60
     )

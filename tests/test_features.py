@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from methods.base import METHODS
-from methods.features import FEATURES, Features, standardised
-from methods.model import Model
-from surrogates.base import SURROGATES
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS
+from smemnas.methods.features import FEATURES, Features, standardised
+from smemnas.methods.model import Model
+from smemnas.surrogates.base import SURROGATES
 
 
 class Oracle(Features):

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from bench.commands.common import ANY_PATH, FILE, FOLDER
-from bench.errors import DataError, RunError
-from bench.files import STALE, replacing, replacing_folder, write_bytes, write_text
-from bench.table import Table, write_table
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER
+from smemnas.bench.errors import DataError, RunError
+from smemnas.bench.files import STALE, replacing, replacing_folder, write_bytes, write_text
+from smemnas.bench.table import Table, write_table
 
 DESCRIBE = {"a": {"unit": "%", "split": "single", "role": "objective"}}
 
@@ -102,8 +102,8 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from bench.files import replacing, replacing_folder, write_text
-from bench.table import write_table
+from smemnas.bench.files import replacing, replacing_folder, write_text
+from smemnas.bench.table import write_table
 import numpy as np
 out, me = Path(sys.argv[1]), sys.argv[2]
 for k in range(40):
@@ -161,7 +161,7 @@ def paths_of(command, name=""):
 
 
 def test_every_path_option_is_of_the_one_type():
-    from bench.commands.root import cli
+    from smemnas.bench.commands.root import cli
 
     found = list(paths_of(cli))
     assert len(found) >= 15

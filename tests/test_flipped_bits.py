@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from report_runs import groups_of, single
 
-from bench.errors import RunError
-from bench.frames import evaluations_frame
-from bench.run import make_job, run
-from surrogates.base import single_thread
+from smemnas.bench.errors import RunError
+from smemnas.bench.frames import evaluations_frame
+from smemnas.bench.run import make_job, run
+from smemnas.surrogates.base import single_thread
 
 FLIPS = 300
 

@@ -12,13 +12,13 @@ from data_files import original
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.tfrecord import read_records
-from bench.errors import UserError
-from spaces.base import SPACES
-from spaces.forms import read_form, reader, writer
-from spaces.mnv3 import MNV3
-from spaces.nb101 import NB101
-from spaces.nb201 import NB201
+from smemnas.bench.data.tfrecord import read_records
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import SPACES
+from smemnas.spaces.forms import read_form, reader, writer
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.nb101 import NB101
+from smemnas.spaces.nb201 import NB201
 
 NASLIB = "skip_connect,none,nor_conv_3x3,nor_conv_1x1,avg_pool_3x3"
 CELL = "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_1x1~2|"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.benchmark import Benchmark, Evaluation, open_benchmark
-from bench.comparison import tabulate
-from bench.errors import RunError
-from bench.frames import evaluations_frame, trials_frame
-from bench.plan import Case, Plan, Variant, check_plan
-from bench.report.study_records import trial_records
-from bench.run import LOG, Job, make_job, run
-from bench.study import folder_of, record_plan, run_study
-from bench.trials import collect
-from spaces.base import Objective
-from spaces.toy import Toy
+from smemnas.bench.benchmark import Benchmark, Evaluation, open_benchmark
+from smemnas.bench.comparison import tabulate
+from smemnas.bench.errors import RunError
+from smemnas.bench.frames import evaluations_frame, trials_frame
+from smemnas.bench.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.report.study_records import trial_records
+from smemnas.bench.run import LOG, Job, make_job, run
+from smemnas.bench.study import folder_of, record_plan, run_study
+from smemnas.bench.trials import collect
+from smemnas.spaces.base import Objective
+from smemnas.spaces.toy import Toy
 
 # ---- frames of runs ----
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import plan
-from bench.benchmark import open_benchmark
-from bench.constraints import reference_front
-from bench.errors import UserError
-from bench.given_reference import canonical, measured_by, parse_reference
-from bench.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
-from bench.job import Job
-from bench.plan import Case
-from bench.report.page_groups import make_groups
-from bench.report.page_runs import find_runs, read_plans
-from bench.run import LOG, make_job, run
-from bench.trials import collect
+from smemnas.bench import plan
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.constraints import reference_front
+from smemnas.bench.errors import UserError
+from smemnas.bench.given_reference import canonical, measured_by, parse_reference
+from smemnas.bench.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
+from smemnas.bench.job import Job
+from smemnas.bench.plan import Case
+from smemnas.bench.report.page_groups import make_groups
+from smemnas.bench.report.page_runs import find_runs, read_plans
+from smemnas.bench.run import LOG, make_job, run
+from smemnas.bench.trials import collect
 
 GIVEN = "error=5:30,flops=0:25"
 

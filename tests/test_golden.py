@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.benchmark import open_benchmark
-from methods.base import METHODS
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.methods.base import METHODS
 
 GOLDEN = Path(__file__).parent / "golden"
 EVALUATIONS, SEED = 48, 7

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from bench.commands import guard
-from bench.commands.root import cli as root
+from smemnas.bench.commands import guard
+from smemnas.bench.commands.root import cli as root
 
 RUN = ("run", "--method", "random", "--space", "toy", "--budget", "12", "--param", "batch=3")
 

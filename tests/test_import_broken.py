@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_import_dialects import DIALECTS
 
-from bench.commands.common import one_line
-from bench.data.user import Dialect, Long, Request, draft_table
-from bench.errors import UserError
+from smemnas.bench.commands.common import one_line
+from smemnas.bench.data.user import Dialect, Long, Request, draft_table
+from smemnas.bench.errors import UserError
 
 FILES = [f for f in DIALECTS if not f.endswith((".gz", ".bz2", ".xz"))]
 PIECES = (

@@ -8,9 +8,9 @@ import lzma
 import numpy as np
 import pytest
 
-from bench.data.user import Dialect, Request, draft_table, import_table
-from bench.errors import DataError, UserError
-from spaces.macro import Macro
+from smemnas.bench.data.user import Dialect, Request, draft_table, import_table
+from smemnas.bench.errors import DataError, UserError
+from smemnas.spaces.macro import Macro
 
 ARCHS = ("00000000", "11111111", "22222222")
 ACCURACY = (89.1, 92.25, 1000.5 / 11)
@@ -165,7 +165,7 @@ def test_yaml_takes_every_scalar_as_text(tmp_path):
     """YAML 1.1 reads 8:8:16:40:48 as a number of base 60, and no as False."""
     (tmp_path / "m.yml").write_text("8:8:16:40:48: 90.5\n'8:8:16:40:40': 91\n")
     table = import_table(tmp_path / "m.yml", "nats_sss", "x", accuracies=("value:single",))
-    from spaces.nats_sss import NATSSize
+    from smemnas.spaces.nats_sss import NATSSize
 
     row = NATSSize().index(np.stack([NATSSize().from_str("8:8:16:40:48")]))[0]
     assert table.column("error")[row] == 9.5

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
-from bench.data.manage import imported
-from bench.data.user import Dialect, Long, draft_table, import_table
-from bench.errors import DataError, UserError
-from bench.store import data_folder
+from smemnas.bench.data.manage import imported
+from smemnas.bench.data.user import Dialect, Long, draft_table, import_table
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.store import data_folder
 
 
 class Bad(NamedTuple):
@@ -211,7 +211,7 @@ def test_dry_run_shows_how_each_column_was_understood_and_writes_nothing(tmp_pat
 
 
 def test_draft_keeps_what_it_understood_beside_what_it_refuses(tmp_path):
-    from bench.data.user import Request
+    from smemnas.bench.data.user import Request
 
     (tmp_path / "m.csv").write_text(f"arch,acc,ms\n{A},80,x\n")
     draft = draft_table(Request(tmp_path / "m.csv", "macro", "x", accuracies=("acc:single",), metrics=("ms:ms",)))

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.data.manage import describe_columns, export, open_named
-from bench.data.user import Long, import_table
-from bench.data.user_roles import split_of, without_split, words_of
-from bench.errors import UserError
-from spaces.macro import Macro
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.data.manage import describe_columns, export, open_named
+from smemnas.bench.data.user import Long, import_table
+from smemnas.bench.data.user_roles import split_of, without_split, words_of
+from smemnas.bench.errors import UserError
+from smemnas.spaces.macro import Macro
 
 ARCHS = ("00000000", "11111111", "22222222")
 X = np.stack([Macro().from_str(a) for a in ARCHS])

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.manage import export, verify
-from bench.data.user import Long, import_table
-from bench.errors import UserError
-from bench.table import Table
-from spaces.base import SPACES
-from spaces.mnv3 import MNV3
-from spaces.toy import Toy
+from smemnas.bench.data.manage import export, verify
+from smemnas.bench.data.user import Long, import_table
+from smemnas.bench.errors import UserError
+from smemnas.bench.table import Table
+from smemnas.spaces.base import SPACES
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.toy import Toy
 
 #: What of a header is the table itself; name and source say where it came from.
 SAME = ("columns", "n_rows", "index", "space", "space_params", "default_objectives", "aliases", "licence", "rows_given")

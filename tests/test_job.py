@@ -7,9 +7,9 @@ import json
 import msgspec
 import pytest
 
-from bench.errors import UserError
-from bench.run import Job, make_job
-from bench.schema import JobEntry
+from smemnas.bench.errors import UserError
+from smemnas.bench.run import Job, make_job
+from smemnas.bench.schema import JobEntry
 
 
 def toy_job(method="random", **params):

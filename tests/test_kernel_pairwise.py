@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from surrogates.kernel_pairwise import KernelPairwise
-from surrogates.kernels import block_distances, distance_scales, mixed_kernel
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
+from smemnas.surrogates.kernels import block_distances, distance_scales, mixed_kernel
 
 
 def planted(n, d=4, seed=0):
@@ -76,8 +76,8 @@ def test_the_order_of_rows_does_not_matter():
 
 def test_leave_one_out_choice_equals_refitting():
     """The width and penalty chosen are those that n explicit refits on the ranks would choose."""
-    from surrogates.base import average_ranks
-    from surrogates.kernel_pairwise import PENALTIES, WIDTHS, _pair_weights
+    from smemnas.surrogates.base import average_ranks
+    from smemnas.surrogates.kernel_pairwise import PENALTIES, WIDTHS, _pair_weights
 
     Z, y = planted(15, seed=5)
     model = KernelPairwise().fit(Z, y)
@@ -107,20 +107,20 @@ def test_ranking_in_blocks_changes_nothing(monkeypatch):
     new = planted(100, seed=7)[0]
     model = KernelPairwise().fit(Z, y)
     whole = model.rank(new)
-    monkeypatch.setattr("surrogates.kernel_pairwise._BLOCK", 7)
+    monkeypatch.setattr("smemnas.surrogates.kernel_pairwise._BLOCK", 7)
     np.testing.assert_allclose(model.rank(new), whole, atol=1e-12)
 
 
 def test_many_rows_are_tuned_on_a_spread_subset_and_fitted_on_all(monkeypatch):
     Z, y = planted(150)
     new, truth = planted(200, seed=6)
-    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 50)
+    monkeypatch.setattr("smemnas.surrogates.kernel_pairwise.TUNE_ROWS", 50)
     model = KernelPairwise().fit(Z, y)
     by_outcome = np.argsort(y)[np.round(np.linspace(0, 149, 50)).astype(int)]
     alone = KernelPairwise().fit(Z[by_outcome], y[by_outcome])
     # The subset is tuned in units of the distances of all rows, which differ by a few percent.
     assert abs(np.log(model.width_ / alone.width_)) < 0.8
-    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 1000)
+    monkeypatch.setattr("smemnas.surrogates.kernel_pairwise.TUNE_ROWS", 1000)
     same = KernelPairwise(width=model.width_, penalty=model.penalty_).fit(Z, y)
     np.testing.assert_allclose(model.rank(new), same.rank(new), atol=1e-12)
     assert kendalltau(model.rank(new), truth)[0] > 0.85
@@ -145,7 +145,7 @@ def test_directions_without_content_are_dropped_only_from_many_rows(form, monkey
     model = KernelPairwise(form=form, width=0.7, penalty=0.03, precision="double").fit(Z, y)
     expected, pairs = model.rank(new), model.pair_scores(new, Z)
     assert model._inner.shape == (120, 120)
-    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 100)
+    monkeypatch.setattr("smemnas.surrogates.kernel_pairwise.TUNE_ROWS", 100)
     model.fit(Z, y)
     assert model._inner.shape == (40, 40)
     np.testing.assert_allclose(model.rank(new), expected, atol=1e-8)

@@ -10,13 +10,14 @@ import sys
 import pytest
 from conftest import ROOT
 
-PACKAGES = ("bench", "methods", "spaces", "surrogates")
+FOLDERS = ("bench", "methods", "spaces", "surrogates")
+PACKAGES = {f"smemnas.{name}" for name in FOLDERS}
 HEAVY = {
     "torch", "torchvision", "timm", "pandas", "matplotlib", "sklearn", "pymoo", "scipy", "moocore", "rich", "joblib",
     "threadpoolctl", "filelock", "pooch", "lightgbm", "dask", "ray", "platformdirs", "yaml", "analognasbench",
 }  # fmt: skip
 #: Modules of bench that everybody may import.
-GROUND = {"bench.errors", "bench.registry"}
+GROUND = {"smemnas.bench.errors", "smemnas.bench.registry"}
 #: Who may import what of the suite, beside its own package and `GROUND`.
 ALLOWED = {
     "spaces": set(),
@@ -27,35 +28,35 @@ ALLOWED = {
 }
 #: Lower storeys of bench: what each of these may import of the suite.
 BENCH_GROUND = {
-    "bench.errors": set(),
-    "bench.registry": {"bench.errors"},
-    "bench.files": {"bench.errors"},
-    "bench.table": {"bench.errors", "bench.files"},
-    "bench.store": {"bench.errors", "bench.files", "bench.table"},
-    "bench.volume": {"spaces.base"},
-    "bench.indicators": {"bench.volume", "spaces.base"},
-    "bench.outcomes": {"bench.errors", "bench.indicators", "spaces.base"},
-    "bench.lookup": {"bench.table", "spaces.base"},
-    "bench.benchmark": GROUND
+    "smemnas.bench.errors": set(),
+    "smemnas.bench.registry": {"smemnas.bench.errors"},
+    "smemnas.bench.files": {"smemnas.bench.errors"},
+    "smemnas.bench.table": {"smemnas.bench.errors", "smemnas.bench.files"},
+    "smemnas.bench.store": {"smemnas.bench.errors", "smemnas.bench.files", "smemnas.bench.table"},
+    "smemnas.bench.volume": {"smemnas.spaces.base"},
+    "smemnas.bench.indicators": {"smemnas.bench.volume", "smemnas.spaces.base"},
+    "smemnas.bench.outcomes": {"smemnas.bench.errors", "smemnas.bench.indicators", "smemnas.spaces.base"},
+    "smemnas.bench.lookup": {"smemnas.bench.table", "smemnas.spaces.base"},
+    "smemnas.bench.benchmark": GROUND
     | {
-        "bench.constraints",
-        "bench.lookup",
-        "bench.outcomes",
-        "bench.store",
-        "bench.table",
-        "spaces.base",
-        "spaces.feasible",
-        "spaces.listed",
-        "bench.train.options",
-        "bench.train.supernet_options",
+        "smemnas.bench.constraints",
+        "smemnas.bench.lookup",
+        "smemnas.bench.outcomes",
+        "smemnas.bench.store",
+        "smemnas.bench.table",
+        "smemnas.spaces.base",
+        "smemnas.spaces.feasible",
+        "smemnas.spaces.listed",
+        "smemnas.bench.train.options",
+        "smemnas.bench.train.supernet_options",
     },
 }
-FILES = [*sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]
+FILES = [*sorted(p for package in FOLDERS for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]
 
 
 def module_name(path):
     parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return ".".join(["smemnas", *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
 def imports(path, *, top_level_only):
@@ -90,9 +91,9 @@ def of_the_suite(names):
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_imports_point_one_way(path):
     name = module_name(path)
-    package = name.partition(".")[0]
+    package = name.split(".")[1]
     for target in of_the_suite(imports(path, top_level_only=False)):
-        home = target.partition(".")[0]
+        home = target.split(".")[1]
         if name in BENCH_GROUND:
             assert target in BENCH_GROUND[name], f"{name} may not import {target}"
         elif home != package and target not in GROUND:
@@ -101,12 +102,12 @@ def test_imports_point_one_way(path):
 
 def test_surrogates_take_arrays_only():
     for path in (ROOT / "surrogates").glob("*.py"):
-        assert not any(n.startswith("spaces") for n in imports(path, top_level_only=False)), path
+        assert not any(n.startswith("smemnas.spaces") for n in imports(path, top_level_only=False)), path
 
 
 def trains(name):
     """Whether a module is one of those that build and train networks: they may import torch at the top."""
-    return name.startswith("bench.train.")
+    return name.startswith("smemnas.bench.train.")
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
@@ -125,7 +126,7 @@ def test_commands_that_only_show_import_nothing_heavy(arguments):
     code = (
         "import sys, json, contextlib, io\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "import cli\n"
+        "from smemnas import cli\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
         f"    cli.main({arguments!r})\n"
         "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))\n"
@@ -140,4 +141,4 @@ def test_methods_and_spaces_hold_no_door_to_the_tables():
     for package in ("methods", "spaces", "surrogates"):
         for path in (ROOT / package).rglob("*.py"):
             names = of_the_suite(imports(path, top_level_only=False))
-            assert {n for n in names if n.startswith("bench.")} <= GROUND, path
+            assert {n for n in names if n.startswith("smemnas.bench.")} <= GROUND, path

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from bench.benchmark import CallableBenchmark, open_benchmark
-from bench.errors import UserError
-from bench.pymoo_problem import as_pymoo
-from spaces.base import Objective
-from spaces.mnv3 import MNV3
-from spaces.nb101 import NB101
-from spaces.toy import Toy
+from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.bench.pymoo_problem import as_pymoo
+from smemnas.spaces.base import Objective
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.nb101 import NB101
+from smemnas.spaces.toy import Toy
 
 DOCUMENT = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
 #: Title of each section to its text.

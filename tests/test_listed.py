@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from bench.errors import UserError
-from methods.neighbourhood import mutate_one_gene, neighbours
-from spaces.base import Constraint
-from spaces.feasible import feasible_space
-from spaces.listed import ListedSpace
-from spaces.macro import Macro
-from spaces.mnv3 import MNV3
-from spaces.nb101 import NB101
-from spaces.nb201 import NB201
+from smemnas.bench.errors import UserError
+from smemnas.methods.neighbourhood import mutate_one_gene, neighbours
+from smemnas.spaces.base import Constraint
+from smemnas.spaces.feasible import feasible_space
+from smemnas.spaces.listed import ListedSpace
+from smemnas.spaces.macro import Macro
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.nb101 import NB101
+from smemnas.spaces.nb201 import NB201
 
 
 def listed(space, n, seed=0):

@@ -5,23 +5,23 @@ import json
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.constraints import check_bounds, constrain, reference_front
-from bench.errors import UserError
-from bench.frames import evaluations_frame
-from bench.history import History
-from bench.indicators import nondominated
-from bench.predictor import Predictor, PredictorBenchmark
-from bench.pymoo_problem import as_pymoo
-from bench.report.page_runs import read_plans
-from bench.report.run import front_of
-from bench.run import LOG, make_job, run
-from bench.study import folder_of
-from bench.table import write_table
-from bench.trials import collect
-from methods.base import METHODS, Method
-from spaces.macro import Macro
-from spaces.mnv3 import MNV3
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.constraints import check_bounds, constrain, reference_front
+from smemnas.bench.errors import UserError
+from smemnas.bench.frames import evaluations_frame
+from smemnas.bench.history import History
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.predictor import Predictor, PredictorBenchmark
+from smemnas.bench.pymoo_problem import as_pymoo
+from smemnas.bench.report.page_runs import read_plans
+from smemnas.bench.report.run import front_of
+from smemnas.bench.run import LOG, make_job, run
+from smemnas.bench.study import folder_of
+from smemnas.bench.table import write_table
+from smemnas.bench.trials import collect
+from smemnas.methods.base import METHODS, Method
+from smemnas.spaces.macro import Macro
+from smemnas.spaces.mnv3 import MNV3
 
 LIMIT = "error_analog<=15"
 SMALL = {"smemnas": {"population": 20, "generations": 4}}

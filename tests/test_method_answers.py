@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from bench.benchmark import CallableBenchmark
-from bench.errors import RunError
-from bench.report.run import write_report
-from bench.run import Job, make_job, run
-from methods.base import METHODS, Method
-from spaces.base import Objective
-from spaces.toy import Toy
+from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.errors import RunError
+from smemnas.bench.report.run import write_report
+from smemnas.bench.run import Job, make_job, run
+from smemnas.methods.base import METHODS, Method
+from smemnas.spaces.base import Objective
+from smemnas.spaces.toy import Toy
 
 # ---- what a method may ask and raise ----
 

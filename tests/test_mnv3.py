@@ -8,8 +8,8 @@ import pytest
 from data_files import original
 from scipy.stats import chisquare
 
-from bench.errors import DataError, UserError
-from spaces.mnv3 import (
+from smemnas.bench.errors import DataError, UserError
+from smemnas.spaces.mnv3 import (
     DEPTH_GENES,
     EXPANSION_GENES,
     KERNEL_GENES,
@@ -17,7 +17,7 @@ from spaces.mnv3 import (
     RESOLUTION_GENE,
     active_layers,
 )
-from spaces.mnv3_costs import compile_latency, make_divisible, network, parse_latency_file
+from smemnas.spaces.mnv3_costs import compile_latency, make_divisible, network, parse_latency_file
 
 DYNAS = (
     "mbnv3w10_evoga_acc.csv",

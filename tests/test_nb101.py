@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from nb101_reference import graph_of, isomorphic, paths_of, pruned, simple_parameters
 
-from bench.errors import UserError
-from spaces import _graph101 as graphs
-from spaces.nb101 import N_GRAPHS, NB101
+from smemnas.bench.errors import UserError
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.nb101 import N_GRAPHS, NB101
 
 #: Distinct graphs of exactly 2, 3, ..., 7 vertices, as published; their sum is 423,624.
 PER_SIZE = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from nb101_reference import graph_of, pruned, simple_parameters
 
-from bench.benchmark import open_benchmark
-from bench.data import nb101 as recipe
-from bench.data.nb101_file import collect
-from bench.data.tfrecord import masked_crc32c, read_message, read_records
-from bench.errors import DataError
-from spaces import _graph101 as graphs
-from spaces.nb101 import NB101, OPERATIONS
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.data import nb101 as recipe
+from smemnas.bench.data.nb101_file import collect
+from smemnas.bench.data.tfrecord import masked_crc32c, read_message, read_records
+from smemnas.bench.errors import DataError
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.nb101 import NB101, OPERATIONS
 
 EC_NAS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"
 needs_file = pytest.mark.skipif(

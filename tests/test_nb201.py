@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from conftest import ORIGINALS
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from spaces.nb201 import NB201, OPERATIONS, official_string
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.spaces.nb201 import NB201, OPERATIONS, official_string
 
 GRID = NB201().enumerate()
 EDGES = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
@@ -268,7 +268,7 @@ def test_graph_encoding_is_a_function_of_the_graph():
 
 def test_graph_features_of_paths_equal_a_loop():
     """Before centring and averaging over equal graphs: flows, statistics and bags, path by path."""
-    from spaces._graph201 import _along_paths, _bags, _flow
+    from smemnas.spaces._graph201 import _along_paths, _bags, _flow
 
     X = GRID[np.random.default_rng(0).permutation(15625)[:300]]
     live, counts = _along_paths(X)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import official
-from bench.data.official import (
+from smemnas.bench.data import official
+from smemnas.bench.data.official import (
     DATASETS,
     available_memory,
     by_training,
@@ -18,10 +18,10 @@ from bench.data.official import (
     read_folder,
     read_pickle,
 )
-from bench.data.recipe import find, renamed
-from bench.errors import DataError
-from spaces.nats_sss import NATSSize
-from spaces.nb201 import NB201
+from smemnas.bench.data.recipe import find, renamed
+from smemnas.bench.errors import DataError
+from smemnas.spaces.nats_sss import NATSSize
+from smemnas.spaces.nb201 import NB201
 
 WHY = "needs the official packages: pip install -e '.[official]'"
 #: What a record of the original files covers: data set -> evaluated sets.
@@ -192,8 +192,8 @@ def accuracy(dataset, split, seed):
 
 
 def test_folder_makes_a_table_that_opens_as_benchmark(tmp_path, monkeypatch):
-    from bench.benchmark import open_benchmark
-    from bench.data.recipe import fetch
+    from smemnas.bench.benchmark import open_benchmark
+    from smemnas.bench.data.recipe import fetch
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "cache"))
     space = NB201()
@@ -216,7 +216,7 @@ def test_folder_makes_a_table_that_opens_as_benchmark(tmp_path, monkeypatch):
 
 
 def test_incomplete_folder_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
-    from bench.data.recipe import fetch
+    from smemnas.bench.data.recipe import fetch
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "cache"))
     names = sample_names(NATSSize(), 3)
@@ -227,7 +227,7 @@ def test_incomplete_folder_is_refused_and_nothing_is_left(tmp_path, monkeypatch)
 
 
 def test_missing_source_says_where_to_get_it(tmp_path, monkeypatch):
-    from bench.data.recipe import fetch
+    from smemnas.bench.data.recipe import fetch
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"NATS-tss-v1_0-3ffb9-simple .*no address.*unpack it, then run"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from output_cases import INTO_FOLDERS, RUN_CALL, STUDY_CALL, fill, picture_of
 
-from bench import folder as run_folder
-from bench import study
-from bench.errors import RunError
-from bench.outputs import (
+from smemnas.bench import folder as run_folder
+from smemnas.bench import study
+from smemnas.bench.errors import RunError
+from smemnas.bench.outputs import (
     EXPORT,
     KINDS,
     RANKING,
@@ -23,8 +23,8 @@ from bench.outputs import (
     claim,
     files_of_a_run,
 )
-from bench.ranking import study as ranking_study
-from bench.report import page
+from smemnas.bench.ranking import study as ranking_study
+from smemnas.bench.report import page
 
 TRAINING = ("supernet train", "retrain", "export", "supernet eval")
 TO_FILES = {
@@ -136,7 +136,7 @@ def test_names_in_the_rules_are_those_that_are_written():
 
 def test_names_of_trainings_are_those_that_are_written():
     pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
-    from bench.train import export, loop, retrain_folder, supernet_training, trained
+    from smemnas.bench.train import export, loop, retrain_folder, supernet_training, trained
 
     assert TRAINED[0] == trained.FOLDER
     assert {trained.RESULT, trained.TEST, loop.CHECKPOINT, loop.WEIGHTS, loop.CURVE} <= set(TRAINED_FILES)

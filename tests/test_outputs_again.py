@@ -12,9 +12,9 @@ from conftest import ROOT
 from output_cases import INTO_FOLDERS, RANK_CALL, RUN_CALL, STUDY_CALL, fill, picture_of
 from test_reliability import small_disk
 
-from bench.errors import UserError
-from bench.outputs import REPORT, RUN_FILES, TRAINED_FILES, check_output, claim, has_columns
-from bench.report import page
+from smemnas.bench.errors import UserError
+from smemnas.bench.outputs import REPORT, RUN_FILES, TRAINED_FILES, check_output, claim, has_columns
+from smemnas.bench.report import page
 
 # ---- --overwrite
 

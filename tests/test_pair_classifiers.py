@@ -5,13 +5,13 @@ import importlib.util
 import numpy as np
 import pytest
 
-from bench.errors import UserError
-from surrogates.adaptive import CANDIDATES, AdaptiveSwitching
-from surrogates.base import SURROGATES
-from surrogates.knn import NearestNeighbours
-from surrogates.linear_pairwise import GRID, LogisticPairwise, RankSVM
-from surrogates.ranknet import RankNet
-from surrogates.tuning import canonical_order, discordant_share, folds_of, least_error
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.adaptive import CANDIDATES, AdaptiveSwitching
+from smemnas.surrogates.base import SURROGATES
+from smemnas.surrogates.knn import NearestNeighbours
+from smemnas.surrogates.linear_pairwise import GRID, LogisticPairwise, RankSVM
+from smemnas.surrogates.ranknet import RankNet
+from smemnas.surrogates.tuning import canonical_order, discordant_share, folds_of, least_error
 
 
 def make(name, seed=0, **params):
@@ -54,7 +54,7 @@ def test_trees_on_pairs_are_antisymmetric_and_rank_by_mean_probability(name, com
     rivals = best_first[np.round(np.linspace(0, 29, 7)).astype(int)]
     one_by_one = [np.mean([model.win_probability(a[None], b[None])[0, 0] for b in rivals]) for a in A]
     np.testing.assert_allclose(-whole, one_by_one, atol=1e-12)
-    monkeypatch.setattr("surrogates.trees_pairwise.BLOCK", 500)
+    monkeypatch.setattr("smemnas.surrogates.trees_pairwise.BLOCK", 500)
     np.testing.assert_allclose(model.rank(A), whole, atol=1e-12)
 
 
@@ -170,7 +170,7 @@ def test_adaptive_switching_takes_the_one_of_greatest_merit():
 
 def _as_seen(model, Z):
     """Rows and targets as `_fit` gets them."""
-    from surrogates.regression import standardised_target
+    from smemnas.surrogates.regression import standardised_target
 
     y = np.floor(4 * Z[:, 0]) % 2 * 10 + np.floor(3 * Z[:, 1])
     order = canonical_order(Z, y)
@@ -203,8 +203,8 @@ def test_lightgbm_orders_like_the_boosting_of_the_core():
 
 
 def test_checks_report_a_missing_library_as_not_installed(monkeypatch):
-    from bench.checks import NotInstalled, checks_of
-    from surrogates.boosting import LightGBM
+    from smemnas.bench.checks import NotInstalled, checks_of
+    from smemnas.surrogates.boosting import LightGBM
 
     monkeypatch.setattr(LightGBM, "needs", "no_such_library_here")
     with pytest.raises(NotInstalled, match="no_such_library_here"):

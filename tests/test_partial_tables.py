@@ -6,21 +6,21 @@ from math import comb
 import numpy as np
 import pytest
 
-from bench.benchmark import TabularBenchmark, open_benchmark
-from bench.errors import DataError, RunError
-from bench.folder import read_job
-from bench.frames import evaluations_frame
-from bench.history import History
-from bench.job import open_job
-from bench.listing import notes_of
-from bench.plan import Case
-from bench.pymoo_problem import as_pymoo
-from bench.run import make_job, run
-from bench.table import write_table
-from methods.base import METHODS, initial_design
-from spaces.listed import ListedSpace
-from spaces.macro import Macro
-from spaces.mnv3 import MNV3
+from smemnas.bench.benchmark import TabularBenchmark, open_benchmark
+from smemnas.bench.errors import DataError, RunError
+from smemnas.bench.folder import read_job
+from smemnas.bench.frames import evaluations_frame
+from smemnas.bench.history import History
+from smemnas.bench.job import open_job
+from smemnas.bench.listing import notes_of
+from smemnas.bench.plan import Case
+from smemnas.bench.pymoo_problem import as_pymoo
+from smemnas.bench.run import make_job, run
+from smemnas.bench.table import write_table
+from smemnas.methods.base import METHODS, initial_design
+from smemnas.spaces.listed import ListedSpace
+from smemnas.spaces.macro import Macro
+from smemnas.spaces.mnv3 import MNV3
 
 ROWS = 130
 SMALL = {  # so that every method comes to its own proposals soon

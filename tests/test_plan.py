@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from study_cases import records, study, toy_plan
 
-from bench.comparison import tabulate
-from bench.errors import UserError
-from bench.frames import trials_frame
-from bench.plan import Case, Variant, check_plan, make_cases
-from bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
-from bench.plans import PLANS, named_plan
-from bench.report.cells import seed_text
-from bench.report.page_groups import make_groups
-from bench.report.page_runs import find_runs, read_plans
-from bench.study import record_plan, run_study
-from bench.trials import collect
-from methods.base import METHODS
+from smemnas.bench.comparison import tabulate
+from smemnas.bench.errors import UserError
+from smemnas.bench.frames import trials_frame
+from smemnas.bench.plan import Case, Variant, check_plan, make_cases
+from smemnas.bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
+from smemnas.bench.plans import PLANS, named_plan
+from smemnas.bench.report.cells import seed_text
+from smemnas.bench.report.page_groups import make_groups
+from smemnas.bench.report.page_runs import find_runs, read_plans
+from smemnas.bench.study import record_plan, run_study
+from smemnas.bench.trials import collect
+from smemnas.methods.base import METHODS
 
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:

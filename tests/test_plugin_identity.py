@@ -10,21 +10,21 @@ import pytest
 from edits import edit_job
 from study_cases import records, study
 
-from bench.backends import Place
-from bench.errors import UserError
-from bench.plan import Case, Plan, Variant, check_plan
-from bench.registry import load_plugin
-from bench.run import make_job, run
-from bench.study import run_study
-from methods.base import METHODS
-from methods.random_search import RandomSearch
+from smemnas.bench.backends import Place
+from smemnas.bench.errors import UserError
+from smemnas.bench.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.registry import load_plugin
+from smemnas.bench.run import make_job, run
+from smemnas.bench.study import run_study
+from smemnas.methods.base import METHODS
+from smemnas.methods.random_search import RandomSearch
 
 METHOD = """
 from helper import STEP
 from parts.inner import OTHER
 import json, random
-from methods.base import METHODS
-from methods.random_search import RandomSearch
+from smemnas.methods.base import METHODS
+from smemnas.methods.random_search import RandomSearch
 
 @METHODS.register("{name}", summary="For tests")
 class Mine(RandomSearch):
@@ -70,7 +70,7 @@ def digest_of(tmp_path, folder, code):
     from conftest import ROOT
 
     (tmp_path / "digest.py").write_text(
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom bench.registry import load_plugin\n{code}\n"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom smemnas.bench.registry import load_plugin\n{code}\n"
         f"print(load_plugin({str(folder / 'mine.py')!r}).sha256)"
     )
     call = [sys.executable, str(tmp_path / "digest.py")]

@@ -96,8 +96,8 @@ def test_the_document_names_what_exists():
 # ---- broken ones ----
 
 REGISTER = """
-from methods.base import METHODS
-from methods.random_search import RandomSearch
+from smemnas.methods.base import METHODS
+from smemnas.methods.random_search import RandomSearch
 
 
 @METHODS.register({name!r}, summary="broken")
@@ -113,12 +113,18 @@ class Broken(RandomSearch):
         ("x = 1\ndef f(:\n", ("line 2", "SyntaxError")),
         ("x = 1\n\nraise ValueError('no\\nlicence')\n", ("line 3", "ValueError: no licence")),
         ("import nonexistent_package\n", ("line 1", "ModuleNotFoundError", "nonexistent_package")),
-        (REGISTER.format(name="random", ask="pass"), ("'random' is already registered by methods.random_search",)),
+        (
+            REGISTER.format(name="random", ask="pass"),
+            ("'random' is already registered by smemnas.methods.random_search",),
+        ),
         ("import sys\nsys.exit(0)\n", ("line 2", "SystemExit")),
         (REGISTER.format(name="Mine", ask="pass"), ("lower case", "'Mine'")),
-        ("from methods.base import METHODS\nMETHODS.preset('mine', 'smemnsa', 'x')\n", ("Did you mean 'smemnas'",)),
         (
-            "from methods.base import METHODS\nMETHODS.preset('mine', 'smemnas', 'x', btch=1)\n",
+            "from smemnas.methods.base import METHODS\nMETHODS.preset('mine', 'smemnsa', 'x')\n",
+            ("Did you mean 'smemnas'",),
+        ),
+        (
+            "from smemnas.methods.base import METHODS\nMETHODS.preset('mine', 'smemnas', 'x', btch=1)\n",
             ("no parameter 'btch'",),
         ),
     ],
@@ -131,7 +137,7 @@ def test_a_plugin_that_cannot_be_loaded_is_one_line(cli, one_line_error, tmp_pat
 
 def test_a_plugin_may_add_a_preset(cli, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from methods.base import METHODS\nMETHODS.preset('mine', 'smemnas', 'Bigger batches', batch=9)\n"
+        "from smemnas.methods.base import METHODS\nMETHODS.preset('mine', 'smemnas', 'Bigger batches', batch=9)\n"
     )
     assert "Bigger batches" in succeed(cli("--plugin", tmp_path / "mine.py", "list", "methods"))
 

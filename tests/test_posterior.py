@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from methods.base import METHODS
-from methods.model import NODES, Model, greedy_expected_gain
-from surrogates.base import SURROGATES, average_ranks
-from surrogates.kernel_pairwise import KernelPairwise
-from surrogates.kernels import squared_distances
-from surrogates.posterior import RankPosterior
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.methods.base import METHODS
+from smemnas.methods.model import NODES, Model, greedy_expected_gain
+from smemnas.surrogates.base import SURROGATES, average_ranks
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
+from smemnas.surrogates.kernels import squared_distances
+from smemnas.surrogates.posterior import RankPosterior
 
 
 def case(n=40, d=5, seed=0):

@@ -8,18 +8,18 @@ import pytest
 from data_files import SHARED, original
 from scipy.stats import kendalltau, pearsonr
 
-from bench.benchmark import open_benchmark
-from bench.checks import benchmarks as checks
-from bench.data import mnv3, mnv3_reference
-from bench.data.recipe import fetch
-from bench.errors import DataError, UserError
-from bench.guard import fault
-from bench.indicators import hypervolume_regret, nondominated
-from bench.job import Job
-from bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
-from bench.problems import PROBLEMS, open_problem
-from bench.table import Table
-from spaces.mnv3 import MNV3
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.checks import benchmarks as checks
+from smemnas.bench.data import mnv3, mnv3_reference
+from smemnas.bench.data.recipe import fetch
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.guard import fault
+from smemnas.bench.indicators import hypervolume_regret, nondominated
+from smemnas.bench.job import Job
+from smemnas.bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
+from smemnas.bench.problems import PROBLEMS, open_problem
+from smemnas.bench.table import Table
+from smemnas.spaces.mnv3 import MNV3
 
 DATASETS = {"imagenet": ("error", "params", "flops"), "imagenet-w12": ("error", "params", "flops", "latency")}
 

@@ -9,7 +9,7 @@ from conftest import ORIGINALS, assert_one_line_error
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A data folder with nb201-cifar10 and mnv3 made from the original files."""
-    from bench.data.recipe import fetch
+    from smemnas.bench.data.recipe import fetch
 
     if not ORIGINALS.is_dir():
         pytest.skip("put the original files there to run this: ../shared/data/nb201/ and mnv3/")

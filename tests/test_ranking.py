@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.benchmark import CallableBenchmark, TabularBenchmark
-from bench.errors import UserError
-from bench.ranking.data import (
+from smemnas.bench.benchmark import CallableBenchmark, TabularBenchmark
+from smemnas.bench.errors import UserError
+from smemnas.bench.ranking.data import (
     Split,
     _table_proxies,
     assert_disjoint,
@@ -21,16 +21,16 @@ from bench.ranking.data import (
     train_limit,
     twin_share,
 )
-from bench.ranking.metrics import (
+from smemnas.bench.ranking.metrics import (
     kendall,
 )
-from bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
-from bench.table import write_table
-from methods.features import standardised
-from spaces.base import Objective
-from spaces.nb201 import NB201
-from spaces.toy import Toy
-from surrogates.base import SURROGATES
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
+from smemnas.bench.table import write_table
+from smemnas.methods.features import standardised
+from smemnas.spaces.base import Objective
+from smemnas.spaces.nb201 import NB201
+from smemnas.spaces.toy import Toy
+from smemnas.surrogates.base import SURROGATES
 
 
 def task(surrogate="kernel_ridge", encoding="onehot", n=40, seed=0, pools=("uniform",), **rest):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.ranking.metrics import (
+from smemnas.bench.ranking.metrics import (
     calibration,
     kendall,
     order_metrics,

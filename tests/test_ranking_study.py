@@ -14,9 +14,9 @@ import pytest
 from conftest import ROOT
 from ranking_cases import assert_same, make, rank, records, rows_without_times, toy_plan
 
-from bench.errors import RunError, UserError
-from bench.ranking.data import data_of
-from bench.ranking.plan import (
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.ranking.data import data_of
+from smemnas.bench.ranking.plan import (
     CORE,
     DEVELOPMENT_SEEDS,
     check_plan,
@@ -26,9 +26,9 @@ from bench.ranking.plan import (
     parse_n_test,
     parse_sizes,
 )
-from bench.ranking.study import LOG, RankLog, choose_encodings
-from bench.ranking.trial import PROXY_SUFFIX, Variant
-from bench.report.ranking import write_ranking
+from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, Variant
+from smemnas.bench.report.ranking import write_ranking
 
 PLUGIN = """
 import os
@@ -37,7 +37,7 @@ import time
 
 import numpy as np
 
-from surrogates.base import SURROGATES, Surrogate
+from smemnas.surrogates.base import SURROGATES, Surrogate
 
 
 class Slow(Surrogate):

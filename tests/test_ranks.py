@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from bench.plan import Case, Plan, Variant
-from bench.ranks import against_best, problem_ranks, seed_ranks, smallest_p
-from bench.statistics import critical_difference, holm, wilcoxon
-from spaces.base import FloatArray
+from smemnas.bench.plan import Case, Plan, Variant
+from smemnas.bench.ranks import against_best, problem_ranks, seed_ranks, smallest_p
+from smemnas.bench.statistics import critical_difference, holm, wilcoxon
+from smemnas.spaces.base import FloatArray
 
 ONE, TWO = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error", "flops"))
 NAN = math.nan

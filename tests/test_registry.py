@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import UserError, suggest
-from bench.registry import Registry, load_plugin
-from methods.base import METHODS
-from spaces.base import SPACES
-from surrogates.base import SURROGATES
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.registry import Registry, load_plugin
+from smemnas.methods.base import METHODS
+from smemnas.spaces.base import SPACES
+from smemnas.surrogates.base import SURROGATES
 
 
 class Thing:
@@ -25,7 +25,7 @@ class Thing:
 
 @pytest.fixture
 def registry():
-    registry: Registry[Thing] = Registry("thing", "surrogates")
+    registry: Registry[Thing] = Registry("thing", "smemnas.surrogates")
     registry._discovered = True
     registry.register("thing")(Thing)
     return registry
@@ -102,7 +102,7 @@ def test_every_preset_can_be_made():
 def test_a_plugin_file_is_loaded_once(tmp_path):
     file = tmp_path / "plug.py"
     file.write_text(
-        "from surrogates.base import SURROGATES\nfrom surrogates.controls import RandomOrder\n"
+        "from smemnas.surrogates.base import SURROGATES\nfrom smemnas.surrogates.controls import RandomOrder\n"
         "@SURROGATES.register('plugged-once', summary='x')\nclass Plugged(RandomOrder):\n    pass\n"
     )
     try:

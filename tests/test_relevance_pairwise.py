@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from bench.errors import UserError
-from surrogates.base import average_ranks
-from surrogates.kernel_pairwise import KernelPairwise
-from surrogates.relevance_pairwise import PENALTIES, WIDTHS, RelevancePairwise, _mean_square_slopes
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import average_ranks
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
+from smemnas.surrogates.relevance_pairwise import PENALTIES, WIDTHS, RelevancePairwise, _mean_square_slopes
 
 
 def planted(n, d=4, seed=0):
@@ -114,8 +114,8 @@ def test_many_rows_are_tuned_on_a_spread_subset(monkeypatch):
     new, truth = planted(300, seed=6)
     turn = np.random.default_rng(0).permutation(160)
     full = RelevancePairwise().fit(Z, y).rank(new)
-    monkeypatch.setattr("surrogates.relevance_pairwise.TUNE_ROWS", 60)
-    monkeypatch.setattr("surrogates.kernel_pairwise.TUNE_ROWS", 60)
+    monkeypatch.setattr("smemnas.surrogates.relevance_pairwise.TUNE_ROWS", 60)
+    monkeypatch.setattr("smemnas.surrogates.kernel_pairwise.TUNE_ROWS", 60)
     model = RelevancePairwise().fit(Z, y)
     assert len(model._members) == 1
     assert len(model._members[0].rows) == 160
@@ -129,7 +129,7 @@ def test_many_rows_are_tuned_on_a_spread_subset(monkeypatch):
 
 
 def test_at_least_as_good_as_the_plain_kernel_on_the_embedded_table():
-    from bench.benchmark import open_benchmark
+    from smemnas.bench.benchmark import open_benchmark
 
     benchmark = open_benchmark("nb201", "analog", ("error",))
     X = benchmark.space.enumerate()

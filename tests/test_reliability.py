@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from bench import store
-from bench.benchmark import open_benchmark
-from bench.errors import DataError
-from bench.table import Table, write_table
+from smemnas.bench import store
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import DataError
+from smemnas.bench.table import Table, write_table
 
 MAIN_JOB = ("run", "--method", "smemnas", "--space", "nb201", "--budget", "120", "--quiet")
 
@@ -184,7 +184,7 @@ def test_a_damaged_table_is_one_line_and_removing_it_repairs_it(cli, one_line_er
 
 
 def test_a_table_of_another_recipe_version_is_made_anew(copied, monkeypatch):
-    from bench.data import analog
+    from smemnas.bench.data import analog
 
     old = Table(copied).header
     monkeypatch.setattr(analog, "RECIPE_VERSION", old["recipe_version"] + 1)
@@ -212,7 +212,7 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_several_processes_make_one_table(tmp_path):
-    code = "from bench.benchmark import open_benchmark as o; print(o('nb201').provenance()['sha256'])"
+    code = "from smemnas.bench.benchmark import open_benchmark as o; print(o('nb201').provenance()['sha256'])"
     env = {**os.environ, "SMEMNAS_DATA": str(tmp_path / "new")}
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from bench.errors import RunError, UserError
-from bench.history import Row
-from bench.job import Job
-from bench.train.retrain_pick import folder_name, knee, pick, read_front
-from bench.train.retrain_recipes import RETRAIN_RECIPES, find_retrain_recipe
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.history import Row
+from smemnas.bench.job import Job
+from smemnas.bench.train.retrain_pick import folder_name, knee, pick, read_front
+from smemnas.bench.train.retrain_recipes import RETRAIN_RECIPES, find_retrain_recipe
 
 ARCH = "r32-3333-3333-3333-3333-3333"
 #: (error, flops): the last but one is the knee.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_indicators import dominates, hypervolume_by_cells
 
-from methods.selection import (
+from smemnas.methods.selection import (
     crowding_distance,
     gap_filling,
     greedy_hypervolume,

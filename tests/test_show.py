@@ -6,14 +6,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from bench.report.architecture import CHARACTER, KINDS, Edge, chain_of_vertices, gene_table, picture, plain_text
-from bench.report.architecture_figure import write_picture
-from bench.report.architecture_spaces import DRAWINGS
-from bench.report.architecture_values import find, values_of
-from spaces.base import SPACES, SearchSpace
-from spaces.nb201 import EDGES, NB201
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.bench.report.architecture import CHARACTER, KINDS, Edge, chain_of_vertices, gene_table, picture, plain_text
+from smemnas.bench.report.architecture_figure import write_picture
+from smemnas.bench.report.architecture_spaces import DRAWINGS
+from smemnas.bench.report.architecture_values import find, values_of
+from smemnas.spaces.base import SPACES, SearchSpace
+from smemnas.spaces.nb201 import EDGES, NB201
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -234,7 +234,7 @@ def test_values_are_those_of_the_table(use_embedded):
 
 
 def test_repeated_trainings_are_averaged(tmp_path, monkeypatch):
-    from bench.table import write_table
+    from smemnas.bench.table import write_table
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
     values = np.random.default_rng(0).uniform(5, 20, (6561, 3))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from bench.indicators import hypervolume_regret
-from methods.base import METHODS, initial_design
-from methods.smemnas import SMEMNAS, Model
-from surrogates.kernel_pairwise import KernelPairwise
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.bench.indicators import hypervolume_regret
+from smemnas.methods.base import METHODS, initial_design
+from smemnas.methods.smemnas import SMEMNAS, Model
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
 
 
 def finished(name, budget, objectives=(), seed=0, **params):

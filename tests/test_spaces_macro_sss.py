@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.errors import UserError
-from spaces.macro import Macro
-from spaces.nats_sss import CHANNELS, NATSSize
+from smemnas.bench.errors import UserError
+from smemnas.spaces.macro import Macro
+from smemnas.spaces.nats_sss import CHANNELS, NATSSize
 
 #: Parameters as stored in NATS-Bench, and multiply-adds counted by its authors' network and counter
 #: (DynamicShapeTinyNet, get_model_infos of AutoDL-Projects): 10 classes, 32 pixels; 120 classes, 16 pixels.

@@ -14,13 +14,13 @@ import pytest
 from edits import edit_rows
 from study_cases import assert_same_study, command, logs, records, study, toy_plan
 
-from bench.comparison import tabulate
-from bench.errors import RunError
-from bench.plan import Case, Plan, Variant, check_plan
-from bench.report.study import markdown
-from bench.run import LOG, locked
-from bench.study import DONE, FAILED, MISSING, folder_of, record_plan, run_study, state_of
-from bench.trials import collect
+from smemnas.bench.comparison import tabulate
+from smemnas.bench.errors import RunError
+from smemnas.bench.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.report.study import markdown
+from smemnas.bench.run import LOG, locked
+from smemnas.bench.study import DONE, FAILED, MISSING, folder_of, record_plan, run_study, state_of
+from smemnas.bench.trials import collect
 
 PLUGIN = """
 import itertools
@@ -30,7 +30,7 @@ import time
 
 import numpy as np
 
-from methods.base import METHODS, DesignStream, Method
+from smemnas.methods.base import METHODS, DesignStream, Method
 
 
 class Stream(Method):

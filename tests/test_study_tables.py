@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
-import bench.plan
-import bench.report.study
-import bench.trials
-from bench.benchmark import CallableBenchmark, Reference
-from bench.comparison import Tables, tabulate
-from bench.data.toy import open_toy
-from bench.history import History
-from bench.indicators import hypervolume_regret, igd_plus, nondominated
-from bench.plan import Case, Contrast, Plan
-from bench.report.study import write_study
-from bench.run import LOG
-from bench.study import DONE, MISSING, folder_of, run_study
-from bench.trials import Trial, collect, evaluations_to, measure, reported_floor
-from spaces.base import FloatArray, IntArray
-from spaces.toy import error, front
+from smemnas.bench import plan as plans
+from smemnas.bench import trials as trial_files
+from smemnas.bench.benchmark import CallableBenchmark, Reference
+from smemnas.bench.comparison import Tables, tabulate
+from smemnas.bench.data.toy import open_toy
+from smemnas.bench.history import History
+from smemnas.bench.indicators import hypervolume_regret, igd_plus, nondominated
+from smemnas.bench.plan import Case, Contrast, Plan
+from smemnas.bench.report import study as reports
+from smemnas.bench.report.study import write_study
+from smemnas.bench.run import LOG
+from smemnas.bench.study import DONE, MISSING, folder_of, run_study
+from smemnas.bench.trials import Trial, collect, evaluations_to, measure, reported_floor
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.toy import error, front
 
 
 def test_the_table_says_what_the_logs_say(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_the_table_says_what_the_logs_say(tmp_path: Path) -> None:
 def test_where_no_front_is_known_that_of_all_runs_stands_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (bench.plan, bench.trials, bench.report.study):
+    for module in (plans, trial_files, reports):
         monkeypatch.setattr(module, "known_reference", lambda case: None)
-    monkeypatch.setattr(bench.plan, "_unions", {})
+    monkeypatch.setattr(plans, "_unions", {})
     plan = toy_plan(seeds=(0, 1, 2))
     run_study(list(plan.jobs())[:-1], tmp_path)
     trials = collect(plan, tmp_path)

@@ -7,13 +7,13 @@ import pytest
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial.distance import cdist
 
-from bench.errors import UserError
-from spaces.base import SPACES
-from surrogates.base import SURROGATES, average_ranks
-from surrogates.kernel_ridge import KernelRidge, leave_one_out
-from surrogates.kernels import block_distances, distance_scales, mixed_kernel, resolve_blocks
-from surrogates.rbf import CubicRBF
-from surrogates.svm_pairwise import SVMPairwise, sample_pairs
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import SPACES
+from smemnas.surrogates.base import SURROGATES, average_ranks
+from smemnas.surrogates.kernel_ridge import KernelRidge, leave_one_out
+from smemnas.surrogates.kernels import block_distances, distance_scales, mixed_kernel, resolve_blocks
+from smemnas.surrogates.rbf import CubicRBF
+from smemnas.surrogates.svm_pairwise import SVMPairwise, sample_pairs
 
 
 def make(name, seed=0, **params):
@@ -231,7 +231,7 @@ def test_svm_equals_brute_force(combine, opponents, readout, block, monkeypatch)
     from sklearn.svm import SVC
 
     if block is not None:
-        monkeypatch.setattr("surrogates.svm_pairwise.BLOCK", block)
+        monkeypatch.setattr("smemnas.surrogates.svm_pairwise.BLOCK", block)
     rng = np.random.default_rng(20)
     Z, y = levels(12, rng)
     y = np.round(y, 0)  # ties
@@ -328,6 +328,6 @@ def test_sampled_pairs_do_not_depend_on_the_order_of_the_rows():
 
 def test_rounding_decides_no_vote():
     """A margin that only rounding keeps from zero counts as a tie, whatever its sign."""
-    from surrogates.base import clear_sign
+    from smemnas.surrogates.base import clear_sign
 
     np.testing.assert_array_equal(clear_sign(np.array([3e-17, -2e-12, 0.0, 1e-6, -0.5])), [0, 0, 0, 1, -1])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from bench.errors import UserError
-from surrogates.base import SURROGATES
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import SURROGATES
 
 
 def is_installed(name):
@@ -284,7 +284,7 @@ def test_bad_parameters_are_refused(name, params):
     ],
 )
 def test_orders_unseen_cells_of_the_embedded_table(name, floor):
-    from bench.benchmark import open_benchmark
+    from smemnas.bench.benchmark import open_benchmark
 
     benchmark = open_benchmark("nb201", "analog", ("error",))
     X = benchmark.space.enumerate()[np.random.default_rng(0).permutation(15625)[:600]]

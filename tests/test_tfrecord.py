@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from bench.data.tfrecord import SPAN, crc32c, masked_crc32c, read_message, read_records
-from bench.errors import DataError
+from smemnas.bench.data.tfrecord import SPAN, crc32c, masked_crc32c, read_message, read_records
+from smemnas.bench.errors import DataError
 
 
 def crc_bit_by_bit(data):

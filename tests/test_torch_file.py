@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from data_files import original
 
-from bench.data.torch_file import MAGIC, PROTOCOL, read_tensors
-from bench.errors import DataError
+from smemnas.bench.data.torch_file import MAGIC, PROTOCOL, read_tensors
+from smemnas.bench.errors import DataError
 
 
 class Reference:

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.benchmark import open_benchmark
-from bench.errors import UserError
-from spaces.toy import Toy, error, front
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.errors import UserError
+from smemnas.spaces.toy import Toy, error, front
 
 
 def brute_force():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 import pytest
 
-from bench.commands.common import Command, Group, UserPath, parse_params
-from bench.commands.root import cli as root
-from bench.errors import UserError
-from bench.plan_text import parse_numbers, parse_seeds, parse_shard
-from bench.ranking.plan import parse_draws, parse_n_test, parse_sizes
-from bench.values import LARGEST_SEED, fault_of_text, literal, names, real, whole
+from smemnas.bench.commands.common import Command, Group, UserPath, parse_params
+from smemnas.bench.commands.root import cli as root
+from smemnas.bench.errors import UserError
+from smemnas.bench.plan_text import parse_numbers, parse_seeds, parse_shard
+from smemnas.bench.ranking.plan import parse_draws, parse_n_test, parse_sizes
+from smemnas.bench.values import LARGEST_SEED, fault_of_text, literal, names, real, whole
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bench.benchmark import BENCHMARKS, datasets_of, open_benchmark
-from bench.checks import benchmarks, methods, spaces, surrogates
-from bench.checks.common import CheckFailed
-from bench.errors import DataError, UserError, suggest
-from methods.base import METHODS
-from spaces.base import SPACES
-from surrogates.base import SURROGATES
+from smemnas.bench.benchmark import BENCHMARKS, datasets_of, open_benchmark
+from smemnas.bench.checks import benchmarks, methods, spaces, surrogates
+from smemnas.bench.checks.common import CheckFailed
+from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.methods.base import METHODS
+from smemnas.spaces.base import SPACES
+from smemnas.surrogates.base import SURROGATES
 
 __all__ = ["EXCEPTIONS", "Check", "CheckFailed", "NotInstalled", "check_name", "checks_of", "entries"]
 

@@ -14,20 +14,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import CallableBenchmark
-from bench.checks.common import (
+from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.checks.common import (
     CheckFailed,
     global_random_state_untouched,
     require,
     require_equal,
     scrambled_global_state,
 )
-from bench.errors import UserError
-from bench.history import History
-from bench.run import search
-from methods.base import Method, initial_design
-from spaces.base import FloatArray, IntArray, Objective, Problem, SearchSpace
-from spaces.toy import Toy, error
+from smemnas.bench.errors import UserError
+from smemnas.bench.history import History
+from smemnas.bench.run import search
+from smemnas.methods.base import Method, initial_design
+from smemnas.spaces.base import FloatArray, IntArray, Objective, Problem, SearchSpace
+from smemnas.spaces.toy import Toy, error
 
 Make = Callable[[Problem, int, int], Method]
 BUDGET = 45

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.common import CheckFailed, global_random_state_untouched, require, require_equal
-from bench.errors import UserError
-from spaces.base import IntArray, Objective, SearchSpace
+from smemnas.bench.checks.common import CheckFailed, global_random_state_untouched, require, require_equal
+from smemnas.bench.errors import UserError
+from smemnas.spaces.base import IntArray, Objective, SearchSpace
 
 #: Genotypes per check; enumerable spaces up to `SMALL` are compared as a whole where order matters.
 N_ROWS = 200
@@ -128,11 +128,11 @@ def check_wrong_names(space: SearchSpace) -> None:
             continue
         except Exception as error:
             raise CheckFailed(
-                f"from_str({wrong!r}) must raise bench.errors.UserError, got {type(error).__name__}: {error}."
+                f"from_str({wrong!r}) must raise a UserError, got {type(error).__name__}: {error}."
             ) from error
         require(
             bool(wrong) and space.to_str(x) == wrong,  # a space with names of many lengths may know it
-            f"from_str({wrong!r}) must raise bench.errors.UserError, got {x!r}.",
+            f"from_str({wrong!r}) must raise a UserError, got {x!r}.",
         )
 
 
@@ -165,10 +165,10 @@ def check_forms(space: SearchSpace) -> None:
                 continue
             except Exception as error:
                 raise CheckFailed(
-                    f"the form {form.name!r} must refuse {wrong!r} with bench.errors.UserError, "
+                    f"the form {form.name!r} must refuse {wrong!r} with a UserError, "
                     f"got {type(error).__name__}: {error}."
                 ) from error
-            raise CheckFailed(f"the form {form.name!r} must refuse {wrong!r} with bench.errors.UserError.")
+            raise CheckFailed(f"the form {form.name!r} must refuse {wrong!r} with a UserError.")
 
 
 def check_encodings(space: SearchSpace) -> None:
@@ -295,8 +295,8 @@ def _refuses(call: object, what: str) -> None:
     except UserError:
         return
     except Exception as error:
-        raise CheckFailed(f"{what} must raise bench.errors.UserError, got {type(error).__name__}: {error}.") from error
-    raise CheckFailed(f"{what} must raise bench.errors.UserError, got a result.")
+        raise CheckFailed(f"{what} must raise a UserError, got {type(error).__name__}: {error}.") from error
+    raise CheckFailed(f"{what} must raise a UserError, got a result.")
 
 
 CHECKS = (

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.checks.common import (
+from smemnas.bench.checks.common import (
     CheckFailed,
     global_random_state_untouched,
     require,
     require_equal,
     scrambled_global_state,
 )
-from bench.errors import UserError
-from surrogates.base import FloatArray, Surrogate
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import FloatArray, Surrogate
 
 Make = Callable[[int], Surrogate]
 
@@ -137,11 +137,11 @@ def check_bad_data_refused(make: Make) -> None:
             continue
         except Exception as error:
             raise CheckFailed(
-                f"{what}: fit must raise bench.errors.UserError (surrogates.base.check_training_data does), "
+                f"{what}: fit must raise a UserError (smemnas.surrogates.base.check_training_data does), "
                 f"got {type(error).__name__}: {error}."
             ) from error
         raise CheckFailed(
-            f"{what}: fit must raise bench.errors.UserError (surrogates.base.check_training_data does), got a result."
+            f"{what}: fit must raise a UserError (smemnas.surrogates.base.check_training_data does), got a result."
         )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from bench.errors import UserError, suggest
-from bench.values import (
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.values import (
     LARGEST_BUDGET,
     LARGEST_SEED,
     LONGEST,

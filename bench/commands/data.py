@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import ANY_PATH, Group, parse_params
+from smemnas.bench.commands.common import ANY_PATH, Group, parse_params
 
 FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
 OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms that take an order."
@@ -30,8 +30,8 @@ def data_group() -> None:
 @data_group.command("list")
 def data_list() -> None:
     """Show every data set: installed or not, size, columns, licence."""
-    from bench.data.manage import list_data
-    from bench.data.show import print_list
+    from smemnas.bench.data.manage import list_data
+    from smemnas.bench.data.show import print_list
 
     print_list(list_data())
 
@@ -56,8 +56,8 @@ def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
       python cli.py data fetch nb201-cifar10
       python cli.py data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
     """
-    from bench.data.recipe import fetch
-    from bench.report.terminal import is_terminal
+    from smemnas.bench.data.recipe import fetch
+    from smemnas.bench.report.terminal import is_terminal
 
     for name in names:
         _say_new_name(name)
@@ -75,8 +75,8 @@ def data_info(name: str) -> None:
       python cli.py data info nb201-cifar10
       python cli.py data info nb201/analog
     """
-    from bench.data.manage import open_named
-    from bench.data.show import print_info
+    from smemnas.bench.data.manage import open_named
+    from smemnas.bench.data.show import print_info
 
     _say_new_name(name)
     print_info(open_named(name))
@@ -92,7 +92,7 @@ def data_verify(name: str | None) -> None:
       python cli.py data verify
       python cli.py data verify nb201-cifar10
     """
-    from bench.data.manage import verify
+    from smemnas.bench.data.manage import verify
 
     _say_new_name(name)
     results = verify(name)
@@ -190,7 +190,7 @@ def data_import(
           --accuracy acc:single
       python cli.py run --method smemnas --space nb201 --dataset mine
     """
-    from bench.data.user import Dialect, Long, Request, draft_table, write_draft
+    from smemnas.bench.data.user import Dialect, Long, Request, draft_table, write_draft
 
     draft = draft_table(
         Request(
@@ -200,7 +200,7 @@ def data_import(
         )
     )
     if dry_run:
-        from bench.data.show import print_draft
+        from smemnas.bench.data.show import print_draft
 
         print_draft(draft)
         raise SystemExit(1 if draft.faults else 0)
@@ -224,7 +224,7 @@ def data_export(name: str, file: Path, form: str | None, operations: str) -> Non
       python cli.py data export nb201-cifar10 nb201.csv
       python cli.py data export mnv3-measured measured.json --form ofa
     """
-    from bench.data.manage import export
+    from smemnas.bench.data.manage import export
 
     _say_new_name(name)
     click.echo(f"{export(name, file, form, operations):,} rows in {file}")
@@ -243,8 +243,8 @@ def data_remove(names: tuple[str, ...], yes: bool) -> None:
       python cli.py data remove nb201-cifar10
       python cli.py data remove nb201/mine --yes
     """
-    from bench.data.remove import plan_removal, remove
-    from bench.errors import UserError
+    from smemnas.bench.data.remove import plan_removal, remove
+    from smemnas.bench.errors import UserError
 
     plans = {}
     for name in names:
@@ -270,7 +270,7 @@ def data_remove(names: tuple[str, ...], yes: bool) -> None:
 
 def _say_new_name(name: str | None) -> None:
     """Print a note where a data set was asked for by a name that it no longer has."""
-    from bench.data.recipe import renamed
+    from smemnas.bench.data.recipe import renamed
 
     note = renamed(name) if name else ""
     if note:
@@ -289,7 +289,7 @@ def data_improve(runs: tuple[Path, ...]) -> None:
     Examples:
       python cli.py data improve runs/mnv3/imagenet/error+flops/smemnas/seed-0
     """
-    from bench.data.manage import improve
+    from smemnas.bench.data.manage import improve
 
     for run in runs:
         entered = improve(run)

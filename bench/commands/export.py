@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER, Command
+from smemnas.bench.commands.common import ANY_PATH, FOLDER, Command
 
 
 @click.command("export", cls=Command)
@@ -38,11 +38,11 @@ def export_command(
       python cli.py export runs/supernet/checkpoint.pt r32-3334-7673-36567634-5353-3333
       python cli.py export ofa_mbv3_d234_e346_k357_w1.0 r224-3636-3636-3636-3636-3636 --data ~/imagenet
     """
-    from bench.train import need_torch
+    from smemnas.bench.train import need_torch
 
     need_torch()
-    from bench.outputs import EXPORT, claim
-    from bench.train.export import export_retrained, export_supernet
+    from smemnas.bench.outputs import EXPORT, claim
+    from smemnas.bench.train.export import export_retrained, export_supernet
 
     if arch is None:
         if source.is_file():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FOLDER, JOBS, NAMES, SAMPLE, Command, parse_params
-from bench.errors import UserError
-from bench.values import names
+from smemnas.bench.commands.common import FOLDER, JOBS, NAMES, SAMPLE, Command, parse_params
+from smemnas.bench.errors import UserError
+from smemnas.bench.values import names
 
 
 @click.command("rank", cls=Command)
@@ -141,16 +141,16 @@ def rank_command(
     """
     from dataclasses import replace
 
-    from bench.benchmark import COMPUTED
-    from bench.plan_text import split_variant
-    from bench.ranking.data import data_of
-    from bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
-    from bench.ranking.study import run_ranking
-    from bench.ranking.tables import collect, tabulate
-    from bench.ranking.trial import Variant
-    from bench.report.ranking import failures, print_ranking, write_ranking
-    from bench.report.ranking_figures import write_figures
-    from bench.report.terminal import console, progress_bar
+    from smemnas.bench.benchmark import COMPUTED
+    from smemnas.bench.plan_text import split_variant
+    from smemnas.bench.ranking.data import data_of
+    from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
+    from smemnas.bench.ranking.study import run_ranking
+    from smemnas.bench.ranking.tables import collect, tabulate
+    from smemnas.bench.ranking.trial import Variant
+    from smemnas.bench.report.ranking import failures, print_ranking, write_ranking
+    from smemnas.bench.report.ranking_figures import write_figures
+    from smemnas.bench.report.terminal import console, progress_bar
 
     if proxy_data and not proxies:
         raise click.UsageError("--proxy-data belongs to --proxies.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bench.commands.common import Command, one_line
+from smemnas.bench.commands.common import Command, one_line
 
 
 @click.command("list", cls=Command)
@@ -17,12 +17,12 @@ def list_command(kind: str | None) -> None:
     `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
     `data import --arch-form FORM`) and writes.
     """
-    from bench.benchmark import BENCHMARKS
-    from bench.problems import PROBLEMS
-    from bench.registry import Registry, broken_plugins
-    from methods.base import METHODS
-    from spaces.base import SPACES
-    from surrogates.base import SURROGATES
+    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.bench.problems import PROBLEMS
+    from smemnas.bench.registry import Registry, broken_plugins
+    from smemnas.methods.base import METHODS
+    from smemnas.spaces.base import SPACES
+    from smemnas.surrogates.base import SURROGATES
 
     registries: dict[str, Registry[Any]] = {
         "methods": METHODS,
@@ -49,8 +49,8 @@ def list_command(kind: str | None) -> None:
 
 def _echo_forms(space: str, indent: str) -> None:
     """Print the forms of names that a space reads and writes."""
-    from bench.errors import UserError
-    from spaces.base import SPACES
+    from smemnas.bench.errors import UserError
+    from smemnas.spaces.base import SPACES
 
     try:
         forms = SPACES.create(space).forms
@@ -76,7 +76,7 @@ def check_command(plugins: tuple[str, ...], name: str) -> None:
       python cli.py check nb201/analog
       python cli.py --plugin my_method.py check my-method
     """
-    from bench.checks import check_name
+    from smemnas.bench.checks import check_name
 
     failures = 0
     for check, problem in check_name(name):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import FOLDER, Command
+from smemnas.bench.commands.common import FOLDER, Command
 
 
 @click.command("report", cls=Command)
@@ -48,10 +48,10 @@ def report_command(
       python cli.py report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
       python cli.py report runs 'studies/nb201-*' --baseline nsga2 --out report
     """
-    from bench.outputs import REPORT, claim
-    from bench.report.page import write_page, write_report_files
-    from bench.report.page_groups import make_groups
-    from bench.report.page_runs import find_runs
+    from smemnas.bench.outputs import REPORT, claim
+    from smemnas.bench.report.page import write_page, write_report_files
+    from smemnas.bench.report.page_groups import make_groups
+    from smemnas.bench.report.page_runs import find_runs
 
     claim(out, REPORT)
     found = find_runs(runs)

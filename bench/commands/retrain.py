@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FOLDER, SEED, Command, Whole, first_process
-from bench.commands.training_options import COUNT, POSITIVE, SIDE, THREADS, integers
+from smemnas.bench.commands.common import ANY_PATH, FOLDER, SEED, Command, Whole, first_process
+from smemnas.bench.commands.training_options import COUNT, POSITIVE, SIDE, THREADS, integers
 
 
 @click.command("retrain", cls=Command)
@@ -83,8 +83,8 @@ def retrain_command(
       python cli.py retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
       torchrun --nproc-per-node 8 cli.py retrain runs/search --pick best --preset imagenet --set batch=2048
     """
-    from bench.train import need_torch
-    from bench.train.retrain_plan import Wishes, make_plan
+    from smemnas.bench.train import need_torch
+    from smemnas.bench.train.retrain_plan import Wishes, make_plan
 
     numbers = integers("--strides", strides)
     settings = (*changes, *([f"epochs={epochs}"] if epochs is not None else []))
@@ -92,9 +92,9 @@ def retrain_command(
     need_torch()
     import torch
 
-    from bench.report.terminal import is_terminal, progress_bar
-    from bench.train.retrain import retrain
-    from bench.train.retrain_state import Machine
+    from smemnas.bench.report.terminal import is_terminal, progress_bar
+    from smemnas.bench.train.retrain import retrain
+    from smemnas.bench.train.retrain_state import Machine
 
     if threads:
         torch.set_num_threads(threads)

@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, Group
-from bench.commands.data import data_group
-from bench.commands.export import export_command
-from bench.commands.guard import at_work
-from bench.commands.rank import rank_command
-from bench.commands.registry import check_command, list_command
-from bench.commands.report import report_command
-from bench.commands.retrain import retrain_command
-from bench.commands.run import run_command
-from bench.commands.show import show_command
-from bench.commands.study import study_command
-from bench.commands.supernet import supernet_group
+from smemnas.bench.commands.common import ANY_PATH, Group
+from smemnas.bench.commands.data import data_group
+from smemnas.bench.commands.export import export_command
+from smemnas.bench.commands.guard import at_work
+from smemnas.bench.commands.rank import rank_command
+from smemnas.bench.commands.registry import check_command, list_command
+from smemnas.bench.commands.report import report_command
+from smemnas.bench.commands.retrain import retrain_command
+from smemnas.bench.commands.run import run_command
+from smemnas.bench.commands.show import show_command
+from smemnas.bench.commands.study import study_command
+from smemnas.bench.commands.supernet import supernet_group
 
 VERSION = "0.1.0"
 
@@ -54,7 +54,7 @@ def cli(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
       python cli.py rank --space nb201 --surrogates core --seeds 5
       python cli.py list
     """
-    from bench.registry import load_plugin
+    from smemnas.bench.registry import load_plugin
 
     for plugin in plugins:
         load_plugin(plugin)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.common import (
+from smemnas.bench.commands.common import (
     ANY_PATH,
     BUDGET,
     FOLDER,
@@ -118,10 +118,10 @@ def run_command(
       python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python cli.py run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
-    from bench.problems import find_problem
-    from bench.report.run import write_report
-    from bench.report.terminal import print_run, progress_bar
-    from bench.run import make_job, run
+    from smemnas.bench.problems import find_problem
+    from smemnas.bench.report.run import write_report
+    from smemnas.bench.report.terminal import print_run, progress_bar
+    from smemnas.bench.run import make_job, run
 
     wanted = objectives
     if evaluator == "supernet" and space is None:
@@ -169,12 +169,12 @@ def run_command(
 def _named(evaluator: str, checkpoint: Path | None, data: str, recipe: str, training: tuple[str, ...]) -> str:
     """Return the data set's name that stands for a training or a supernet."""
     if evaluator == "train":
-        from bench.train.options import make_options
+        from smemnas.bench.train.options import make_options
 
         if checkpoint:
             raise click.UsageError("--checkpoint belongs to --evaluator supernet.")
         return make_options(data or "digits", recipe, training).name
-    from bench.train import supernet_options
+    from smemnas.bench.train import supernet_options
 
     if checkpoint is None:
         raise click.UsageError("--evaluator supernet needs --checkpoint FILE, which `supernet train` writes.")

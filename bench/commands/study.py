@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.common import (
+from smemnas.bench.commands.common import (
     BUDGET,
     FOLDER,
     JOBS,
@@ -19,7 +19,7 @@ from bench.commands.common import (
     parse_params,
     reference_option,
 )
-from bench.errors import UserError
+from smemnas.bench.errors import UserError
 
 
 @click.command("study", cls=Command)
@@ -152,16 +152,16 @@ def study_command(
     """
     from dataclasses import replace
 
-    from bench.backends import Place
-    from bench.comparison import tabulate
-    from bench.plan import Plan, Variant, check_plan, make_cases
-    from bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
-    from bench.plans import named_plan
-    from bench.report.study import failures, print_study, write_study
-    from bench.report.study_figures import write_figures
-    from bench.report.terminal import console, progress_bar
-    from bench.study import FAILED, record_plan, run_study, study_lock
-    from bench.trials import collect
+    from smemnas.bench.backends import Place
+    from smemnas.bench.comparison import tabulate
+    from smemnas.bench.plan import Plan, Variant, check_plan, make_cases
+    from smemnas.bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
+    from smemnas.bench.plans import named_plan
+    from smemnas.bench.report.study import failures, print_study, write_study
+    from smemnas.bench.report.study_figures import write_figures
+    from smemnas.bench.report.terminal import console, progress_bar
+    from smemnas.bench.study import FAILED, record_plan, run_study, study_lock
+    from smemnas.bench.trials import collect
 
     if plan_name:
         if methods or variants:

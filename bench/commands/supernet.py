@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real, first_process, split
-from bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS, integers
-from bench.errors import UserError
-from bench.files import write_text
-from bench.outputs import check_output, has_columns
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real, first_process, split
+from smemnas.bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS, integers
+from smemnas.bench.errors import UserError
+from smemnas.bench.files import write_text
+from smemnas.bench.outputs import check_output, has_columns
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
@@ -119,14 +119,14 @@ def supernet_train(
       python cli.py supernet train --data cifar10 --phases progressive --resolutions 24,28,32 --epochs 30
       torchrun --nproc-per-node 2 cli.py supernet train --data cifar10
     """
-    from bench.train import need_torch
+    from smemnas.bench.train import need_torch
 
     need_torch()
     import torch
 
-    from bench.report.terminal import progress_bar
-    from bench.train.supernet_plan import PROGRESSIVE, SupernetPlan
-    from bench.train.supernet_training import train_supernet
+    from smemnas.bench.report.terminal import progress_bar
+    from smemnas.bench.train.supernet_plan import PROGRESSIVE, SupernetPlan
+    from smemnas.bench.train.supernet_training import train_supernet
 
     plan = SupernetPlan(
         strides=integers("--strides", strides),
@@ -184,11 +184,11 @@ def supernet_eval(
       python cli.py supernet eval runs/supernet/checkpoint.pt --random 20 --split test
       python cli.py supernet eval ofa_mbv3_d234_e346_k357_w1.0 --data ~/imagenet
     """
-    from bench.train import need_torch
+    from smemnas.bench.train import need_torch
 
     need_torch()
-    from bench.report.terminal import progress_bar
-    from bench.train.supernet_evaluation import evaluate
+    from smemnas.bench.report.terminal import progress_bar
+    from smemnas.bench.train.supernet_evaluation import evaluate
 
     names = list(archs)
     if out is not None:
@@ -231,10 +231,10 @@ def supernet_info(checkpoint: Path) -> None:
     Examples:
       python cli.py supernet info runs/supernet/checkpoint.pt
     """
-    from bench.train import need_torch
+    from smemnas.bench.train import need_torch
 
     need_torch()
-    from bench.train.supernet_evaluation import describe
+    from smemnas.bench.train.supernet_evaluation import describe
 
     for label, value in describe(checkpoint).items():
         click.echo(f"{label:12} {value}")

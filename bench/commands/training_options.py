@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.commands.common import Real, Whole
-from bench.values import names, whole
+from smemnas.bench.commands.common import Real, Whole
+from smemnas.bench.values import names, whole
 
 #: Side of images, in pixels.
 LARGEST_SIDE = 1024

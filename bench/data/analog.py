@@ -15,12 +15,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.errors import DataError
-from bench.store import open_or_make
-from bench.table import Table, file_digest, write_table
-from spaces.base import IntArray
-from spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, POOL, SKIP
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.errors import DataError
+from smemnas.bench.store import open_or_make
+from smemnas.bench.table import Table, file_digest, write_table
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, POOL, SKIP
 
 RECIPE_VERSION = 2
 SOURCE_SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.recipe import Recipe
-from bench.errors import DataError, UserError
-from bench.table import Table, file_digest, write_table
-from spaces.base import FloatArray, IntArray, SearchSpace
-from spaces.forms import reader
+from smemnas.bench.data.recipe import Recipe
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.table import Table, file_digest, write_table
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
+from smemnas.spaces.forms import reader
 
 
 class Column(NamedTuple):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.build import Column, error_percent, genotypes, grid_order, write
-from bench.data.download import Source
-from bench.data.recipe import Recipe, open_table, register
-from bench.errors import DataError
-from bench.table import Table
-from spaces.macro import Macro
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.errors import DataError
+from smemnas.bench.table import Table
+from smemnas.spaces.macro import Macro
 
 N_SEEDS = 3
 SOURCE = Source(

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.pins import is_pinned_content
-from bench.data.recipe import Recipe, find, open_table, recipes
-from bench.errors import DataError, Unusable, UserError, suggest
-from bench.store import data_folder, open_or_make, table_folder
-from bench.table import Table
-from spaces.base import SPACES, SearchSpace
-from spaces.forms import writer
+from smemnas.bench.data.pins import is_pinned_content
+from smemnas.bench.data.recipe import Recipe, find, open_table, recipes
+from smemnas.bench.errors import DataError, Unusable, UserError, suggest
+from smemnas.bench.store import data_folder, open_or_make, table_folder
+from smemnas.bench.table import Table
+from smemnas.spaces.base import SPACES, SearchSpace
+from smemnas.spaces.forms import writer
 
 EMBEDDED = "nb201/analog"
 
@@ -49,7 +49,7 @@ def list_data() -> list[Status]:
         Status(r.name, r.table, state_of(r), r.size / 1e6 if r.size else None, r.licence, r.text, r.gives)
         for r in known
     ]
-    from bench.benchmark import BENCHMARKS
+    from smemnas.bench.benchmark import BENCHMARKS
 
     rows.append(
         Status(
@@ -111,7 +111,7 @@ def open_named(name: str) -> Table:
         DataError: Not installed, of another version, or corrupt.
     """
     if name == EMBEDDED:
-        from bench.data.analog import RECIPE_VERSION, make
+        from smemnas.bench.data.analog import RECIPE_VERSION, make
 
         return open_or_make(EMBEDDED, RECIPE_VERSION, make)
     if name in imported():
@@ -242,7 +242,7 @@ def export(name: str, file: str | Path, form: str | None = None, operations: str
         UserError: Unknown data set, ending or form of names, or a file that no export wrote has that name.
         DataError: The table is not installed or corrupt, or the file cannot be written.
     """
-    from bench.data.user_export import export_table
+    from smemnas.bench.data.user_export import export_table
 
     table = open_named(name)
     names = architectures(table, form, operations)
@@ -283,11 +283,11 @@ def improve(run: Path) -> int:
         UserError: The folder is no run, or its reference front is exact.
         DataError: The file cannot be written.
     """
-    from bench.benchmark import open_benchmark
-    from bench.data.mnv3_reference import improve_reference
-    from bench.folder import LOG, read_job
-    from bench.history import History
-    from bench.predictor import PredictorBenchmark
+    from smemnas.bench.benchmark import open_benchmark
+    from smemnas.bench.data.mnv3_reference import improve_reference
+    from smemnas.bench.folder import LOG, read_job
+    from smemnas.bench.history import History
+    from smemnas.bench.predictor import PredictorBenchmark
 
     job, _ = read_job(run, "give the folder of a run.")
     benchmark = open_benchmark(job.space, job.dataset, job.objectives)

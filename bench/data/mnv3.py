@@ -17,19 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.benchmark import BENCHMARKS
-from bench.data.build import header_source
-from bench.data.download import Source
-from bench.data.mnv3_reference import known_networks
-from bench.data.recipe import Recipe, open_table, register
-from bench.data.torch_file import read_tensors
-from bench.errors import DataError, UserError
-from bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
-from bench.table import Table, write_table
-from spaces.base import FloatArray, IntArray
-from spaces.forms import reader
-from spaces.mnv3 import MNV3, RESOLUTIONS
-from spaces.mnv3_costs import LatencyTable, compile_latency, parse_latency_file
+from smemnas.bench.benchmark import BENCHMARKS
+from smemnas.bench.data.build import header_source
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.mnv3_reference import known_networks
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.data.torch_file import read_tensors
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
+from smemnas.bench.table import Table, write_table
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.forms import reader
+from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
+from smemnas.spaces.mnv3_costs import LatencyTable, compile_latency, parse_latency_file
 
 _OFA = "https://raw.githubusercontent.com/mit-han-lab/once-for-all/698a5c10b434172056a565b340c46ce11df18629/tutorial/checkpoints/"
 _DYNAS = "https://raw.githubusercontent.com/IntelLabs/DyNAS-T/251cb5e0083077522eb554691f480ba750e63246/notebooks/data/"

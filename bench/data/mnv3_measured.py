@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.build import Column, write
-from bench.data.mnv3 import MEASURED, WEIGHTS, fit_offset, read_measured, read_predictor
-from bench.data.recipe import Recipe, open_table, register
-from bench.predictor import DECIMALS, predictor_inputs
-from bench.table import Table
-from spaces.mnv3 import MNV3
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.data.build import Column, write
+from smemnas.bench.data.mnv3 import MEASURED, WEIGHTS, fit_offset, read_measured, read_predictor
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.predictor import DECIMALS, predictor_inputs
+from smemnas.bench.table import Table
+from smemnas.spaces.mnv3 import MNV3
 
 
 def make(paths: Mapping[str, Path], target: Path) -> Table:

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import DataError, UserError
-from bench.files import replacing, why
-from bench.indicators import REFERENCE_POINT, nondominated, normalise
-from bench.store import data_folder
-from spaces.base import FloatArray, IntArray
-from spaces.mnv3 import (
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.files import replacing, why
+from smemnas.bench.indicators import REFERENCE_POINT, nondominated, normalise
+from smemnas.bench.store import data_folder
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.mnv3 import (
     DEPTH_GENES,
     EXPANSION_GENES,
     KERNEL_GENES,
@@ -37,7 +37,7 @@ from spaces.mnv3 import (
 )
 
 if TYPE_CHECKING:
-    from bench.predictor import Predictor, PredictorBenchmark
+    from smemnas.bench.predictor import Predictor, PredictorBenchmark
 
 PACKAGED = Path(__file__).parent / "reference"
 #: What the packaged files hold, whatever ends their lines.
@@ -301,7 +301,7 @@ def _merge(
     space: MNV3, quick: PredictorBenchmark, X: IntArray, fresh: IntArray, size: int
 ) -> tuple[IntArray, FloatArray]:
     """Return the non-dominated networks of both sets, at most ``size``, by crowding, and their objectives."""
-    from methods.selection import crowding_distance
+    from smemnas.methods.selection import crowding_distance
 
     both = np.unique(space.normalise(np.vstack([X, fresh])), axis=0)
     F = quick.values(both)

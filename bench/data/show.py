@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.data.manage import Status, describe_columns
-from bench.report.terminal import console
-from bench.table import Table
+from smemnas.bench.data.manage import Status, describe_columns
+from smemnas.bench.report.terminal import console
+from smemnas.bench.table import Table
 
 if TYPE_CHECKING:
-    from bench.data.user import Draft
+    from smemnas.bench.data.user import Draft
 
 COLOURS = {"installed": "green", "embedded": "green", "imported": "cyan", "outdated": "yellow", "corrupt": "red"}
 
@@ -70,7 +70,7 @@ def print_draft(draft: Draft) -> None:
     import numpy as np
     from rich.table import Table as Grid
 
-    from bench.commands.common import one_line
+    from smemnas.bench.commands.common import one_line
 
     out, request = console(), draft.request
     out.print(f"{request.file.name}: {', '.join(draft.said)}", highlight=False, soft_wrap=True)

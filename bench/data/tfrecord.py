@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from smemnas.bench.errors import DataError
 
 #: Castagnoli polynomial, bits reversed.
 POLYNOMIAL = 0x82F63B78

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, CallableBenchmark
-from bench.errors import UserError, suggest
-from spaces.base import FloatArray, IntArray, Objective
-from spaces.toy import Toy, error, front
+from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import FloatArray, IntArray, Objective
+from smemnas.spaces.toy import Toy, error, front
 
 
 @BENCHMARKS.register("toy/closed-form", summary="error and flops by formula, exact front; no data needed")

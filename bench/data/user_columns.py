@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.data.user_numbers import Cells, Missing, read_numbers
-from bench.data.user_roles import (
+from smemnas.bench.data.user_numbers import Cells, Missing, read_numbers
+from smemnas.bench.data.user_roles import (
     RESERVED,
     SIGNED_UNITS,
     Role,
@@ -20,9 +20,9 @@ from bench.data.user_roles import (
     parse_metric,
     without_split,
 )
-from bench.data.user_sheet import Sheet
-from bench.errors import DataError, UserError, suggest
-from spaces.base import FloatArray, SearchSpace
+from smemnas.bench.data.user_sheet import Sheet
+from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.spaces.base import FloatArray, SearchSpace
 
 #: Numbers that stand for "no value" in many files.
 USUAL_MARKS = (-1.0, -99.0, -100.0, -999.0, -9999.0)

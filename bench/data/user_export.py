@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.data.build import Column
-from bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
-from bench.errors import DataError, UserError, install
-from bench.files import replacing, write_json
-from bench.table import Table
-from spaces.base import FloatArray
+from smemnas.bench.data.build import Column
+from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
+from smemnas.bench.errors import DataError, UserError, install
+from smemnas.bench.files import replacing, write_json
+from smemnas.bench.table import Table
+from smemnas.spaces.base import FloatArray
 
 #: Version of the description.
 FORMAT = 1

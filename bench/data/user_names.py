@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.user_columns import Faults
-from bench.data.user_numbers import Cells
-from bench.errors import DataError, UserError
-from spaces.base import IntArray, SearchSpace
-from spaces.forms import reader
+from smemnas.bench.data.user_columns import Faults
+from smemnas.bench.data.user_numbers import Cells
+from smemnas.bench.errors import DataError, UserError
+from smemnas.spaces.base import IntArray, SearchSpace
+from smemnas.spaces.forms import reader
 
 #: Architectures are read so many at a time, which bounds the memory.
 CHUNK = 50_000

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
-from spaces.base import FloatArray
+from smemnas.bench.errors import DataError
+from smemnas.spaces.base import FloatArray
 
 Cells = Sequence[Any] | NDArray[Any]
 #: What an empty cell is written as, in any case.

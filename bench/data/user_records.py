@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.user_numbers import Cells
-from bench.data.user_sheet import VALUE, Sheet, as_table, check_names
-from bench.errors import DataError, UserError, install
+from smemnas.bench.data.user_numbers import Cells
+from smemnas.bench.data.user_sheet import VALUE, Sheet, as_table, check_names
+from smemnas.bench.errors import DataError, UserError, install
 
 #: Records within records are followed so deep.
 DEEPEST = 8

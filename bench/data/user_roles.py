@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.data.user_sheet import Sheet
-from bench.errors import UserError
+from smemnas.bench.data.user_sheet import Sheet
+from smemnas.bench.errors import UserError
 
 SPLITS = ("validation", "test", "single", "none")
 #: Column that an accuracy of a split becomes.

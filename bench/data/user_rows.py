@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.user_columns import Faults, Read
-from bench.data.user_names import Named
-from bench.data.user_numbers import Cells, missing_marks, read_numbers
-from bench.data.user_sheet import Sheet
-from bench.errors import DataError, UserError
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.data.user_columns import Faults, Read
+from smemnas.bench.data.user_names import Named
+from smemnas.bench.data.user_numbers import Cells, missing_marks, read_numbers
+from smemnas.bench.data.user_sheet import Sheet
+from smemnas.bench.errors import DataError, UserError
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: What may be done with rows of one architecture that nothing tells apart.
 REPEATED = ("refuse", "mean", "first", "last", "trainings")

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.data.user_numbers import Cells
-from bench.errors import DataError, UserError, suggest
+from smemnas.bench.data.user_numbers import Cells
+from smemnas.bench.errors import DataError, UserError, suggest
 
 #: How compressed files end.
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
@@ -100,7 +100,7 @@ def open_sheet(path: Path, dialect: Dialect, arch: str) -> Sheet:
     if suffix not in TEXT and (dialect.separator or dialect.encoding):
         raise UserError(f"--separator and --encoding are for {' and '.join(TEXT)}, not for {path.name}.")
     if suffix == ".parquet":
-        from bench.data.user_records import ParquetSheet
+        from smemnas.bench.data.user_records import ParquetSheet
 
         if unpack is not None:
             raise UserError(f"{path.name}: Parquet is compressed within; unpack the file first.")
@@ -108,10 +108,10 @@ def open_sheet(path: Path, dialect: Dialect, arch: str) -> Sheet:
         return ParquetSheet(path)
     data = read_bytes(path, unpack)
     if suffix in TEXT:
-        from bench.data.user_text import TextSheet
+        from smemnas.bench.data.user_text import TextSheet
 
         return TextSheet(path.name, data, "\t" if suffix == ".tsv" else None, dialect, arch)
-    from bench.data.user_records import RecordSheet
+    from smemnas.bench.data.user_records import RecordSheet
 
     return RecordSheet(path.name, data, suffix, arch)
 

@@ -12,9 +12,9 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from bench.data.user_numbers import Cells
-from bench.data.user_sheet import Dialect, Sheet, as_table, check_names
-from bench.errors import DataError, UserError
+from smemnas.bench.data.user_numbers import Cells
+from smemnas.bench.data.user_sheet import Dialect, Sheet, as_table, check_names
+from smemnas.bench.errors import DataError, UserError
 
 #: Separators that are looked for; "|" is none of them, for it stands in names of architectures.
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from methods.features import FEATURES, Features
-from spaces.base import SearchSpace
+from smemnas.methods.features import FEATURES, Features
+from smemnas.spaces.base import SearchSpace
 
 
 @FEATURES.register("proxies", summary="Zero-cost proxies of untrained networks")
 def proxies(space: SearchSpace, names: str = "all", data: str = "digits") -> Features:
     """Open the proxies of a space, see `bench.train.proxy_values`."""
-    from bench.train.proxy_values import ProxyValues
+    from smemnas.bench.train.proxy_values import ProxyValues
 
     return ProxyValues(space, names, data)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.base import FloatArray
+from smemnas.spaces.base import FloatArray
 
 #: Size of the "top k" as a number and as a share of the pool.
 TOP, TOP_SHARE = 10, 0.05

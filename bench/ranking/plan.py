@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError, suggest
-from bench.plan_text import parse_seeds
-from bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
-from bench.ranking.trial import PROXY_SUFFIX, Task, Variant
-from bench.values import LARGEST_BUDGET, shown, whole
-from spaces.base import IntArray
-from surrogates.base import SURROGATES
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.plan_text import parse_seeds
+from smemnas.bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant
+from smemnas.bench.values import LARGEST_BUDGET, shown, whole
+from smemnas.spaces.base import IntArray
+from smemnas.surrogates.base import SURROGATES
 
 #: The default study, pairwise ones first; `groups` adds the controls. An unregistered name is passed over.
 CORE = (

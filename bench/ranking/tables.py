@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench import statistics
-from bench.ranking.data import Data
-from bench.ranking.metrics import CALIBRATION, METRICS, Metric
-from bench.ranking.plan import RankPlan, learns
-from bench.ranking.study import RankLog, Row
-from bench.ranking.trial import Task, Variant
-from bench.statistics import Interval
-from spaces.base import FloatArray
+from smemnas.bench import statistics
+from smemnas.bench.ranking.data import Data
+from smemnas.bench.ranking.metrics import CALIBRATION, METRICS, Metric
+from smemnas.bench.ranking.plan import RankPlan, learns
+from smemnas.bench.ranking.study import RankLog, Row
+from smemnas.bench.ranking.trial import Task, Variant
+from smemnas.bench.statistics import Interval
+from smemnas.spaces.base import FloatArray
 
 SIGNIFICANCE = 0.05
 BEST, EQUAL, WORSE = "best", "equal", "worse"

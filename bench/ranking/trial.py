@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import RunError, UserError
-from bench.provenance import git_commit
-from bench.ranking.data import Data, Split, split, twin_share
-from bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmoid
-from methods.features import standardised
-from spaces.base import FloatArray, IntArray
-from surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.provenance import git_commit
+from smemnas.bench.ranking.data import Data, Split, split, twin_share
+from smemnas.bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmoid
+from smemnas.methods.features import standardised
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
 
 #: Folds of the training set on whose left-out pairs the win probability is scaled. Two: surrogates whose cost does
 #: not grow with n would spend most of a study here with more.

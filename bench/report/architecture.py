@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from spaces.base import IntArray, SearchSpace
+from smemnas.spaces.base import IntArray, SearchSpace
 
 #: Width of a character of a label, in pixels at the font size of 12.
 CHARACTER = 6.6
@@ -105,7 +105,7 @@ class Picture:
 
 def picture(space: SearchSpace, x: IntArray) -> Picture:
     """Return the picture of one genotype ``(n_var,)``."""
-    from bench.report.architecture_spaces import DRAWINGS
+    from smemnas.bench.report.architecture_spaces import DRAWINGS
 
     draw = DRAWINGS.get(space.name)
     return draw.picture(space, x) if draw is not None else gene_table(space, x)
@@ -113,7 +113,7 @@ def picture(space: SearchSpace, x: IntArray) -> Picture:
 
 def plain_text(space: SearchSpace, x: IntArray) -> list[str]:
     """Return the same as lines of text, for a terminal."""
-    from bench.report.architecture_spaces import DRAWINGS
+    from smemnas.bench.report.architecture_spaces import DRAWINGS
 
     draw = DRAWINGS.get(space.name)
     if draw is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
-from bench.files import make_folder
-from bench.report.architecture import CHARACTER, FONT, KINDS, Picture
-from bench.report.figure_file import save_figure
+from smemnas.bench.errors import UserError
+from smemnas.bench.files import make_folder
+from smemnas.bench.report.architecture import CHARACTER, FONT, KINDS, Picture
+from smemnas.bench.report.figure_file import save_figure
 
 ENDINGS = (".svg", ".pdf", ".png")
 #: In every picture's metadata, by which `show --out` knows what it may replace.

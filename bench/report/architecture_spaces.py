@@ -7,11 +7,11 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from bench.report.architecture import Edge, Picture, bars, chain_of_vertices, rows_of_boxes
-from spaces import _graph101 as graphs
-from spaces import macro, mnv3_costs, nats_sss, nb101, nb201
-from spaces.base import IntArray, SearchSpace
-from spaces.mnv3 import MNV3
+from smemnas.bench.report.architecture import Edge, Picture, bars, chain_of_vertices, rows_of_boxes
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces import macro, mnv3_costs, nats_sss, nb101, nb201
+from smemnas.spaces.base import IntArray, SearchSpace
+from smemnas.spaces.mnv3 import MNV3
 
 
 class Drawing(ABC):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmark import Benchmark, CallableBenchmark, TabularBenchmark, datasets_of, open_benchmark
-from bench.errors import DataError, UserError
-from bench.predictor import PredictorBenchmark
-from bench.store import table_folder
-from spaces.base import SPACES, IntArray, SearchSpace
-from spaces.forms import read_form
+from smemnas.bench.benchmark import Benchmark, CallableBenchmark, TabularBenchmark, datasets_of, open_benchmark
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.predictor import PredictorBenchmark
+from smemnas.bench.store import table_folder
+from smemnas.spaces.base import SPACES, IntArray, SearchSpace
+from smemnas.spaces.forms import read_form
 
 
 def space_of(space: str, dataset: str | None) -> SearchSpace:

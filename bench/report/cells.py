@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from bench.plan import Case
-from bench.ranks import BEST, EQUAL
-from bench.statistics import Interval
+from smemnas.bench.plan import Case
+from smemnas.bench.ranks import BEST, EQUAL
+from smemnas.bench.statistics import Interval
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast")

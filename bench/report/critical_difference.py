@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.ranks import SeedRanks
-from bench.statistics import SIGNIFICANCE
-from spaces.base import FloatArray
+from smemnas.bench.ranks import SeedRanks
+from smemnas.bench.statistics import SIGNIFICANCE
+from smemnas.spaces.base import FloatArray
 
 #: Inches: the text width of a two-column page, the height of a line of names, the room for a letter, the least width
 #: of the axis.

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from bench.files import write_bytes
+from smemnas.bench.files import write_bytes
 
 
 def save_figure(figure: Any, file: Path, **options: Any) -> None:

@@ -16,20 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.comparison import Tables
-from bench.files import make_folder, write_text
-from bench.listing import notes_of
-from bench.outputs import REPORT, claim
-from bench.plan import Case, benchmark_of, known_reference, reference_of
-from bench.report import page_html as tags
-from bench.report.cells import Section, number, seed_text
-from bench.report.page_data import method_names, page_data, single_objective
-from bench.report.page_diagram import rank_diagram
-from bench.report.page_groups import Group, Unfinished
-from bench.report.page_sources import sources
-from bench.report.study import conventions, remarks, write_study
-from bench.report.study_records import to_csv
-from bench.report.study_sections import sections, time_sections
+from smemnas.bench.comparison import Tables
+from smemnas.bench.files import make_folder, write_text
+from smemnas.bench.listing import notes_of
+from smemnas.bench.outputs import REPORT, claim
+from smemnas.bench.plan import Case, benchmark_of, known_reference, reference_of
+from smemnas.bench.report import page_html as tags
+from smemnas.bench.report.cells import Section, number, seed_text
+from smemnas.bench.report.page_data import method_names, page_data, single_objective
+from smemnas.bench.report.page_diagram import rank_diagram
+from smemnas.bench.report.page_groups import Group, Unfinished
+from smemnas.bench.report.page_sources import sources
+from smemnas.bench.report.study import conventions, remarks, write_study
+from smemnas.bench.report.study_records import to_csv
+from smemnas.bench.report.study_sections import sections, time_sections
 
 ASSETS = Path(__file__).parent / "assets"
 PAGE, UNFINISHED = "index.html", "unfinished.csv"
@@ -54,7 +54,7 @@ def write_report_files(
         write_study(folder, group.tables)
         files = sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.name != UNFINISHED)
         if figures:
-            from bench.report.study_figures import write_figures
+            from smemnas.bench.report.study_figures import write_figures
 
             files += write_figures(folder, group.tables)
         written += [p.relative_to(out).as_posix() for p in files]

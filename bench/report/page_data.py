@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Reference
-from bench.constraints import feasible_only
-from bench.indicators import nondominated
-from bench.plan import Case, benchmark_of, reference_of
-from bench.report.architecture import picture
-from bench.report.page_groups import Group
-from bench.report.page_runs import Run
-from bench.trials import has_two_splits
-from methods.base import METHODS
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.benchmark import Benchmark, Reference
+from smemnas.bench.constraints import feasible_only
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.plan import Case, benchmark_of, reference_of
+from smemnas.bench.report.architecture import picture
+from smemnas.bench.report.page_groups import Group
+from smemnas.bench.report.page_runs import Run
+from smemnas.bench.trials import has_two_splits
+from smemnas.methods.base import METHODS
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Points of a reference front that are drawn.
 REFERENCE_SHOWN = 2_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bench.ranks import SeedRanks
-from bench.report import page_html as tags
-from bench.report.cells import number, p_value
+from smemnas.bench.ranks import SeedRanks
+from smemnas.bench.report import page_html as tags
+from smemnas.bench.report.cells import number, p_value
 
 #: Room for the names on either side, pixels per character of them, and between two lines of names.
 CHARACTER, LINE = 6.8, 20.0

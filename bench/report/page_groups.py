@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.comparison import Tables, tabulate
-from bench.constraints import feasible_only
-from bench.errors import UserError, suggest
-from bench.guard import fault
-from bench.plan import (
+from smemnas.bench.comparison import Tables, tabulate
+from smemnas.bench.constraints import feasible_only
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.guard import fault
+from smemnas.bench.plan import (
     CHECKPOINTS,
     Case,
     Contrast,
@@ -28,13 +28,13 @@ from bench.plan import (
     known_reference,
     reference_of,
 )
-from bench.registry import Plugin
-from bench.report.cells import seed_text
-from bench.report.page_runs import Found, Run
-from bench.run import Job
-from bench.study import DONE, MISSING
-from bench.trials import UNASKED, Trial, ended_early, measure, unfinished
-from spaces.base import FloatArray
+from smemnas.bench.registry import Plugin
+from smemnas.bench.report.cells import seed_text
+from smemnas.bench.report.page_runs import Found, Run
+from smemnas.bench.run import Job
+from smemnas.bench.study import DONE, MISSING
+from smemnas.bench.trials import UNASKED, Trial, ended_early, measure, unfinished
+from smemnas.spaces.base import FloatArray
 
 Key = tuple[Case, str, int]
 NOT_MADE = "not made yet"

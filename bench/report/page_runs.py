@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import RunError, Unusable, UserError
-from bench.folder import read_job
-from bench.history import History, read_seconds
-from bench.plan import Case, Contrast, Plan, Variant
-from bench.run import JOB, LOG, TIMING, Job
-from bench.schema import PlanEntry, SummaryFile, read
-from bench.study import DONE, FAILED, MISSING, PLANS, read_status
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.errors import RunError, Unusable, UserError
+from smemnas.bench.folder import read_job
+from smemnas.bench.history import History, read_seconds
+from smemnas.bench.plan import Case, Contrast, Plan, Variant
+from smemnas.bench.run import JOB, LOG, TIMING, Job
+from smemnas.bench.schema import PlanEntry, SummaryFile, read
+from smemnas.bench.study import DONE, FAILED, MISSING, PLANS, read_status
+from smemnas.spaces.base import FloatArray, IntArray
 
 SUMMARY = "summary.json"
 

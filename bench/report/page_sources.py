@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bench.guard import same_data
-from bench.plan import benchmark_of
-from bench.report import page_html as tags
-from bench.report.page_groups import Group
+from smemnas.bench.guard import same_data
+from smemnas.bench.plan import benchmark_of
+from smemnas.bench.report import page_html as tags
+from smemnas.bench.report.page_groups import Group
 
 
 def sources(groups: Sequence[Group]) -> str:

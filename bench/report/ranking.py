@@ -13,15 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from bench.files import write_text
-from bench.ranking.metrics import CALIBRATION, METRICS
-from bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
-from bench.ranking.tables import BEST, EQUAL, SIGNIFICANCE, Cell, ContrastCell, Entry, Place, RankTables, smallest_p
-from bench.ranking.trial import CALIBRATED, FOLDS
-from bench.report.ranking_records import cell_records, contrast_records, time_records, trial_records
-from bench.report.study import p_value, seed_text, span
-from bench.report.study_records import to_csv
-from surrogates.base import SURROGATES
+from smemnas.bench.files import write_text
+from smemnas.bench.ranking.metrics import CALIBRATION, METRICS
+from smemnas.bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
+from smemnas.bench.ranking.tables import (
+    BEST,
+    EQUAL,
+    SIGNIFICANCE,
+    Cell,
+    ContrastCell,
+    Entry,
+    Place,
+    RankTables,
+    smallest_p,
+)
+from smemnas.bench.ranking.trial import CALIBRATED, FOLDS
+from smemnas.bench.report.ranking_records import cell_records, contrast_records, time_records, trial_records
+from smemnas.bench.report.study import p_value, seed_text, span
+from smemnas.bench.report.study_records import to_csv
+from smemnas.surrogates.base import SURROGATES
 
 FAILURES_SHOWN = 12
 #: Quantities known without training that the terminal shows in each table.

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.indicators import nondominated
-from bench.ranking.metrics import METRICS, kendall
-from bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
-from bench.ranking.trial import predict
-from bench.report.figure_file import save_figure
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.indicators import nondominated
+from smemnas.bench.ranking.metrics import METRICS, kendall
+from smemnas.bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
+from smemnas.bench.ranking.trial import predict
+from smemnas.bench.report.figure_file import save_figure
+from smemnas.spaces.base import FloatArray, IntArray
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, LIGHT = "#777777", "#CCCCCC"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.ranking.metrics import CALIBRATION, METRICS
-from bench.ranking.tables import Cell, ContrastCell, RankTables
+from smemnas.bench.ranking.metrics import CALIBRATION, METRICS
+from smemnas.bench.ranking.tables import Cell, ContrastCell, RankTables
 
 
 def _case(tables: RankTables) -> dict[str, Any]:

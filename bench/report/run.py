@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Reference
-from bench.files import write_json, write_text
-from bench.given_reference import measured_by
-from bench.indicators import (
+from smemnas.bench.benchmark import Benchmark, Reference
+from smemnas.bench.files import write_json, write_text
+from smemnas.bench.given_reference import measured_by
+from smemnas.bench.indicators import (
     REFERENCE_POINT,
     hypervolume_regret,
     hypervolumes,
@@ -23,10 +23,10 @@ from bench.indicators import (
     is_approximated,
     nondominated,
 )
-from bench.listing import notes_of
-from bench.report.figure_file import save_figure
-from bench.run import Result
-from spaces.base import FloatArray, IntArray
+from smemnas.bench.listing import notes_of
+from smemnas.bench.report.figure_file import save_figure
+from smemnas.bench.run import Result
+from smemnas.spaces.base import FloatArray, IntArray
 
 #: Okabe-Ito colours, distinguishable with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"

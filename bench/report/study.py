@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from bench.comparison import Tables
-from bench.errors import RunError
-from bench.files import write_text
-from bench.indicators import is_approximated
-from bench.listing import notes_of
-from bench.plan import Case, benchmark_of, known_reference, reference_of
-from bench.ranks import BEST, EQUAL, smallest_p
-from bench.report.cells import WORDS, Section, markdown_table
-from bench.report.cells import number as number
-from bench.report.cells import p_value as p_value
-from bench.report.cells import seed_text as seed_text
-from bench.report.cells import span as span
-from bench.report.run import APPROXIMATED
-from bench.report.study_latex import latex
-from bench.report.study_records import (
+from smemnas.bench.comparison import Tables
+from smemnas.bench.errors import RunError
+from smemnas.bench.files import write_text
+from smemnas.bench.indicators import is_approximated
+from smemnas.bench.listing import notes_of
+from smemnas.bench.plan import Case, benchmark_of, known_reference, reference_of
+from smemnas.bench.ranks import BEST, EQUAL, smallest_p
+from smemnas.bench.report.cells import WORDS, Section, markdown_table
+from smemnas.bench.report.cells import number as number
+from smemnas.bench.report.cells import p_value as p_value
+from smemnas.bench.report.cells import seed_text as seed_text
+from smemnas.bench.report.cells import span as span
+from smemnas.bench.report.run import APPROXIMATED
+from smemnas.bench.report.study_latex import latex
+from smemnas.bench.report.study_records import (
     champion_records,
     contrast_records,
     curve_records,
@@ -36,11 +36,11 @@ from bench.report.study_records import (
     to_csv,
     trial_records,
 )
-from bench.report.study_sections import sections, time_sections
-from bench.run import Job
-from bench.statistics import SIGNIFICANCE
-from bench.study import DONE, FAILED, MISSING
-from bench.trials import Trial
+from smemnas.bench.report.study_sections import sections, time_sections
+from smemnas.bench.run import Job
+from smemnas.bench.statistics import SIGNIFICANCE
+from smemnas.bench.study import DONE, FAILED, MISSING
+from smemnas.bench.trials import Trial
 
 #: Failed runs shown on screen and in study.md; trials.csv has them all.
 FAILURES_SHOWN = 12

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.comparison import Tables
-from bench.files import make_folder
-from bench.indicators import median_attainment, nondominated
-from bench.plan import Case, benchmark_of, reference_of
-from bench.report.cells import short_names
-from bench.report.critical_difference import critical_difference_diagram
-from bench.report.figure_file import save_figure
-from bench.study import DONE
-from bench.trials import Trial
-from spaces.base import FloatArray
+from smemnas.bench.comparison import Tables
+from smemnas.bench.files import make_folder
+from smemnas.bench.indicators import median_attainment, nondominated
+from smemnas.bench.plan import Case, benchmark_of, reference_of
+from smemnas.bench.report.cells import short_names
+from smemnas.bench.report.critical_difference import critical_difference_diagram
+from smemnas.bench.report.figure_file import save_figure
+from smemnas.bench.study import DONE
+from smemnas.bench.trials import Trial
+from smemnas.spaces.base import FloatArray
 
 #: Folder of the figures within that of the study.
 FIGURES = "figures"

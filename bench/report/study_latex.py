@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.ranks import BEST, EQUAL
-from bench.report.cells import WORDS, Section
+from smemnas.bench.ranks import BEST, EQUAL
+from smemnas.bench.report.cells import WORDS, Section
 
 #: What LaTeX or its text fonts read as something else.
 SPECIAL = {

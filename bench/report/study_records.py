@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from bench.comparison import Comparison, Tables
-from bench.plan import Case
-from bench.statistics import Interval
+from smemnas.bench.comparison import Comparison, Tables
+from smemnas.bench.plan import Case
+from smemnas.bench.statistics import Interval
 
 
 def to_csv(records: Sequence[dict[str, Any]]) -> str:

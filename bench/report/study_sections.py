@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from bench.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
-from bench.plan import Case, benchmark_of
-from bench.ranks import BEST, ProblemRanks, smallest_p
-from bench.report.cells import Section, number, p_value, short_names, signed, span
-from bench.statistics import SIGNIFICANCE, Interval, Ratio
+from smemnas.bench.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
+from smemnas.bench.plan import Case, benchmark_of
+from smemnas.bench.ranks import BEST, ProblemRanks, smallest_p
+from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
+from smemnas.bench.statistics import SIGNIFICANCE, Interval, Ratio
 
 #: Heads of the tables; a row is made by the function of the same name below.
 QUALITY = (

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.errors import UserError
-from bench.train.data import Images
-from bench.train.recipes import Recipe
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.data import Images
+from smemnas.bench.train.recipes import Recipe
 
 #: Data sets up to so many bytes are kept on the GPU.
 RESIDENT = 4 << 30

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UserError, choose
-from bench.train import need_torch
-from bench.train.mnv3.subnet import STEMS, Shape
-from spaces import _graph101 as graphs
-from spaces.base import SPACES, FloatArray, IntArray, SearchSpace
-from spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
-from spaces.mnv3_costs import STEM_STRIDE, STRIDES
-from spaces.nb101 import NB101
-from spaces.nb201 import CELLS_PER_STAGE, CHANNELS, CONV1, CONV3, NB201
+from smemnas.bench.errors import UserError, choose
+from smemnas.bench.train import need_torch
+from smemnas.bench.train.mnv3.subnet import STEMS, Shape
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
+from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
+from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES
+from smemnas.spaces.nb101 import NB101
+from smemnas.spaces.nb201 import CELLS_PER_STAGE, CHANNELS, CONV1, CONV3, NB201
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +70,7 @@ class TrainableNB201(NB201):
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return the network with random weights."""
-        from bench.train.cells_nb201 import CellNetwork
+        from smemnas.bench.train.cells_nb201 import CellNetwork
 
         return CellNetwork(x, n_classes, self.channels, self.cells)
 
@@ -123,7 +123,7 @@ class TrainableMNV3(MNV3):
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model of the network behind a layer that resizes its input, with random weights."""
         need_torch()
-        from bench.train.cells_mnv3 import build_mnv3
+        from smemnas.bench.train.cells_mnv3 import build_mnv3
 
         shape = Shape(self.width, n_classes, self.stem_stride, self.strides)
         return build_mnv3(x, self.resolutions[int(x[RESOLUTION_GENE])], shape)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.train.mnv3.subnet import Shape
-from bench.train.mnv3.to_timm import build_timm
-from spaces.base import IntArray
+from smemnas.bench.train.mnv3.subnet import Shape
+from smemnas.bench.train.mnv3.to_timm import build_timm
+from smemnas.spaces.base import IntArray
 
 
 class Resized(nn.Module):

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, UserError, install, suggest
-from bench.store import data_folder
-from bench.train.data_files import (
+from smemnas.bench.errors import DataError, UserError, install, suggest
+from smemnas.bench.store import data_folder
+from smemnas.bench.train.data_files import (
     Arrays,
     ImageSet,
     Sums,
@@ -31,9 +31,9 @@ from bench.train.data_files import (
     moments,
     open_files,
 )
-from bench.train.image_decoding import resize
-from bench.train.image_lists import printable
-from spaces.base import IntArray
+from smemnas.bench.train.image_decoding import resize
+from smemnas.bench.train.image_lists import printable
+from smemnas.spaces.base import IntArray
 
 SPLITS = ("train", "valid", "test")
 SPLIT_SEED = 2407

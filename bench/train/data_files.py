@@ -26,10 +26,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, UserError
-from bench.store import data_folder
-from bench.train.image_decoding import decode
-from bench.train.image_lists import Entry, list_folder, list_tar, printable
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.store import data_folder
+from smemnas.bench.train.image_decoding import decode
+from smemnas.bench.train.image_lists import Entry, list_folder, list_tar, printable
 
 #: At most about so many images give mean, standard deviation and checksum.
 SAMPLED = 10_000

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from bench.errors import UserError
-from bench.train.loop import check_device
-from bench.train.recipes import Recipe
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.loop import check_device
+from smemnas.bench.train.recipes import Recipe
 
 #: The other processes wait at most so long, for example while the first one measures accuracies.
 TIMEOUT = timedelta(hours=4)

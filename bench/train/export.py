@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import DataError, RunError, UserError, install
-from bench.files import make_folder, replacing, why, write_bytes, write_json, write_text
-from bench.outputs import EXPORT, claim
-from bench.provenance import environment
-from bench.train.counting import multiply_adds, parameters
-from bench.train.distributed import find_device
-from bench.train.mnv3.checkpoint import load_supernet, read
-from bench.train.mnv3.subnet import name_of, read_name
-from bench.train.mnv3.to_timm import extract_timm, timm_definition
-from bench.train.recalibration import accuracy, recalibrate, resize
-from bench.train.retrain_folder import WEIGHTS as TRAINED_WEIGHTS
-from bench.train.retrain_folder import read_result
-from bench.train.retrain_networks import rebuild
-from bench.train.supernet_batches import calibration, evaluation
-from bench.train.supernet_evaluation import plan_for, splits_for
+from smemnas.bench.errors import DataError, RunError, UserError, install
+from smemnas.bench.files import make_folder, replacing, why, write_bytes, write_json, write_text
+from smemnas.bench.outputs import EXPORT, claim
+from smemnas.bench.provenance import environment
+from smemnas.bench.train.counting import multiply_adds, parameters
+from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.mnv3.checkpoint import load_supernet, read
+from smemnas.bench.train.mnv3.subnet import name_of, read_name
+from smemnas.bench.train.mnv3.to_timm import extract_timm, timm_definition
+from smemnas.bench.train.recalibration import accuracy, recalibrate, resize
+from smemnas.bench.train.retrain_folder import WEIGHTS as TRAINED_WEIGHTS
+from smemnas.bench.train.retrain_folder import read_result
+from smemnas.bench.train.retrain_networks import rebuild
+from smemnas.bench.train.supernet_batches import calibration, evaluation
+from smemnas.bench.train.supernet_evaluation import plan_for, splits_for
 
 WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
 #: Largest difference between ONNX and torch, relative to the largest logit, in single precision.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.errors import RunError
+from smemnas.bench.errors import RunError
 
 #: What torch, CUDA's libraries and the system write when memory runs out.
 OUT_OF_MEMORY = (

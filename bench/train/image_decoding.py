@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
-from bench.train.image_lists import Entry, printable
+from smemnas.bench.errors import DataError
+from smemnas.bench.train.image_lists import Entry, printable
 
 
 def decode(entry: Entry, size: int | None) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import DataError
+from smemnas.bench.errors import DataError
 
 #: Folder name -> split.
 SPLIT_FOLDERS = {"train": "train", "test": "test", "val": "valid", "valid": "valid", "validation": "valid"}

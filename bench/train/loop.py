@@ -22,12 +22,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.errors import RunError, UserError
-from bench.files import replacing
-from bench.train.batches import Pixels, augment, prepare
-from bench.train.data import Images
-from bench.train.faults import compiled, explained, is_out_of_memory
-from bench.train.recipes import Recipe
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.files import replacing
+from smemnas.bench.train.batches import Pixels, augment, prepare
+from smemnas.bench.train.data import Images
+from smemnas.bench.train.faults import compiled, explained, is_out_of_memory
+from smemnas.bench.train.recipes import Recipe
 
 CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "weights.pt", "curve.jsonl"
 EVALUATION_BATCH = 500

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.errors import UserError, suggest
-from bench.train.batches import Pixels, prepare
-from bench.train.data import Images, open_images
-from bench.train.loop import INIT, ORDER, reproducible, stream
-from bench.train.recipes import Recipe
-from spaces.base import FloatArray, IntArray, SearchSpace
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.train.batches import Pixels, prepare
+from smemnas.bench.train.data import Images, open_images
+from smemnas.bench.train.loop import INIT, ORDER, reproducible, stream
+from smemnas.bench.train.recipes import Recipe
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 #: Images of the batch.
 BATCH = 64

@@ -19,16 +19,16 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from bench.child import end_with, safe_children
-from bench.errors import RunError, UserError, suggest
-from bench.files import write_json
-from bench.history import LineLog
-from bench.store import data_folder
-from bench.train import need_torch
-from bench.train.data import Images, absolute, open_images
-from bench.train.trained import PLUGIN_PREFIX, SHAPE
-from methods.features import Features
-from spaces.base import FloatArray, IntArray, SearchSpace
+from smemnas.bench.child import end_with, safe_children
+from smemnas.bench.errors import RunError, UserError, suggest
+from smemnas.bench.files import write_json
+from smemnas.bench.history import LineLog
+from smemnas.bench.store import data_folder
+from smemnas.bench.train import need_torch
+from smemnas.bench.train.data import Images, absolute, open_images
+from smemnas.bench.train.trained import PLUGIN_PREFIX, SHAPE
+from smemnas.methods.features import Features
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 FOLDER, VALUES, SETTING = "proxies", "values.jsonl", "setting.json"
 #: Settings beside the data, and what they take.
@@ -112,7 +112,7 @@ class ProxyValues(Features):
 
     def __init__(self, space: SearchSpace, names: str = "all", data: str = "digits") -> None:
         need_torch()
-        from bench.train.proxies import BATCH, PROXIES
+        from smemnas.bench.train.proxies import BATCH, PROXIES
 
         chosen = tuple(dict.fromkeys(part.strip() for part in str(names).split(",") if part.strip()))
         for name in chosen:
@@ -284,7 +284,7 @@ def network_space(space: SearchSpace, data: ProxyData, images: Images) -> Search
     Raises:
         UserError: It cannot be built, or has no such size.
     """
-    from bench.train.cells import TrainableMNV3, TrainableNB101, trainable_space
+    from smemnas.bench.train.cells import TrainableMNV3, TrainableNB101, trainable_space
 
     given = {key: data.values[key] for key in ("channels", "cells", "width") if key in data.values}
     own: Any = space  # of the attributes that only some spaces have
@@ -303,7 +303,7 @@ def _entries(
     X: IntArray, space: SearchSpace, images: Images, names: tuple[str, ...], seed: int, batch: int
 ) -> list[Entry]:
     """Measure architectures; return for each its values and CPU seconds by name."""
-    from bench.train.proxies import measure
+    from smemnas.bench.train.proxies import measure
 
     found = measure(space, X, images, names=names, seed=seed, batch=batch)
     return [{n: (float(found.values[n][k]), float(found.seconds[n][k])) for n in names} for k in range(len(X))]

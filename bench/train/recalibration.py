@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from bench.errors import RunError, UserError
-from bench.train.faults import is_out_of_memory
-from bench.train.mnv3.subnet import Subnet
-from bench.train.mnv3.supernet import Supernet
-from bench.train.mnv3.to_timm import extract_timm
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.train.faults import is_out_of_memory
+from smemnas.bench.train.mnv3.subnet import Subnet
+from smemnas.bench.train.mnv3.supernet import Supernet
+from smemnas.bench.train.mnv3.to_timm import extract_timm
 
 #: Batches and images per batch that statistics are measured on.
 CALIBRATION_BATCHES, CALIBRATION_SIZE = 4, 250

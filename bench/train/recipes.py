@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
-from bench.errors import UserError, choose, suggest
+from smemnas.bench.errors import UserError, choose, suggest
 
 OPTIMIZERS = ("sgd", "rmsprop_tf")
 SCHEDULES = ("cosine", "constant")

@@ -23,17 +23,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.errors import RunError
-from bench.files import write_json, write_text
-from bench.folder import locked
-from bench.outputs import RETRAINING
-from bench.train.batches import cut_out
-from bench.train.data import open_images
-from bench.train.distributed import Processes, processes
-from bench.train.faults import explained, is_out_of_memory
-from bench.train.loop import autocast, check_device
-from bench.train.mnv3.checkpoint import save
-from bench.train.retrain_data import (
+from smemnas.bench.errors import RunError
+from smemnas.bench.files import write_json, write_text
+from smemnas.bench.folder import locked
+from smemnas.bench.outputs import RETRAINING
+from smemnas.bench.train.batches import cut_out
+from smemnas.bench.train.data import open_images
+from smemnas.bench.train.distributed import Processes, processes
+from smemnas.bench.train.faults import explained, is_out_of_memory
+from smemnas.bench.train.loop import autocast, check_device
+from smemnas.bench.train.mnv3.checkpoint import save
+from smemnas.bench.train.retrain_data import (
     CUTOUT,
     STEP,
     epoch_rows,
@@ -41,7 +41,7 @@ from bench.train.retrain_data import (
     stream,
     training_batches,
 )
-from bench.train.retrain_folder import (
+from smemnas.bench.train.retrain_folder import (
     CHECKPOINT,
     FORMAT,
     METRICS,
@@ -51,15 +51,15 @@ from bench.train.retrain_folder import (
     finished,
     tensorboard,
 )
-from bench.train.retrain_parts import (
+from smemnas.bench.train.retrain_parts import (
     average_statistics,
     check_parts,
     make_loss,
     make_scheduler,
 )
-from bench.train.retrain_plan import RetrainPlan
-from bench.train.retrain_recipes import RetrainRecipe
-from bench.train.retrain_state import Machine, Training, read_accuracies, result_of, start
+from smemnas.bench.train.retrain_plan import RetrainPlan
+from smemnas.bench.train.retrain_recipes import RetrainRecipe
+from smemnas.bench.train.retrain_state import Machine, Training, read_accuracies, result_of, start
 
 #: Updates between two looks at the loss.
 LOOK = 50

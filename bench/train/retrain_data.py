@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.errors import UserError
-from bench.train.data import Images
-from bench.train.faults import LOADING_TIMEOUT
-from bench.train.retrain_recipes import RetrainRecipe
-from spaces.base import IntArray
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.data import Images
+from smemnas.bench.train.faults import LOADING_TIMEOUT
+from smemnas.bench.train.retrain_recipes import RetrainRecipe
+from smemnas.spaces.base import IntArray
 
 #: Streams of random numbers.
 INIT, ORDER, IMAGE, BATCH, STEP, CUTOUT = range(6)
@@ -241,5 +241,5 @@ def _prefetching(
         )
     except UserError as error:  # of a loading process, which puts its traceback before the message
         raise type(error)(
-            str(error).strip().splitlines()[-1].removeprefix(f"bench.errors.{type(error).__name__}: ")
+            str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")
         ) from None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RunError, UserError
+from smemnas.bench.errors import RunError, UserError
 
 CHECKPOINT, WEIGHTS, METRICS, RESULT = "checkpoint.pt", "weights.pt", "metrics.jsonl", "result.json"
 FORMAT = "smemnas-retraining"

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, suggest
-from bench.train.data import Images
-from bench.train.faults import is_out_of_memory
-from bench.train.mnv3.checkpoint import load_supernet
-from bench.train.mnv3.subnet import Choices, Shape, read_name
-from bench.train.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
-from bench.train.recalibration import recalibrate
-from bench.train.retrain_plan import TIMM, RetrainPlan
-from bench.train.seen_images import same_classes, validation_note
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.train.data import Images
+from smemnas.bench.train.faults import is_out_of_memory
+from smemnas.bench.train.mnv3.checkpoint import load_supernet
+from smemnas.bench.train.mnv3.subnet import Choices, Shape, read_name
+from smemnas.bench.train.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
+from smemnas.bench.train.recalibration import recalibrate
+from smemnas.bench.train.retrain_plan import TIMM, RetrainPlan
+from smemnas.bench.train.seen_images import same_classes, validation_note
 
 #: Images without augmentation for batch norm statistics.
 Calibration = Callable[[], Iterable[Tensor]]

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import UserError
-from bench.train.distributed import Processes
-from bench.train.loop import autocast
-from bench.train.retrain_data import Photos, evaluation_batches
-from bench.train.retrain_recipes import RetrainRecipe
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.distributed import Processes
+from smemnas.bench.train.loop import autocast
+from smemnas.bench.train.retrain_data import Photos, evaluation_batches
+from smemnas.bench.train.retrain_recipes import RetrainRecipe
 
 
 def check_parts(recipe: RetrainRecipe, parts: int) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.constraints import FORM
-from bench.errors import RunError, UserError, suggest
-from bench.folder import JOB, LOG, read_job
-from bench.history import History
-from bench.indicators import normalise
-from bench.job import Job
-from spaces.base import FloatArray
+from smemnas.bench.constraints import FORM
+from smemnas.bench.errors import RunError, UserError, suggest
+from smemnas.bench.folder import JOB, LOG, read_job
+from smemnas.bench.history import History
+from smemnas.bench.indicators import normalise
+from smemnas.bench.job import Job
+from smemnas.spaces.base import FloatArray
 
 FRONT, SPACE = "front.csv", "mnv3"
 FORMS = "knee, best, the number of a row of the front, or bounds like 'flops<=400'"

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.benchmark import SUPERNET, TRAINED, open_benchmark
-from bench.errors import UserError, choose
-from bench.folder import JOB
-from bench.table import file_digest
-from bench.train.data import absolute
-from bench.train.mnv3.subnet import STEMS, Shape, name_of, read_name
-from bench.train.retrain_pick import Front, folder_name, pick, read_front
-from bench.train.retrain_recipes import RetrainRecipe, find_retrain_recipe
-from bench.values import whole
+from smemnas.bench.benchmark import SUPERNET, TRAINED, open_benchmark
+from smemnas.bench.errors import UserError, choose
+from smemnas.bench.folder import JOB
+from smemnas.bench.table import file_digest
+from smemnas.bench.train.data import absolute
+from smemnas.bench.train.mnv3.subnet import STEMS, Shape, name_of, read_name
+from smemnas.bench.train.retrain_pick import Front, folder_name, pick, read_front
+from smemnas.bench.train.retrain_recipes import RetrainRecipe, find_retrain_recipe
+from smemnas.bench.values import whole
 
 TIMM = "timm:"
 #: Of networks that come with no supernet, as in `supernet train`.
@@ -222,12 +222,12 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[Front | None, _Found]:
         front = read_front(run)
         dataset = front.job.dataset
         if dataset.startswith(SUPERNET):
-            from bench.train import supernet_options
+            from smemnas.bench.train import supernet_options
 
             judged = supernet_options.parse_name(dataset)
             supernet, data = supernet or judged.checkpoint, data or judged.data
         elif dataset.startswith(TRAINED):
-            from bench.train import options
+            from smemnas.bench.train import options
 
             trained = options.parse_name(dataset)
             size = trained.values.get("size", 0) if data in ("", trained.data) else 0
@@ -249,11 +249,11 @@ def _of_supernet(path: Path, wishes: Wishes, data: str) -> _Found:
         UserError: It has another width or stem than asked for, or the data is not known.
         DataError: It cannot be read.
     """
-    from bench.train import need_torch
+    from smemnas.bench.train import need_torch
 
     need_torch()
-    from bench.train.mnv3.checkpoint import load_supernet
-    from bench.train.supernet_evaluation import plan_for, resolutions_of
+    from smemnas.bench.train.mnv3.checkpoint import load_supernet
+    from smemnas.bench.train.supernet_evaluation import plan_for, resolutions_of
 
     supernet, content = load_supernet(path)
     shape, plan = supernet.shape, plan_for(content, path, data or None, 0)

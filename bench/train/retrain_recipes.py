@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.errors import UserError, choose
-from bench.train.recipes import PRECISIONS, Recipe, changed
-from bench.values import literal
+from smemnas.bench.errors import UserError, choose
+from smemnas.bench.train.recipes import PRECISIONS, Recipe, changed
+from smemnas.bench.values import literal
 
 OPTIMIZERS = ("sgd", "momentum", "rmsproptf", "adamw", "nadamw", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "poly", "tanh", "constant")

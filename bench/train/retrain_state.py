@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import DataError, RunError, UserError
-from bench.provenance import environment
-from bench.train.counting import multiply_adds, parameters
-from bench.train.data import Images, open_images
-from bench.train.distributed import Processes
-from bench.train.faults import check_shared_memory, compiled, most_workers
-from bench.train.mnv3.checkpoint import read
-from bench.train.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
-from bench.train.retrain_data import (
+from smemnas.bench.errors import DataError, RunError, UserError
+from smemnas.bench.provenance import environment
+from smemnas.bench.train.counting import multiply_adds, parameters
+from smemnas.bench.train.data import Images, open_images
+from smemnas.bench.train.distributed import Processes
+from smemnas.bench.train.faults import check_shared_memory, compiled, most_workers
+from smemnas.bench.train.mnv3.checkpoint import read
+from smemnas.bench.train.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
+from smemnas.bench.train.retrain_data import (
     EVALUATION_BATCH,
     INIT,
     Photos,
@@ -31,11 +31,11 @@ from bench.train.retrain_data import (
     stream,
     training_transform,
 )
-from bench.train.retrain_folder import CHECKPOINT, Row, check_same
-from bench.train.retrain_networks import build, definition, inherit, inherited_note, teacher
-from bench.train.retrain_parts import left_of_start, make_ema, make_optimizer, top_accuracies
-from bench.train.retrain_plan import RetrainPlan
-from bench.train.supernet_batches import CALIBRATION
+from smemnas.bench.train.retrain_folder import CHECKPOINT, Row, check_same
+from smemnas.bench.train.retrain_networks import build, definition, inherit, inherited_note, teacher
+from smemnas.bench.train.retrain_parts import left_of_start, make_ema, make_optimizer, top_accuracies
+from smemnas.bench.train.retrain_plan import RetrainPlan
+from smemnas.bench.train.supernet_batches import CALIBRATION
 
 #: Share of the starting weights in a moving average from which on its decay rises slowly instead.
 LEFT_OF_START = 0.05

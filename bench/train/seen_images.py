@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.errors import DataError
-from bench.train.data import Images
-from spaces.base import IntArray
+from smemnas.bench.errors import DataError
+from smemnas.bench.train.data import Images
+from smemnas.spaces.base import IntArray
 
 
 def describe_images(train: Images) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import UserError
-from bench.train.batches import Pixels, prepare
-from bench.train.mnv3.subnet import Subnet
-from bench.train.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
-from bench.train.supernet_plan import PHASES, SupernetPlan
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.batches import Pixels, prepare
+from smemnas.bench.train.mnv3.subnet import Subnet
+from smemnas.bench.train.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
+from smemnas.bench.train.supernet_plan import PHASES, SupernetPlan
 
 #: Streams of random numbers.
 ORDER, SUBNETS, IMAGES, CALIBRATION, EVALUATION = range(5)

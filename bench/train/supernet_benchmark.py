@@ -21,28 +21,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.benchmark import Benchmark, Evaluation
-from bench.errors import DataError, RunError
-from bench.history import LineLog
-from bench.store import data_folder
-from bench.table import file_digest
-from bench.train.cells import TrainableMNV3
-from bench.train.cells_mnv3 import Resized
-from bench.train.data import Images, absolute, open_images
-from bench.train.distributed import find_device
-from bench.train.mnv3.checkpoint import load_supernet
-from bench.train.mnv3.subnet import decode
-from bench.train.mnv3.supernet import Supernet
-from bench.train.mnv3.to_timm import build_timm, extract
-from bench.train.recalibration import accuracies
-from bench.train.recipes import Recipe
-from bench.train.seen_images import same_classes, unseen
-from bench.train.supernet_batches import calibration, evaluation
-from bench.train.supernet_evaluation import CHUNK, plan_for, resolutions_of, splits_for
-from bench.train.supernet_options import SupernetOptions
-from bench.train.trained import TEST_ERROR, VALID_ERROR, TrainedBenchmark, choose_objectives
-from spaces.base import FloatArray, IntArray
-from spaces.mnv3 import MNV3, RESOLUTION_GENE
+from smemnas.bench.benchmark import Benchmark, Evaluation
+from smemnas.bench.errors import DataError, RunError
+from smemnas.bench.history import LineLog
+from smemnas.bench.store import data_folder
+from smemnas.bench.table import file_digest
+from smemnas.bench.train.cells import TrainableMNV3
+from smemnas.bench.train.cells_mnv3 import Resized
+from smemnas.bench.train.data import Images, absolute, open_images
+from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.mnv3.checkpoint import load_supernet
+from smemnas.bench.train.mnv3.subnet import decode
+from smemnas.bench.train.mnv3.supernet import Supernet
+from smemnas.bench.train.mnv3.to_timm import build_timm, extract
+from smemnas.bench.train.recalibration import accuracies
+from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.seen_images import same_classes, unseen
+from smemnas.bench.train.supernet_batches import calibration, evaluation
+from smemnas.bench.train.supernet_evaluation import CHUNK, plan_for, resolutions_of, splits_for
+from smemnas.bench.train.supernet_options import SupernetOptions
+from smemnas.bench.train.trained import TEST_ERROR, VALID_ERROR, TrainedBenchmark, choose_objectives
+from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE
 
 #: Prepared images up to so many bytes are kept from one evaluation to the next.
 RESIDENT = 1 << 30

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.errors import UserError
-from bench.train.batches import Pixels
-from bench.train.counting import multiply_adds, parameters
-from bench.train.data import SETS, absolute, open_images
-from bench.train.data_files import known_files
-from bench.train.distributed import find_device
-from bench.train.mnv3.checkpoint import load_supernet
-from bench.train.mnv3.subnet import Choices, Shape, Subnet, name_of, read_name
-from bench.train.mnv3.to_timm import build_timm
-from bench.train.recalibration import accuracies
-from bench.train.seen_images import unseen
-from bench.train.supernet_batches import calibration, evaluation
-from bench.train.supernet_plan import SupernetPlan
-from bench.values import whole
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.batches import Pixels
+from smemnas.bench.train.counting import multiply_adds, parameters
+from smemnas.bench.train.data import SETS, absolute, open_images
+from smemnas.bench.train.data_files import known_files
+from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.mnv3.checkpoint import load_supernet
+from smemnas.bench.train.mnv3.subnet import Choices, Shape, Subnet, name_of, read_name
+from smemnas.bench.train.mnv3.to_timm import build_timm
+from smemnas.bench.train.recalibration import accuracies
+from smemnas.bench.train.seen_images import unseen
+from smemnas.bench.train.supernet_batches import calibration, evaluation
+from smemnas.bench.train.supernet_plan import SupernetPlan
+from smemnas.bench.values import whole
 
 #: Networks read at a time; each takes the memory of its own weights.
 CHUNK = 8

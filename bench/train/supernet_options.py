@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from bench.errors import UserError, suggest
-from bench.train.data import absolute
-from bench.values import fault_of_text, literal, shown
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.train.data import absolute
+from smemnas.bench.values import fault_of_text, literal, shown
 
 if TYPE_CHECKING:
-    from bench.benchmark import Benchmark
+    from smemnas.bench.benchmark import Benchmark
 
 KIND = "supernet"
 #: MSuNAS reads networks on 10,000 held-out images of ImageNet, and fine-tunes on CIFAR with these settings.
@@ -79,10 +79,10 @@ class SupernetOptions:
         """
         if space != "mnv3":
             raise UserError(f"a supernet holds networks of the space mnv3, not of {space!r}: give --space mnv3.")
-        from bench.train import need_torch
+        from smemnas.bench.train import need_torch
 
         need_torch()
-        from bench.train.supernet_benchmark import SupernetBenchmark, fine_tuned
+        from smemnas.bench.train.supernet_benchmark import SupernetBenchmark, fine_tuned
 
         if self.epochs:
             return fine_tuned(self, objectives, device=device, jobs=jobs)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bench.errors import DataError, UserError, choose
-from bench.train.mnv3.subnet import STEMS, Choices, Shape
-from bench.train.recipes import Recipe
-from bench.values import whole
+from smemnas.bench.errors import DataError, UserError, choose
+from smemnas.bench.train.mnv3.subnet import STEMS, Choices, Shape
+from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.values import whole
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
 #: kernels, then depths, then expansions, the smaller ones last.

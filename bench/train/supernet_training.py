@@ -25,23 +25,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.errors import RunError, UserError
-from bench.files import write_text
-from bench.folder import locked
-from bench.outputs import SUPERNET
-from bench.provenance import environment
-from bench.train.batches import Pixels, augment, resized_crops
-from bench.train.data import Images, absolute, open_images
-from bench.train.distributed import Processes, check_amp, processes
-from bench.train.faults import is_out_of_memory
-from bench.train.loop import autocast
-from bench.train.mnv3.checkpoint import own_content, read, save
-from bench.train.mnv3.subnet import Subnet
-from bench.train.mnv3.supernet import Supernet
-from bench.train.recalibration import accuracies, resize
-from bench.train.recipes import Recipe
-from bench.train.seen_images import describe_images
-from bench.train.supernet_batches import (
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.files import write_text
+from smemnas.bench.folder import locked
+from smemnas.bench.outputs import SUPERNET
+from smemnas.bench.provenance import environment
+from smemnas.bench.train.batches import Pixels, augment, resized_crops
+from smemnas.bench.train.data import Images, absolute, open_images
+from smemnas.bench.train.distributed import Processes, check_amp, processes
+from smemnas.bench.train.faults import is_out_of_memory
+from smemnas.bench.train.loop import autocast
+from smemnas.bench.train.mnv3.checkpoint import own_content, read, save
+from smemnas.bench.train.mnv3.subnet import Subnet
+from smemnas.bench.train.mnv3.supernet import Supernet
+from smemnas.bench.train.recalibration import accuracies, resize
+from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.seen_images import describe_images
+from smemnas.bench.train.supernet_batches import (
     EVALUATION,
     IMAGES,
     calibration,
@@ -51,7 +51,7 @@ from bench.train.supernet_batches import (
     step_subnets,
     torch_seed,
 )
-from bench.train.supernet_plan import PHASES, SupernetPlan
+from smemnas.bench.train.supernet_plan import PHASES, SupernetPlan
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 #: Random sub-networks whose mean accuracy is reported, and validation images that accuracies are read on.

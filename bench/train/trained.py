@@ -25,15 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.benchmark import Benchmark, Evaluation
-from bench.child import safe_children
-from bench.errors import RunError, UserError, choose, suggest
-from bench.files import write_json
-from bench.registry import load_plugin
-from bench.train import need_torch
-from bench.train.data import Images, open_images
-from bench.train.recipes import Recipe
-from spaces.base import FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.benchmark import Benchmark, Evaluation
+from smemnas.bench.child import safe_children
+from smemnas.bench.errors import RunError, UserError, choose, suggest
+from smemnas.bench.files import write_json
+from smemnas.bench.registry import load_plugin
+from smemnas.bench.train import need_torch
+from smemnas.bench.train.data import Images, open_images
+from smemnas.bench.train.recipes import Recipe
+from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
 VALID_ERROR, TEST_ERROR = "val_error", "test_error"
@@ -288,7 +288,7 @@ def run_training(
     """
     from filelock import FileLock
 
-    from bench.train import loop
+    from smemnas.bench.train import loop
 
     arch = setting.space.to_str(x)
     try:
@@ -330,7 +330,7 @@ def _test_error(setting: Setting, place: Path, x: IntArray, devices: Sequence[st
         return None
     if (place / TEST).exists():
         return float(json.loads((place / TEST).read_bytes())[TEST_ERROR])
-    from bench.train import loop
+    from smemnas.bench.train import loop
 
     with claimed(devices) as device:
         error = loop.weights_error(

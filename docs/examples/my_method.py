@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.indicators import nondominated
-from methods.base import METHODS, Archive, Method, initial_design, require_positive
-from spaces.base import FloatArray, IntArray, Problem
+from smemnas.bench.indicators import nondominated
+from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 
 @METHODS.register("front-climber", summary="Mutates one gene of a random member of the front")

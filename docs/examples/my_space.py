@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.benchmark import BENCHMARKS, CallableBenchmark
-from bench.errors import UserError, suggest
-from spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 WIDTHS = (8, 16, 32, 64)
 INPUTS, OUTPUTS = 20, 2

@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from bench.errors import UserError
-from surrogates.base import SURROGATES, FloatArray, Surrogate, average_ranks, check_training_data
+from smemnas.bench.errors import UserError
+from smemnas.surrogates.base import SURROGATES, FloatArray, Surrogate, average_ranks, check_training_data
 
 
 @SURROGATES.register("neighbours", summary="Mean rank of the nearest evaluated architectures")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import click
 from hypothesis import strategies as st
 
-from bench.commands.common import Names, Real, UserPath, Whole
-from bench.commands.root import cli as root
+from smemnas.bench.commands.common import Names, Real, UserPath, Whole
+from smemnas.bench.commands.root import cli as root
 
 from .sandbox import RANK, RUN, STUDY
 

@@ -38,7 +38,7 @@ OWN = {
     "bad.csv": b"arch,acc\n0-0-0-0-0,many\nnowhere,5\n",
 }  # fmt: skip
 PLUGIN = b'''"""A method of a user."""
-from methods.base import METHODS, DesignStream, Method
+from smemnas.methods.base import METHODS, DesignStream, Method
 
 
 @METHODS.register("mine", summary="For tests")

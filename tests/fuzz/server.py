@@ -94,15 +94,26 @@ def warm_up() -> None:
         *("matplotlib.font_manager", "matplotlib.figure", "matplotlib.backends.backend_agg", "PIL.Image", "pandas"),
         *("rich.console", "rich.table", "scipy.stats", "sklearn.ensemble", "torch", "moocore", "filelock", "joblib"),
         *("pymoo.algorithms.moo.nsga2", "platformdirs", "threadpoolctl", "scipy.linalg", "scipy.spatial"),
-        *("bench.commands.root", "bench.comparison", "bench.report.page", "bench.report.run", "bench.report.study"),
-        *("bench.study", "bench.ranking.study", "bench.ranking.tables", "bench.report.ranking"),
+        *(
+            "smemnas.bench.commands.root",
+            "smemnas.bench.comparison",
+            "smemnas.bench.report.page",
+            "smemnas.bench.report.run",
+            "smemnas.bench.report.study",
+        ),
+        *(
+            "smemnas.bench.study",
+            "smemnas.bench.ranking.study",
+            "smemnas.bench.ranking.tables",
+            "smemnas.bench.report.ranking",
+        ),
     ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    from bench.benchmark import BENCHMARKS
-    from methods.base import METHODS
-    from spaces.base import SPACES
-    from surrogates.base import SURROGATES
+    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.methods.base import METHODS
+    from smemnas.spaces.base import SPACES
+    from smemnas.surrogates.base import SURROGATES
 
     for registry in (METHODS, SPACES, SURROGATES, BENCHMARKS):
         registry.names()
@@ -155,7 +166,7 @@ def child(request, place):
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
         watch(files[2], f"{place}{os.sep}")
         sys.argv = [str(ROOT / "cli.py"), *request["args"]]
-        from cli import main
+        from smemnas.cli import main
 
         try:
             main()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from bench.benchmark import open_benchmark
-from surrogates.base import single_thread
-from surrogates.kernel_pairwise import KernelPairwise
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.benchmark import TabularBenchmark
-from bench.data import nb201
-from bench.table import Table
-from spaces.nb201 import NB201
+from smemnas.bench.benchmark import TabularBenchmark
+from smemnas.bench.data import nb201
+from smemnas.bench.table import Table
+from smemnas.spaces.nb201 import NB201
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_files import nb201_accuracies, nb201_hardware, nb201_proxies

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.user import import_table
-from spaces.mnv3 import MNV3
+from smemnas.bench.data.user import import_table
+from smemnas.spaces.mnv3 import MNV3
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 100_000
@@ -54,8 +54,8 @@ def test_a_tenth_of_a_million_rows_in_six_seconds(benchmark, large, tmp_path, mo
 def test_memory_grows_by_less_than_1400_bytes_a_row(large, tmp_path):
     """So that a million rows fit into 1.5 GB together with the interpreter."""
     code = (
-        "import resource, sys; from bench.data.user import import_table; import spaces.mnv3\n"
-        "import bench.benchmark as b; b.datasets_of('mnv3')\n"
+        "import resource, sys; from smemnas.bench.data.user import import_table; import smemnas.spaces.mnv3\n"
+        "import smemnas.bench.benchmark as b; b.datasets_of('mnv3')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"import_table(sys.argv[1], 'mnv3', 'large', **{GIVEN!r})\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

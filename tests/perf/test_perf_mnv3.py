@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_files import SHARED, original
 from test_mnv3 import walk
 
-from bench.benchmark import open_benchmark
-from bench.data import mnv3
-from bench.data.recipe import fetch
-from bench.table import file_digest
-from spaces.mnv3 import MNV3
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.data import mnv3
+from smemnas.bench.data.recipe import fetch
+from smemnas.bench.table import file_digest
+from smemnas.spaces.mnv3 import MNV3
 
 BATCH = 10_000
 

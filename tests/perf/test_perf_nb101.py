@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.nb101_file import collect
-from bench.data.tfrecord import POLYNOMIAL, masked_crc32c, read_records
-from bench.table import write_table
-from spaces import _graph101 as graphs
-from spaces.nb101 import N_GRAPHS, NB101, OPERATIONS, hash_of
+from smemnas.bench.data.nb101_file import collect
+from smemnas.bench.data.tfrecord import POLYNOMIAL, masked_crc32c, read_records
+from smemnas.bench.table import write_table
+from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces.nb101 import N_GRAPHS, NB101, OPERATIONS, hash_of
 
 N_SMALL, N_LARGE = 4_000, 16_000  # just below powers of two, where buffers double
 
@@ -142,7 +142,7 @@ def test_memory_of_reading_does_not_grow_with_the_file(small, tmp_path):
             stream.write(content)
     code = """
 import json, sys
-from bench.data.tfrecord import read_records
+from smemnas.bench.data.tfrecord import read_records
 before = rss()
 n = sum(1 for _ in read_records(sys.argv[1]))
 print(json.dumps([n, before, rss()]))
@@ -161,7 +161,7 @@ def test_memory_of_converting_the_official_file(small, tmp_path):
     code = """
 import json, sys
 from pathlib import Path
-from bench.data import nb101
+from smemnas.bench.data import nb101
 n, folder = int(sys.argv[2]), Path(sys.argv[3])
 nb101.DATASETS["cifar10"] = nb101.DATASETS["cifar10"]._replace(n_graphs=n)
 nb101.make_nb101(Path(sys.argv[1]), folder, "cifar10")
@@ -216,7 +216,7 @@ def test_opening_a_table_of_full_size(full_size, tmp_path):
     code = """
 import hashlib, json, sys, time
 import numpy as np
-from bench.benchmark import BENCHMARKS, open_benchmark
+from smemnas.bench.benchmark import BENCHMARKS, open_benchmark
 BENCHMARKS.discover()
 X, folder = np.load(sys.argv[1]), sys.argv[2]
 start = time.perf_counter()
@@ -244,7 +244,7 @@ print(json.dumps([reference, opened, answered, known, rss()]))
 
 def test_finding_rows(benchmark, full_size, monkeypatch):
     """Batched look-ups by canonical key against the published hash of the same graphs."""
-    from bench.benchmark import open_benchmark
+    from smemnas.bench.benchmark import open_benchmark
 
     folder, X = full_size
     monkeypatch.setenv("SMEMNAS_DATA", str(folder))

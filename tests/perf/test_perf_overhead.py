@@ -9,13 +9,13 @@ import time
 
 import numpy as np
 
-from bench.benchmark import CallableBenchmark
-from bench.pymoo_problem import as_pymoo
-from bench.run import LOG, TIMING, Job, run
-from methods.base import initial_design
-from methods.pymoo_adapter import library_seed, reset_mutation
-from spaces.base import Objective, SearchSpace
-from surrogates.base import single_thread
+from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.pymoo_problem import as_pymoo
+from smemnas.bench.run import LOG, TIMING, Job, run
+from smemnas.methods.base import initial_design
+from smemnas.methods.pymoo_adapter import library_seed, reset_mutation
+from smemnas.spaces.base import Objective, SearchSpace
+from smemnas.surrogates.base import single_thread
 
 EVALUATIONS, POPULATION, ROUNDS = 10_000, 100, 7
 

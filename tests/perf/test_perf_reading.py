@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from bench.guard import checked_log
-from bench.history import History
-from bench.run import make_job, run
-from surrogates.base import single_thread
+from smemnas.bench.guard import checked_log
+from smemnas.bench.history import History
+from smemnas.bench.run import make_job, run
+from smemnas.surrogates.base import single_thread
 
 RUNS, BUDGET, ROUNDS = 2500, 340, 5
 

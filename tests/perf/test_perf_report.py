@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from bench.history import History
-from bench.plan import Plan, Variant, check_plan, make_cases
-from bench.report.page import write_page, write_report_files
-from bench.report.page_groups import make_groups
-from bench.report.page_runs import find_runs
-from bench.study import record_plan, run_study
-from surrogates.base import single_thread
+from smemnas.bench.history import History
+from smemnas.bench.plan import Plan, Variant, check_plan, make_cases
+from smemnas.bench.report.page import write_page, write_report_files
+from smemnas.bench.report.page_groups import make_groups
+from smemnas.bench.report.page_runs import find_runs
+from smemnas.bench.study import record_plan, run_study
+from smemnas.surrogates.base import single_thread
 
 BUDGET, SEEDS = 340, 25
 METHODS = ("random", "nsga2", "rea", "sms-emoa")

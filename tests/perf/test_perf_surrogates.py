@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from bench.benchmark import open_benchmark
-from surrogates.base import average_ranks, single_thread
-from surrogates.kernel_pairwise import KernelPairwise
-from surrogates.relevance_pairwise import RelevancePairwise
+from smemnas.bench.benchmark import open_benchmark
+from smemnas.surrogates.base import average_ranks, single_thread
+from smemnas.surrogates.kernel_pairwise import KernelPairwise
+from smemnas.surrogates.relevance_pairwise import RelevancePairwise
 
 
 def timed(function):

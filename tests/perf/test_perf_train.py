@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from torch.nn import functional as F  # noqa: E402
 
-from bench.train import loop  # noqa: E402
-from bench.train.cells import trainable_space  # noqa: E402
-from bench.train.data import Images  # noqa: E402
-from bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train import loop  # noqa: E402
+from smemnas.bench.train.cells import trainable_space  # noqa: E402
+from smemnas.bench.train.data import Images  # noqa: E402
+from smemnas.bench.train.recipes import Recipe  # noqa: E402
 
 STEPS, BATCH, ROUNDS = 8, 64, 15
 CELL = np.array([3, 2, 4, 1, 3, 2])

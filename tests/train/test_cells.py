@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.errors import UserError
-from bench.train.cells import TrainableNB201, trainable_space
-from spaces.base import SPACES, Objective, SearchSpace
-from spaces.nb201 import NB201
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.cells import TrainableNB201, trainable_space
+from smemnas.spaces.base import SPACES, Objective, SearchSpace
+from smemnas.spaces.nb201 import NB201
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
@@ -168,7 +168,7 @@ def test_parameter_names_are_the_published_ones():
 
 
 def test_batch_norm_options():
-    from bench.train.cells_nb201 import CellNetwork
+    from smemnas.bench.train.cells_nb201 import CellNetwork
 
     x = np.array([3] * 6)
     full, bare = CellNetwork(x, 10, 4, 1), CellNetwork(x, 10, 4, 1, affine=False, track=False)

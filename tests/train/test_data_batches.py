@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
-from bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
-from bench.train.data import open_images  # noqa: E402
-from bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
+from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train.recipes import Recipe  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLAIN = Recipe("plain", epochs=2, batch=30, lr=0.05)

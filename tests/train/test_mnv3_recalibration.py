@@ -6,12 +6,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from bench.errors import RunError, UserError  # noqa: E402
-from bench.train.mnv3.layers import ConvNorm  # noqa: E402
-from bench.train.mnv3.subnet import STEMS, Choices, Shape  # noqa: E402
-from bench.train.mnv3.supernet import Supernet  # noqa: E402
-from bench.train.mnv3.to_timm import extract_timm  # noqa: E402
-from bench.train.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
+from smemnas.bench.errors import RunError, UserError  # noqa: E402
+from smemnas.bench.train.mnv3.layers import ConvNorm  # noqa: E402
+from smemnas.bench.train.mnv3.subnet import STEMS, Choices, Shape  # noqa: E402
+from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.mnv3.to_timm import extract_timm  # noqa: E402
+from smemnas.bench.train.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
 
 SMALL = Shape(0.25, 4, *STEMS["small"], dropout=0.5)
 

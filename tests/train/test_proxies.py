@@ -6,10 +6,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
-from bench.errors import UserError  # noqa: E402
-from bench.train.cells import trainable_space  # noqa: E402
-from bench.train.data import open_images  # noqa: E402
-from bench.train.proxies import PROXIES, SMALL, grad_norm, jacob_cov, nwot, proxies, synflow  # noqa: E402
+from smemnas.bench.errors import UserError  # noqa: E402
+from smemnas.bench.train.cells import trainable_space  # noqa: E402
+from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train.proxies import PROXIES, SMALL, grad_norm, jacob_cov, nwot, proxies, synflow  # noqa: E402
 
 nn = torch.nn
 pytestmark = pytest.mark.usefixtures("one_thread")

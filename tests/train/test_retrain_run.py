@@ -14,19 +14,19 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("safetensors", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from bench.errors import RunError, UserError  # noqa: E402
-from bench.report.run import write_report  # noqa: E402
-from bench.run import make_job, run  # noqa: E402
-from bench.train import retrain_state  # noqa: E402
-from bench.train.export import export_retrained  # noqa: E402
-from bench.train.mnv3.subnet import STEMS  # noqa: E402
-from bench.train.retrain import retrain  # noqa: E402
-from bench.train.retrain_plan import Wishes, make_plan  # noqa: E402
-from bench.train.retrain_state import Machine  # noqa: E402
-from bench.train.supernet_options import make_options  # noqa: E402
-from bench.train.supernet_plan import SupernetPlan  # noqa: E402
-from bench.train.supernet_training import train_supernet  # noqa: E402
-from spaces.mnv3_costs import cost_tables  # noqa: E402
+from smemnas.bench.errors import RunError, UserError  # noqa: E402
+from smemnas.bench.report.run import write_report  # noqa: E402
+from smemnas.bench.run import make_job, run  # noqa: E402
+from smemnas.bench.train import retrain_state  # noqa: E402
+from smemnas.bench.train.export import export_retrained  # noqa: E402
+from smemnas.bench.train.mnv3.subnet import STEMS  # noqa: E402
+from smemnas.bench.train.retrain import retrain  # noqa: E402
+from smemnas.bench.train.retrain_plan import Wishes, make_plan  # noqa: E402
+from smemnas.bench.train.retrain_state import Machine  # noqa: E402
+from smemnas.bench.train.supernet_options import make_options  # noqa: E402
+from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
+from smemnas.bench.train.supernet_training import train_supernet  # noqa: E402
+from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
 
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
 CPU = Machine("cpu")
@@ -136,7 +136,7 @@ def test_from_scratch_has_the_costs_of_the_space_and_a_folder_of_its_own(search,
     result = retrain(plan, tmp_path, CPU)
     assert (result["start"], result["start_classifier"]) == ("random weights", "random")
     x = np.array([[int(gene) for gene in front[0]["x"].split()]])
-    from spaces.mnv3 import MNV3
+    from smemnas.spaces.mnv3 import MNV3
 
     states, layers = MNV3().layer_states(x)[0], np.arange(20)
     counts = cost_tables(0.1, (8,), 3, 1, (1, 2, 1, 1, 1))

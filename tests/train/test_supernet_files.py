@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from bench.errors import DataError  # noqa: E402
-from bench.train.mnv3.checkpoint import load_supernet  # noqa: E402
-from bench.train.mnv3.subnet import Shape  # noqa: E402
-from bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.errors import DataError  # noqa: E402
+from smemnas.bench.train.mnv3.checkpoint import load_supernet  # noqa: E402
+from smemnas.bench.train.mnv3.subnet import Shape  # noqa: E402
+from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
 
 
 @pytest.fixture(scope="module")

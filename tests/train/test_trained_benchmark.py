@@ -10,14 +10,14 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from bench.errors import RunError, UserError  # noqa: E402
-from bench.registry import load_plugin  # noqa: E402
-from bench.train import loop, trained  # noqa: E402
-from bench.train.data import open_images  # noqa: E402
-from bench.train.options import make_options, open_trained, parse_name  # noqa: E402
-from bench.train.recipes import Recipe  # noqa: E402
-from bench.train.trained import RESULT, TrainedBenchmark, find_devices  # noqa: E402
-from spaces.nb201 import NB201  # noqa: E402
+from smemnas.bench.errors import RunError, UserError  # noqa: E402
+from smemnas.bench.registry import load_plugin  # noqa: E402
+from smemnas.bench.train import loop, trained  # noqa: E402
+from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
+from smemnas.bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train.trained import RESULT, TrainedBenchmark, find_devices  # noqa: E402
+from smemnas.spaces.nb201 import NB201  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = "train+digits+tiny+batch=200+channels=3+epochs=1"
@@ -56,7 +56,7 @@ def test_workers_give_what_one_process_gives(tmp_path):
 
 PLUGIN = """
 import numpy as np
-from spaces.base import SPACES, Objective, SearchSpace
+from smemnas.spaces.base import SPACES, Objective, SearchSpace
 
 
 @SPACES.register("dots", summary="a linear network")

@@ -17,11 +17,11 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from small_images import one_thread  # noqa: E402, F401
 
-from bench.errors import RunError, UserError  # noqa: E402
-from bench.train import loop  # noqa: E402
-from bench.train.cells import trainable_space  # noqa: E402
-from bench.train.data import Images, open_images  # noqa: E402
-from bench.train.recipes import Recipe, find_recipe  # noqa: E402
+from smemnas.bench.errors import RunError, UserError  # noqa: E402
+from smemnas.bench.train import loop  # noqa: E402
+from smemnas.bench.train.cells import trainable_space  # noqa: E402
+from smemnas.bench.train.data import Images, open_images  # noqa: E402
+from smemnas.bench.train.recipes import Recipe, find_recipe  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
 pytestmark = pytest.mark.usefixtures("one_thread")

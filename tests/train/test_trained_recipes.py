@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from bench.errors import UserError
-from bench.train.recipes import RECIPES, Recipe, find_recipe
+from smemnas.bench.errors import UserError
+from smemnas.bench.train.recipes import RECIPES, Recipe, find_recipe
 
 PLAIN = Recipe("plain", epochs=2, batch=30, lr=0.05, weight_decay=1e-3)
 

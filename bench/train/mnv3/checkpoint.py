@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import DataError
-from bench.files import replacing
-from bench.train.mnv3.subnet import Shape
-from bench.train.mnv3.supernet import Supernet
-from spaces.mnv3_costs import MAX_DEPTH, network
+from smemnas.bench.errors import DataError
+from smemnas.bench.files import replacing
+from smemnas.bench.train.mnv3.subnet import Shape
+from smemnas.bench.train.mnv3.supernet import Supernet
+from smemnas.spaces.mnv3_costs import MAX_DEPTH, network
 
 FORMAT, VERSION = "smemnas-mnv3-supernet", 1
 #: Under which keys files of others have the weights, the first that is there; and what wrappers of modules put before

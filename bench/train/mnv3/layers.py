@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spaces.mnv3_costs import EXPANSIONS, KERNELS, make_divisible
+from smemnas.spaces.mnv3_costs import EXPANSIONS, KERNELS, make_divisible
 
 BN_EPS, BN_MOMENTUM = 1e-5, 0.1
 Activation = Callable[[Tensor], Tensor]

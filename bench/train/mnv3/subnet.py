@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.errors import DataError, UserError
-from spaces.base import IntArray
-from spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, N_GENES, active_layers
-from spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, STRIDES, check_shape
+from smemnas.bench.errors import DataError, UserError
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, N_GENES, active_layers
+from smemnas.spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, STRIDES, check_shape
 
 #: Stride of the stem and of the first layer of each stage, by kind of stem.
 STEMS: dict[str, tuple[int, tuple[int, ...]]] = {"imagenet": (2, STRIDES), "small": (1, (2, 2, 2, 1, 1))}

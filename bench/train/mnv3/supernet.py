@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.train.mnv3.layers import ConvNorm, ElasticBlock, FirstBlock, Residual, initialise, middle
-from bench.train.mnv3.subnet import Shape, Subnet, as_subnet
-from spaces.base import IntArray
-from spaces.mnv3_costs import H_SWISH, MAX_DEPTH, SQUEEZE, make_divisible, network
+from smemnas.bench.train.mnv3.layers import ConvNorm, ElasticBlock, FirstBlock, Residual, initialise, middle
+from smemnas.bench.train.mnv3.subnet import Shape, Subnet, as_subnet
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.mnv3_costs import H_SWISH, MAX_DEPTH, SQUEEZE, make_divisible, network
 
 
 class Supernet(nn.Module):

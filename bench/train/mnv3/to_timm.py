@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.train.mnv3.layers import BN_EPS, BN_MOMENTUM, ElasticBlock, FirstBlock, middle
-from bench.train.mnv3.subnet import Shape, Subnet, as_subnet
-from bench.train.mnv3.supernet import Supernet
-from spaces.base import IntArray
-from spaces.mnv3_costs import H_SWISH, MAX_DEPTH, N_STAGES, SQUEEZE, network
+from smemnas.bench.train.mnv3.layers import BN_EPS, BN_MOMENTUM, ElasticBlock, FirstBlock, middle
+from smemnas.bench.train.mnv3.subnet import Shape, Subnet, as_subnet
+from smemnas.bench.train.mnv3.supernet import Supernet
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.mnv3_costs import H_SWISH, MAX_DEPTH, N_STAGES, SQUEEZE, network
 
 Weights = dict[str, Tensor]
 

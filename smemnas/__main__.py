@@ -1,0 +1,10 @@
+"""`python -m smemnas`: the command line."""
+
+import sys
+
+if not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, in which a random.py or json.py may lie; this package is imported already
+
+from smemnas.cli import main
+
+main()

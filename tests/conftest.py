@@ -20,7 +20,7 @@ def embedded(tmp_path_factory):
     before = os.environ.get("SMEMNAS_DATA")
     os.environ["SMEMNAS_DATA"] = str(folder)
     try:
-        from smemnas.bench.benchmark import open_benchmark
+        from smemnas.bench.benchmarks.base import open_benchmark
 
         open_benchmark("nb201", "analog")
     finally:
@@ -94,7 +94,7 @@ def alone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of two finished runs."""
-    from smemnas.bench.run import make_job, run
+    from smemnas.bench.runs.run import make_job, run
 
     place = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
-from smemnas.bench.benchmark import CallableBenchmark
-from smemnas.bench.run import Job
+from smemnas.bench.benchmarks.base import CallableBenchmark
+from smemnas.bench.runs.run import Job
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import analog
 from smemnas.bench.data.analog import COLUMNS, make, read_records
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.table import Table
 from smemnas.spaces.nb201 import NB201
 
 

@@ -10,11 +10,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
-from smemnas.bench.history import History
-from smemnas.bench.pymoo_problem import as_pymoo
-from smemnas.bench.run import search
-from smemnas.bench.statistics import holm, wilcoxon
+from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
+from smemnas.bench.metrics.statistics import holm, wilcoxon
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import search
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.methods.msunas import MSuNAS
 from smemnas.methods.pymoo_adapter import library_seed, reset_mutation

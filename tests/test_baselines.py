@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
 from smemnas.bench.checks import methods as checks
 from smemnas.bench.errors import UserError
-from smemnas.bench.indicators import hypervolume_regret
+from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.methods.bananas import Ensemble
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.methods.local_search import LocalSearch

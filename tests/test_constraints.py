@@ -8,18 +8,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.constraints import constrain, feasible_only, reference_front
+from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.checks.spaces import CHECKS
-from smemnas.bench.constraints import constrain, feasible_only, reference_front
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.history import History
-from smemnas.bench.penalty import Penalised, told_under_constraints
-from smemnas.bench.plan import Case, benchmark_of, reference_of
-from smemnas.bench.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.report.run import front_of, write_report
-from smemnas.bench.run import LOG, Job, make_job, run
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.penalty import Penalised, told_under_constraints
+from smemnas.bench.runs.run import LOG, Job, make_job, run
 from smemnas.bench.schema import JobEntry
-from smemnas.bench.trials import measure
+from smemnas.bench.studies.plan import Case, benchmark_of, reference_of
+from smemnas.bench.studies.trials import measure
 from smemnas.methods.base import METHODS, DesignStream, Method, initial_design
 from smemnas.methods.nsga2 import make_nsga2
 from smemnas.methods.pymoo_adapter import library_seed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from smemnas.bench.child import safe_children, safe_path
+from smemnas.bench.workers.child import safe_children, safe_path
 
 #: Modules of the standard library, of what is installed and of the suite that somebody may have a file of.
 NAMES = ("random", "json", "bench", "numpy", "queue", "pickle", "spaces", "joblib", "click", "copy", "logging", "cli")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from data_files import serve
 
+from smemnas.bench.benchmarks.store import data_folder, table_folder
+from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data import download as download_module
 from smemnas.bench.data.recipe import RECIPES, Recipe, Source, fetch, find, open_table, recipes, register
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.store import data_folder, table_folder
-from smemnas.bench.table import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTENT = bytes(range(256)) * 4000  # about 1 MB
@@ -329,7 +329,7 @@ PLUGIN = """
 from pathlib import Path
 import numpy as np
 from smemnas.bench.data.recipe import Recipe, Source, register
-from smemnas.bench.table import write_table
+from smemnas.bench.benchmarks.table import write_table
 
 def make(paths, target):
     return write_table(target, {{"error": np.arange(3.0)}}, recipe_version=1, name="toy/two", default_objectives=[],

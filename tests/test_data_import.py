@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from import_cases import bring_in, save_csv, toy_rows
 
-from smemnas.bench.benchmark import datasets_of, open_benchmark
+from smemnas.bench.benchmarks.base import datasets_of, open_benchmark
+from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.data.manage import export, imported
 from smemnas.bench.data.user import import_table
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.store import data_folder
 from smemnas.spaces.nb201 import NB201
 
 

@@ -8,13 +8,13 @@ import pytest
 from data_files import macro_file
 from import_cases import bring_in, save_csv, toy_rows
 
+from smemnas.bench.benchmarks.store import table_folder
+from smemnas.bench.benchmarks.table import Table, header_digest, write_table
 from smemnas.bench.data import macro, pins
 from smemnas.bench.data.manage import describe_columns, export, list_data, open_named, verify
 from smemnas.bench.data.recipe import fetch, recipes
 from smemnas.bench.data.user import import_table
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.store import table_folder
-from smemnas.bench.table import Table, header_digest, write_table
 from smemnas.spaces.macro import Macro
 
 

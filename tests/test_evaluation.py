@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from smemnas.bench.benchmark import CallableBenchmark, Evaluation
+from smemnas.bench.benchmarks.base import CallableBenchmark, Evaluation
 from smemnas.bench.errors import DataError, RunError, UserError
-from smemnas.bench.evaluation import FIRST, check_costs, is_machine_fault
-from smemnas.bench.history import History
-from smemnas.bench.run import run, search
+from smemnas.bench.runs.evaluation import FIRST, check_costs, is_machine_fault
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import run, search
 from smemnas.methods.base import Method
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import error

@@ -17,9 +17,9 @@ import pytest
 from conftest import ROOT
 from study_cases import assert_same_study, command, logs, records, study
 
-from smemnas.bench.backends import Place, run_tasks, workers_for
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.folder import locked
+from smemnas.bench.runs.folder import locked
+from smemnas.bench.workers.backends import Place, run_tasks, workers_for
 
 PLUGIN = """
 import ctypes
@@ -30,7 +30,7 @@ import time
 
 import numpy as np
 
-from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark, open_benchmark
 from smemnas.methods.base import METHODS, DesignStream, Method
 
 
@@ -282,7 +282,7 @@ def test_never_more_workers_than_tasks_or_processors(monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="run it on Linux: needs processor affinity")
 def test_processors_that_others_use_are_not_counted() -> None:
     code = "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); sys.path.insert(0, sys.argv[1])"
-    code += "; from smemnas.bench.backends import workers_for; print(workers_for(None, 10), workers_for(1000, 1000))"
+    code += "; from smemnas.bench.workers.backends import workers_for as w; print(w(None, 10), w(1000, 1000))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True, timeout=60
     )

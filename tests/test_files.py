@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.files import STALE, replacing, replacing_folder, write_bytes, write_text
-from smemnas.bench.table import Table, write_table
 
 DESCRIBE = {"a": {"unit": "%", "split": "single", "role": "objective"}}
 
@@ -103,7 +103,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from smemnas.bench.files import replacing, replacing_folder, write_text
-from smemnas.bench.table import write_table
+from smemnas.bench.benchmarks.table import write_table
 import numpy as np
 out, me = Path(sys.argv[1]), sys.argv[2]
 for k in range(40):

@@ -11,8 +11,8 @@ import pytest
 from report_runs import groups_of, single
 
 from smemnas.bench.errors import RunError
-from smemnas.bench.frames import evaluations_frame
-from smemnas.bench.run import make_job, run
+from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.studies.frames import evaluations_frame
 from smemnas.surrogates.base import single_thread
 
 FLIPS = 300

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import Benchmark, Evaluation, open_benchmark
-from smemnas.bench.comparison import tabulate
+from smemnas.bench.benchmarks.base import Benchmark, Evaluation, open_benchmark
 from smemnas.bench.errors import RunError
-from smemnas.bench.frames import evaluations_frame, trials_frame
-from smemnas.bench.plan import Case, Plan, Variant, check_plan
-from smemnas.bench.report.study_records import trial_records
-from smemnas.bench.run import LOG, Job, make_job, run
-from smemnas.bench.study import folder_of, record_plan, run_study
-from smemnas.bench.trials import collect
+from smemnas.bench.report.study.records import trial_records
+from smemnas.bench.runs.run import LOG, Job, make_job, run
+from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.execution import folder_of, record_plan, run_study
+from smemnas.bench.studies.frames import evaluations_frame, trials_frame
+from smemnas.bench.studies.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.studies.trials import collect
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smemnas.bench import plan
-from smemnas.bench.benchmark import open_benchmark
-from smemnas.bench.constraints import reference_front
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.constraints import reference_front
+from smemnas.bench.benchmarks.given_reference import canonical, measured_by, parse_reference
 from smemnas.bench.errors import UserError
-from smemnas.bench.given_reference import canonical, measured_by, parse_reference
-from smemnas.bench.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
-from smemnas.bench.job import Job
-from smemnas.bench.plan import Case
-from smemnas.bench.report.page_groups import make_groups
-from smemnas.bench.report.page_runs import find_runs, read_plans
-from smemnas.bench.run import LOG, make_job, run
-from smemnas.bench.trials import collect
+from smemnas.bench.metrics.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
+from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.run import LOG, make_job, run
+from smemnas.bench.studies import plan
+from smemnas.bench.studies.discovery import find_runs, read_plans
+from smemnas.bench.studies.groups import make_groups
+from smemnas.bench.studies.plan import Case
+from smemnas.bench.studies.trials import collect
 
 GIVEN = "error=5:30,flops=0:25"
 

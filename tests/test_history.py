@@ -15,7 +15,7 @@ import pytest
 
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.files import write_json, write_text
-from smemnas.bench.history import History, LineLog, Row, objectives_of, write_line
+from smemnas.bench.runs.history import History, LineLog, Row, objectives_of, write_line
 
 ROWS = [
     Row(0, "0-1", (0, 1), (0.1, 7.0)),

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from data_files import macro_file, nb201_accuracies, nb201_hardware, original, sss_file, tuples_of
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.store import table_folder
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import macro, mnv3, nats_sss, nb201
 from smemnas.bench.data.nb201 import HARDWARE
 from smemnas.bench.data.user import Long, import_table
-from smemnas.bench.store import table_folder
-from smemnas.bench.table import Table
 from smemnas.cli import main
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.nb201 import NB201

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
+from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.data.manage import imported
 from smemnas.bench.data.user import Dialect, Long, draft_table, import_table
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.store import data_folder
 
 
 class Bad(NamedTuple):

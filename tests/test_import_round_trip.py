@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.manage import export, verify
 from smemnas.bench.data.user import Long, import_table
 from smemnas.bench.errors import UserError
-from smemnas.bench.table import Table
 from smemnas.spaces.base import SPACES
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.toy import Toy

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smemnas.bench import indicators
-from smemnas.bench.indicators import (
+from smemnas.bench.metrics import indicators
+from smemnas.bench.metrics.indicators import (
     epsilon,
     hypervolume,
     hypervolume_regret,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from smemnas.bench.benchmark import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.errors import UserError
-from smemnas.bench.pymoo_problem import as_pymoo
 from smemnas.spaces.base import Objective
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.nb101 import NB101

@@ -5,20 +5,20 @@ import json
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import open_benchmark
-from smemnas.bench.constraints import check_bounds, constrain, reference_front
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds, constrain, reference_front
+from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
+from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
+from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.errors import UserError
-from smemnas.bench.frames import evaluations_frame
-from smemnas.bench.history import History
-from smemnas.bench.indicators import nondominated
-from smemnas.bench.predictor import Predictor, PredictorBenchmark
-from smemnas.bench.pymoo_problem import as_pymoo
-from smemnas.bench.report.page_runs import read_plans
+from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.report.run import front_of
-from smemnas.bench.run import LOG, make_job, run
-from smemnas.bench.study import folder_of
-from smemnas.bench.table import write_table
-from smemnas.bench.trials import collect
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import LOG, make_job, run
+from smemnas.bench.studies.discovery import read_plans
+from smemnas.bench.studies.execution import folder_of
+from smemnas.bench.studies.frames import evaluations_frame
+from smemnas.bench.studies.trials import collect
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.macro import Macro
 from smemnas.spaces.mnv3 import MNV3

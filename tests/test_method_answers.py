@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.benchmarks.base import CallableBenchmark
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.run import write_report
-from smemnas.bench.run import Job, make_job, run
+from smemnas.bench.runs.run import Job, make_job, run
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nb101_reference import graph_of, pruned, simple_parameters
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
 from smemnas.bench.data import nb101 as recipe
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import masked_crc32c, read_message, read_records

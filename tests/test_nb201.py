@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ORIGINALS
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.spaces.nb201 import NB201, OPERATIONS, official_string
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from output_cases import INTO_FOLDERS, RUN_CALL, STUDY_CALL, fill, picture_of
 
-from smemnas.bench import folder as run_folder
-from smemnas.bench import study
 from smemnas.bench.errors import RunError
 from smemnas.bench.outputs import (
     EXPORT,
@@ -24,7 +22,9 @@ from smemnas.bench.outputs import (
     files_of_a_run,
 )
 from smemnas.bench.ranking import study as ranking_study
-from smemnas.bench.report import page
+from smemnas.bench.report.page import page
+from smemnas.bench.runs import folder as run_folder
+from smemnas.bench.studies import execution as study
 
 TRAINING = ("supernet train", "retrain", "export", "supernet eval")
 TO_FILES = {
@@ -136,7 +136,11 @@ def test_names_in_the_rules_are_those_that_are_written():
 
 def test_names_of_trainings_are_those_that_are_written():
     pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
-    from smemnas.bench.train import export, loop, retrain_folder, supernet_training, trained
+    from smemnas.bench.train import benchmark as trained
+    from smemnas.bench.train import loop
+    from smemnas.bench.train.retrain import export
+    from smemnas.bench.train.retrain import folder as retrain_folder
+    from smemnas.bench.train.supernet import loop as supernet_training
 
     assert TRAINED[0] == trained.FOLDER
     assert {trained.RESULT, trained.TEST, loop.CHECKPOINT, loop.WEIGHTS, loop.CURVE} <= set(TRAINED_FILES)

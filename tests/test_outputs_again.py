@@ -14,7 +14,7 @@ from test_reliability import small_disk
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.outputs import REPORT, RUN_FILES, TRAINED_FILES, check_output, claim, has_columns
-from smemnas.bench.report import page
+from smemnas.bench.report.page import page
 
 # ---- --overwrite
 

@@ -11,14 +11,14 @@ import pytest
 from edits import row_text
 from report_runs import data_in, groups_of, single, study
 
-from smemnas.bench.benchmark import open_benchmark
-from smemnas.bench.history import History
-from smemnas.bench.indicators import hypervolume_regret
-from smemnas.bench.plan import Variant
-from smemnas.bench.report import page_html
-from smemnas.bench.report.page import render, write_page, write_report_files
-from smemnas.bench.report.page_data import page_data, short
-from smemnas.bench.study import folder_of
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.metrics.indicators import hypervolume_regret
+from smemnas.bench.report.page import html as page_html
+from smemnas.bench.report.page.data import page_data, short
+from smemnas.bench.report.page.page import render, write_page, write_report_files
+from smemnas.bench.runs.history import History
+from smemnas.bench.studies.execution import folder_of
+from smemnas.bench.studies.plan import Variant
 
 # --- numbers of the page
 
@@ -77,7 +77,7 @@ def test_dominated_points_come_only_where_they_are_few_or_wanted(tmp_path, monke
     assert len(shown["p"]) == 2 * (50 - on_front)
     points = np.reshape(shown["p"], (-1, 2))
     assert all(dominated(run_.F, f) or (run_.F == f).all(axis=1).sum() > 1 for f in points)
-    monkeypatch.setattr("smemnas.bench.report.page_data.EVALUATED_SHOWN", 10)
+    monkeypatch.setattr("smemnas.bench.report.page.data.EVALUATED_SHOWN", 10)
     assert cloud()[0] == []
     assert cloud(evaluated=True)[0] == [shown]
 
@@ -103,7 +103,7 @@ def test_pictures_are_limited_to_the_most_frequent(tmp_path, monkeypatch):
     [full] = page_data(groups)["problems"]
     assert None not in full["pictures"]
     assert len(full["pictures"]) == len(full["archs"])
-    monkeypatch.setattr("smemnas.bench.report.page_data.PICTURES", 2)
+    monkeypatch.setattr("smemnas.bench.report.page.data.PICTURES", 2)
     [few] = page_data(groups)["problems"]
     often = [sum(p[0] == k for f in few["fronts"] for p in f["p"]) for k in range(len(few["archs"]))]
     drawn = [k for k, picture in enumerate(few["pictures"]) if picture is not None]
@@ -275,7 +275,7 @@ def test_one_objective_and_many(tmp_path, use_embedded):
 
 PLUGIN = """
 import numpy as np
-from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
 

@@ -6,11 +6,11 @@ import pytest
 from browser import NAMES, Browser, find_browser
 from edits import row_text
 
-from smemnas.bench.plan import Plan, Variant, check_plan, make_cases
-from smemnas.bench.report.page import write_page
-from smemnas.bench.report.page_groups import make_groups
-from smemnas.bench.report.page_runs import find_runs
-from smemnas.bench.study import record_plan, run_study
+from smemnas.bench.report.page.page import write_page
+from smemnas.bench.studies.discovery import find_runs
+from smemnas.bench.studies.execution import record_plan, run_study
+from smemnas.bench.studies.groups import make_groups
+from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 
 pytest.importorskip("websockets", reason="needs websockets: pip install -e '.[dev]'")
 pytestmark = pytest.mark.skipif(

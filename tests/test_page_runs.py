@@ -7,16 +7,16 @@ import pytest
 from edits import edit_job, edit_rows
 from report_runs import TOY, groups_of, single, study
 
-from smemnas.bench.comparison import tabulate
 from smemnas.bench.errors import UserError
-from smemnas.bench.history import History
-from smemnas.bench.plan import Case, Variant
-from smemnas.bench.report import page_groups
-from smemnas.bench.report.page import render
-from smemnas.bench.report.page_data import page_data
-from smemnas.bench.report.page_runs import find_runs, read_plans
-from smemnas.bench.study import folder_of
-from smemnas.bench.trials import collect
+from smemnas.bench.report.page.data import page_data
+from smemnas.bench.report.page.page import render
+from smemnas.bench.runs.history import History
+from smemnas.bench.studies import groups as page_groups
+from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.discovery import find_runs, read_plans
+from smemnas.bench.studies.execution import folder_of
+from smemnas.bench.studies.plan import Case, Variant
+from smemnas.bench.studies.trials import collect
 
 # --- finding
 
@@ -104,7 +104,7 @@ def test_constraints_make_a_problem_of_their_own(tmp_path, use_embedded):
 
 
 def test_contrasts_of_a_plan_are_kept(tmp_path):
-    from smemnas.bench.plan import Contrast
+    from smemnas.bench.studies.plan import Contrast
 
     plan = study(tmp_path, contrasts=(Contrast("r - n", ("random",), ("nsga2",), "f"),))
     [group], _ = groups_of(tmp_path)

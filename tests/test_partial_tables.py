@@ -6,17 +6,17 @@ from math import comb
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import TabularBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import TabularBenchmark, open_benchmark
+from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
+from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.errors import DataError, RunError
-from smemnas.bench.folder import read_job
-from smemnas.bench.frames import evaluations_frame
-from smemnas.bench.history import History
-from smemnas.bench.job import open_job
-from smemnas.bench.listing import notes_of
-from smemnas.bench.plan import Case
-from smemnas.bench.pymoo_problem import as_pymoo
-from smemnas.bench.run import make_job, run
-from smemnas.bench.table import write_table
+from smemnas.bench.runs.folder import read_job
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.job import open_job
+from smemnas.bench.runs.listing import notes_of
+from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.studies.frames import evaluations_frame
+from smemnas.bench.studies.plan import Case
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.spaces.listed import ListedSpace
 from smemnas.spaces.macro import Macro

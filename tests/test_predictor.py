@@ -8,17 +8,17 @@ import pytest
 from data_files import SHARED, original
 from scipy.stats import kendalltau, pearsonr
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark, predictor_inputs
+from smemnas.bench.benchmarks.problems import PROBLEMS, open_problem
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.data import mnv3, mnv3_reference
 from smemnas.bench.data.recipe import fetch
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.guard import fault
-from smemnas.bench.indicators import hypervolume_regret, nondominated
-from smemnas.bench.job import Job
-from smemnas.bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
-from smemnas.bench.problems import PROBLEMS, open_problem
-from smemnas.bench.table import Table
+from smemnas.bench.metrics.indicators import hypervolume_regret, nondominated
+from smemnas.bench.runs.guard import fault
+from smemnas.bench.runs.job import Job
 from smemnas.spaces.mnv3 import MNV3
 
 DATASETS = {"imagenet": ("error", "params", "flops"), "imagenet-w12": ("error", "params", "flops", "latency")}

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smemnas.bench.benchmark import CallableBenchmark, TabularBenchmark
+from smemnas.bench.benchmarks.base import CallableBenchmark, TabularBenchmark
+from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.errors import UserError
+from smemnas.bench.metrics.order import (
+    kendall,
+)
 from smemnas.bench.ranking.data import (
     Split,
     _table_proxies,
@@ -21,11 +25,7 @@ from smemnas.bench.ranking.data import (
     train_limit,
     twin_share,
 )
-from smemnas.bench.ranking.metrics import (
-    kendall,
-)
 from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
-from smemnas.bench.table import write_table
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import Objective
 from smemnas.spaces.nb201 import NB201

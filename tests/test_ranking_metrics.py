@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smemnas.bench.ranking.metrics import (
+from smemnas.bench.metrics.order import (
     calibration,
     kendall,
     order_metrics,

@@ -28,7 +28,7 @@ from smemnas.bench.ranking.plan import (
 )
 from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
 from smemnas.bench.ranking.trial import PROXY_SUFFIX, Variant
-from smemnas.bench.report.ranking import write_ranking
+from smemnas.bench.report.ranking.files import write_ranking
 
 PLUGIN = """
 import os

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from smemnas.bench.plan import Case, Plan, Variant
-from smemnas.bench.ranks import against_best, problem_ranks, seed_ranks, smallest_p
-from smemnas.bench.statistics import critical_difference, holm, wilcoxon
+from smemnas.bench.metrics.statistics import critical_difference, holm, wilcoxon
+from smemnas.bench.studies.plan import Case, Plan, Variant
+from smemnas.bench.studies.ranks import against_best, problem_ranks, seed_ranks, smallest_p
 from smemnas.spaces.base import FloatArray
 
 ONE, TWO = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error", "flops"))

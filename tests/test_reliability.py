@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from smemnas.bench import store
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks import store
+from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.errors import DataError
-from smemnas.bench.table import Table, write_table
 
 MAIN_JOB = ("run", "--method", "smemnas", "--space", "nb201", "--budget", "120", "--quiet")
 
@@ -212,7 +212,7 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_several_processes_make_one_table(tmp_path):
-    code = "from smemnas.bench.benchmark import open_benchmark as o; print(o('nb201').provenance()['sha256'])"
+    code = "from smemnas.bench.benchmarks.base import open_benchmark as o; print(o('nb201').provenance()['sha256'])"
     env = {**os.environ, "SMEMNAS_DATA": str(tmp_path / "new")}
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.history import Row
-from smemnas.bench.job import Job
-from smemnas.bench.train.retrain_pick import folder_name, knee, pick, read_front
-from smemnas.bench.train.retrain_recipes import RETRAIN_RECIPES, find_retrain_recipe
+from smemnas.bench.runs.front import folder_name, knee, pick, read_front
+from smemnas.bench.runs.history import Row
+from smemnas.bench.runs.job import Job
+from smemnas.bench.train.retrain.recipes import RETRAIN_RECIPES, find_retrain_recipe
 
 ARCH = "r32-3333-3333-3333-3333-3333"
 #: (error, flops): the last but one is the knee.

@@ -14,11 +14,11 @@ import pytest
 from conftest import ROOT
 from edits import edit_job, row_text
 
-from smemnas.bench.benchmark import CallableBenchmark, Evaluation
+from smemnas.bench.benchmarks.base import CallableBenchmark, Evaluation
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.history import History
 from smemnas.bench.report.run import summarise, write_report
-from smemnas.bench.run import MAX_ASKS_PER_EVALUATION, check_genotypes, clear, locked, make_job, run, search
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import MAX_ASKS_PER_EVALUATION, check_genotypes, clear, locked, make_job, run, search
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
@@ -319,7 +319,7 @@ def test_two_processes_never_write_one_folder(whole, tmp_path):
     job, benchmark, _, _ = whole["random"]
     with locked(tmp_path):
         code = (
-            "from pathlib import Path\nfrom smemnas.bench.run import make_job, run\n"
+            "from pathlib import Path\nfrom smemnas.bench.runs.run import make_job, run\n"
             "job, benchmark = make_job('random', 'toy', budget=40)\n"
             f"run(job, Path({str(tmp_path)!r}), benchmark=benchmark)\n"
         )

@@ -6,12 +6,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
 from smemnas.bench.errors import UserError
-from smemnas.bench.report.architecture import CHARACTER, KINDS, Edge, chain_of_vertices, gene_table, picture, plain_text
-from smemnas.bench.report.architecture_figure import write_picture
-from smemnas.bench.report.architecture_spaces import DRAWINGS
-from smemnas.bench.report.architecture_values import find, values_of
+from smemnas.bench.report.architecture.drawings import DRAWINGS
+from smemnas.bench.report.architecture.figure import write_picture
+from smemnas.bench.report.architecture.picture import (
+    CHARACTER,
+    KINDS,
+    Edge,
+    chain_of_vertices,
+    gene_table,
+    picture,
+    plain_text,
+)
+from smemnas.bench.report.architecture.values import find, values_of
 from smemnas.spaces.base import SPACES, SearchSpace
 from smemnas.spaces.nb201 import EDGES, NB201
 
@@ -234,7 +242,7 @@ def test_values_are_those_of_the_table(use_embedded):
 
 
 def test_repeated_trainings_are_averaged(tmp_path, monkeypatch):
-    from smemnas.bench.table import write_table
+    from smemnas.bench.benchmarks.table import write_table
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
     values = np.random.default_rng(0).uniform(5, 20, (6561, 3))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import open_benchmark
+from smemnas.bench.benchmarks.base import open_benchmark
 from smemnas.bench.errors import UserError
-from smemnas.bench.indicators import hypervolume_regret
+from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.methods.smemnas import SMEMNAS, Model
 from smemnas.surrogates.kernel_pairwise import KernelPairwise

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from smemnas.bench import statistics as st
+from smemnas.bench.metrics import statistics as st
 
 
 def brute_force_p(d: np.ndarray) -> float:

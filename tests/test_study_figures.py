@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from study_cases import toy_plan
 
-from smemnas.bench.comparison import tabulate
-from smemnas.bench.indicators import median_attainment
-from smemnas.bench.plan import Case, Plan, Variant
-from smemnas.bench.ranks import SeedRanks, seed_ranks
-from smemnas.bench.report.critical_difference import WIDTH, critical_difference_diagram
-from smemnas.bench.report.study_figures import (
+from smemnas.bench.metrics.indicators import median_attainment
+from smemnas.bench.report.study.critical_difference import WIDTH, critical_difference_diagram
+from smemnas.bench.report.study.figures import (
     LINEAR,
     _file_name,
     _name_ends,
@@ -23,8 +20,11 @@ from smemnas.bench.report.study_figures import (
     spread,
     write_figures,
 )
-from smemnas.bench.study import run_study
-from smemnas.bench.trials import collect
+from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.execution import run_study
+from smemnas.bench.studies.plan import Case, Plan, Variant
+from smemnas.bench.studies.ranks import SeedRanks, seed_ranks
+from smemnas.bench.studies.trials import collect
 
 CASE = Case("nb201", "cifar10", ("val_error", "flops"))
 NAMES = tuple(f"regularised-evolution-{k}" if k % 4 == 0 else f"m{k}" for k in range(15))

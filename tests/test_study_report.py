@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
-from smemnas.bench.comparison import Tables, tabulate
-from smemnas.bench.plan import Case, Plan, Variant
-from smemnas.bench.ranks import smallest_p
+from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.report.cells import Section, markdown_table, number, p_value, seed_text, short_names, span
-from smemnas.bench.report.study import ROWS_SHOWN, details, markdown, print_study, write_study
-from smemnas.bench.report.study_latex import escape, latex
-from smemnas.bench.report.study_sections import sections, time_sections
-from smemnas.bench.statistics import Interval
-from smemnas.bench.study import FAILED, run_study
-from smemnas.bench.trials import collect
+from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, print_study, write_study
+from smemnas.bench.report.study.latex import escape, latex
+from smemnas.bench.report.study.sections import sections, time_sections
+from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.execution import FAILED, run_study
+from smemnas.bench.studies.plan import Case, Plan, Variant
+from smemnas.bench.studies.ranks import smallest_p
+from smemnas.bench.studies.trials import collect
 
 TWO = (Case("toy"), Case("toy", "", ("flops", "error")))
 

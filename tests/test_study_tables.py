@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
-from smemnas.bench import plan as plans
-from smemnas.bench import trials as trial_files
-from smemnas.bench.benchmark import CallableBenchmark, Reference
-from smemnas.bench.comparison import Tables, tabulate
+from smemnas.bench.benchmarks.base import CallableBenchmark, Reference
 from smemnas.bench.data.toy import open_toy
-from smemnas.bench.history import History
-from smemnas.bench.indicators import hypervolume_regret, igd_plus, nondominated
-from smemnas.bench.plan import Case, Contrast, Plan
-from smemnas.bench.report import study as reports
-from smemnas.bench.report.study import write_study
-from smemnas.bench.run import LOG
-from smemnas.bench.study import DONE, MISSING, folder_of, run_study
-from smemnas.bench.trials import Trial, collect, evaluations_to, measure, reported_floor
+from smemnas.bench.metrics.indicators import hypervolume_regret, igd_plus, nondominated
+from smemnas.bench.report.study import files as reports
+from smemnas.bench.report.study.files import write_study
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import LOG
+from smemnas.bench.studies import plan as plans
+from smemnas.bench.studies import trials as trial_files
+from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study
+from smemnas.bench.studies.plan import Case, Contrast, Plan
+from smemnas.bench.studies.trials import Trial, collect, evaluations_to, measure, reported_floor
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.toy import error, front
 

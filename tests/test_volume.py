@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from smemnas.bench import volume
-from smemnas.bench.indicators import (
+from smemnas.bench.metrics import volume
+from smemnas.bench.metrics.indicators import (
     epsilon,
     hypervolume_regret,
     hypervolumes,
@@ -177,9 +177,9 @@ def test_a_run_of_twelve_objectives_ends_and_says_what_is_approximated(cli, tmp_
 
 
 def test_what_was_found_is_written_before_the_indicators(tmp_path, monkeypatch):
-    from smemnas.bench.benchmark import CallableBenchmark
+    from smemnas.bench.benchmarks.base import CallableBenchmark
     from smemnas.bench.report.run import write_report
-    from smemnas.bench.run import make_job, run
+    from smemnas.bench.runs.run import make_job, run
 
     job, bench = make_job("random", "toy", budget=20)
     result = run(job, tmp_path, benchmark=bench)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmark import Benchmark, Evaluation
+from smemnas.bench.benchmarks.base import Benchmark, Evaluation
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks.common import global_random_state_untouched, require, require_equal
 from smemnas.bench.checks.spaces import rows
-from smemnas.bench.table import Table
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 
 #: Opens the benchmark with some objectives; none takes its defaults.

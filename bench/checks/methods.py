@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmark import CallableBenchmark
+from smemnas.bench.benchmarks.base import CallableBenchmark
 from smemnas.bench.checks.common import (
     CheckFailed,
     global_random_state_untouched,
@@ -23,8 +23,8 @@ from smemnas.bench.checks.common import (
     scrambled_global_state,
 )
 from smemnas.bench.errors import UserError
-from smemnas.bench.history import History
-from smemnas.bench.run import search
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import search
 from smemnas.methods.base import Method, initial_design
 from smemnas.spaces.base import FloatArray, IntArray, Objective, Problem, SearchSpace
 from smemnas.spaces.toy import Toy, error

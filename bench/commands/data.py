@@ -31,7 +31,7 @@ def data_group() -> None:
 def data_list() -> None:
     """Show every data set: installed or not, size, columns, licence."""
     from smemnas.bench.data.manage import list_data
-    from smemnas.bench.data.show import print_list
+    from smemnas.bench.report.data import print_list
 
     print_list(list_data())
 
@@ -76,7 +76,7 @@ def data_info(name: str) -> None:
       python cli.py data info nb201/analog
     """
     from smemnas.bench.data.manage import open_named
-    from smemnas.bench.data.show import print_info
+    from smemnas.bench.report.data import print_info
 
     _say_new_name(name)
     print_info(open_named(name))
@@ -200,7 +200,7 @@ def data_import(
         )
     )
     if dry_run:
-        from smemnas.bench.data.show import print_draft
+        from smemnas.bench.report.data import print_draft
 
         print_draft(draft)
         raise SystemExit(1 if draft.faults else 0)

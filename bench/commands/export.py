@@ -42,7 +42,7 @@ def export_command(
 
     need_torch()
     from smemnas.bench.outputs import EXPORT, claim
-    from smemnas.bench.train.export import export_retrained, export_supernet
+    from smemnas.bench.train.retrain.export import export_retrained, export_supernet
 
     if arch is None:
         if source.is_file():

@@ -141,16 +141,16 @@ def rank_command(
     """
     from dataclasses import replace
 
-    from smemnas.bench.benchmark import COMPUTED
-    from smemnas.bench.plan_text import split_variant
+    from smemnas.bench.benchmarks.base import COMPUTED
     from smemnas.bench.ranking.data import data_of
     from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
     from smemnas.bench.ranking.study import run_ranking
     from smemnas.bench.ranking.tables import collect, tabulate
     from smemnas.bench.ranking.trial import Variant
-    from smemnas.bench.report.ranking import failures, print_ranking, write_ranking
-    from smemnas.bench.report.ranking_figures import write_figures
+    from smemnas.bench.report.ranking.figures import write_figures
+    from smemnas.bench.report.ranking.files import failures, print_ranking, write_ranking
     from smemnas.bench.report.terminal import console, progress_bar
+    from smemnas.bench.studies.plan_text import split_variant
 
     if proxy_data and not proxies:
         raise click.UsageError("--proxy-data belongs to --proxies.")

@@ -49,9 +49,9 @@ def report_command(
       python cli.py report runs 'studies/nb201-*' --baseline nsga2 --out report
     """
     from smemnas.bench.outputs import REPORT, claim
-    from smemnas.bench.report.page import write_page, write_report_files
-    from smemnas.bench.report.page_groups import make_groups
-    from smemnas.bench.report.page_runs import find_runs
+    from smemnas.bench.report.page.page import write_page, write_report_files
+    from smemnas.bench.studies.discovery import find_runs
+    from smemnas.bench.studies.groups import make_groups
 
     claim(out, REPORT)
     found = find_runs(runs)

@@ -84,7 +84,7 @@ def retrain_command(
       torchrun --nproc-per-node 8 cli.py retrain runs/search --pick best --preset imagenet --set batch=2048
     """
     from smemnas.bench.train import need_torch
-    from smemnas.bench.train.retrain_plan import Wishes, make_plan
+    from smemnas.bench.train.retrain.plan import Wishes, make_plan
 
     numbers = integers("--strides", strides)
     settings = (*changes, *([f"epochs={epochs}"] if epochs is not None else []))
@@ -93,8 +93,8 @@ def retrain_command(
     import torch
 
     from smemnas.bench.report.terminal import is_terminal, progress_bar
-    from smemnas.bench.train.retrain import retrain
-    from smemnas.bench.train.retrain_state import Machine
+    from smemnas.bench.train.retrain.loop import retrain
+    from smemnas.bench.train.retrain.state import Machine
 
     if threads:
         torch.set_num_threads(threads)

@@ -11,8 +11,8 @@ from smemnas.bench.commands.common import ANY_PATH, Group
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.guard import at_work
+from smemnas.bench.commands.list import check_command, list_command
 from smemnas.bench.commands.rank import rank_command
-from smemnas.bench.commands.registry import check_command, list_command
 from smemnas.bench.commands.report import report_command
 from smemnas.bench.commands.retrain import retrain_command
 from smemnas.bench.commands.run import run_command

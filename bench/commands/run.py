@@ -118,10 +118,10 @@ def run_command(
       python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python cli.py run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
-    from smemnas.bench.problems import find_problem
+    from smemnas.bench.benchmarks.problems import find_problem
     from smemnas.bench.report.run import write_report
     from smemnas.bench.report.terminal import print_run, progress_bar
-    from smemnas.bench.run import make_job, run
+    from smemnas.bench.runs.run import make_job, run
 
     wanted = objectives
     if evaluator == "supernet" and space is None:
@@ -174,7 +174,7 @@ def _named(evaluator: str, checkpoint: Path | None, data: str, recipe: str, trai
         if checkpoint:
             raise click.UsageError("--checkpoint belongs to --evaluator supernet.")
         return make_options(data or "digits", recipe, training).name
-    from smemnas.bench.train import supernet_options
+    from smemnas.bench.train.supernet import options as supernet_options
 
     if checkpoint is None:
         raise click.UsageError("--evaluator supernet needs --checkpoint FILE, which `supernet train` writes.")

@@ -152,16 +152,22 @@ def study_command(
     """
     from dataclasses import replace
 
-    from smemnas.bench.backends import Place
-    from smemnas.bench.comparison import tabulate
-    from smemnas.bench.plan import Plan, Variant, check_plan, make_cases
-    from smemnas.bench.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
-    from smemnas.bench.plans import named_plan
-    from smemnas.bench.report.study import failures, print_study, write_study
-    from smemnas.bench.report.study_figures import write_figures
+    from smemnas.bench.report.study.figures import write_figures
+    from smemnas.bench.report.study.files import failures, print_study, write_study
     from smemnas.bench.report.terminal import console, progress_bar
-    from smemnas.bench.study import FAILED, record_plan, run_study, study_lock
-    from smemnas.bench.trials import collect
+    from smemnas.bench.studies.comparison import tabulate
+    from smemnas.bench.studies.execution import FAILED, record_plan, run_study, study_lock
+    from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
+    from smemnas.bench.studies.plan_text import (
+        parse_method_seeds,
+        parse_numbers,
+        parse_seeds,
+        parse_shard,
+        split_variant,
+    )
+    from smemnas.bench.studies.published import named_plan
+    from smemnas.bench.studies.trials import collect
+    from smemnas.bench.workers.backends import Place
 
     if plan_name:
         if methods or variants:

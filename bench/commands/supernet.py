@@ -125,8 +125,8 @@ def supernet_train(
     import torch
 
     from smemnas.bench.report.terminal import progress_bar
-    from smemnas.bench.train.supernet_plan import PROGRESSIVE, SupernetPlan
-    from smemnas.bench.train.supernet_training import train_supernet
+    from smemnas.bench.train.supernet.loop import train_supernet
+    from smemnas.bench.train.supernet.plan import PROGRESSIVE, SupernetPlan
 
     plan = SupernetPlan(
         strides=integers("--strides", strides),
@@ -188,7 +188,7 @@ def supernet_eval(
 
     need_torch()
     from smemnas.bench.report.terminal import progress_bar
-    from smemnas.bench.train.supernet_evaluation import evaluate
+    from smemnas.bench.train.supernet.evaluation import evaluate
 
     names = list(archs)
     if out is not None:
@@ -234,7 +234,7 @@ def supernet_info(checkpoint: Path) -> None:
     from smemnas.bench.train import need_torch
 
     need_torch()
-    from smemnas.bench.train.supernet_evaluation import describe
+    from smemnas.bench.train.supernet.evaluation import describe
 
     for label, value in describe(checkpoint).items():
         click.echo(f"{label:12} {value}")

@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.store import open_or_make
+from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.errors import DataError
-from smemnas.bench.store import open_or_make
-from smemnas.bench.table import Table, file_digest, write_table
 from smemnas.spaces.base import IntArray
 from smemnas.spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, POOL, SKIP
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.data.recipe import Recipe
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.table import Table, file_digest, write_table
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 from smemnas.spaces.forms import reader
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError
-from smemnas.bench.table import file_digest
 
 ATTEMPTS = 3
 CHUNK = 1 << 16

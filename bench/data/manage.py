@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.pins import is_pinned_content
 from smemnas.bench.data.recipe import Recipe, find, open_table, recipes
 from smemnas.bench.errors import DataError, Unusable, UserError, suggest
-from smemnas.bench.store import data_folder, open_or_make, table_folder
-from smemnas.bench.table import Table
 from smemnas.spaces.base import SPACES, SearchSpace
 from smemnas.spaces.forms import writer
 
@@ -49,7 +49,7 @@ def list_data() -> list[Status]:
         Status(r.name, r.table, state_of(r), r.size / 1e6 if r.size else None, r.licence, r.text, r.gives)
         for r in known
     ]
-    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.bench.benchmarks.base import BENCHMARKS
 
     rows.append(
         Status(
@@ -283,11 +283,11 @@ def improve(run: Path) -> int:
         UserError: The folder is no run, or its reference front is exact.
         DataError: The file cannot be written.
     """
-    from smemnas.bench.benchmark import open_benchmark
+    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.predictor import PredictorBenchmark
     from smemnas.bench.data.mnv3_reference import improve_reference
-    from smemnas.bench.folder import LOG, read_job
-    from smemnas.bench.history import History
-    from smemnas.bench.predictor import PredictorBenchmark
+    from smemnas.bench.runs.folder import LOG, read_job
+    from smemnas.bench.runs.history import History
 
     job, _ = read_job(run, "give the folder of a run.")
     benchmark = open_benchmark(job.space, job.dataset, job.objectives)

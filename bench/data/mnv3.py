@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmark import BENCHMARKS
+from smemnas.bench.benchmarks.base import BENCHMARKS
+from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark, predictor_inputs
+from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.data.build import header_source
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.mnv3_reference import known_networks
 from smemnas.bench.data.recipe import Recipe, open_table, register
 from smemnas.bench.data.torch_file import read_tensors
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.predictor import Predictor, PredictorBenchmark, predictor_inputs
-from smemnas.bench.table import Table, write_table
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.forms import reader
 from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, why
-from smemnas.bench.indicators import REFERENCE_POINT, nondominated, normalise
-from smemnas.bench.store import data_folder
+from smemnas.bench.metrics.indicators import REFERENCE_POINT, nondominated, normalise
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.mnv3 import (
     DEPTH_GENES,
@@ -37,7 +37,7 @@ from smemnas.spaces.mnv3 import (
 )
 
 if TYPE_CHECKING:
-    from smemnas.bench.predictor import Predictor, PredictorBenchmark
+    from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 
 PACKAGED = Path(__file__).parent / "reference"
 #: What the packaged files hold, whatever ends their lines.

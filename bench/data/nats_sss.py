@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.recipe import Recipe, open_table, register
 from smemnas.bench.errors import DataError
-from smemnas.bench.table import Table
 from smemnas.spaces.base import FloatArray
 from smemnas.spaces.nats_sss import NATSSize
 

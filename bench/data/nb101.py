@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmark import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.build import Column, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.nb101_file import ACCURACIES, BUDGETS, ENERGY, REPEATS, SECONDS, Collection, collect
 from smemnas.bench.data.recipe import Recipe, open_table, register
 from smemnas.bench.errors import DataError
-from smemnas.bench.table import Table
 from smemnas.spaces import _graph101 as graphs
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.nb101 import N_GRAPHS, NB101

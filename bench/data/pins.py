@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from smemnas.bench.table import Table
+from smemnas.bench.benchmarks.table import Table
 
 #: Table to the version of its recipe and the digest of its columns.
 CONTENT = {

@@ -32,11 +32,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.download import Source as Source
 from smemnas.bench.data.download import check, download
 from smemnas.bench.errors import DataError, UserError, suggest
-from smemnas.bench.store import data_folder, open_or_make, table_folder
-from smemnas.bench.table import Table
 
 #: Folders or files that users of the official packages already name.
 ENVIRONMENT = ("TORCH_HOME", "NASBENCH101_PATH", "NASBENCH201_PATH", "NASBENCHMARK_DIR")
@@ -89,7 +89,7 @@ def register(recipe: Recipe) -> Recipe:
 
 def recipes() -> list[Recipe]:
     """Return all recipes by name, after importing every module that has one."""
-    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.bench.benchmarks.base import BENCHMARKS
 
     BENCHMARKS.discover()
     return [RECIPES[name] for name in sorted(RECIPES)]

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from smemnas.bench.benchmarks.store import data_folder, table_folder
 from smemnas.bench.data.manage import EMBEDDED, imported, open_or_corrupt
 from smemnas.bench.data.recipe import find, recipes
 from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.bench.files import is_unfinished, why
-from smemnas.bench.store import data_folder, table_folder
 
 HEADER = "header.json"
 

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smemnas.bench.benchmarks.store import table_folder
+from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.data.build import Column, describe
 from smemnas.bench.data.user_columns import Faults, Read, declared, pair, read_columns
 from smemnas.bench.data.user_export import Described, check_described, read_description
@@ -26,8 +28,6 @@ from smemnas.bench.data.user_roles import Role
 from smemnas.bench.data.user_rows import Long, check_long, gather
 from smemnas.bench.data.user_sheet import Dialect, Sheet, open_sheet
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.store import table_folder
-from smemnas.bench.table import Table, file_digest, write_table
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -192,7 +192,7 @@ def _check_target(request: Request) -> None:
     Raises:
         UserError: It cannot be a name, or is taken.
     """
-    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.bench.benchmarks.base import BENCHMARKS
 
     full_name = f"{request.space}/{request.name}"
     if not NAME.fullmatch(request.name):

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.build import Column
 from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
 from smemnas.bench.errors import DataError, UserError, install
 from smemnas.bench.files import replacing, write_json
-from smemnas.bench.table import Table
 from smemnas.spaces.base import FloatArray
 
 #: Version of the description.

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from smemnas.bench.benchmark import COMPUTED, Benchmark, TabularBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import COMPUTED, Benchmark, TabularBenchmark, open_benchmark
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.trials import has_two_splits
+from smemnas.bench.studies.trials import has_two_splits
 from smemnas.spaces.base import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from smemnas.bench.train.proxy_values import ProxyValues
+    from smemnas.bench.train.proxies.values import ProxyValues
 
 POOLS = ("uniform", "front")
 SPLITS = ("genotype", "graph")
@@ -197,8 +197,8 @@ def data_of(
 
 def _proxy_values(benchmark: Benchmark, names: str, text: str) -> ProxyValues:
     """Return the proxies of a benchmark's architectures, as a rule on the images that it trains on."""
-    from smemnas.bench.train.proxy_values import ProxyData, ProxyValues
-    from smemnas.bench.train.trained import TrainedBenchmark
+    from smemnas.bench.train.benchmark import TrainedBenchmark
+    from smemnas.bench.train.proxies.values import ProxyData, ProxyValues
 
     if not text and isinstance(benchmark, TrainedBenchmark):
         setting = benchmark.setting

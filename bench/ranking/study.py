@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.backends import workers_for
-from smemnas.bench.child import end_with, safe_children
 from smemnas.bench.errors import Unusable
 from smemnas.bench.files import write_json
-from smemnas.bench.history import LineLog
 from smemnas.bench.outputs import RANKING
 from smemnas.bench.provenance import environment
 from smemnas.bench.ranking.data import Data, data_of
 from smemnas.bench.ranking.plan import RankPlan, learns
 from smemnas.bench.ranking.trial import Task, run_task
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
-from smemnas.bench.run import Progress, locked
+from smemnas.bench.runs.history import LineLog
+from smemnas.bench.runs.run import Progress, locked
 from smemnas.bench.schema import RankRow, decode, is_signed, signed_line
+from smemnas.bench.workers.backends import workers_for
+from smemnas.bench.workers.child import end_with, safe_children
 from smemnas.surrogates.base import SURROGATES
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"

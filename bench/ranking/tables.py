@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smemnas.bench import statistics
+from smemnas.bench.metrics import statistics
+from smemnas.bench.metrics.order import CALIBRATION, METRICS, Metric
+from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.ranking.data import Data
-from smemnas.bench.ranking.metrics import CALIBRATION, METRICS, Metric
 from smemnas.bench.ranking.plan import RankPlan, learns
 from smemnas.bench.ranking.study import RankLog, Row
 from smemnas.bench.ranking.trial import Task, Variant
-from smemnas.bench.statistics import Interval
 from smemnas.spaces.base import FloatArray
 
 SIGNIFICANCE = 0.05

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.metrics.order import calibration, order_metrics, platt_slope, sigmoid
 from smemnas.bench.provenance import git_commit
 from smemnas.bench.ranking.data import Data, Split, split, twin_share
-from smemnas.bench.ranking.metrics import calibration, order_metrics, platt_slope, sigmoid
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from smemnas.bench.plan import Case
-from smemnas.bench.ranks import BEST, EQUAL
-from smemnas.bench.statistics import Interval
+from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.studies.plan import Case
+from smemnas.bench.studies.ranks import BEST, EQUAL
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmark import Benchmark, Reference
+from smemnas.bench.benchmarks.base import Benchmark, Reference
+from smemnas.bench.benchmarks.given_reference import measured_by
 from smemnas.bench.files import write_json, write_text
-from smemnas.bench.given_reference import measured_by
-from smemnas.bench.indicators import (
+from smemnas.bench.metrics.indicators import (
     REFERENCE_POINT,
     hypervolume_regret,
     hypervolumes,
@@ -23,9 +23,9 @@ from smemnas.bench.indicators import (
     is_approximated,
     nondominated,
 )
-from smemnas.bench.listing import notes_of
 from smemnas.bench.report.figure_file import save_figure
-from smemnas.bench.run import Result
+from smemnas.bench.runs.listing import notes_of
+from smemnas.bench.runs.run import Result
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Okabe-Ito colours, distinguishable with any colour vision.

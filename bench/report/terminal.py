@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from smemnas.bench.benchmark import Benchmark
+from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.report.run import front_of
-from smemnas.bench.run import Progress, Result
+from smemnas.bench.runs.run import Progress, Result
 
 #: Fronts longer than this are shortened on screen; front.csv has them whole.
 ROWS_SHOWN = 24

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.train.data import Images
+from smemnas.bench.train.images import Images
 from smemnas.bench.train.recipes import Recipe
 
 #: Data sets up to so many bytes are kept on the GPU.

@@ -25,8 +25,8 @@ from torch.nn import functional as F
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.files import replacing
 from smemnas.bench.train.batches import Pixels, augment, prepare
-from smemnas.bench.train.data import Images
 from smemnas.bench.train.faults import compiled, explained, is_out_of_memory
+from smemnas.bench.train.images import Images
 from smemnas.bench.train.recipes import Recipe
 
 CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "weights.pt", "curve.jsonl"

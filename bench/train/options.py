@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.train.data import absolute, open_images
+from smemnas.bench.train.benchmark import TrainedBenchmark
+from smemnas.bench.train.images import absolute, open_images
 from smemnas.bench.train.recipes import Recipe, find_recipe
-from smemnas.bench.train.trained import TrainedBenchmark
 from smemnas.bench.values import literal
 
 KIND = "train"
@@ -59,7 +59,7 @@ class TrainOptions:
             UserError: The space cannot be trained so, or an objective is unknown.
             DataError: The data is not there.
         """
-        from smemnas.bench.train.cells import trainable_space
+        from smemnas.bench.train.networks.trainable import trainable_space
 
         split = {"size": self.values.get("size"), "valid_share": self.values.get("valid_share")}
         images = open_images(self.data, "train", **split)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from smemnas.bench.errors import DataError
-from smemnas.bench.train.data import Images
+from smemnas.bench.train.images import Images
 from smemnas.spaces.base import IntArray
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smemnas.bench.indicators import nondominated
+from smemnas.bench.metrics.indicators import nondominated
 from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smemnas.bench.benchmark import BENCHMARKS, CallableBenchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 

@@ -96,21 +96,21 @@ def warm_up() -> None:
         *("pymoo.algorithms.moo.nsga2", "platformdirs", "threadpoolctl", "scipy.linalg", "scipy.spatial"),
         *(
             "smemnas.bench.commands.root",
-            "smemnas.bench.comparison",
-            "smemnas.bench.report.page",
+            "smemnas.bench.studies.comparison",
+            "smemnas.bench.report.page.page",
             "smemnas.bench.report.run",
-            "smemnas.bench.report.study",
+            "smemnas.bench.report.study.files",
         ),
         *(
-            "smemnas.bench.study",
+            "smemnas.bench.studies.execution",
             "smemnas.bench.ranking.study",
             "smemnas.bench.ranking.tables",
-            "smemnas.bench.report.ranking",
+            "smemnas.bench.report.ranking.files",
         ),
     ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    from smemnas.bench.benchmark import BENCHMARKS
+    from smemnas.bench.benchmarks.base import BENCHMARKS
     from smemnas.methods.base import METHODS
     from smemnas.spaces.base import SPACES
     from smemnas.surrogates.base import SURROGATES

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmark import TabularBenchmark
+from smemnas.bench.benchmarks.base import TabularBenchmark
+from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import nb201
-from smemnas.bench.table import Table
 from smemnas.spaces.nb201 import NB201
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import POLYNOMIAL, masked_crc32c, read_records
-from smemnas.bench.table import write_table
 from smemnas.spaces import _graph101 as graphs
 from smemnas.spaces.nb101 import N_GRAPHS, NB101, OPERATIONS, hash_of
 
@@ -216,7 +216,7 @@ def test_opening_a_table_of_full_size(full_size, tmp_path):
     code = """
 import hashlib, json, sys, time
 import numpy as np
-from smemnas.bench.benchmark import BENCHMARKS, open_benchmark
+from smemnas.bench.benchmarks.base import BENCHMARKS, open_benchmark
 BENCHMARKS.discover()
 X, folder = np.load(sys.argv[1]), sys.argv[2]
 start = time.perf_counter()
@@ -244,7 +244,7 @@ print(json.dumps([reference, opened, answered, known, rss()]))
 
 def test_finding_rows(benchmark, full_size, monkeypatch):
     """Batched look-ups by canonical key against the published hash of the same graphs."""
-    from smemnas.bench.benchmark import open_benchmark
+    from smemnas.bench.benchmarks.base import open_benchmark
 
     folder, X = full_size
     monkeypatch.setenv("SMEMNAS_DATA", str(folder))

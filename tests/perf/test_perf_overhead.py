@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 
-from smemnas.bench.benchmark import CallableBenchmark
-from smemnas.bench.pymoo_problem import as_pymoo
-from smemnas.bench.run import LOG, TIMING, Job, run
+from smemnas.bench.benchmarks.base import CallableBenchmark
+from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
+from smemnas.bench.runs.run import LOG, TIMING, Job, run
 from smemnas.methods.base import initial_design
 from smemnas.methods.pymoo_adapter import library_seed, reset_mutation
 from smemnas.spaces.base import Objective, SearchSpace

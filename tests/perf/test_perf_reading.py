@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from smemnas.bench.guard import checked_log
-from smemnas.bench.history import History
-from smemnas.bench.run import make_job, run
+from smemnas.bench.runs.guard import checked_log
+from smemnas.bench.runs.history import History
+from smemnas.bench.runs.run import make_job, run
 from smemnas.surrogates.base import single_thread
 
 RUNS, BUDGET, ROUNDS = 2500, 340, 5

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from smemnas.bench.history import History
-from smemnas.bench.plan import Plan, Variant, check_plan, make_cases
-from smemnas.bench.report.page import write_page, write_report_files
-from smemnas.bench.report.page_groups import make_groups
-from smemnas.bench.report.page_runs import find_runs
-from smemnas.bench.study import record_plan, run_study
+from smemnas.bench.report.page.page import write_page, write_report_files
+from smemnas.bench.runs.history import History
+from smemnas.bench.studies.discovery import find_runs
+from smemnas.bench.studies.execution import record_plan, run_study
+from smemnas.bench.studies.groups import make_groups
+from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 from smemnas.surrogates.base import single_thread
 
 BUDGET, SEEDS = 340, 25

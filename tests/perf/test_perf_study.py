@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from smemnas.bench import statistics
-from smemnas.bench.indicators import hypervolume_regret, regret_curve
+from smemnas.bench.metrics import statistics
+from smemnas.bench.metrics.indicators import hypervolume_regret, regret_curve
 
 
 def fastest(function, rounds=3):

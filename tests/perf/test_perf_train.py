@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 from torch.nn import functional as F  # noqa: E402
 
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.cells import trainable_space  # noqa: E402
-from smemnas.bench.train.data import Images  # noqa: E402
+from smemnas.bench.train.images import Images  # noqa: E402
+from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
 from smemnas.bench.train.recipes import Recipe  # noqa: E402
 
 STEPS, BATCH, ROUNDS = 8, 64, 15

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.train.cells import TrainableNB201, trainable_space
+from smemnas.bench.train.networks.trainable import TrainableNB201, trainable_space
 from smemnas.spaces.base import SPACES, Objective, SearchSpace
 from smemnas.spaces.nb201 import NB201
 
@@ -168,7 +168,7 @@ def test_parameter_names_are_the_published_ones():
 
 
 def test_batch_norm_options():
-    from smemnas.bench.train.cells_nb201 import CellNetwork
+    from smemnas.bench.train.networks.nb201 import CellNetwork
 
     x = np.array([3] * 6)
     full, bare = CellNetwork(x, 10, 4, 1), CellNetwork(x, 10, 4, 1, affine=False, track=False)

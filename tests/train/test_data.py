@@ -11,9 +11,9 @@ Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.
 from small_images import CLASSES, data_home, write_cifar10, write_folder, write_tar  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
-from smemnas.bench.train import data as module  # noqa: E402
-from smemnas.bench.train import data_files  # noqa: E402
-from smemnas.bench.train.data import SPLITS, held_out, open_images  # noqa: E402
+from smemnas.bench.train import image_files as data_files  # noqa: E402
+from smemnas.bench.train import images as module  # noqa: E402
+from smemnas.bench.train.images import SPLITS, held_out, open_images  # noqa: E402
 
 REAL = "cifar10-12k.tar"
 

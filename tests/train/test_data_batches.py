@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.recipes import Recipe  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

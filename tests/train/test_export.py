@@ -15,15 +15,15 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
-from smemnas.bench.train import export  # noqa: E402
-from smemnas.bench.train.export import export_supernet, write_onnx  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet, save  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import read_name  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
-from smemnas.bench.train.mnv3.to_timm import extract, extract_timm  # noqa: E402
-from smemnas.bench.train.supernet_evaluation import evaluate  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
-from smemnas.bench.train.supernet_training import train_supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
+from smemnas.bench.train.retrain import export  # noqa: E402
+from smemnas.bench.train.retrain.export import export_supernet, write_onnx  # noqa: E402
+from smemnas.bench.train.supernet.evaluation import evaluate  # noqa: E402
+from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
 

@@ -16,9 +16,9 @@ Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.
 from small_images import data_home, write_folder, write_tar  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
-from smemnas.bench.train import data as module  # noqa: E402
-from smemnas.bench.train import data_files  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train import image_files as data_files  # noqa: E402
+from smemnas.bench.train import images as module  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
 
 SUITE = Path(__file__).resolve().parents[2]
 
@@ -358,7 +358,7 @@ def test_a_full_disk_while_decoding_is_one_line(pictures, monkeypatch, data_home
 
 def test_several_processes_decode_one_folder_once(pictures, data_home):  # noqa: F811
     code = (
-        "import sys; from smemnas.bench.train.data import open_images; im = open_images(sys.argv[1], 'test'); "
+        "import sys; from smemnas.bench.train.images import open_images; im = open_images(sys.argv[1], 'test'); "
         "print(im.sha256, im.take().sum())"
     )
     command = [sys.executable, "-P", "-c", code, str(pictures[0])]

@@ -13,11 +13,12 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 
 from small_images import write_imagenet  # noqa: E402
 
-from smemnas.bench.train import data, data_files  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import own_content, save  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Shape  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train import image_files as data_files  # noqa: E402
+from smemnas.bench.train import images as data  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import own_content, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 
 ARCH = "r40-3333-3333-3333-3333-3333"
 CLASS = "n00000500"

@@ -12,12 +12,14 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
-from smemnas.bench.train import data, faults, retrain_data  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train import faults  # noqa: E402
+from smemnas.bench.train import images as data  # noqa: E402
 from smemnas.bench.train.faults import check_shared_memory, explained, is_out_of_memory  # noqa: E402
-from smemnas.bench.train.retrain_data import Photos, evaluation_batches, evaluation_transform  # noqa: E402
-from smemnas.bench.train.retrain_recipes import find_retrain_recipe  # noqa: E402
-from smemnas.bench.train.retrain_state import Machine  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
+from smemnas.bench.train.retrain import images as retrain_data  # noqa: E402
+from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform  # noqa: E402
+from smemnas.bench.train.retrain.recipes import find_retrain_recipe  # noqa: E402
+from smemnas.bench.train.retrain.state import Machine  # noqa: E402
 
 SMALL = find_retrain_recipe("small")
 

@@ -7,11 +7,11 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
-from smemnas.bench.train.mnv3.layers import ConvNorm  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import STEMS, Choices, Shape  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
-from smemnas.bench.train.mnv3.to_timm import extract_timm  # noqa: E402
-from smemnas.bench.train.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
+from smemnas.bench.train.networks.mnv3.layers import ConvNorm  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.to_timm import extract_timm  # noqa: E402
+from smemnas.bench.train.supernet.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
 
 SMALL = Shape(0.25, 4, *STEMS["small"], dropout=0.5)
 

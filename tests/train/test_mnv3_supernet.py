@@ -9,11 +9,11 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
-from smemnas.bench.train.mnv3.layers import ElasticDepthwise  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import STEMS, Choices, Shape, Subnet, decode  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
-from smemnas.bench.train.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.layers import ElasticDepthwise  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape, Subnet, decode  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 
 SMALL = Shape(0.35, 10, *STEMS["small"])

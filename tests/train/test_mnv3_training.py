@@ -15,14 +15,14 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 Image = pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
-from smemnas.bench.train import supernet_training  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Choices, Shape, name_of, read_name  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
-from smemnas.bench.train.supernet_batches import step_subnets  # noqa: E402
-from smemnas.bench.train.supernet_evaluation import describe, evaluate  # noqa: E402
-from smemnas.bench.train.supernet_plan import PHASES, PROGRESSIVE, SupernetPlan  # noqa: E402
-from smemnas.bench.train.supernet_training import sandwich, train_supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, name_of, read_name  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.supernet import loop as supernet_training  # noqa: E402
+from smemnas.bench.train.supernet.batches import step_subnets  # noqa: E402
+from smemnas.bench.train.supernet.evaluation import describe, evaluate  # noqa: E402
+from smemnas.bench.train.supernet.loop import sandwich, train_supernet  # noqa: E402
+from smemnas.bench.train.supernet.plan import PHASES, PROGRESSIVE, SupernetPlan  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("alone")
 TIMES = {"seconds", "seconds_reading"}
@@ -62,8 +62,8 @@ def script(images, out, before="", **arguments):
         from pathlib import Path
         import torch
         torch.set_num_threads(1)
-        from smemnas.bench.train import supernet_training
-        from smemnas.bench.train.supernet_plan import SupernetPlan
+        from smemnas.bench.train.supernet import loop as supernet_training
+        from smemnas.bench.train.supernet.plan import SupernetPlan
         {before}
         plan = SupernetPlan.from_dict({tiny(images, deterministic=True).to_dict()!r})
         supernet_training.train_supernet(plan, Path({str(out)!r}), device="cpu", **{arguments!r})

@@ -13,17 +13,17 @@ from conftest import ROOT  # noqa: E402
 from scipy.stats import kendalltau  # noqa: E402
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from smemnas.bench.benchmark import open_benchmark  # noqa: E402
+from smemnas.bench.benchmarks.base import open_benchmark  # noqa: E402
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.ranking.data import data_of  # noqa: E402
 from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants  # noqa: E402
 from smemnas.bench.ranking.study import LOG, run_ranking  # noqa: E402
 from smemnas.bench.ranking.tables import collect, tabulate  # noqa: E402
 from smemnas.bench.ranking.trial import encode  # noqa: E402
-from smemnas.bench.report.ranking import markdown, proxy_times  # noqa: E402
-from smemnas.bench.train import proxies as formulas  # noqa: E402
-from smemnas.bench.train.cells import trainable_space  # noqa: E402
-from smemnas.bench.train.proxy_values import SETTING, VALUES, ProxyData, ProxyValues, network_space  # noqa: E402
+from smemnas.bench.report.ranking.files import markdown, proxy_times  # noqa: E402
+from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
+from smemnas.bench.train.proxies import formulas  # noqa: E402
+from smemnas.bench.train.proxies.values import SETTING, VALUES, ProxyData, ProxyValues, network_space  # noqa: E402
 from smemnas.methods.base import METHODS  # noqa: E402
 from smemnas.methods.features import FEATURES, standardised  # noqa: E402
 from smemnas.spaces.base import SPACES, Constraint  # noqa: E402
@@ -41,7 +41,7 @@ X = np.array([[3, 3, 3, 3, 3, 3], [1, 4, 2, 3, 0, 1], [0, 0, 0, 0, 0, 0]])
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """Keep proxies in the test's own folder; tables stay where they are."""
-    monkeypatch.setattr("smemnas.bench.train.proxy_values.data_folder", lambda: tmp_path)
+    monkeypatch.setattr("smemnas.bench.train.proxies.values.data_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -141,7 +141,7 @@ def test_images_are_known_by_what_they_are_not_by_their_place(home, tmp_path):
 
 def test_a_folder_that_cannot_be_written_costs_memory_only(home, monkeypatch, capsys):
     (home / "file").write_text("")
-    monkeypatch.setattr("smemnas.bench.train.proxy_values.data_folder", lambda: home / "file")
+    monkeypatch.setattr("smemnas.bench.train.proxies.values.data_folder", lambda: home / "file")
     found = ProxyValues(NB201(), "synflow", SMALL)
     assert (found.values(X[:2]) > 0).all()
     assert "Point SMEMNAS_DATA at a writable folder" in capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_rank_on_trainings_takes_their_images_and_trains_each_architecture_once(
     assert len(results) == 22
     by_arch = {json.loads(f.read_text())["arch"]: json.loads(f.read_text())["val_error"] for f in results}
     assert [by_arch[data.benchmark.space.to_str(x)] for x in data.X] == data.truth["val_error"].tolist()
-    monkeypatch.setattr("smemnas.bench.train.trained.run_training", None)  # nothing is trained from here on
+    monkeypatch.setattr("smemnas.bench.train.benchmark.run_training", None)  # nothing is trained from here on
     variants = choose_variants(data, ("kernel_ridge", "proxy:synflow"), False)
     wish = {"encodings": ("onehot",), "n_train": (10,), "seeds": (0, 1), "n_test": 12}
     plan = check_plan(RankPlan("nb201", name, "", variants, **wish), data)

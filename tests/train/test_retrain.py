@@ -19,20 +19,20 @@ timm = pytest.importorskip("timm", reason="needs the extra 'train': pip install 
 from torch.nn import functional as F  # noqa: E402
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
-from smemnas.bench.train import retrain as loop  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Choices, read_name  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
-from smemnas.bench.train.mnv3.to_timm import extract_timm  # noqa: E402
-from smemnas.bench.train.recalibration import recalibrate  # noqa: E402
-from smemnas.bench.train.retrain import retrain  # noqa: E402
-from smemnas.bench.train.retrain_data import Photos, training_batches, training_transform  # noqa: E402
-from smemnas.bench.train.retrain_parts import make_optimizer, make_scheduler  # noqa: E402
-from smemnas.bench.train.retrain_plan import Wishes, make_plan  # noqa: E402
-from smemnas.bench.train.retrain_recipes import OPTIMIZERS, SCHEDULES, find_retrain_recipe  # noqa: E402
-from smemnas.bench.train.retrain_state import Machine  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Choices, read_name  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.to_timm import extract_timm  # noqa: E402
+from smemnas.bench.train.retrain import loop  # noqa: E402
+from smemnas.bench.train.retrain.images import Photos, training_batches, training_transform  # noqa: E402
+from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
+from smemnas.bench.train.retrain.parts import make_optimizer, make_scheduler  # noqa: E402
+from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
+from smemnas.bench.train.retrain.recipes import OPTIMIZERS, SCHEDULES, find_retrain_recipe  # noqa: E402
+from smemnas.bench.train.retrain.state import Machine  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
+from smemnas.bench.train.supernet.recalibration import recalibrate  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("alone")
 ARCH = "r8-3333-3333-3333-3333-3333"
@@ -145,9 +145,9 @@ def script(images, supernet, out, changes, extra=""):
         from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
         torch.set_num_threads(1)
-        from smemnas.bench.train import retrain as loop
-        from smemnas.bench.train.retrain_plan import Wishes, make_plan
-        from smemnas.bench.train.retrain_state import Machine
+        from smemnas.bench.train.retrain import loop
+        from smemnas.bench.train.retrain.plan import Wishes, make_plan
+        from smemnas.bench.train.retrain.state import Machine
         plan, _ = make_plan(Path({str(supernet)!r}), Wishes(arch={ARCH!r}, preset="small", changes={changes!r}))
         {extra}
         loop.retrain(plan, Path({str(out)!r}), Machine("cpu"))
@@ -263,7 +263,7 @@ def test_the_loss_is_that_of_labels_and_teacher(images, supernet, tmp_path):
 def test_drop_path_and_dropout_reach_the_network(supernet):
     from timm.layers import DropPath
 
-    from smemnas.bench.train.retrain_networks import build
+    from smemnas.bench.train.retrain.networks import build
 
     net = build(plan_of(supernet, "drop_path=0.3", "dropout=0.4"), 3, 8)
     rates = [m.drop_prob for m in net.modules() if isinstance(m, DropPath)]

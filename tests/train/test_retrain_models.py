@@ -11,12 +11,12 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import UserError  # noqa: E402
-from smemnas.bench.train import data  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import read, save  # noqa: E402
-from smemnas.bench.train.retrain import retrain  # noqa: E402
-from smemnas.bench.train.retrain_networks import build, build_named, definition, rebuild, size_options  # noqa: E402
-from smemnas.bench.train.retrain_plan import Wishes, make_plan  # noqa: E402
-from smemnas.bench.train.retrain_state import Machine  # noqa: E402
+from smemnas.bench.train import images as data  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import read, save  # noqa: E402
+from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
+from smemnas.bench.train.retrain.networks import build, build_named, definition, rebuild, size_options  # noqa: E402
+from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
+from smemnas.bench.train.retrain.state import Machine  # noqa: E402
 
 ARCH = "r8-3333-3333-3333-3333-3333"
 CPU = Machine("cpu")

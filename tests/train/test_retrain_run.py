@@ -16,16 +16,16 @@ pytest.importorskip("safetensors", reason="needs the extra 'train': pip install 
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.report.run import write_report  # noqa: E402
-from smemnas.bench.run import make_job, run  # noqa: E402
-from smemnas.bench.train import retrain_state  # noqa: E402
-from smemnas.bench.train.export import export_retrained  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import STEMS  # noqa: E402
-from smemnas.bench.train.retrain import retrain  # noqa: E402
-from smemnas.bench.train.retrain_plan import Wishes, make_plan  # noqa: E402
-from smemnas.bench.train.retrain_state import Machine  # noqa: E402
-from smemnas.bench.train.supernet_options import make_options  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
-from smemnas.bench.train.supernet_training import train_supernet  # noqa: E402
+from smemnas.bench.runs.run import make_job, run  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import STEMS  # noqa: E402
+from smemnas.bench.train.retrain import state as retrain_state  # noqa: E402
+from smemnas.bench.train.retrain.export import export_retrained  # noqa: E402
+from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
+from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
+from smemnas.bench.train.retrain.state import Machine  # noqa: E402
+from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
+from smemnas.bench.train.supernet.options import make_options  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
 
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)

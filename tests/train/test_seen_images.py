@@ -13,15 +13,15 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError  # noqa: E402
-from smemnas.bench.train import data  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import own_content, read, save  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Shape  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train import images as data  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import own_content, read, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.seen_images import describe_images, unseen  # noqa: E402
-from smemnas.bench.train.supernet_benchmark import SupernetBenchmark, fine_tuned  # noqa: E402
-from smemnas.bench.train.supernet_options import SupernetOptions  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
+from smemnas.bench.train.supernet.benchmark import SupernetBenchmark, fine_tuned  # noqa: E402
+from smemnas.bench.train.supernet.options import SupernetOptions  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 
 ARCH = "r8-3333-3333-3333-3333-3333"
 STRIDES = (2, 2, 1, 1, 1)

@@ -10,18 +10,19 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from smemnas.bench.benchmark import open_benchmark  # noqa: E402
+from smemnas.bench.benchmarks.base import open_benchmark  # noqa: E402
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
-from smemnas.bench.train import recalibration, supernet_benchmark  # noqa: E402
-from smemnas.bench.train.cells import trainable_space  # noqa: E402
-from smemnas.bench.train.counting import multiply_adds, parameters  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import read_name  # noqa: E402
-from smemnas.bench.train.mnv3.to_timm import build_timm, extract_timm  # noqa: E402
-from smemnas.bench.train.supernet_options import make_options, parse_name  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
-from smemnas.bench.train.supernet_training import train_supernet  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
+from smemnas.bench.train.networks.counting import multiply_adds, parameters  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
+from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract_timm  # noqa: E402
+from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
+from smemnas.bench.train.supernet import benchmark as supernet_benchmark  # noqa: E402
+from smemnas.bench.train.supernet import recalibration  # noqa: E402
+from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
+from smemnas.bench.train.supernet.options import make_options, parse_name  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread", "data_home")

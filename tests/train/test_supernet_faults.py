@@ -10,10 +10,11 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from smemnas.bench.train import data, supernet_training  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet, save  # noqa: E402
-from smemnas.bench.train.mnv3.layers import ElasticDepthwise  # noqa: E402
-from smemnas.bench.train.supernet_plan import SupernetPlan  # noqa: E402
+from smemnas.bench.train import images as data  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.layers import ElasticDepthwise  # noqa: E402
+from smemnas.bench.train.supernet import loop as supernet_training  # noqa: E402
+from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 
 ARCH = "r8-3333-3333-3333-3333-3333"
 OUT_OF_MEMORY = {

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
 from smemnas.bench.errors import DataError  # noqa: E402
-from smemnas.bench.train.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Shape  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 
 
 @pytest.fixture(scope="module")

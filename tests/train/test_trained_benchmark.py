@@ -12,11 +12,12 @@ from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.registry import load_plugin  # noqa: E402
-from smemnas.bench.train import loop, trained  # noqa: E402
-from smemnas.bench.train.data import open_images  # noqa: E402
+from smemnas.bench.train import benchmark as trained  # noqa: E402
+from smemnas.bench.train import loop  # noqa: E402
+from smemnas.bench.train.benchmark import RESULT, TrainedBenchmark, find_devices  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
 from smemnas.bench.train.recipes import Recipe  # noqa: E402
-from smemnas.bench.train.trained import RESULT, TrainedBenchmark, find_devices  # noqa: E402
 from smemnas.spaces.nb201 import NB201  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -19,8 +19,8 @@ from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.cells import trainable_space  # noqa: E402
-from smemnas.bench.train.data import Images, open_images  # noqa: E402
+from smemnas.bench.train.images import Images, open_images  # noqa: E402
+from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
 from smemnas.bench.train.recipes import Recipe, find_recipe  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional

@@ -8,9 +8,9 @@ pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e
 
 from small_images import data_home, one_thread  # noqa: E402, F401
 
-from smemnas.bench.train.mnv3.checkpoint import own_content, save  # noqa: E402
-from smemnas.bench.train.mnv3.subnet import Shape  # noqa: E402
-from smemnas.bench.train.mnv3.supernet import Supernet  # noqa: E402
+from smemnas.bench.train.networks.mnv3.checkpoint import own_content, save  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 
 HUGE = "99999999999999999999"
 ARCH = "r8-3333-3333-3333-3333-3333"

@@ -1,0 +1,112 @@
+"""A given reference: ideal and nadir point of each objective, and the reference point of hypervolumes between them.
+
+"error=0:20,flops=0:300" or, with the reference point in units of that box, "error=0:20,flops=0:300@1.2". Without it
+ideal and nadir are those of the reference front and the reference point is 1.1. It changes how a run is measured, and
+never what it does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from smemnas.bench.benchmarks.base import Benchmark, Reference, TabularBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.metrics.indicators import REFERENCE_POINT, Box
+
+FORM = "takes NAME=IDEAL:NADIR for each objective, joined by commas, and @POINT if it is not 1.1"
+EXAMPLE = "like 'error=0:20,flops=0:300' or 'error=0:20,flops=0:300@1.2'"
+
+
+def parse_reference(text: str, benchmark: Benchmark) -> Box:
+    """Read a given reference.
+
+    Args:
+        text: As a user writes it.
+        benchmark: Its objectives must all be named, in any order.
+
+    Raises:
+        UserError: The text has another form, an objective is missing, or ideal and nadir are the wrong way round.
+    """
+    body, at, last = text.partition("@")
+    point = _number(last, text) if at else REFERENCE_POINT
+    if not point > 0.0:
+        raise UserError(f"--reference: the reference point must be greater than 0 (nadir is 1), got {last.strip()!r}.")
+    names = [o.name for o in benchmark.objectives]
+    aliases = benchmark.table.header.get("aliases", {}) if isinstance(benchmark, TabularBenchmark) else {}
+    found: dict[str, tuple[float, float]] = {}
+    for part in body.split(","):
+        name, equals, corners = (piece.strip() for piece in part.partition("="))
+        low, colon, high = corners.partition(":")
+        if not equals or not colon:
+            raise UserError(f"--reference {FORM}, {EXAMPLE}; got {text!r}.")
+        name = aliases.get(name, name) if name not in names else name
+        if name not in names:
+            raise UserError(f"--reference: {name!r} is no objective of the run.{suggest(name, names)}")
+        if name in found:
+            raise UserError(f"--reference: {name} is there twice in {text!r}.")
+        ideal, nadir = _number(low, text), _number(high, text)
+        if not ideal < nadir:
+            raise UserError(
+                f"--reference: ideal must be below nadir (everything is minimised), got {name}={ideal:g}:{nadir:g}."
+            )
+        found[name] = ideal, nadir
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"--reference {FORM}; {', '.join(missing)} is missing in {text!r}.")
+    corners_of = np.array([found[name] for name in names], dtype=np.float64)
+    return Box(corners_of[:, 0], corners_of[:, 1], point)
+
+
+def _number(text: str, whole: str) -> float:
+    """Return a finite number.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"--reference {FORM}, {EXAMPLE}; {text.strip()!r} in {whole!r} is no finite number.")
+    return value
+
+
+def reference_text(box: Box, benchmark: Benchmark) -> str:
+    """Return the text of a given reference in the order of the objectives."""
+    parts = [
+        f"{o.name}={low:.12g}:{high:.12g}"
+        for o, low, high in zip(benchmark.objectives, box.ideal.tolist(), box.nadir.tolist(), strict=True)
+    ]
+    return ",".join(parts) + ("" if box.point == REFERENCE_POINT else f"@{box.point:.12g}")
+
+
+def canonical(text: str, benchmark: Benchmark) -> str:
+    """Return a given reference in the form in which it is recorded; "" stays "".
+
+    Raises:
+        UserError: It makes no sense.
+    """
+    return reference_text(parse_reference(text, benchmark), benchmark) if text else ""
+
+
+def measured_by(reference: Reference | None, text: str, benchmark: Benchmark) -> Reference | None:
+    """Return a reference front that is measured by a given ideal, nadir and reference point; as it is for "".
+
+    Raises:
+        UserError: The whole front lies beyond the given reference point, so that nothing has a hypervolume.
+    """
+    if reference is None or not text:
+        return reference
+    box = parse_reference(text, benchmark)
+    corner = box.ideal + (box.nadir - box.ideal) * box.point
+    for front in (reference.front, reference.report_best):
+        if len(front) and not (front < corner).all(axis=1).any():
+            best = ", ".join(f"{o.name} {v:.6g}" for o, v in zip(benchmark.objectives, front.min(axis=0), strict=True))
+            raise UserError(
+                f"--reference {text}: no point of the reference front lies within its reference point, so nothing has "
+                f"a hypervolume; the smallest values on the front are {best}."
+            )
+    return reference._replace(ideal=box.ideal, nadir=box.nadir, box=box)

@@ -1,0 +1,86 @@
+"""`list` and `check`: what is registered, and whether it keeps the contracts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from smemnas.bench.commands.common import Command, one_line
+
+
+@click.command("list", cls=Command)
+@click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data", "problems"]))
+def list_command(kind: str | None) -> None:
+    """Show what is registered: methods, spaces, surrogates, data sets, named problems.
+
+    `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
+    `data import --arch-form FORM`) and writes.
+    """
+    from smemnas.bench.benchmarks.base import BENCHMARKS
+    from smemnas.bench.benchmarks.problems import PROBLEMS
+    from smemnas.bench.registry import Registry, broken_plugins
+    from smemnas.methods.base import METHODS
+    from smemnas.spaces.base import SPACES
+    from smemnas.surrogates.base import SURROGATES
+
+    registries: dict[str, Registry[Any]] = {
+        "methods": METHODS,
+        "spaces": SPACES,
+        "surrogates": SURROGATES,
+        "data": BENCHMARKS,
+    }
+    for name, registry in registries.items():
+        if kind in (None, name):
+            entries = list(registry)
+            width = max(len(e.name) for e in entries)
+            click.echo(click.style(name, bold=True))
+            for entry in entries:
+                click.echo(f"  {entry.name:<{width}}  {entry.summary}")
+                if kind == name == "spaces":
+                    _echo_forms(entry.name, " " * (width + 4))
+    if kind in (None, "problems"):
+        click.echo(click.style("problems", bold=True))
+        for name, (space, dataset, objectives) in PROBLEMS.items():
+            click.echo(f"  {name:<14}  {space}/{dataset}: {', '.join(objectives)}")
+    for plugin, reason in broken_plugins:
+        click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
+
+
+def _echo_forms(space: str, indent: str) -> None:
+    """Print the forms of names that a space reads and writes."""
+    from smemnas.bench.errors import UserError
+    from smemnas.spaces.base import SPACES
+
+    try:
+        forms = SPACES.create(space).forms
+    except UserError as error:
+        click.echo(f"{indent}forms of names unknown: {one_line(str(error))}")
+        return
+    for form in forms:
+        ways = " (written only)" if form.read is None else " (read only)" if form.write is None else ""
+        click.echo(
+            f"{indent}{form.name}: {form.text}{ways}{f', like {form.example}' if 0 < len(form.example) <= 90 else ''}"
+        )
+
+
+@click.command("check", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def check_command(plugins: tuple[str, ...], name: str) -> None:
+    """Check a registered method, space, surrogate or data set against the contracts.
+
+    \b
+    Examples:
+      python cli.py check smemnas
+      python cli.py check nb201/analog
+      python cli.py --plugin my_method.py check my-method
+    """
+    from smemnas.bench.checks import check_name
+
+    failures = 0
+    for check, problem in check_name(name):
+        failures += problem is not None
+        click.echo(f"{'ok  ' if problem is None else 'FAIL'} {check}{'' if problem is None else ': ' + problem}")
+    if failures:
+        raise SystemExit(1)

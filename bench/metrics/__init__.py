@@ -1,0 +1,1 @@
+"""Numbers that judge: fronts and hypervolumes, orders, intervals and tests."""

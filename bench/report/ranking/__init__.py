@@ -1,0 +1,1 @@
+"""What a study of surrogates leaves: tables and figures."""

@@ -1,0 +1,1 @@
+"""What a study of methods leaves: tables and figures."""

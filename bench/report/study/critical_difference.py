@@ -1,0 +1,117 @@
+"""Critical-difference diagrams (Demsar, JMLR 2006, figure 1): mean ranks on a line, bars join what does not differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.studies.ranks import SeedRanks
+from smemnas.spaces.base import FloatArray
+
+#: Inches: the text width of a two-column page, the height of a line of names, the room for a letter, the least width
+#: of the axis.
+WIDTH, LINE, LETTER, AXIS = 6.9, 0.165, 0.062, 2.2
+FONT = 8.0
+#: Okabe and Ito's blue; the rest is black and grey.
+BLUE, GREY = "#0072B2", "#666666"
+#: Heights in lines below the axis: of the first bar, between bars, from the last bar to the first name.
+FIRST_BAR, BAR_STEP, NAMES = 0.7, 0.5, 0.9
+
+
+def critical_difference_diagram(test: SeedRanks, title: str, emphasised: str = "") -> Any:
+    """Return the diagram as a Matplotlib figure, readable at the text width of a page.
+
+    Better methods stand on the left. Names are at the sides, each joined to its mean rank; a bar joins methods whose
+    mean ranks differ by less than the critical difference, which is drawn above the axis.
+
+    Args:
+        test: The ranks.
+        title: What was compared.
+        emphasised: A method drawn in colour and bold.
+    """
+    from matplotlib.figure import Figure
+
+    order = np.argsort(test.mean_ranks, kind="stable")
+    ranks = test.mean_ranks[order]
+    names = [test.methods[i] for i in order]
+    k = len(names)
+    left = (k + 1) // 2
+    texts = [
+        f"{n}  {r:.2f}" if i < left else f"{r:.2f}  {n}" for i, (n, r) in enumerate(zip(names, ranks, strict=True))
+    ]
+    letters = [len(text) * (1.18 if name == emphasised else 1.0) for name, text in zip(names, texts, strict=True)]
+    rooms = [0.3 + LETTER * max(part, default=0) for part in (letters[:left], letters[left:])]
+    axis = max(AXIS, WIDTH - sum(rooms))
+    inch = (k - 1) / axis  # in ranks
+    bars = _levels(ranks, test.cliques, 0.1 * inch)
+    top = FIRST_BAR + BAR_STEP * max((level for *_, level in bars), default=-1) + NAMES
+    lines, head = top + left, 5.2  # below and above the axis: title, critical difference, tick labels
+    figure = Figure(figsize=(axis + sum(rooms), LINE * (lines + head)))
+    ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    ax.set_xlim(1 - rooms[0] * inch, k + rooms[1] * inch)
+    ax.set_ylim(lines, -head)
+    ax.axis("off")
+    _axis(ax, k)
+    if test.critical_difference < k - 1:
+        _scale(ax, test.critical_difference)
+    for i, (name, rank) in enumerate(zip(names, ranks, strict=True)):
+        colour, weight = (BLUE, "bold") if name == emphasised else ("black", "normal")
+        side, place, ha = (-1, i, "right") if i < left else (1, k - 1 - i, "left")
+        y = top + place
+        end = (1 if i < left else k) + 0.15 * side * inch
+        ax.plot([rank, rank, end], [0, y, y], color=colour, lw=0.8, solid_joinstyle="miter")
+        ax.plot(rank, 0, "o", color=colour, ms=3)
+        text_at = end + 0.05 * side * inch
+        ax.text(text_at, y, texts[i], ha=ha, va="center", color=colour, fontsize=FONT, fontweight=weight)
+    for low, high, level in bars:
+        y = FIRST_BAR + BAR_STEP * level
+        overhang = 0.03 * inch
+        ax.plot([low - overhang, high + overhang], [y, y], color="black", lw=2.6, solid_capstyle="butt")
+    figure.text(0.01, 0.985, f"{title}\n{_verdict(test)}", fontsize=FONT, va="top", linespacing=1.3)
+    return figure
+
+
+def _axis(ax: Any, k: int) -> None:
+    """Draw the line of ranks, 1 (best) on the left."""
+    ax.plot([1, k], [0, 0], color="black", lw=0.9)
+    step = 1 if k <= 12 else 2
+    for tick in range(1, k + 1):
+        labelled = (tick - 1) % step == 0
+        ax.plot([tick, tick], [0, -0.35 if labelled else -0.2], color="black", lw=0.9)
+        if labelled:
+            ax.text(tick, -0.5, str(tick), ha="center", va="bottom", fontsize=FONT)
+
+
+def _scale(ax: Any, difference: float) -> None:
+    """Draw the critical difference above the axis, from rank 1 on."""
+    y = -2.0
+    ax.plot([1, 1 + difference], [y, y], color=GREY, lw=1.2)
+    for end in (1, 1 + difference):
+        ax.plot([end, end], [y - 0.2, y + 0.2], color=GREY, lw=1.2)
+    text = f"critical difference {difference:.2f}"
+    ax.text(1 + difference, y, f"  {text}", ha="left", va="center", fontsize=FONT, color=GREY)
+
+
+def _verdict(test: SeedRanks) -> str:
+    """Return the seeds and the outcome of the test."""
+    seeds = f"{len(test.seeds)} seeds that all {len(test.methods)} methods finished"
+    seeds += f" (too few runs of {', '.join(test.left_out)})" if test.left_out else ""
+    p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.4f}"
+    if test.p >= SIGNIFICANCE:
+        return f"{seeds}; Friedman {p}: no method differs"
+    return f"{seeds}" + (f"; Friedman {p}" if np.isfinite(test.p) else "")
+
+
+def _levels(ranks: FloatArray, cliques: Sequence[tuple[int, int]], margin: float) -> list[tuple[float, float, int]]:
+    """Return the ends and the level of each bar: the first level where it keeps a margin from all others."""
+    ends: list[float] = []
+    bars = []
+    for first, last in cliques:
+        low, high = float(ranks[first]), float(ranks[last])
+        level = next((j for j, end in enumerate(ends) if end + margin < low), len(ends))
+        ends[level : level + 1] = [high]
+        bars.append((low, high, level))
+    return bars

@@ -1,0 +1,246 @@
+"""Figures of a study, as PDF and PNG: regret against evaluations, fronts, and critical-difference diagrams.
+
+Colours are those of Okabe and Ito, which any colour vision tells apart; every line carries its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smemnas.bench.files import make_folder
+from smemnas.bench.metrics.indicators import median_attainment, nondominated
+from smemnas.bench.report.cells import short_names
+from smemnas.bench.report.figure_file import save_figure
+from smemnas.bench.report.study.critical_difference import critical_difference_diagram
+from smemnas.bench.studies.comparison import Tables
+from smemnas.bench.studies.execution import DONE
+from smemnas.bench.studies.plan import Case, benchmark_of, reference_of
+from smemnas.bench.studies.trials import Trial
+from smemnas.spaces.base import FloatArray
+
+#: Folder of the figures within that of the study.
+FIGURES = "figures"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY, BLACK = "#999999", "#000000"
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+FONT = 8.0
+#: Regret below it is drawn on a linear axis.
+LINEAR = 1e-3
+#: Fronts are drawn of so many methods.
+FRONTS_SHOWN = 6
+
+
+def write_figures(out: Path, tables: Tables) -> list[Path]:
+    """Write all figures for which there is data into the folder `FIGURES` of the study; return their files.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    folder = out / FIGURES
+    make_folder(folder)
+    names = {case: _file_name(name) for case, name in short_names(tables.plan.cases).items()}
+    styles = _styles(tables)
+    files: list[Path] = []
+    for case, name in names.items():
+        if any(c == case for c, _ in tables.curves):
+            files += _save(_anytime(tables, case, styles), folder, f"regret-{name}")
+            if len(case.objectives) > 1:
+                files += _save(_fronts(tables, case, styles), folder, f"front-{name}")
+    for test in tables.seed_ranks:
+        if len(test.methods) > 2 and test.seeds:
+            title = f"{test.case}, {test.at} evaluations"
+            figure = critical_difference_diagram(test, title, tables.plan.champion)
+            files += _save(figure, folder, f"ranks-{names[test.case]}-{test.at}")
+    return files
+
+
+def _file_name(text: str) -> str:
+    """Return a text without what file systems dislike: "toy/t (error; flops<=9)" is "toy-t-error-flops-max-9"."""
+    text = text.replace("<=", "-max-").replace(">=", "-min-")
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+
+
+def _save(figure: Any, folder: Path, name: str) -> list[Path]:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    files = [folder / f"{name}.pdf", folder / f"{name}.png"]
+    with rc_context({"pdf.fonttype": 42}):  # fonts that journals accept
+        save_figure(figure, files[0], metadata={"CreationDate": None})
+    save_figure(figure, files[1], dpi=200)
+    return files
+
+
+def _styles(tables: Tables) -> dict[str, dict[str, Any]]:
+    """Return colour and dash of each method, the same in all figures of a study.
+
+    Champion, baseline and then the best by mean rank over all problems and checkpoints have colours of their own, the
+    others are grey.
+    """
+    plan = tables.plan
+    ranks: dict[str, list[float]] = {}
+    for test in tables.seed_ranks:
+        for name, rank in zip(test.methods, test.mean_ranks / len(test.methods), strict=True):
+            ranks.setdefault(name, []).append(float(rank))
+    order = sorted(
+        (v.name for v in plan.variants),
+        key=lambda name: (name != plan.champion, name != plan.baseline, np.mean(ranks.get(name, [np.inf]))),
+    )
+    styles = {}
+    for i, name in enumerate(order):
+        coloured = i < len(COLOURS)
+        dash = DASHES[(i if coloured else i - len(COLOURS)) % len(DASHES)]
+        styles[name] = {
+            "color": COLOURS[i] if coloured else GREY,
+            "linestyle": dash,
+            "linewidth": 1.4 if coloured else 0.9,
+        }
+    return styles
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    ax = figure.add_subplot()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(color="#EEEEEE", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.tick_params(labelsize=FONT)
+    return figure, ax
+
+
+def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+    """Draw mean regret against evaluations with its interval; each line is named at its end."""
+    figure, ax = _figure(6.9, 3.6)
+    curves = {name: tables.curves[case, name] for name in styles if (case, name) in tables.curves}
+    for name, curve in reversed(curves.items()):
+        look = styles[name]
+        grey = look["color"] == GREY
+        ax.plot(curve.at, curve.mean, **look, zorder=2 if grey else 3)
+        if not grey:
+            ax.fill_between(curve.at, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0, zorder=2.5)
+    ax.set_xlim(1, tables.plan.budget)
+    ax.set_xlabel("evaluations", fontsize=FONT)
+    _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
+    runs = sorted({c.n for c in curves.values()})
+    number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+    ax.set_title(f"{case}; {number} runs each, bands: 95 % bootstrap", fontsize=FONT, loc="left")
+    _name_ends(ax, {name: float(c.mean[-1]) for name, c in curves.items()}, styles)
+    return figure
+
+
+def _regret_axis(ax: Any, means: FloatArray) -> None:
+    """Scale the axis of regret logarithmically, below `LINEAR` linearly where means are that small, 0 or negative."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = float(means.min()), float(means.max())
+    label = "mean hypervolume regret"
+    if low >= LINEAR:
+        ax.set_yscale("log")
+        low *= 0.8
+    else:
+        ax.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)
+        ax.axhline(0.0, color="#BBBBBB", linewidth=0.8, zorder=1)
+        label += f" (linear below {LINEAR:g})"
+        low = min(1.3 * low, -0.05 * LINEAR)
+    ticks = [digit * 10.0**e for e in range(-3, 1) for digit in (1, 2, 5)]
+    below = [-(10.0**e) for e in range(-3, 1)]
+    ax.yaxis.set_major_locator(FixedLocator([*below, 0.0, *ticks]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_ylim(low, 1.05 * high if high > LINEAR else 2.0 * LINEAR)
+    ax.set_ylabel(label, fontsize=FONT)
+
+
+def _name_ends(ax: Any, ends: dict[str, float], styles: dict[str, dict[str, Any]]) -> None:
+    """Write each line's name beside its last value, moved apart where names would cover each other."""
+    order = sorted(ends, key=lambda name: ends[name])
+    low, high = ax.get_ylim()
+    values = np.clip([ends[name] for name in order], low, high)
+    points = np.stack([np.ones(len(values)), values], axis=1)
+    at = (ax.transData + ax.transAxes.inverted()).transform(points)[:, 1]
+    for name, y, text_y in zip(order, at, spread(at, 0.058, 0.0, 1.0), strict=True):
+        look = styles[name]
+        axes = {"transform": ax.transAxes, "clip_on": False}
+        ax.plot([1.005, 1.04, 1.05], [y, text_y, text_y], **{**look, "linewidth": 0.8}, **axes)
+        colour = "#444444" if look["color"] == GREY else look["color"]
+        text = ax.text(1.058, text_y, name, va="center", fontsize=FONT - 0.5, color=colour, **axes)
+        text.set_in_layout(True)
+
+
+def spread(at: FloatArray, gap: float, low: float, high: float) -> FloatArray:
+    """Return sorted positions ``(n,)`` moved as little as possible so that neighbours are `gap` apart.
+
+    The least-squares solution: with the gaps taken off it is an isotonic regression. All stay from `low` to `high`
+    where that is possible.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    steps = gap * np.arange(len(at))
+    room = max(high - steps[-1], low)
+    return np.asarray(isotonic_regression(np.asarray(at, dtype=np.float64) - steps, y_min=low, y_max=room) + steps)
+
+
+def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+    """Draw the reference front and what half of the runs of the first methods attain.
+
+    With more than two objectives: the front of the run with the median regret, in the first two objectives.
+    """
+    figure, ax = _figure(6.9, 3.8)
+    objectives = benchmark_of(case).objectives
+    reference = reference_of(case, tables.plan.budget)
+    assert reference is not None, "there are no curves without a reference front"
+    plain = len(objectives) == 2
+    drawn: list[tuple[str, FloatArray]] = []
+    for name in styles:
+        done = _of(tables, case, name)
+        if done and len(drawn) < FRONTS_SHOWN:
+            drawn.append((name, median_attainment([t.F for t in done]) if plain else _median_front(done)))
+    front = reference.front[:, :2]
+    low, high = front.min(axis=0), front.max(axis=0)
+    low, high = low - 0.05 * (high - low), high + 0.3 * (high - low)
+    for name, points in reversed(drawn):
+        if len(points) == 0:
+            few = (
+                "no feasible run"
+                if not any(np.isfinite(t.F).all(axis=1).any() for t in _of(tables, case, name))
+                else ("fewer than half of the runs are feasible")
+            )
+            ax.plot([], [], label=f"{name}: {few}", **styles[name])
+        elif plain:
+            points = points[np.argsort(points[:, 1])]
+            ends = [np.array([[high[0], points[0, 1]]]), np.array([[points[-1, 0], high[1]]])]
+            points = np.concatenate([ends[0], points, ends[1]])
+            ax.step(points[:, 1], points[:, 0], where="post", label=name, **styles[name])
+        else:
+            colour = styles[name]["color"]
+            ax.plot(points[:, 1], points[:, 0], "o", ms=3.5, label=name, color=colour, mfc="none")
+    ax.plot(front[:, 1], front[:, 0], ".", color=BLACK, ms=4, zorder=4, label="reference front")
+    ax.set_xlim(low[1], high[1])
+    ax.set_ylim(low[0], high[0])
+    ax.set_xlabel(f"{objectives[1].name} ({objectives[1].unit})", fontsize=FONT)
+    ax.set_ylabel(f"{objectives[0].name} ({objectives[0].unit})", fontsize=FONT)
+    what = "lines: attained by half of the runs" if plain else "fronts of the runs with the median regret"
+    ax.set_title(f"{case}, {tables.plan.budget} evaluations; {what}", fontsize=FONT, loc="left")
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], fontsize=FONT, frameon=False)
+    return figure
+
+
+def _of(tables: Tables, case: Case, name: str) -> list[Trial]:
+    """Return the finished and measured runs of a method on a case."""
+    return [t for t in tables.trials if t.case == case and t.variant == name and t.status == DONE and len(t.curve)]
+
+
+def _median_front(done: Sequence[Any]) -> FloatArray:
+    """Return the front ``(k, n_obj)`` of the run with the median regret at its end."""
+    order = sorted(done, key=lambda t: float(t.curve[-1]))
+    F: FloatArray = order[len(order) // 2].F
+    return F[nondominated(F)]

@@ -1,0 +1,298 @@
+"""A study on paper and on screen: CSV, Markdown, LaTeX and the terminal.
+
+All files but times.csv (and the last section of study.md) depend on the runs' logs alone, so they are the same
+however the study was run, interrupted or split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smemnas.bench.errors import RunError
+from smemnas.bench.files import write_text
+from smemnas.bench.metrics.indicators import is_approximated
+from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.report.cells import WORDS, Section, markdown_table
+from smemnas.bench.report.cells import number as number
+from smemnas.bench.report.cells import p_value as p_value
+from smemnas.bench.report.cells import seed_text as seed_text
+from smemnas.bench.report.cells import span as span
+from smemnas.bench.report.run import APPROXIMATED
+from smemnas.bench.report.study.latex import latex
+from smemnas.bench.report.study.records import (
+    champion_records,
+    contrast_records,
+    curve_records,
+    rank_records,
+    study_records,
+    time_records,
+    to_csv,
+    trial_records,
+)
+from smemnas.bench.report.study.sections import sections, time_sections
+from smemnas.bench.runs.listing import notes_of
+from smemnas.bench.runs.run import Job
+from smemnas.bench.studies.comparison import Tables
+from smemnas.bench.studies.execution import DONE, FAILED, MISSING
+from smemnas.bench.studies.plan import Case, benchmark_of, known_reference, reference_of
+from smemnas.bench.studies.ranks import BEST, EQUAL, smallest_p
+from smemnas.bench.studies.trials import Trial
+
+#: Failed runs shown on screen and in study.md; trials.csv has them all.
+FAILURES_SHOWN = 12
+#: A study with more rows in its main table has its tables on single problems in a file of their own.
+ROWS_SHOWN = 60
+DETAILS = "details.md"
+
+
+def write_study(out: Path, tables: Tables) -> None:
+    """Write the study's files, and remove those of an earlier study that this one has nothing for.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    for name, text in _files(tables).items():
+        if text:
+            write_text(out / name, text)
+        else:
+            try:
+                (out / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+
+
+def _files(tables: Tables) -> dict[str, str]:
+    """Return the text of each file; empty where there is nothing to say."""
+    records = {
+        "study.csv": study_records(tables),
+        "trials.csv": trial_records(tables),
+        "times.csv": time_records(tables),
+        "ranks.csv": rank_records(tables),
+        "champion.csv": champion_records(tables),
+        "contrasts.csv": contrast_records(tables),
+        "curves.csv": curve_records(tables),
+    }
+    return {
+        "study.md": markdown(tables),
+        DETAILS: details(tables),
+        "study.tex": latex(sections(tables)),
+        **{name: to_csv(lines) if lines else "" for name, lines in records.items()},
+    }
+
+
+def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
+    """Return what a reader must know to read the numbers.
+
+    Args:
+        tables: The study.
+        signs: Whether the tables mark values by signs too, as on a console.
+    """
+    plan = tables.plan
+    seeds = len(plan.seeds)
+    fewer = "".join(f", {name} only {seed_text(own)}" for name, own in plan.seeds_of.items())
+    lines = [
+        f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}{fewer}; runs of a seed are paired. Budget: "
+        f"{plan.budget} evaluations.",
+        "Regret: 1 - HV/HV(reference front) on the searched split, reference point 1.1 in the space normalised by the "
+        "reference front's ideal and nadir point, hence without a unit. Mean regret so far: the mean over 1, 2, ... "
+        "evaluations up to the checkpoint, that is the area under the regret curve over its length; before the first "
+        "point within the reference point regret is 1. IGD+ and additive epsilon: to the reference front, in the same "
+        "space. Smaller is better in every column but A12.",
+        "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
+    ]
+    marks = {r.mark for r in tables.rows}
+    if len(plan.variants) > 1 and BEST in marks:
+        best, equal = ("Bold and *", "Underlined and ~") if signs else ("Bold", "Underlined")
+        text = f"{best}: the best mean. {equal}: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
+        text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
+        lowest = smallest_p(len(plan.variants) - 1, seeds)
+        if lowest >= SIGNIFICANCE:
+            text += (
+                f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
+            )
+        elif any(0 < r.n and smallest_p(len(plan.variants) - 1, r.n) >= SIGNIFICANCE for r in tables.rows):
+            text += " Methods with too few runs to show a difference are not underlined."
+        lines.append(text)
+    if any(0 < r.n < seeds for r in tables.rows):
+        lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
+    size = next((r.against.family_size for r in tables.rows if r.against), 0)
+    if size:
+        lines.append(
+            f"p: exact two-sided Wilcoxon signed-rank test against the baseline, Holm over the {size} comparisons "
+            "of this study. A12: chance that a run is better than one of the baseline (0.5: no difference)."
+        )
+    if any(t.seeds for t in tables.seed_ranks):
+        lines.append(
+            "Mean ranks within seeds: by regret, 1 is best; only seeds that all these methods finished count, without "
+            "methods that have less than half as many runs as the one with most. Friedman's test, corrected for ties. "
+            "Mean ranks that differ by less than the critical difference (Nemenyi, all pairs, level "
+            f"{SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: single "
+            "claims rest on the paired tests."
+        )
+    if tables.problem_ranks:
+        lines.append(
+            "Ranks across problems: of the mean regrets, averaged over the problems without a test; seeds of different "
+            "problems are never pooled. A mean over fewer than all problems says so."
+        )
+    if tables.champion:
+        family = max(r.comparison.family_size for r in tables.champion)
+        lines.append(
+            f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
+            f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
+            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. "
+            "? too few pairs to show a difference. In brackets: the difference, where a mean regret is negative (a "
+            "search that sees one of several trainings can beat the front of their means) and a ratio says nothing."
+        )
+    if any(a.ratio for a in tables.arrivals):
+        source = "the baseline's mean regret at the budget" if plan.target is None else "given"
+        lines.append(
+            f"Target: {source}. Runs that do not reach it are censored at the budget; <= and >= mark ratios that "
+            "censoring makes upper and lower bounds."
+        )
+    if tables.contrasts:
+        lines.append(
+            "Contrasts: mean paired difference of regret, first minus second; negative and A12 above 0.5 mean that "
+            "the first is better. Holm within each family, over all its cases and checkpoints."
+        )
+    for case in plan.cases:
+        reference = reference_of(case, plan.budget)
+        if case.reference:
+            lines.append(
+                f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
+                f"{'' if '@' in case.reference else '@1.1'} (after @ the reference point in units of that box)."
+            )
+        if reference is None:
+            lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
+        elif known_reference(case) is None:
+            lines.append(
+                f"{case}: no reference front is known; that of all finished runs of this study stands for it, so "
+                "regrets compare these runs only and change when others join. Test errors: in the runs' own reports."
+            )
+        elif not reference.exact:
+            lines.append(f"{case}: the reference front is the best known one, not proven.")
+        lines += [f"{case}: {text}" for text in remarks(tables, case)]
+        lines += [f"{case}: {note}" for note in notes_of(benchmark_of(case))]
+    return lines
+
+
+def remarks(tables: Tables, case: Case) -> list[str]:
+    """Return what a reader must know of the finished runs of a case: which ended early, and which found nothing."""
+    plan, reference = tables.plan, reference_of(case, tables.plan.budget)
+    done = [t for t in tables.trials if t.case == case and t.status == DONE]
+    lines = []
+    for name in (v.name for v in plan.variants):
+        own = [t for t in done if t.variant == name]
+        short = [t for t in own if len(t.F) < plan.budget]
+        if short:
+            counts = sorted({len(t.F) for t in short})
+            range_ = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            seeds = seed_text(sorted(t.job.seed for t in short))
+            why = sorted({t.reason.partition(": ")[2] for t in short} - {""})
+            lines.append(
+                f"{name}, seed {seeds}, ended early, after {range_} of {plan.budget} evaluations"
+                f"{': ' + ' '.join(why) if why else '.'} The last values count at later checkpoints."
+            )
+        barren = [t for t in own if not np.isfinite(t.F).all(axis=1).any()]
+        if barren:
+            which = "no run" if len(barren) == len(own) else f"not seed {seed_text(sorted(t.job.seed for t in barren))}"
+            lines.append(f"{name}: {which} has a feasible evaluation that succeeded; the regret of nothing is 1.")
+    if reference is not None and any(is_approximated(t.F, reference.front, reference.box) for t in done):
+        lines.append(APPROXIMATED)
+    return lines
+
+
+def failures(tables: Tables) -> list[str]:
+    """Return one line for each group of failed runs with the same reason, and one for missing runs."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for t in tables.unfinished():
+        if t.status == FAILED:
+            groups.setdefault((t.variant, str(t.case), t.reason), []).append(t.job.seed)
+    lines = [
+        f"{variant} on {case}, seed {seed_text(seeds)}: {reason}" for (variant, case, reason), seeds in groups.items()
+    ]
+    if len(lines) > FAILURES_SHOWN:
+        lines[FAILURES_SHOWN:] = [f"... and {len(lines) - FAILURES_SHOWN} more in trials.csv"]
+    missing: list[Trial] = [t for t in tables.unfinished() if t.status == MISSING]
+    if missing:
+        lines.append(f"{len(missing)} of {len(tables.trials)} runs have not been made yet.")
+    return lines
+
+
+def is_large(tables: Tables) -> bool:
+    """Whether the tables on single problems have a file of their own."""
+    return len(tables.rows) > ROWS_SHOWN
+
+
+def markdown(tables: Tables) -> str:
+    """Return the study as Markdown; what differs from run to run, the times, comes last."""
+    plan = tables.plan
+    lines = ["# Study", "", "| method | runs |", "|---|---|"]
+    for v in plan.variants:
+        label = Job(v.method, "", "", (), 1, params=v.params).label.replace("|", "\\|")
+        lines.append(f"| {v.name} | `{label}` |")
+    lines += ["", *(f"- {text}" for text in conventions(tables)), ""]
+    if is_large(tables):
+        lines += [f"Tables with tests, intervals and further indicators for each problem: [{DETAILS}]({DETAILS}).", ""]
+    lines += _headed(s for s in sections(tables) if not (s.detail and is_large(tables)))
+    failed = failures(tables)
+    if failed:
+        lines += ["## Unfinished runs", "", *(f"- {text}" for text in failed), ""]
+    return "\n".join(lines + _headed(time_sections(tables)))
+
+
+def details(tables: Tables) -> str:
+    """Return the tables on single problems of a large study as Markdown; nothing for a small one."""
+    if not is_large(tables):
+        return ""
+    lines = ["# Details of the study", "", "What the columns mean stands in [study.md](study.md).", ""]
+    return "\n".join(lines + _headed(s for s in sections(tables) if s.detail))
+
+
+def _headed(chosen: Iterable[Section]) -> list[str]:
+    return [line for s in chosen for line in (f"## {s.title}", "", *markdown_table(s), "")]
+
+
+def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = False) -> None:
+    """Print the tables, what they mean, what failed and where the files are, on a rich console.
+
+    Args:
+        tables: The study.
+        out: Where its files are.
+        console: A rich console.
+        figures: Whether there are figures too.
+    """
+    anything = any(row.n for row in tables.rows)
+    for section in [*sections(tables), *time_sections(tables)] if anything else []:
+        if not (section.detail and is_large(tables)):
+            _print_section(section, console)
+    for text in conventions(tables, signs=True) if anything else []:
+        console.print(text)
+    for text in failures(tables):
+        console.print(f"unfinished   {text}", soft_wrap=True)
+    names = [name for name, text in _files(tables).items() if text] + ["figures"] * figures
+    console.print(f"files        {out}: {', '.join(names)}", soft_wrap=True)
+
+
+def _print_section(section: Section, console: Any) -> None:
+    """Print one table: the best value bold with a star, what is not significantly worse underlined with a tilde."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(section.title, style="bold")
+    table = Table()
+    for name in section.head:
+        left = name in WORDS
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=not left)
+    signs, styles = {BEST: "*", EQUAL: "~"}, {BEST: "bold", EQUAL: "underline"}
+    previous = None
+    for row, marks in zip(section.rows, section.marks, strict=True):
+        if section.breaks and previous not in (None, row[0]):
+            table.add_section()
+        cells = ["" if section.breaks and row[0] == previous else row[0], *row[1:]]
+        table.add_row(*(Text(c + signs.get(m, ""), styles.get(m, "")) for c, m in zip(cells, marks, strict=True)))
+        previous = row[0]
+    console.print(table)

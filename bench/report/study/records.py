@@ -1,0 +1,218 @@
+"""The tables of a study as records, one per line of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.studies.comparison import Comparison, Tables
+from smemnas.bench.studies.plan import Case
+
+
+def to_csv(records: Sequence[dict[str, Any]]) -> str:
+    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer.writerow(names)
+    for record in records:
+        values = [record.get(name) for name in names]
+        writer.writerow(["" if v is None or v != v else v for v in values])
+    return text.getvalue()
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {
+        "space": case.space,
+        "dataset": case.dataset,
+        "objectives": "+".join(case.objectives),
+        "constraints": " ".join(case.constraints),
+        **({"reference": case.reference} if case.reference else {}),
+    }
+
+
+def _interval(name: str, interval: Interval | None) -> dict[str, Any]:
+    value, low, high = interval or (None, None, None)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _comparison(c: Comparison | None) -> dict[str, Any]:
+    return {
+        "pairs": None if c is None else c.pairs,
+        **_interval("difference", None if c is None else c.difference),
+        **_interval("ratio", None if c is None else c.ratio),
+        "p": None if c is None else c.p,
+        "p_holm": None if c is None else c.p_holm,
+        "family_size": None if c is None else c.family_size,
+        "a12": None if c is None else c.a12,
+        "wins": None if c is None else c.wins,
+    }
+
+
+def study_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and variant; the target's columns stand at the budget."""
+    arrivals = {(a.case, a.variant): a for a in tables.arrivals}
+    records = []
+    for row in tables.rows:
+        arrival = arrivals[row.case, row.variant] if row.at == tables.plan.budget else None
+        ratio = arrival and arrival.ratio
+        records.append(
+            {
+                **_case(row.case),
+                "method": row.variant,
+                "evaluations": row.at,
+                "n": row.n,
+                "failed": row.failed,
+                "ended_early": row.short,
+                "without_feasible": row.barren,
+                **_interval("regret", row.regret),
+                "regret_sd": row.regret_sd,
+                "mark": row.mark,
+                "p_best": row.p_best,
+                **_interval("area", row.area),
+                **_interval("igd_plus", row.igd_plus),
+                **_interval("epsilon", row.epsilon),
+                **_interval("best", row.best),
+                **_interval("reported_regret", row.reported),
+                "reported_floor": row.floor,
+                "baseline": tables.plan.baseline,
+                **_comparison(row.against),
+                "target": arrival and arrival.target,
+                "reached": arrival and arrival.reached,
+                "evaluations_to_target": arrival and arrival.median,
+                "evaluations_ratio": ratio and ratio.value,
+                "evaluations_ratio_low": ratio and ratio.low,
+                "evaluations_ratio_high": ratio and ratio.high,
+                "evaluations_ratio_bound": ratio and ratio.bound,
+            }
+        )
+    return records
+
+
+def trial_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each run of the plan, finished or not."""
+    records = []
+    for trial in tables.trials:
+        at = list(zip(tables.plan.at, range(len(tables.plan.at)), strict=True))
+        reached = tables.evaluations_to_target[trial.case, trial.variant].get(trial.job.seed)
+        records.append(
+            {
+                **_case(trial.case),
+                "method": trial.variant,
+                "label": trial.job.label,
+                "seed": trial.job.seed,
+                "budget": trial.job.budget,
+                "status": trial.status,
+                "evaluations": len(trial.F),
+                "failed_evaluations": trial.failed_evaluations,
+                "infeasible_evaluations": trial.infeasible_evaluations,
+                **{f"regret_{n}": trial.regret[k] for n, k in at},
+                **{f"area_{n}": trial.area[k] for n, k in at},
+                **{f"igd_plus_{n}": trial.igd_plus[k] for n, k in at},
+                **{f"epsilon_{n}": trial.epsilon[k] for n, k in at},
+                **{f"best_{n}": trial.best[k] for n, k in at},
+                **{f"reported_regret_{n}": trial.reported[k] for n, k in at},
+                "evaluations_to_target": reached,
+                "reason": trial.reason,
+            }
+        )
+    return records
+
+
+def time_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each run: its wall time."""
+    return [
+        {
+            **_case(t.case),
+            "method": t.variant,
+            "seed": t.job.seed,
+            "seconds": round(t.seconds, 6),
+            "method_seconds": round(t.method_seconds, 6),
+        }
+        for t in tables.trials
+    ]
+
+
+def contrast_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each contrast, case and checkpoint."""
+    return [
+        {
+            **_case(row.case),
+            "family": row.family,
+            "contrast": row.name,
+            "evaluations": row.at,
+            **_comparison(row.comparison),
+        }
+        for row in tables.contrasts
+    ]
+
+
+def champion_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and other method; the lead's columns stand at the budget."""
+    leads = {(a.case, a.variant): a for a in tables.leads}
+    records = []
+    for row in tables.champion:
+        lead = leads[row.case, row.variant] if row.at == tables.plan.budget else None
+        records.append(
+            {
+                **_case(row.case),
+                "champion": tables.plan.champion,
+                "method": row.variant,
+                "evaluations": row.at,
+                **_comparison(row.comparison),
+                "target": lead and lead.target,
+                "reached": lead and lead.reached,
+                "evaluations_to_target": lead and lead.median,
+                "evaluations_ratio": lead and lead.ratio.value,
+                "evaluations_ratio_low": lead and lead.ratio.low,
+                "evaluations_ratio_high": lead and lead.ratio.high,
+                "evaluations_ratio_bound": lead and lead.ratio.bound,
+            }
+        )
+    return records
+
+
+def rank_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint and method: its mean rank over seeds and its rank by mean regret."""
+    across = {(r.variant, r.at): r for r in tables.problem_ranks}
+    position = {case: k for k, case in enumerate(tables.plan.cases)}
+    records = []
+    for test in tables.seed_ranks:
+        for j, name in enumerate(test.methods):
+            other = across.get((name, test.at))
+            records.append(
+                {
+                    **_case(test.case),
+                    "method": name,
+                    "evaluations": test.at,
+                    "mean_rank": float(test.mean_ranks[j]),
+                    "methods": len(test.methods),
+                    "seeds": len(test.seeds),
+                    "friedman": test.statistic,
+                    "p": test.p,
+                    "critical_difference": test.critical_difference,
+                    "rank_of_mean": other and other.ranks[position[test.case]],
+                    "mean_rank_of_problems": other and other.mean,
+                    "problems": other and other.problems,
+                    "of_problems": other and other.of,
+                }
+            )
+    return records
+
+
+def curve_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, method and point of its curve."""
+    return [
+        {
+            **_case(case),
+            "method": name,
+            "n": curve.n,
+            "evaluations": int(at),
+            **_interval("regret", Interval(float(mean), float(low), float(high))),
+        }
+        for (case, name), curve in tables.curves.items()
+        for at, mean, low, high in zip(curve.at, curve.mean, curve.low, curve.high, strict=True)
+    ]

@@ -1,0 +1,296 @@
+"""The tables of a study as text, in the order in which they are read: summaries, then each problem."""
+
+from __future__ import annotations
+
+import math
+
+from smemnas.bench.metrics.statistics import SIGNIFICANCE, Interval, Ratio
+from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
+from smemnas.bench.studies.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
+from smemnas.bench.studies.plan import Case, benchmark_of
+from smemnas.bench.studies.ranks import BEST, ProblemRanks, smallest_p
+
+#: Heads of the tables; a row is made by the function of the same name below.
+QUALITY = (
+    "evaluations",
+    "method",
+    "n",
+    "regret",
+    "sd",
+    "95 % interval",
+    "ratio",
+    "p (Holm)",
+    "A12",
+    "test regret",
+)
+INDICATORS = ("evaluations", "method", "mean regret so far", "IGD+", "epsilon")
+ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
+TIME = ("method", "seconds per run", "of these in the method")
+CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "p (Holm)", "A12")
+CHAMPION = ("evaluations", "method", "n", "difference", "95 % interval", "ratio", "its interval", "p (Holm)", "A12")
+LEAD = ("method", "target", "reached", "median evaluations", "ratio", "95 % interval")
+
+
+def quality(row: Row) -> list[str]:
+    """Return the cells of a row of the main table."""
+    c = row.against
+    return [
+        str(row.at),
+        row.variant,
+        str(row.n) + _remarks(failed=row.failed, ended_early=row.short, without_feasible=row.barren),
+        number(row.regret.value),
+        number(row.regret_sd),
+        span(row.regret),
+        number(c.ratio.value, 2) if c else "1",
+        p_value(c.p_holm) if c else "",
+        number(c.a12, 2) if c else "",
+        number(row.reported.value),
+    ]
+
+
+def _remarks(**counts: int) -> str:
+    """Return numbers of runs with what is to be said of them: " (2 failed, 1 ended early)"."""
+    said = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items() if count)
+    return f" ({said})" if said else ""
+
+
+def indicators(row: Row) -> list[str]:
+    """Return the cells of a row of the table of further indicators; the last one is the best value found."""
+    values = (row.area, row.igd_plus, row.epsilon, row.best)
+    return [str(row.at), row.variant, *(number(v.value) for v in values)]
+
+
+def arrival(a: Arrival, budget: int) -> list[str]:
+    """Return the cells of a row of the table of evaluations to the target."""
+    ratio = _ratio(a.ratio) if a.ratio else ["1", ""]
+    return [a.variant, f"{a.reached}/{a.n}", _median(a.median, budget), *ratio]
+
+
+def lead(a: Lead, budget: int) -> list[str]:
+    """Return the cells of a row of the table of the champion's evaluations to what another has."""
+    return [a.variant, number(a.target), f"{a.reached}/{a.pairs}", _median(a.median, budget), *_ratio(a.ratio)]
+
+
+def _median(evaluations: float, budget: int) -> str:
+    return f">{budget}" if math.isinf(evaluations) else number(evaluations, 0)
+
+
+def _ratio(ratio: Ratio) -> list[str]:
+    limits = span(Interval(ratio.value, ratio.low, ratio.high), 2)
+    return [f"{ratio.bound}{number(ratio.value, 2)}", limits]
+
+
+def time(a: Arrival) -> list[str]:
+    """Return the cells of a row of the table of times."""
+    return [a.variant, number(a.seconds, 2), number(a.method_seconds, 2)]
+
+
+def contrast(name: str, at: int, c: Comparison) -> list[str]:
+    """Return the cells of a row of the table of contrasts."""
+    return [
+        name,
+        str(at),
+        str(c.pairs),
+        signed(c.difference.value),
+        span(c.difference),
+        p_value(c.p_holm),
+        number(c.a12, 2),
+    ]
+
+
+def champion(row: ChampionRow) -> list[str]:
+    """Return the cells of a row of the table of the champion against each other method."""
+    c = row.comparison
+    return [
+        str(row.at),
+        row.variant,
+        str(c.pairs),
+        signed(c.difference.value),
+        span(c.difference),
+        number(c.ratio.value, 2),
+        span(c.ratio, 2),
+        p_value(c.p_holm),
+        number(c.a12, 2),
+    ]
+
+
+def sections(tables: Tables) -> list[Section]:
+    """Return all tables but that of times."""
+    found = [*_overview(tables), *_problem_ranks(tables), *_champion_overview(tables)]
+    for case in tables.plan.cases:
+        found += _of_case(tables, case)
+    return found
+
+
+def _of_case(tables: Tables, case: Case) -> list[Section]:
+    plan = tables.plan
+    rows = [r for r in tables.rows if r.case == case]
+    title = f"Hypervolume regret on {case}"
+    if not math.isnan(rows[0].floor):
+        title += f"; a perfect search has test regret {rows[0].floor:.4f}"
+    marks = [[r.mark if name == "regret" else "" for name in QUALITY] for r in rows]
+    found = [Section(title, QUALITY, [quality(r) for r in rows], breaks=True, marks=marks, detail=True)]
+    costly = next((o for o in benchmark_of(case).objectives if not o.cheap), None)
+    head = (*INDICATORS, f"best {costly.name} ({costly.unit})" if costly else "best")
+    title = f"Further indicators on {case}"
+    found.append(Section(title, head, [indicators(r) for r in rows], breaks=True, detail=True))
+    found += _seed_ranks(tables, case)
+    arrivals = [a for a in tables.arrivals if a.case == case]
+    if not math.isnan(arrivals[0].target):
+        title = f"Evaluations to hypervolume regret {arrivals[0].target:.4f} on {case}"
+        found.append(Section(title, ARRIVAL, [arrival(a, plan.budget) for a in arrivals]))
+    duels = [champion(r) for r in tables.champion if r.case == case and r.comparison.pairs]
+    if duels:
+        title = f"{plan.champion} against each other method on {case}"
+        found.append(Section(title, CHAMPION, duels, breaks=True, detail=True))
+    leads = [lead(a, plan.budget) for a in tables.leads if a.case == case and a.pairs]
+    if leads:
+        whose = f"each method's mean regret at {plan.budget}" if plan.target is None else "the target"
+        title = f"Evaluations of {plan.champion} to {whose} on {case}"
+        found.append(Section(title, LEAD, leads, detail=True))
+    for family in dict.fromkeys(r.family for r in tables.contrasts):
+        members = [r for r in tables.contrasts if r.case == case and r.family == family]
+        title = f"Contrasts of hypervolume regret on {case}, {family}"
+        found.append(Section(title, CONTRAST, [contrast(r.name, r.at, r.comparison) for r in members]))
+    return found
+
+
+def time_sections(tables: Tables) -> list[Section]:
+    """Return the tables of times: one by methods and problems where there are several problems."""
+    plan = tables.plan
+    arrivals = {(a.case, a.variant): a for a in tables.arrivals}
+    if len(plan.cases) == 1:
+        return [Section(f"Time on {plan.cases[0]}", TIME, [time(a) for a in tables.arrivals])]
+    rows = []
+    for variant in plan.variants:
+        found = [arrivals.get((case, variant.name)) for case in plan.cases]
+        cells = [
+            f"{number(a.seconds, 2)} ({number(a.method_seconds, 2)})" if a and a.seconds >= 0 else "-" for a in found
+        ]
+        rows.append([variant.name, *cells])
+    return [
+        Section("Time: seconds per run (of these in the method)", ("method", *short_names(plan.cases).values()), rows)
+    ]
+
+
+# --- summaries
+
+
+def _overview(tables: Tables) -> list[Section]:
+    """Return mean regret with its standard deviation: methods by problems, or by checkpoints for a single problem."""
+    plan = tables.plan
+    names = short_names(plan.cases)
+    rows = {(r.case, r.variant, r.at): r for r in tables.rows}
+    grids: list[tuple[str, list[tuple[Case, int, str]]]]
+    if len(plan.cases) > 1:
+        grids = [(f"after {at} evaluations", [(c, at, names[c]) for c in plan.cases]) for at in plan.at]
+    else:
+        case = plan.cases[0]
+        grids = [(f"on {case} by evaluations", [(case, at, str(at)) for at in plan.at])]
+    found = []
+    for where, columns in grids:
+        cells = [[rows.get((c, v.name, at)) for c, at, _ in columns] for v in plan.variants]
+        found.append(
+            Section(
+                f"Mean hypervolume regret {where} (± standard deviation, smaller is better)",
+                ("method", *(name for *_, name in columns)),
+                [[v.name, *(_mean(r, len(plan.seeds)) for r in line)] for v, line in zip(plan.variants, cells)],
+                marks=[["", *(r.mark if r else "" for r in line)] for line in cells],
+            )
+        )
+    return found
+
+
+def _mean(row: Row | None, seeds: int) -> str:
+    """Return mean and standard deviation, and the number of runs where they are fewer than the seeds."""
+    if row is None or math.isnan(row.regret.value):
+        return "-"
+    spread = "" if math.isnan(row.regret_sd) else f" ± {row.regret_sd:.4f}"
+    fewer = f" (n={row.n})" if row.n < seeds else ""
+    return number(row.regret.value) + spread + fewer + _remarks(ended_early=row.short, without_feasible=row.barren)
+
+
+def _problem_ranks(tables: Tables) -> list[Section]:
+    """Return the ranks of the mean regrets on each problem, with their mean."""
+    names = short_names(tables.plan.cases)
+    found = []
+    for at in dict.fromkeys(r.at for r in tables.problem_ranks):
+        rows = [r for r in tables.problem_ranks if r.at == at]
+        whole = [r.mean for r in rows if r.problems == r.of]
+        found.append(
+            Section(
+                f"Ranks of the mean regrets after {at} evaluations (1 is best)",
+                ("method", *names.values(), "mean rank"),
+                [[r.variant, *(_rank(x) for x in r.ranks), _mean_rank(r)] for r in rows],
+                marks=[
+                    [""] * (len(names) + 1) + [BEST if whole and r.problems == r.of and r.mean == min(whole) else ""]
+                    for r in rows
+                ],
+            )
+        )
+    return found
+
+
+def _rank(rank: float) -> str:
+    return "-" if math.isnan(rank) else f"{rank:g}"
+
+
+def _mean_rank(row: ProblemRanks) -> str:
+    return number(row.mean, 2) + (f" ({row.problems} of {row.of} problems)" if row.problems < row.of else "")
+
+
+def _champion_overview(tables: Tables) -> list[Section]:
+    """Return ratio and verdict of the champion against each other method, methods by problems or checkpoints."""
+    plan = tables.plan
+    names = short_names(plan.cases)
+    rows = {(r.case, r.variant, r.at): r.comparison for r in tables.champion}
+    several = len(plan.cases) > 1
+    found = []
+    for at in (plan.at if several else plan.at[-1:]) if rows else ():
+        places = [(c, at) for c in plan.cases] if several else [(plan.cases[0], n) for n in plan.at]
+        where = f"after {at} evaluations" if several else f"on {plan.cases[0]} by evaluations"
+        lines = []
+        for variant in (v.name for v in plan.variants if v.name != plan.champion):
+            comparisons = [rows[case, variant, n] for case, n in places]
+            verdicts = [_verdict(c) for c in comparisons]
+            cells = [f"{_lead(c)} {v}" if v else "-" for c, v in zip(comparisons, verdicts)]
+            lines.append([variant, *cells, "/".join(str(verdicts.count(v)) for v in "+=-")])
+        head = [names[c] if several else str(n) for c, n in places]
+        title = f"{plan.champion} over each other method: ratio of mean regrets {where}"
+        found.append(Section(title, ("method", *head, "+/=/-"), lines))
+    return found
+
+
+def _lead(c: Comparison) -> str:
+    """Return the ratio of two mean regrets, or their difference where a negative one makes a ratio meaningless."""
+    return f"({signed(c.difference.value)})" if math.isnan(c.ratio.value) else number(c.ratio.value, 2)
+
+
+def _verdict(c: Comparison) -> str:
+    """Return "+" where the first is significantly better, "-" where worse, "=" where neither, "" without a pair.
+
+    "?" stands where so few pairs could not show any difference.
+    """
+    if not c.pairs:
+        return ""
+    if c.p_holm < SIGNIFICANCE:
+        return "+" if c.difference.value < 0 else "-"
+    return "?" if smallest_p(c.family_size, c.pairs) >= SIGNIFICANCE else "="
+
+
+def _seed_ranks(tables: Tables, case: Case) -> list[Section]:
+    """Return the mean ranks over the seeds of a problem, with the test and the critical difference below them."""
+    tests = [t for t in tables.seed_ranks if t.case == case]
+    if not tests or not tests[0].seeds:
+        return []
+    seeds = len(tests[0].seeds)
+    title = f"Mean ranks within the {seeds} seeds that all {len(tests[0].methods)} methods finished on {case}"
+    if tests[0].left_out:
+        title += f" (too few runs of {', '.join(tests[0].left_out)})"
+    lines = [[name, *(number(t.mean_ranks[j], 2) for t in tests)] for j, name in enumerate(tests[0].methods)]
+    marks = [["", *(BEST if t.mean_ranks[j] == t.mean_ranks.min() else "" for t in tests)] for j in range(len(lines))]
+    lines.append(["Friedman chi-square", *(number(t.statistic, 1) for t in tests)])
+    lines.append(["p", *(p_value(t.p) for t in tests)])
+    lines.append(["critical difference", *(number(t.critical_difference, 2) for t in tests)])
+    marks += [[""] * (len(tests) + 1)] * 3
+    return [Section(title, ("method", *(str(t.at) for t in tests)), lines, marks=marks, detail=True)]

@@ -1,0 +1,190 @@
+"""What is run: a job names everything that determines a run's log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from smemnas.bench.benchmarks.base import Benchmark, open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds, reference_front
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.benchmarks.given_reference import canonical, measured_by
+from smemnas.bench.registry import Plugin, load_plugin
+from smemnas.bench.schema import JobEntry, PluginEntry
+from smemnas.methods.base import METHODS
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that determines a run's log.
+
+    Attributes:
+        method: Registered method or preset.
+        space: Registered space.
+        dataset: Data set of the space.
+        objectives: Names, in order.
+        budget: Number of paid evaluations.
+        seed: Root of all randomness.
+        params: Method parameters that differ from the defaults of `method`.
+        plugins: Plug-in files to load first.
+        constraints: What an architecture must satisfy, like "flops<=150"; see `bench.constraints`.
+        listed: Whether it is searched among the architectures that a partial table has values of.
+        reference: By what it is measured, where that is given, see `bench.given_reference`; the log does not depend on
+            it.
+    """
+
+    method: str
+    space: str
+    dataset: str
+    objectives: tuple[str, ...]
+    budget: int
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    plugins: tuple[Plugin, ...] = ()
+    constraints: tuple[str, ...] = ()
+    listed: bool = False
+    reference: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
+        plugins = [plugin._asdict() for plugin in self.plugins]
+        entry = {**asdict(self), "objectives": list(self.objectives), "plugins": plugins}
+        del entry["constraints"], entry["listed"], entry["reference"]
+        limits = {"constraints": list(self.constraints)} if self.constraints else {}
+        listed = {"listed": True} if self.listed else {}
+        return {**entry, **limits, **listed, **({"reference": self.reference} if self.reference else {})}
+
+    @staticmethod
+    def of(entry: JobEntry) -> Job:
+        """Invert `to_dict`."""
+        values = {name: getattr(entry, name) for name in JobEntry.__struct_fields__}
+        return Job(**{**values, "plugins": tuple(map(_plugin, entry.plugins))})
+
+    def differs_from(self, entry: JobEntry) -> str:
+        """Return the first thing in which a recorded job is another one than this, "" where there is none.
+
+        A plug-in is known by its name and content, wherever it lies; in folders of earlier versions by its path.
+        """
+        its = replace(Job.of(entry), reference=self.reference)  # how it is measured may change
+        for mine, other in zip(self.plugins, its.plugins, strict=False):
+            if other.sha256 and mine.file == other.file and mine.sha256 != other.sha256:
+                return f"another version of the plug-in {mine.file}"
+        if [_name(p, q) for p, q in zip(self.plugins, its.plugins, strict=False)] == [_name(q, q) for q in its.plugins]:
+            its = replace(its, plugins=self.plugins)
+        wanted, found = (json.loads(json.dumps(job.to_dict())) for job in (self, its))
+        for name in sorted({*wanted, *found}):
+            if found.get(name) != wanted.get(name):
+                return f"{name} {_shown(found.get(name))}, this one has {_shown(wanted.get(name))}"
+        return ""
+
+    @property
+    def label(self) -> str:
+        """Method with its changed parameters, as tables and folders name it."""
+        changed = ",".join(f"{k}={json.dumps(v, sort_keys=True)}" for k, v in sorted(self.params.items()))
+        return self.method + (f"[{changed}]" if changed else "")
+
+    @property
+    def place(self) -> str:
+        """Space and data set, as a reader is shown them: paths in a data set's name with their slashes."""
+        return f"{self.space}/{unquote(self.dataset)}"
+
+    @property
+    def folder(self) -> Path:
+        """Relative folder: space/dataset/objectives/method/seed-N; restrictions stand beside the objectives."""
+        limits = [c.replace("<=", "-max-").replace(">=", "-min-") for c in self.constraints]
+        problem = ",".join(["+".join(self.objectives), *limits, *(["listed"] if self.listed else [])])
+        safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
+        return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
+
+
+def _plugin(entry: PluginEntry | str) -> Plugin:
+    if isinstance(entry, str):
+        return Plugin(Path(entry).name, "", entry)
+    return Plugin(entry.file, entry.sha256, entry.path)
+
+
+def _name(plugin: Plugin, other: Plugin) -> tuple[str, ...]:
+    """Return by what a plug-in is compared with a recorded one."""
+    return (plugin.file, plugin.sha256) if other.sha256 else (plugin.path,)
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a job as a message shows it."""
+    paths = isinstance(value, list) and value and isinstance(value[0], dict)
+    return repr([plugin["path"] for plugin in value] if paths else value)
+
+
+def load_plugins(job: Job) -> None:
+    """Load the plug-ins of a job.
+
+    Raises:
+        UserError: One is missing or fails to import.
+        RunError: One is not what it was when the job was made.
+    """
+    for plugin in job.plugins:
+        if plugin.sha256 not in ("", load_plugin(plugin.path).sha256):
+            raise RunError(f"the plug-in {plugin.path} was edited since this job was made: give the command again.")
+
+
+def make_job(
+    method: str,
+    space: str,
+    *,
+    dataset: str | None = None,
+    objectives: tuple[str, ...] = (),
+    budget: int = 340,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+    plugins: tuple[str, ...] = (),
+    constraints: tuple[str, ...] = (),
+    full_space: bool = False,
+    reference: str = "",
+) -> tuple[Job, Benchmark]:
+    """Check a user's wishes, fill in the defaults and return the job with its benchmark.
+
+    On a table that covers a part of its space the search is restricted to that part, unless `full_space` is set.
+
+    Raises:
+        UserError: A name, parameter or number makes no sense, or (almost) nothing satisfies the constraints.
+    """
+    loaded = tuple(load_plugin(plugin) for plugin in plugins)
+    if budget < 1:
+        raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
+    if seed < 0:
+        raise UserError(f"--seed must be at least 0, got {seed}.")
+    METHODS.get(method).resolve(params or {})
+    benchmark = open_benchmark(space, dataset, objectives, constraints, full_space=full_space)
+    names = tuple(o.name for o in benchmark.objectives)
+    limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
+    job = Job(
+        method,
+        space,
+        benchmark.dataset,
+        names,
+        budget,
+        seed,
+        dict(params or {}),
+        loaded,
+        limits,
+        listed,
+        canonical(reference, benchmark),
+    )
+    check_bounds(benchmark, constraints)
+    if job.reference:
+        measured_by(reference_front(benchmark), job.reference, benchmark)
+    METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
+    return job, benchmark
+
+
+def open_job(job: Job) -> Benchmark:
+    """Return the benchmark of a job, restricted as its search is.
+
+    Raises:
+        UserError: The space, the data set or a name is unknown.
+        DataError: The table is not installed or is corrupt.
+    """
+    return open_benchmark(job.space, job.dataset, job.objectives, job.constraints, full_space=not job.listed)

@@ -1,0 +1,1 @@
+"""Many runs: plans, their execution, and what the runs say together."""

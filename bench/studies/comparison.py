@@ -1,0 +1,382 @@
+"""The tables of a study: each variant on each case, against the baseline, the champion against each, contrasts, ranks.
+
+Runs are paired by seed; a seed counts in a comparison where both sides finished. All rows of the main table
+are one Holm family, all comparisons of the champion another; the contrasts of a plan name theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from smemnas.bench.metrics import statistics
+from smemnas.bench.metrics.statistics import Interval, Ratio
+from smemnas.bench.studies.curves import Curve, curve_of
+from smemnas.bench.studies.execution import DONE, FAILED
+from smemnas.bench.studies.plan import Case, Plan, benchmark_of, reference_of
+from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
+from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
+from smemnas.spaces.base import FloatArray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups of runs compared by their hypervolume regret at one checkpoint.
+
+    Attributes:
+        pairs: Seeds that both sides finished.
+        difference: Mean paired difference of regret; negative means that the first is better.
+        ratio: Ratio of the mean regrets.
+        p: Exact Wilcoxon signed-rank, two-sided.
+        p_holm: Adjusted within the family; NaN until then.
+        family_size: Number of comparisons adjusted together.
+        a12: Chance that a run of the first is better than one of the second (Vargha-Delaney).
+        wins: Share of seeds in which the first is better, ties one half.
+    """
+
+    pairs: int
+    difference: Interval
+    ratio: Interval
+    p: float
+    p_holm: float
+    family_size: int
+    a12: float
+    wins: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant on one case at one checkpoint.
+
+    Attributes:
+        at: Evaluations.
+        n: Finished runs.
+        failed: Runs that failed.
+        regret: Mean hypervolume regret on the searched split.
+        regret_sd: Its standard deviation over runs.
+        igd_plus: Mean IGD+.
+        reported: Mean hypervolume regret on the test split; NaN where there is one split.
+        floor: Reported regret of a perfect search.
+        against: Comparison with the baseline; None for the baseline itself.
+        epsilon: Mean additive epsilon.
+        best: Mean of the smallest value of the first costly objective.
+        area: Mean of the regret's mean over the evaluations so far.
+        mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly worse.
+        p_best: p-value against the best, adjusted over the methods at this checkpoint; NaN for the best.
+        short: Finished runs that had ended before so many evaluations; their last values count.
+        barren: Finished runs without a feasible evaluation that succeeded.
+    """
+
+    case: Case
+    variant: str
+    at: int
+    n: int
+    failed: int
+    regret: Interval
+    regret_sd: float
+    igd_plus: Interval
+    reported: Interval
+    floor: float
+    against: Comparison | None
+    epsilon: Interval
+    best: Interval
+    area: Interval
+    mark: str
+    p_best: float
+    short: int = 0
+    barren: int = 0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How soon a variant reaches a target on one case.
+
+    Attributes:
+        target: Hypervolume regret.
+        n: Finished runs.
+        reached: Runs that got there within the budget.
+        median: Median evaluations; inf where half of the runs or more did not get there.
+        ratio: Median evaluations over those of the baseline; None for the baseline itself.
+        seconds: Mean wall time of a run.
+        method_seconds: Mean wall time in the method.
+    """
+
+    case: Case
+    variant: str
+    target: float
+    n: int
+    reached: int
+    median: float
+    ratio: Ratio | None
+    seconds: float
+    method_seconds: float
+
+
+@dataclass(frozen=True)
+class ContrastRow:
+    """A contrast of the plan on one case at one checkpoint."""
+
+    case: Case
+    family: str
+    name: str
+    at: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class ChampionRow:
+    """The champion against another variant on one case at one checkpoint; a negative difference is in its favour."""
+
+    case: Case
+    variant: str
+    at: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How soon the champion has what another variant has at the budget.
+
+    Attributes:
+        variant: The other one.
+        target: Its mean hypervolume regret at the budget, or the plan's target.
+        pairs: Seeds that both finished.
+        reached: Runs of the champion that got there, among the pairs.
+        median: Its median evaluations; inf where half of the runs or more did not get there.
+        ratio: Median evaluations over those of the other variant.
+    """
+
+    case: Case
+    variant: str
+    target: float
+    pairs: int
+    reached: int
+    median: float
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that a study's report shows.
+
+    Attributes:
+        evaluations_to_target: For each case and variant, seed to evaluations (inf: not reached).
+        champion: The champion against each other variant; empty without a champion, as is `leads`.
+        seed_ranks: Ranks over the seeds of each case, with their test.
+        problem_ranks: Ranks of the mean regrets across cases; empty for one case.
+        curves: For each case and variant with a finished run and a reference front.
+    """
+
+    plan: Plan
+    trials: Sequence[Trial]
+    rows: Sequence[Row]
+    arrivals: Sequence[Arrival]
+    contrasts: Sequence[ContrastRow]
+    evaluations_to_target: dict[tuple[Case, str], dict[int, float]]
+    champion: Sequence[ChampionRow] = ()
+    leads: Sequence[Lead] = ()
+    seed_ranks: Sequence[SeedRanks] = ()
+    problem_ranks: Sequence[ProblemRanks] = ()
+    curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
+
+    def unfinished(self) -> list[Trial]:
+        """Return the runs that failed or are missing."""
+        return [t for t in self.trials if t.status != DONE]
+
+
+def compare(first: FloatArray, second: FloatArray) -> Comparison:
+    """Compare regrets ``(n,)`` paired by seed; pairs with a NaN are left out."""
+    both = np.isfinite(first) & np.isfinite(second)
+    x, y = first[both], second[both]
+    return Comparison(
+        len(x),
+        statistics.mean_difference(x, y),
+        statistics.ratio_of_means(x, y),
+        statistics.wilcoxon(x, y),
+        math.nan,
+        0,
+        statistics.a12(x, y),
+        statistics.paired_wins(x, y),
+    )
+
+
+def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons of one family with their p-values adjusted (Holm)."""
+    adjusted = statistics.holm([c.p for c in comparisons])
+    size = int(np.isfinite([c.p for c in comparisons]).sum())
+    return [replace(c, p_holm=float(p), family_size=size) for c, p in zip(comparisons, adjusted, strict=True)]
+
+
+Groups = Mapping[tuple[Case, str], list[Trial]]
+Regret = Mapping[tuple[Case, str], FloatArray]
+
+
+def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
+    """Make the tables of a plan from its runs."""
+    groups: dict[tuple[Case, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.case, trial.variant), []).append(trial)
+    regret = {key: np.array([t.regret for t in group]) for key, group in groups.items()}  # (seeds, checkpoints)
+    rows = [row for case in plan.cases for k in range(len(plan.at)) for row in _rows(plan, case, k, groups, regret)]
+    tested = [i for i, row in enumerate(rows) if row.against is not None]
+    for i, comparison in zip(tested, adjust([c for r in rows if (c := r.against) is not None]), strict=True):
+        rows[i] = replace(rows[i], against=comparison)
+    evaluations: dict[tuple[Case, str], dict[int, float]] = {}
+    arrivals = [a for case in plan.cases for a in _arrivals(plan, case, groups, evaluations)]
+    return Tables(
+        plan,
+        [t for t in trials if t.status != UNASKED],
+        rows,
+        arrivals,
+        _contrasts(plan, regret),
+        evaluations,
+        _champion(plan, regret),
+        _leads(plan, groups),
+        seed_ranks(plan, regret),
+        problem_ranks(plan, {(r.case, r.variant, r.at): r.regret.value for r in rows}),
+        {key: curve for key, group in groups.items() if (curve := curve_of(plan, _done(group))) is not None},
+    )
+
+
+def _known(x: FloatArray) -> FloatArray:
+    return x[~np.isnan(x)]
+
+
+def _done(group: Sequence[Trial]) -> list[Trial]:
+    return [t for t in group if t.status == DONE]
+
+
+def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> list[Row]:
+    """Return the rows of a case at the k-th checkpoint; the comparisons with the baseline are not adjusted yet."""
+    floor = reported_floor(benchmark_of(case), reference_of(case, plan.budget))
+    columns = [regret[case, v.name][:, k] for v in plan.variants]
+    rows = []
+    for variant, values, (mark, p_best) in zip(plan.variants, columns, against_best(columns), strict=True):
+        group = groups[case, variant.name]
+        done = _done(group)
+
+        def mean(of: Callable[[Trial], FloatArray], done: list[Trial] = done) -> Interval:
+            return statistics.mean_interval(_known(np.array([of(t)[k] for t in done])))
+
+        rows.append(
+            Row(
+                case,
+                variant.name,
+                plan.at[k],
+                len(done),
+                sum(t.status == FAILED for t in group),
+                mean(lambda t: t.regret),
+                statistics.standard_deviation(_known(values)),
+                mean(lambda t: t.igd_plus),
+                mean(lambda t: t.reported),
+                floor,
+                None if variant.name == plan.baseline else compare(values, regret[case, plan.baseline][:, k]),
+                mean(lambda t: t.epsilon),
+                mean(lambda t: t.best),
+                mean(lambda t: t.area),
+                mark,
+                p_best,
+                sum(len(t.F) < plan.at[k] for t in done),
+                sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
+            )
+        )
+    return rows
+
+
+def _arrivals(
+    plan: Plan, case: Case, groups: Groups, evaluations: dict[tuple[Case, str], dict[int, float]]
+) -> list[Arrival]:
+    """Return how soon each variant reaches the target of a case; fill in the evaluations of each run."""
+    target = _target(plan, groups[case, plan.baseline])
+    for variant in plan.variants:
+        evaluations[case, variant.name] = _evaluations(groups[case, variant.name], target)
+    base = evaluations[case, plan.baseline]
+    arrivals = []
+    for variant in plan.variants:
+        mine = evaluations[case, variant.name]
+        done = _done(groups[case, variant.name])
+        arrivals.append(
+            Arrival(
+                case,
+                variant.name,
+                target,
+                len(mine),
+                int(np.isfinite(list(mine.values())).sum()),
+                float(np.median(list(mine.values()))) if mine else math.nan,
+                None if variant.name == plan.baseline else _ratio(plan, mine, base),
+                float(np.mean([t.seconds for t in done])) if done else math.nan,
+                float(np.mean([t.method_seconds for t in done])) if done else math.nan,
+            )
+        )
+    return arrivals
+
+
+def _target(plan: Plan, group: Sequence[Trial]) -> float:
+    """Return the plan's target, or the mean regret of some runs at the budget; NaN where there is none."""
+    last = _known(np.array([t.regret[-1] for t in group]))
+    if plan.target is not None:
+        return plan.target
+    return float(np.mean(last)) if len(last) else math.nan
+
+
+def _evaluations(group: Sequence[Trial], target: float) -> dict[int, float]:
+    """Return how many evaluations each finished run took to the target, by seed; nothing without a target."""
+    measured = [t for t in _done(group) if not np.isnan(t.regret).any()]
+    return {} if math.isnan(target) else {t.job.seed: evaluations_to(t.curve, target) for t in measured}
+
+
+def _ratio(plan: Plan, mine: Mapping[int, float], other: Mapping[int, float]) -> Ratio:
+    seeds = [seed for seed in mine if seed in other]
+    return statistics.evaluations_ratio(
+        np.array([mine[s] for s in seeds]), np.array([other[s] for s in seeds]), plan.budget
+    )
+
+
+def _contrasts(plan: Plan, regret: Regret) -> list[ContrastRow]:
+    """Return the plan's contrasts, adjusted family by family."""
+    rows = []
+    for case in plan.cases:
+        for contrast in plan.contrasts:
+            first, second = (
+                np.mean([regret[case, name] for name in names], axis=0) for names in (contrast.first, contrast.second)
+            )
+            for k, at in enumerate(plan.at):
+                rows.append(ContrastRow(case, contrast.family, contrast.name, at, compare(first[:, k], second[:, k])))
+    for family in dict.fromkeys(row.family for row in rows):
+        members = [i for i, row in enumerate(rows) if row.family == family]
+        for i, comparison in zip(members, adjust([rows[i].comparison for i in members]), strict=True):
+            rows[i] = replace(rows[i], comparison=comparison)
+    return rows
+
+
+def _rivals(plan: Plan) -> list[str]:
+    return [v.name for v in plan.variants if v.name != plan.champion] if plan.champion else []
+
+
+def _champion(plan: Plan, regret: Regret) -> list[ChampionRow]:
+    """Return the champion against each other variant everywhere, adjusted as one family."""
+    rows = [
+        ChampionRow(case, rival, at, compare(regret[case, plan.champion][:, k], regret[case, rival][:, k]))
+        for case in plan.cases
+        for k, at in enumerate(plan.at)
+        for rival in _rivals(plan)
+    ]
+    adjusted = adjust([row.comparison for row in rows])
+    return [replace(row, comparison=comparison) for row, comparison in zip(rows, adjusted, strict=True)]
+
+
+def _leads(plan: Plan, groups: Groups) -> list[Lead]:
+    """Return how soon the champion has what each other variant has at the budget."""
+    leads = []
+    for case in plan.cases:
+        for rival in _rivals(plan):
+            target = _target(plan, groups[case, rival])
+            mine, other = (_evaluations(groups[case, name], target) for name in (plan.champion, rival))
+            paired = np.array([mine[seed] for seed in mine if seed in other])
+            median = float(np.median(paired)) if len(paired) else math.nan
+            reached = int(np.isfinite(paired).sum())
+            leads.append(Lead(case, rival, target, len(paired), reached, median, _ratio(plan, mine, other)))
+    return leads

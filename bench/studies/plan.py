@@ -1,0 +1,347 @@
+"""What a study compares: variants of methods, cases to run them on, seeds; and its jobs in a fixed order.
+
+A plan holds names only. `check_plan` fills in defaults and refuses what cannot work before anything runs.
+Named plans are in `bench.plans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from smemnas.bench.benchmarks.base import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds, reference_front
+from smemnas.bench.benchmarks.given_reference import canonical, measured_by
+from smemnas.bench.benchmarks.problems import PROBLEMS
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.metrics.indicators import nondominated
+from smemnas.bench.registry import Entry, load_plugin
+from smemnas.bench.runs.run import Job
+from smemnas.methods.base import METHODS
+from smemnas.spaces.base import SPACES, FloatArray
+from smemnas.surrogates.base import SURROGATES
+
+#: Where curves are read off unless the plan says otherwise; the budget is always added.
+CHECKPOINTS = (50, 100, 200)
+BUILT_IN = ("smemnas.",)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with parameters, under the name that tables show."""
+
+    name: str
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One benchmark: where the variants are compared. An empty dataset or no objectives: the default."""
+
+    space: str
+    dataset: str = ""
+    objectives: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    #: Whether a partial table is searched among its own architectures; `check_plan` says.
+    listed: bool = False
+    #: By what it is measured, where that is given, see `bench.given_reference`.
+    reference: str = ""
+
+    @property
+    def place(self) -> str:
+        """Space and data set, as a reader is shown them: paths in a data set's name with their slashes."""
+        return f"{self.space}/{unquote(self.dataset)}"
+
+    def __str__(self) -> str:
+        limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
+        measured = f"; reference {self.reference}" if self.reference else ""
+        return f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''}{measured})"
+
+    @staticmethod
+    def of(job: Job) -> Case:
+        """Return where a job runs."""
+        return Case(job.space, job.dataset, job.objectives, job.constraints, job.listed, job.reference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
+        limits = {"constraints": list(self.constraints)} if self.constraints else {}
+        entry = {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
+        listed = {"listed": True} if self.listed else {}
+        return {**entry, **listed, **({"reference": self.reference} if self.reference else {})}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison of two groups of variants, each averaged within a seed.
+
+    Attributes:
+        name: What is compared, as tables show it.
+        first: Names of the variants on the one side; a negative difference means that they are better.
+        second: Names of those on the other side.
+        family: Contrasts of one family are corrected together (Holm).
+    """
+
+    name: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    family: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study.
+
+    Attributes:
+        variants: What is compared.
+        cases: Where.
+        seeds: Runs of each variant on each case.
+        budget: Paid evaluations of a run.
+        baseline: Name of the variant that the others are tested against; "" is the first.
+        at: Evaluations at which results are read off.
+        target: Hypervolume regret of "evaluations to target"; None is the baseline's mean at the budget.
+        contrasts: Further comparisons.
+        plugins: Plug-in files.
+        champion: Name of the variant that is compared with every other one; "" is none.
+        seeds_of: Name of a variant to those of the seeds that it runs; all where it is not named.
+        full_space: Until it is checked: whether partial tables are searched beyond what they have.
+    """
+
+    variants: tuple[Variant, ...]
+    cases: tuple[Case, ...]
+    seeds: tuple[int, ...]
+    budget: int
+    baseline: str = ""
+    at: tuple[int, ...] = CHECKPOINTS
+    target: float | None = None
+    contrasts: tuple[Contrast, ...] = ()
+    plugins: tuple[str, ...] = ()
+    champion: str = ""
+    seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    full_space: bool = False
+
+    def seeds_for(self, variant: Variant) -> tuple[int, ...]:
+        """Return the seeds that a variant runs."""
+        return self.seeds_of.get(variant.name, self.seeds)
+
+    def job(self, variant: Variant, case: Case, seed: int) -> Job:
+        """Return one run. Plug-in files belong to it only where something of it is not built in."""
+        needed = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
+        plugins = tuple(load_plugin(plugin) for plugin in needed)
+        return Job(
+            variant.method,
+            case.space,
+            case.dataset,
+            case.objectives,
+            self.budget,
+            seed,
+            dict(variant.params),
+            plugins,
+            case.constraints,
+            case.listed,
+            case.reference,
+        )
+
+    def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
+        """Yield the runs, or one of several parts of them, seed by seed: an unfinished study is already paired.
+
+        The seeds of each variant are dealt out in turn, so every part gets its share of the slow ones.
+        """
+        for c, case in enumerate(self.cases):
+            for seed in self.seeds:
+                for v, variant in enumerate(self.variants):
+                    own = self.seeds_for(variant)
+                    first = (c * len(self.variants) + v) * len(own)
+                    if seed in own and (first + own.index(seed)) % parts == part - 1:
+                        yield self.job(variant, case, seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        return {
+            "variants": [{"name": v.name, "method": v.method, "params": dict(v.params)} for v in self.variants],
+            "cases": [case.to_dict() for case in self.cases],
+            "seeds": list(self.seeds),
+            "budget": self.budget,
+            "baseline": self.baseline,
+            "at": list(self.at),
+            "target": self.target,
+            "contrasts": [
+                {"name": c.name, "first": list(c.first), "second": list(c.second), "family": c.family}
+                for c in self.contrasts
+            ],
+            **({"champion": self.champion} if self.champion else {}),
+            **({"seeds_of": {name: list(seeds) for name, seeds in self.seeds_of.items()}} if self.seeds_of else {}),
+        }
+
+
+def _is_built_in(variant: Variant, case: Case) -> bool:
+    """Whether method, space, data and every surrogate named in the parameters come with the suite."""
+    parts = parts_of(variant.method, variant.params, case.space, case.dataset)
+    return all(entry.origin.startswith(BUILT_IN) for _, entry in parts)
+
+
+def parts_of(method: str, params: Mapping[str, Any], space: str, dataset: str) -> Iterator[tuple[str, Entry[Any]]]:
+    """Yield kind and entry of everything registered that a run needs."""
+    yield "method", METHODS.get(method)
+    yield "space", SPACES.get(space)
+    if f"{space}/{dataset}" in BENCHMARKS:
+        yield "benchmark", BENCHMARKS.get(f"{space}/{dataset}")
+    for value in params.values():
+        if isinstance(value, str) and value in SURROGATES:
+            yield "surrogate", SURROGATES.get(value)
+
+
+@cache
+def benchmark_of(case: Case) -> Benchmark:
+    """Return a case's benchmark, opened once per process."""
+    place = case.space, case.dataset or None, case.objectives, case.constraints
+    if case.reference:
+        return benchmark_of(replace(case, reference=""))
+    if case.listed:
+        return open_benchmark(*place)
+    benchmark = benchmark_of(replace(case, listed=True))  # the same where there is nothing to restrict
+    return benchmark if benchmark.listed is None else open_benchmark(*place, full_space=True)
+
+
+@cache
+def known_reference(case: Case) -> Reference | None:
+    """Return the reference front that a case's data knows, computed once per process."""
+    benchmark = benchmark_of(case)
+    return measured_by(reference_front(benchmark), case.reference, benchmark)
+
+
+_unions: dict[tuple[Case, int], Reference] = {}
+
+
+def reference_of(case: Case, budget: int) -> Reference | None:
+    """Return a case's reference front, where none is known that of the runs which are compared (`compare_with`)."""
+    return known_reference(case) or _unions.get((case, budget))
+
+
+def compare_with(case: Case, budget: int, F: FloatArray) -> None:
+    """Let the front of what runs of a budget evaluated ``(n, n_obj)`` stand for a reference front, if none is known.
+
+    It does not where nothing of it lies within a given reference point, so that nothing has a hypervolume.
+    """
+    if known_reference(case) is not None:
+        return
+    _unions.pop((case, budget), None)
+    front = np.unique(F[nondominated(F)], axis=0) if len(F) else F
+    if len(front):
+        none = np.empty((0, front.shape[1]))
+        union = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
+        with suppress(UserError):
+            measured = measured_by(union, case.reference, benchmark_of(case))
+            _unions[case, budget] = measured or union
+
+
+def check_plan(plan: Plan) -> Plan:
+    """Return the plan with defaults filled in.
+
+    A variant that no case accepts is refused here; one that some cases refuse gets failed runs there.
+
+    Raises:
+        UserError: Something is unknown, named twice, or makes no sense.
+        DataError: A table is not installed.
+    """
+    if plan.budget < 1:
+        raise UserError(f"--budget must be at least 1 evaluation, got {plan.budget}.")
+    for kind, items in (("method", plan.variants), ("space", plan.cases), ("seed", plan.seeds)):
+        if not items:
+            raise UserError(f"a study needs at least one {kind}.")
+    names = [v.name for v in plan.variants]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two variants are called {name!r}: give each its own name, --variant NAME=METHOD:...")
+    made: dict[str, str] = {}
+    for variant in plan.variants:
+        METHODS.get(variant.method).resolve(variant.params)
+        label = Job(variant.method, "", "", (), 1, params=variant.params).label
+        if label in made:
+            raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
+        made[label] = variant.name
+    baseline = plan.baseline or names[0]
+    for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
+        if name not in names:
+            raise UserError(f"the {role} {name!r} is not among the methods.{suggest(name, names)}")
+    for name, seeds in plan.seeds_of.items():
+        if name not in names:
+            raise UserError(f"--method-seeds: {name!r} is not among the methods.{suggest(name, names)}")
+        if not seeds or not set(seeds) <= set(plan.seeds):
+            raise UserError(f"--method-seeds: the seeds of {name!r} must be among the study's --seeds.")
+    cases = []
+    for case in plan.cases:
+        benchmark = benchmark_of(replace(case, listed=not plan.full_space))
+        check_bounds(benchmark, case.constraints)
+        objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
+        full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
+        full = replace(full, reference=canonical(case.reference, benchmark))
+        if full.reference:
+            known_reference(full)  # raises where nothing lies within it
+        if full not in cases:
+            cases.append(full)
+    plan = replace(
+        plan,
+        full_space=False,
+        cases=tuple(cases),
+        seeds=tuple(dict.fromkeys(plan.seeds)),
+        baseline=baseline,
+        at=tuple(sorted({n for n in plan.at if n < plan.budget} | {plan.budget})),
+        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
+        seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
+    )
+    for variant in plan.variants:
+        refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
+        if len(refusals) == len(plan.cases):
+            raise UserError(f"{variant.name}: {refusals[0]}")
+    return plan
+
+
+def _refusal(plan: Plan, variant: Variant, case: Case) -> UserError | None:
+    """Return why a method does not take a case, or None; a crash is left to the run, which records it."""
+    problem = benchmark_of(case).problem
+    try:
+        METHODS.create(variant.method, problem, budget=plan.budget, seed=plan.seeds[0], params=variant.params)
+    except UserError as error:
+        return error
+    except Exception:
+        return None
+    return None
+
+
+def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple[str, ...]) -> tuple[Case, ...]:
+    """Combine spaces ("nb201" or "nb201/cifar10") with those of the data sets that each of them has.
+
+    A named problem ("in1k-mop8-like") among the spaces is taken as it is.
+
+    Raises:
+        UserError: A space is unknown, or a data set belongs to none of the spaces, or a space has none of them.
+    """
+    cases: list[Case] = []
+    used: set[str] = set()
+    for item in spaces:
+        if item in PROBLEMS:
+            cases.append(Case(*PROBLEMS[item]))
+            continue
+        space, slash, dataset = item.partition("/")
+        SPACES.get(space)
+        known = datasets_of(space)
+        wanted = [dataset] if slash else [d for d in datasets if d in known or d.startswith(COMPUTED)]
+        used.update(wanted)
+        if datasets and not wanted:
+            raise UserError(
+                f"space {space!r} has none of the data sets {', '.join(datasets)}.{suggest(datasets[0], known)}"
+            )
+        cases += [Case(space, d, objectives) for d in wanted or [""]]
+    for dataset in datasets:
+        if dataset not in used:
+            known = [d for item in spaces if item not in PROBLEMS for d in datasets_of(item.partition("/")[0])]
+            raise UserError(f"none of the spaces has a data set {dataset!r}.{suggest(dataset, known)}")
+    return tuple(cases)

@@ -1,0 +1,234 @@
+"""What each run of a study achieved: its log read and measured against the reference front."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from smemnas.bench.benchmarks.base import Benchmark, Reference
+from smemnas.bench.benchmarks.constraints import feasible_only
+from smemnas.bench.errors import RunError, Unusable
+from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
+from smemnas.bench.runs.guard import checked_log
+from smemnas.bench.runs.history import read_seconds
+from smemnas.bench.runs.run import TIMING, Job
+from smemnas.bench.studies.execution import DONE, FAILED, RERUN, folder_of, read_status, state_of
+from smemnas.bench.studies.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
+from smemnas.spaces.base import FloatArray, IntArray
+
+#: Status of a run that the plan does not ask for; no table shows it.
+UNASKED = "not asked for"
+
+
+class Measures(NamedTuple):
+    """What a run achieved at ``c`` checkpoints; smaller is better, NaN where it is not defined.
+
+    Attributes:
+        regret: Hypervolume regret ``(c,)``; NaN, like all but `best`, without a reference front.
+        igd_plus: IGD+ ``(c,)``.
+        reported: Hypervolume regret on the test split of the architectures selected by the searched split
+            ``(c,)``; NaN where the benchmark has one split.
+        epsilon: Additive epsilon to the reference front ``(c,)``.
+        best: Smallest searched value of the first objective that costs an evaluation ``(c,)``, in its unit; NaN
+            where all objectives are free.
+        area: Mean hypervolume regret after 1, 2, ... evaluations up to the checkpoint ``(c,)``: the area under
+            `curve` divided by the evaluations.
+        curve: Hypervolume regret after each evaluation ``(n,)``; 1 before the first point within the reference point.
+    """
+
+    regret: FloatArray
+    igd_plus: FloatArray
+    reported: FloatArray
+    epsilon: FloatArray
+    best: FloatArray
+    area: FloatArray
+    curve: FloatArray
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a study.
+
+    Attributes:
+        variant: Name of the variant.
+        case: Where it ran.
+        job: The run.
+        status: "done", "failed", "missing" or, where the plan gives its variant fewer seeds, `UNASKED`.
+        reason: Of a failure.
+        F: Objectives in ask order ``(n, n_obj)``: +inf rows for failed evaluations, NaN rows for what breaks a
+            constraint.
+        regret: At the plan's checkpoints ``(c,)``; this and the other indicators as in `Measures`.
+        igd_plus: At the checkpoints ``(c,)``.
+        reported: At the checkpoints ``(c,)``.
+        epsilon: At the checkpoints ``(c,)``.
+        best: At the checkpoints ``(c,)``.
+        area: At the checkpoints ``(c,)``.
+        curve: Hypervolume regret after each evaluation ``(n,)``.
+        seconds: Wall time in ask, evaluate and tell.
+        method_seconds: Wall time in ask and tell.
+    """
+
+    variant: str
+    case: Case
+    job: Job
+    status: str
+    reason: str
+    F: FloatArray
+    regret: FloatArray
+    igd_plus: FloatArray
+    reported: FloatArray
+    epsilon: FloatArray
+    best: FloatArray
+    area: FloatArray
+    curve: FloatArray
+    seconds: float
+    method_seconds: float
+
+    @property
+    def failed_evaluations(self) -> int:
+        """Number of evaluations that failed."""
+        return int(np.isinf(self.F).any(axis=1).sum())
+
+    @property
+    def infeasible_evaluations(self) -> int:
+        """Number of evaluations that break a constraint."""
+        return int(np.isnan(self.F).any(axis=1).sum())
+
+
+def collect(plan: Plan, out: Path) -> list[Trial]:
+    """Return every run of the plan, by case, variant and seed.
+
+    Where no reference front is known, as in real trainings, that of all finished runs takes its place.
+    """
+    for case in plan.cases:
+        if known_reference(case) is None:
+            compare_with(case, plan.budget, _found(plan, out, case))
+    return [
+        read_trial(plan, out, variant, case, seed)
+        for case in plan.cases
+        for variant in plan.variants
+        for seed in plan.seeds
+    ]  # in full, so that runs of a seed are found at the same place; see `UNASKED`
+
+
+def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
+    """Return what all finished runs of a case evaluated and what satisfies its constraints ``(n, n_obj)``."""
+    benchmark = benchmark_of(case)
+    parts = [np.empty((0, len(benchmark.objectives)))]
+    for variant in plan.variants:
+        for seed in plan.seeds_for(variant):
+            job = plan.job(variant, case, seed)
+            if state_of(out, job).status == DONE:
+                with contextlib.suppress(RunError):  # `read_trial` names what is wrong
+                    X, F = checked_log(folder_of(out, job), job, benchmark).arrays()
+                    parts.append(
+                        feasible_only(benchmark, X[: plan.budget], F[: plan.budget]).reshape(-1, parts[0].shape[1])
+                    )
+    F = np.vstack(parts)
+    return F[np.isfinite(F).all(axis=1)]
+
+
+def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -> Trial:
+    """Return one run of the plan; only a finished one is measured."""
+    job = plan.job(variant, case, seed)
+    if seed not in plan.seeds_for(variant):
+        return unfinished(plan, variant, case, job, UNASKED, "")
+    state = state_of(out, job)
+    if state.status == DONE:
+        folder = folder_of(out, job)
+        try:
+            benchmark = benchmark_of(case)
+            X, F = checked_log(folder, job, benchmark).arrays()
+            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case, plan.budget))
+            F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
+            return Trial(
+                variant.name,
+                case,
+                job,
+                DONE,
+                ended_early(folder, len(F), plan.budget),
+                F,
+                *measured,
+                *read_seconds(folder / TIMING),
+            )
+        except Unusable as error:
+            state = state._replace(status=FAILED, reason=f"{error.reason}: {RERUN}")
+        except RunError as error:
+            state = state._replace(status=FAILED, reason=str(error))
+    return unfinished(plan, variant, case, job, state.status, state.reason)
+
+
+def ended_early(folder: Path, n: int, budget: int) -> str:
+    """Return what is said of a finished run of `n` evaluations that had not spent its budget; "" of any other."""
+    if n >= budget:
+        return ""
+    return read_status(folder).note or f"Ended early, after {n} of {budget} evaluations."
+
+
+def unfinished(plan: Plan, variant: Variant, case: Case, job: Job, status: str, reason: str) -> Trial:
+    """Return a run that failed or is missing: nothing of it is measured."""
+    empty = np.empty((0, len(case.objectives)))
+    return Trial(variant.name, case, job, status, reason, empty, *_nothing(len(plan.at)), math.nan, math.nan)
+
+
+def _nothing(checkpoints: int) -> Measures:
+    return Measures._make([*np.full((6, checkpoints), math.nan), np.empty(0)])
+
+
+def measure(
+    X: IntArray, F: FloatArray, at: Sequence[int], benchmark: Benchmark, reference: Reference | None
+) -> Measures:
+    """Return what the first ``at[k]`` evaluations achieved, for each k.
+
+    Args:
+        X: Genotypes ``(n, n_var)`` in ask order.
+        F: Searched objectives ``(n, n_obj)``; a run that ended early keeps its last value.
+        at: Numbers of evaluations, ``c`` of them.
+        benchmark: Its constraints count, and it is asked for the test split.
+        reference: Its front; None gives NaN.
+    """
+    found = _nothing(len(at))
+    checkpoints = np.asarray(at, dtype=np.int64)
+    F = feasible_only(benchmark, X, F).reshape(len(F), len(benchmark.objectives))  # an empty log has no columns
+    costly = [j for j, o in enumerate(benchmark.objectives) if not o.cheap]
+    if costly:
+        values = np.where(np.isfinite(F).all(axis=1), F[:, costly[0]], math.inf)
+        best = np.minimum.accumulate(np.append(math.inf, values))
+        found = found._replace(best=best[np.minimum(checkpoints, len(F))])
+    if reference is None:
+        return found
+    two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
+    for k, n in enumerate(at):
+        keep = np.flatnonzero(nondominated(F[:n]))
+        found.igd_plus[k] = igd_plus(F[keep], reference.front, reference.box)
+        found.epsilon[k] = epsilon(F[keep], reference.front, reference.box)
+        if two_splits:
+            tested = benchmark.report(X[keep]) if len(keep) else F[keep]
+            found.reported[k] = hypervolume_regret(tested, reference.report_best, reference.box)
+    curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1), reference.box)  # the last repeated
+    area = np.cumsum(curve)[checkpoints - 1] / checkpoints
+    return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
+
+
+def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
+    """Return the test-split regret of a perfect search on the searched split; NaN where there is one split."""
+    if reference is None or not has_two_splits(benchmark) or len(reference.report_best) == 0:
+        return math.nan
+    return hypervolume_regret(reference.report_front, reference.report_best, reference.box)
+
+
+def has_two_splits(benchmark: Benchmark) -> bool:
+    """Whether the benchmark reports on other columns than it searches."""
+    return benchmark.report_names != tuple(o.name for o in benchmark.objectives)
+
+
+def evaluations_to(curve: FloatArray, target: float) -> float:
+    """Return after how many evaluations the hypervolume regret ``curve`` ``(n,)`` is at most `target`, or inf."""
+    there = curve <= target + 1e-12
+    return float(np.argmax(there) + 1) if there.any() else math.inf

@@ -1,0 +1,389 @@
+"""A benchmark that really trains: each architecture is built, trained, and judged by its validation error.
+
+Every training has a folder of its own with curve, weights and result, so an evaluation is done once: asking again
+reads the result, and a run that was killed goes on in the middle of a training, from its last epoch. The test
+split is opened by `report` only, which judges the same weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import getpass
+import hashlib
+import json
+import math
+import os
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smemnas.bench.benchmarks.base import Benchmark, Evaluation
+from smemnas.bench.errors import RunError, UserError, choose, suggest
+from smemnas.bench.files import write_json
+from smemnas.bench.registry import load_plugin
+from smemnas.bench.train import need_torch
+from smemnas.bench.train.images import Images, open_images
+from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.workers.child import safe_children
+from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
+
+FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
+VALID_ERROR, TEST_ERROR = "val_error", "test_error"
+#: How `load_plugin` names the modules it makes of files.
+PLUGIN_PREFIX = "smemnas_plugin_"
+#: What of a space decides the network that a genotype builds.
+SHAPE = (
+    "channels",
+    "cells",
+    "width",
+    "max_vertices",
+    "image_size",
+    "n_classes",
+    "stem_stride",
+    "strides",
+    "checkpoint_sha256",
+)
+#: Seconds between two looks for a free device.
+PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that decides a training beside architecture, seed and device.
+
+    Attributes:
+        space: Builds the networks.
+        data: Data set, see `open_images`.
+        recipe: How they are trained.
+        size: Side of the images; None keeps theirs.
+        valid_share: Share of the training images held out for validation; None is the data set's default.
+    """
+
+    space: SearchSpace
+    data: str
+    recipe: Recipe
+    size: int | None = None
+    valid_share: float | None = None
+
+    def images(self, split: str) -> Images:
+        """Open one split."""
+        return open_images(self.data, split, size=self.size, valid_share=self.valid_share)
+
+    def network(self) -> dict[str, Any]:
+        """Return the space's name and what decides the size of its networks."""
+        shape = {key: getattr(self.space, key) for key in SHAPE if hasattr(self.space, key)}
+        return {"space": self.space.name, **shape}
+
+
+def choose_objectives(space: SearchSpace, wanted: Sequence[str]) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+    """Return objectives of networks that are judged here, and the names of the same quantities on the test split.
+
+    Args:
+        space: Gives the costs.
+        wanted: "val_error" ("error" for short) and costs of the space; empty means val_error and the first cost.
+
+    Raises:
+        UserError: One is unknown, named twice, or belongs to the test split.
+    """
+    known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in space.costs}}
+    names = [VALID_ERROR if n == "error" else n for n in wanted] or [VALID_ERROR, *list(known)[1:2]]
+    for name in names:
+        if name == TEST_ERROR:
+            raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
+        choose("objective", name, known)
+    if len(set(names)) != len(names):
+        raise UserError(f"every objective can be named once, got {','.join(names)}.")
+    return tuple(known[n] for n in names), tuple(TEST_ERROR if n == VALID_ERROR else n for n in names)
+
+
+class TrainedBenchmark(Benchmark):
+    """Architectures trained from scratch.
+
+    Args:
+        space: A space whose `build` works; `bench.train.cells.trainable_space` makes one for some data.
+        data: Data set, see `bench.train.data.open_images`.
+        recipe: How a network is trained.
+        objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
+        size: Side of the images; None keeps theirs.
+        valid_share: Share of the training images held out for validation; None is the data set's default.
+        dataset: Name for logs and reports.
+        device: "auto" (all CUDA devices, else the CPU), "cpu", "cuda" or "cuda:K".
+        jobs: Networks trained side by side on the CPU, one thread each; a CUDA device trains one at a time.
+        folder: Where trainings are kept; `use_folder` can set it later. None is a temporary folder.
+
+    Raises:
+        UserError: torch is missing, an objective is unknown or repeated, or the space does not fit the data.
+        DataError: The data is not there.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        data: str,
+        recipe: Recipe,
+        objectives: Sequence[str] = (),
+        *,
+        size: int | None = None,
+        valid_share: float | None = None,
+        dataset: str = "trained",
+        device: str = "auto",
+        jobs: int = 1,
+        folder: Path | None = None,
+    ) -> None:
+        need_torch()
+        self.objectives, self.report_names = choose_objectives(space, objectives)
+        if jobs < 1:
+            raise UserError(f"jobs is the number of networks trained side by side, at least 1, got {jobs}.")
+        self.setting = Setting(space, data, recipe, size, valid_share)
+        training = self.setting.images("train")
+        for key, has in (("n_classes", training.n_classes), ("image_size", training.size)):
+            if getattr(space, key, has) != has:
+                raise UserError(f"{data} has {key} {has}, the space was made for {getattr(space, key)}.")
+        self.space = space
+        self.dataset = dataset
+        self.device = device
+        self.jobs = jobs
+        self._images = training
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        n_valid = len(self.setting.images("valid"))
+        self.notes = (
+            f"{VALID_ERROR} is the error after the last epoch on {n_valid} images that no network is trained on.",
+            f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
+            f"Recipe {recipe.name}: {recipe.epochs} epochs, batch {recipe.batch}; networks: "
+            + ", ".join(f"{key} {value}" for key, value in self.setting.network().items())
+            + ".",
+        )
+
+    def use_folder(self, folder: Path) -> None:
+        """Keep trainings below this folder from now on; a run gives its own."""
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where the trainings of this setting are kept."""
+        if self._folder is None:
+            self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="smemnas-trained-")
+            self._folder = Path(self._temporary.name)
+        return self._folder / FOLDER / self.fingerprint[:16]
+
+    @functools.cached_property
+    def devices(self) -> tuple[str, ...]:
+        """The devices to train on, as torch names them."""
+        return find_devices(self.device)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Checksum of all that decides a result beside architecture and seed."""
+        return hashlib.sha256(json.dumps(self.provenance(), sort_keys=True).encode()).hexdigest()
+
+    def provenance(self) -> dict[str, Any]:
+        """Return data, split, recipe, network and kind of device."""
+        recipe = self.setting.recipe
+        return {
+            "data": self.setting.data,
+            "sha256": self._images.sha256,
+            "size": self._images.size,
+            "valid_share": self.setting.valid_share,
+            "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("channels", "cells")},
+            "network": self.setting.network(),
+            "device": self.devices[0].partition(":")[0],
+        }
+
+    def evaluate(self, X: IntArray, seed: int) -> Evaluation:
+        """Train what has no result yet, in parallel where that was asked for; a diverged training is a failure.
+
+        `seconds` are those of the training, also where its result was there already.
+        """
+        X = np.asarray(X, dtype=np.int64)
+        places = [self._place(x, seed) for x in X]
+        missing = {place: x for place, x in zip(places, X, strict=True) if not (place / RESULT).exists()}
+        self._train(list(missing.items()), seed)
+        results = [json.loads((place / RESULT).read_bytes()) for place in places]
+        errors = [math.nan if r[VALID_ERROR] is None else float(r[VALID_ERROR]) for r in results]
+        F = self._with_costs(X, np.array(errors, dtype=np.float64))
+        return Evaluation(F, np.array([float(r["seconds"]) for r in results]), tuple(str(r["reason"]) for r in results))
+
+    def report(self, X: IntArray) -> FloatArray:
+        """Return test errors of the weights that `evaluate` left, the mean over seeds; NaN for what it never saw."""
+        X = np.asarray(X, dtype=np.int64)
+        errors = np.full(len(X), math.nan)
+        for k, x in enumerate(X):
+            places = sorted(self.folder.glob(f"{self._name(x)}-seed*"))
+            found = [e for place in places if (e := _test_error(self.setting, place, x, self.devices)) is not None]
+            errors[k] = np.mean(found) if found else math.nan
+        return self._with_costs(X, errors)
+
+    def _with_costs(self, X: IntArray, errors: FloatArray) -> FloatArray:
+        """Return the objectives ``(n, n_obj)`` given the errors ``(n,)``."""
+        columns = [self.space.cost(X, o.name) if o.cheap else errors for o in self.objectives]
+        return np.stack(columns, axis=1)
+
+    def _name(self, x: IntArray) -> str:
+        """Return the name of an architecture's trainings."""
+        return hashlib.sha256(self.space.to_str(x).encode()).hexdigest()[:24]
+
+    def _place(self, x: IntArray, seed: int) -> Path:
+        """Return the folder of one training."""
+        return self.folder / f"{self._name(x)}-seed{seed}"
+
+    def _train(self, missing: Sequence[tuple[Path, IntArray]], seed: int) -> None:
+        """Train architectures, each in its folder, one per device (on the CPU: `jobs`) at a time."""
+        workers = min(len(missing), self.jobs if self.devices == ("cpu",) else len(self.devices))
+        if workers <= 1:
+            for place, x in missing:
+                run_training(self.setting, x, seed, place, self.devices, None)
+            return
+        from joblib import Parallel, delayed, parallel_config
+
+        module = sys.modules[type(self.space).__module__]
+        plugin = str(module.__file__) if module.__name__.startswith(PLUGIN_PREFIX) else None
+        setting = pickle.dumps(self.setting) if plugin else self.setting
+        with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
+            Parallel(n_jobs=workers, batch_size=1)(
+                delayed(_work)(setting, plugin, x, seed, place, self.devices, os.getpid()) for place, x in missing
+            )
+
+
+def _work(
+    setting: Setting | bytes,
+    plugin: str | None,
+    x: IntArray,
+    seed: int,
+    place: Path,
+    devices: Sequence[str],
+    parent: int,
+) -> None:
+    """Train one architecture in a worker process; a plug-in's space can be unpickled once its file is loaded."""
+    if plugin is not None:
+        load_plugin(plugin)
+    # The bytes were made by the parent process, never read from a file.
+    opened: Setting = pickle.loads(setting) if isinstance(setting, bytes) else setting
+    run_training(opened, x, seed, place, devices, parent)
+
+
+def run_training(
+    setting: Setting, x: IntArray, seed: int, place: Path, devices: Sequence[str], parent: int | None
+) -> None:
+    """Train one architecture in its folder and write its result there, unless another process has.
+
+    Args:
+        setting: What decides the training.
+        x: Genotype ``(n_var,)``.
+        seed: Root of its randomness.
+        place: Its folder.
+        devices: Where it may run; the first one that is free is taken.
+        parent: Process that wants the result, None for this one.
+
+    Raises:
+        UserError: A device does not exist, or memory or disk is full.
+    """
+    from filelock import FileLock
+
+    from smemnas.bench.train import loop
+
+    arch = setting.space.to_str(x)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / ".lock")
+        lock.acquire()
+    except OSError as error:
+        raise RunError(f"cannot write to {place}: {error.strerror}. Choose another folder with --out.") from error
+    try:
+        if (place / RESULT).exists():
+            return
+        training, validation = setting.images("train"), setting.images("valid")
+        build = functools.partial(setting.space.build, x, training.n_classes)
+        with claimed(devices) as device:
+            outcome = loop.train(
+                build,
+                training,
+                validation,
+                setting.recipe,
+                seed=seed,
+                folder=place,
+                device=device,
+                parent=parent,
+            )
+        result = {"arch": arch, "seed": seed, "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
+        result |= {VALID_ERROR: None if outcome.reason else outcome.valid_error, "reason": outcome.reason}
+        write_json(place / RESULT, result)
+    finally:
+        lock.release()
+
+
+def _test_error(setting: Setting, place: Path, x: IntArray, devices: Sequence[str]) -> float | None:
+    """Return the test error of one training's weights; None if it has no result or failed.
+
+    Raises:
+        RunError: The weights are gone or unreadable.
+    """
+    if not (place / RESULT).exists() or json.loads((place / RESULT).read_bytes())["reason"]:
+        return None
+    if (place / TEST).exists():
+        return float(json.loads((place / TEST).read_bytes())[TEST_ERROR])
+    from smemnas.bench.train import loop
+
+    with claimed(devices) as device:
+        error = loop.weights_error(
+            lambda n_classes: setting.space.build(x, n_classes), place, setting.images("test"), setting.recipe, device
+        )
+    write_json(place / TEST, {TEST_ERROR: error})
+    return error
+
+
+def find_devices(device: str) -> tuple[str, ...]:
+    """Return the devices that a user's wish names.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    if device == "cpu":
+        return ("cpu",)
+    need_torch()
+    import torch
+
+    found = tuple(f"cuda:{k}" for k in range(torch.cuda.device_count()))
+    if device == "auto":
+        return found or ("cpu",)
+    chosen = found if device == "cuda" else tuple(d for d in found if d == device)
+    if not chosen:
+        raise UserError(
+            f"no device {device!r}.{suggest(device, ['auto', 'cpu', *(['cuda'] if found else []), *found])}"
+        )
+    return chosen
+
+
+@contextlib.contextmanager
+def claimed(devices: Sequence[str]) -> Iterator[str]:
+    """Hold one of several devices; a CUDA device belongs to one training of this user at a time, in any process."""
+    if devices[0] == "cpu":
+        yield "cpu"
+        return
+    import torch
+    from filelock import FileLock, Timeout
+
+    folder = Path(tempfile.gettempdir()) / f"smemnas-devices-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        for device in devices:
+            properties = torch.cuda.get_device_properties(device)
+            lock = FileLock(folder / f"{getattr(properties, 'uuid', device)}.lock".replace(":", "-"))
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                yield device
+            finally:
+                lock.release()
+            return
+        time.sleep(PAUSE)

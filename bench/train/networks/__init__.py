@@ -1,0 +1,1 @@
+"""Networks that a space's genotypes name."""

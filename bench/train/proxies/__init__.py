@@ -1,0 +1,1 @@
+"""Values of networks that are not trained."""

@@ -1,0 +1,1 @@
+"""From one architecture to a trained network."""

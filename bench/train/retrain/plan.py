@@ -1,0 +1,272 @@
+"""What a final training consists of, put together from a run, a supernet or an architecture's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smemnas.bench.benchmarks.base import SUPERNET, TRAINED, open_benchmark
+from smemnas.bench.benchmarks.table import file_digest
+from smemnas.bench.errors import UserError, choose
+from smemnas.bench.runs.folder import JOB
+from smemnas.bench.runs.front import Front, folder_name, pick, read_front
+from smemnas.bench.train.images import absolute
+from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape, name_of, read_name
+from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_recipe
+from smemnas.bench.values import whole
+
+TIMM = "timm:"
+#: Of networks that come with no supernet, as in `supernet train`.
+WIDTH, STEM = 0.35, "small"
+
+
+@dataclass(frozen=True)
+class RetrainPlan:
+    """All that decides the weights, beside the number of processes and parts of a batch.
+
+    Attributes:
+        arch: Name in the space mnv3, with its resolution, or ``timm:MODEL``.
+        resolution: Side of the network's input.
+        data: Data set, see `bench.train.data.open_images`.
+        size: Side that images are stored at; 0 keeps theirs.
+        width: Width multiplier; 0 for a timm model.
+        stem_stride: Stride of the stem.
+        strides: Stride of the first layer of each stage; empty leaves a timm model its own.
+        inherit: Start from the supernet's weights.
+        supernet: Its file, for weights and teacher.
+        supernet_sha256: Identity of that file.
+        supernet_seed: Seed of its training, which chose the images that batch norms are measured on.
+        recipe: How to train.
+        seed: Root of all randomness.
+        all_images: Train on the validation images too.
+        origin: Where the architecture comes from: "run" and "pick".
+    """
+
+    arch: str
+    resolution: int
+    data: str
+    size: int
+    width: float
+    stem_stride: int
+    strides: tuple[int, ...]
+    recipe: RetrainRecipe
+    inherit: bool = False
+    supernet: Path | None = None
+    supernet_sha256: str = ""
+    supernet_seed: int = 0
+    seed: int = 0
+    all_images: bool = False
+    origin: Mapping[str, str] | None = None
+
+    @property
+    def timm_model(self) -> str:
+        """Name of the timm model, "" for a network of mnv3."""
+        return self.arch.removeprefix(TIMM) if self.arch.startswith(TIMM) else ""
+
+    def shape(self, n_classes: int) -> Shape:
+        """Return the shape of a network of mnv3."""
+        return Shape(self.width, n_classes, self.stem_stride, self.strides, self.recipe.dropout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what decides the weights, as JSON values; where files lie and how the network was found does not."""
+        uses_supernet = self.inherit or self.recipe.distill > 0
+        recipe = {k: v for k, v in self.recipe.to_dict().items() if k != "name"}
+        return {
+            "arch": self.arch,
+            "resolution": self.resolution,
+            "size": self.size,
+            "width": self.width,
+            "stem_stride": self.stem_stride,
+            "strides": list(self.strides),
+            "inherit": self.inherit,
+            "supernet_sha256": self.supernet_sha256 if uses_supernet else "",
+            "seed": self.seed,
+            "all_images": self.all_images,
+            **recipe,
+        }
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user gives beside the run; None and "" leave it to the run, the supernet or a default.
+
+    Attributes:
+        pick: Member of the run's front.
+        arch: Name of an architecture instead.
+        supernet: Its file.
+        data: Data set.
+        size: Side that images are stored at.
+        resolution: Side of a timm model's input.
+        width: Width multiplier.
+        stem: Kind of stem.
+        strides: Strides of the stages.
+        preset: Name of the recipe.
+        changes: KEY=VALUE, changes of the recipe.
+        scratch: Start from random weights although there is a supernet.
+        seed: Root of all randomness.
+        all_images: Train on the validation images too.
+    """
+
+    pick: str = ""
+    arch: str = ""
+    supernet: Path | None = None
+    data: str = ""
+    size: int = 0
+    resolution: int = 0
+    width: float | None = None
+    stem: str = ""
+    strides: tuple[int, ...] = ()
+    preset: str = "cifar"
+    changes: tuple[str, ...] = ()
+    scratch: bool = False
+    seed: int = 0
+    all_images: bool = False
+
+
+def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
+    """Return what to train and the folder where it belongs.
+
+    Args:
+        run: Folder of a run on mnv3, or a supernet's file or folder, or None.
+        wishes: The rest.
+
+    Raises:
+        UserError: Wishes contradict each other or what is there, or something is not said.
+        RunError: The run is not there or not finished.
+        DataError: The supernet's file cannot be read.
+    """
+    whole("seed", wishes.seed)
+    recipe = find_retrain_recipe(wishes.preset).overridden(wishes.changes)
+    if wishes.pick and wishes.arch:
+        raise UserError("--pick takes a network from the front, --arch names one: give one of them.")
+    if wishes.stem:
+        choose("stem", wishes.stem, STEMS)
+    front, found = _open_run(run, wishes)
+    label = wishes.arch or wishes.pick or "knee"
+    arch = wishes.arch or (front.archs[pick(front, label)] if front is not None else "")
+    if not arch:
+        raise UserError(
+            "--pick belongs to the folder of a run; without one name a network with --arch, for example "
+            "r32-3333-3333-3333-3333-3333 or timm:mobilenetv3_small_050."
+        )
+    timm = arch.startswith(TIMM)
+    resolution = wishes.resolution
+    if not timm:
+        subnet, side = read_name(arch)
+        if resolution not in (0, side):
+            raise UserError(f"--resolution {resolution} contradicts {arch}: the name gives the resolution.")
+        arch, resolution = name_of(subnet, side), side
+    if not found.data:
+        raise UserError("on which images? Name them with --data: cifar10, cifar100, or a folder or tar file of images.")
+    if recipe.distill and found.supernet is None:
+        raise UserError("distill needs a teacher: name a supernet with --supernet, or --set distill=0.")
+    resolution = resolution or found.resolution
+    size = wishes.size or (round(resolution / recipe.crop_pct) if recipe.crop_pct < 1 else found.size)
+    if size < 0 or resolution < 0:
+        raise UserError(f"--size and --resolution are 0 or more, got {size} and {resolution}.")
+    plan = RetrainPlan(
+        arch=arch,
+        resolution=resolution,
+        data=absolute(found.data),
+        size=size,
+        width=0.0 if timm else found.width,
+        stem_stride=found.stem_stride,
+        strides=wishes.strides if timm else found.strides,
+        recipe=recipe,
+        inherit=found.supernet is not None and not wishes.scratch and not timm,
+        supernet=found.supernet,
+        supernet_sha256=file_digest(found.supernet) if found.supernet else "",
+        supernet_seed=found.supernet_seed,
+        seed=wishes.seed,
+        all_images=wishes.all_images,
+        origin={"run": str(run), "pick": label} if front is not None and not wishes.arch else None,
+    )
+    if not timm:
+        plan.shape(1)  # checks width and strides
+    base = run if front is not None else found.supernet.parent if found.supernet is not None else None
+    scratch = "-scratch" if found.supernet is not None and wishes.scratch and not timm else ""
+    return plan, Path(base or "runs") / "retrain" / (folder_name(label) + scratch)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known about a network's surroundings."""
+
+    supernet: Path | None
+    data: str
+    size: int
+    resolution: int
+    width: float
+    stem_stride: int
+    strides: tuple[int, ...]
+    supernet_seed: int = 0
+
+
+def _open_run(run: Path | None, wishes: Wishes) -> tuple[Front | None, _Found]:
+    """Return the front, where the run is a search, and what run, supernet and wishes say together.
+
+    Raises:
+        UserError: They contradict each other.
+        RunError: The run is not there or not finished.
+        DataError: The supernet's file cannot be read.
+    """
+    front, supernet = None, wishes.supernet
+    data, size, width, stem = wishes.data, 0, wishes.width, wishes.stem
+    if run is not None and (run.is_file() or ((run / "checkpoint.pt").is_file() and not (run / JOB).exists())):
+        if supernet is not None:
+            raise UserError(f"{run} is taken as a supernet, and --supernet names another: leave one out.")
+        supernet = run / "checkpoint.pt" if run.is_dir() else run
+    elif run is not None:
+        front = read_front(run)
+        dataset = front.job.dataset
+        if dataset.startswith(SUPERNET):
+            from smemnas.bench.train.supernet import options as supernet_options
+
+            judged = supernet_options.parse_name(dataset)
+            supernet, data = supernet or judged.checkpoint, data or judged.data
+        elif dataset.startswith(TRAINED):
+            from smemnas.bench.train import options
+
+            trained = options.parse_name(dataset)
+            size = trained.values.get("size", 0) if data in ("", trained.data) else 0
+            data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
+            width = trained.values.get("width", 1.0) if width is None else width
+        elif supernet is None:
+            space: Any = open_benchmark(front.job.space, dataset, front.job.objectives).space
+            width, stem = (space.width if width is None else width), stem or "imagenet"
+    if supernet is not None:
+        return front, _of_supernet(supernet, wishes, data)
+    stem_stride, strides = STEMS[stem or STEM]
+    return front, _Found(None, data, size, 0, WIDTH if width is None else width, stem_stride, wishes.strides or strides)
+
+
+def _of_supernet(path: Path, wishes: Wishes, data: str) -> _Found:
+    """Return what a supernet says.
+
+    Raises:
+        UserError: It has another width or stem than asked for, or the data is not known.
+        DataError: It cannot be read.
+    """
+    from smemnas.bench.train import need_torch
+
+    need_torch()
+    from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
+    from smemnas.bench.train.supernet.evaluation import plan_for, resolutions_of
+
+    supernet, content = load_supernet(path)
+    shape, plan = supernet.shape, plan_for(content, path, data or None, 0)
+    if wishes.width is not None and abs(wishes.width - shape.width) > 1e-9:
+        raise UserError(f"the supernet {path} has width {shape.width:g}, not {wishes.width:g}: leave --width out.")
+    stem_stride, strides = STEMS[wishes.stem] if wishes.stem else (shape.stem_stride, shape.strides)
+    if not wishes.arch.startswith(TIMM) and (
+        (stem_stride, wishes.strides or strides) != (shape.stem_stride, shape.strides)
+    ):
+        raise UserError(
+            f"the supernet {path} has stem stride {shape.stem_stride} and strides {','.join(map(str, shape.strides))}: "
+            "leave --stem and --strides out."
+        )
+    return _Found(
+        path, plan.data, plan.size, resolutions_of(content)[-1], shape.width, stem_stride, shape.strides, plan.seed
+    )

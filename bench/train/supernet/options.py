@@ -1,0 +1,139 @@
+"""How a supernet's sub-networks are named as a data set: ``supernet+CHECKPOINT+KEY=VALUE+...``.
+
+Like the names of `bench.train.options`, a name holds everything that decides a result, so a run folder, a study and
+a worker process need nothing else: ``supernet+%2Fhome%2Fme%2Fcheckpoint.pt+images=2000``. Slashes are quoted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.train.images import absolute
+from smemnas.bench.values import fault_of_text, literal, shown
+
+if TYPE_CHECKING:
+    from smemnas.bench.benchmarks.base import Benchmark
+
+KIND = "supernet"
+#: MSuNAS reads networks on 10,000 held-out images of ImageNet, and fine-tunes on CIFAR with these settings.
+IMAGES, LR, BATCH = 10_000, 0.01, 96
+
+
+@dataclass(frozen=True)
+class SupernetOptions:
+    """Which sub-networks are judged, and how.
+
+    Attributes:
+        checkpoint: The supernet's file.
+        data: Data set; "" takes the one that the supernet was trained on.
+        images: Held-out training images to judge on, at most; without fine-tuning only.
+        epochs: Epochs of fine-tuning before a network is judged; 0 judges the inherited weights as they are.
+        lr: Learning rate of fine-tuning; it falls to 0 along a cosine.
+        batch: Images per step of fine-tuning.
+    """
+
+    checkpoint: Path
+    data: str = ""
+    images: int = IMAGES
+    epochs: int = 0
+    lr: float = LR
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        for key, least in (("images", 1), ("epochs", 0), ("batch", 2)):
+            if type(getattr(self, key)) is not int or getattr(self, key) < least:
+                raise UserError(f"{key} is a whole number of at least {least}, got {getattr(self, key)!r}.")
+        if not isinstance(self.lr, int | float) or not 0 < self.lr < 1e3:
+            raise UserError(f"lr is a positive number, got {self.lr!r}.")
+        if self.epochs and self.images != IMAGES:
+            raise UserError("images limits the reading of networks that are not fine-tuned: leave it out with epochs.")
+        if not self.epochs and (self.lr, self.batch) != (LR, BATCH):
+            raise UserError("lr and batch belong to fine-tuning: give epochs too.")
+
+    @property
+    def name(self) -> str:
+        """The name that stands for all of this."""
+        standard = {f.name: f.default for f in fields(self)}
+        changed = {k: getattr(self, k) for k in sorted(standard) if k != "checkpoint"}
+        parts = [f"{k}={quote(str(v), safe='')}" for k, v in changed.items() if v != standard[k]]
+        return "+".join([KIND, quote(str(self.checkpoint), safe=""), *parts])
+
+    def open(self, space: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1) -> Benchmark:
+        """Open the benchmark.
+
+        Args:
+            space: "mnv3".
+            objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            jobs: Networks fine-tuned side by side on the CPU.
+
+        Raises:
+            UserError: Another space, or an objective is unknown.
+            DataError: The checkpoint or the data cannot be read, or they do not belong together.
+        """
+        if space != "mnv3":
+            raise UserError(f"a supernet holds networks of the space mnv3, not of {space!r}: give --space mnv3.")
+        from smemnas.bench.train import need_torch
+
+        need_torch()
+        from smemnas.bench.train.supernet.benchmark import SupernetBenchmark, fine_tuned
+
+        if self.epochs:
+            return fine_tuned(self, objectives, device=device, jobs=jobs)
+        return SupernetBenchmark(self, objectives, device=device)
+
+
+def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) -> SupernetOptions:
+    """Check what a user asks for.
+
+    Args:
+        checkpoint: The supernet's file.
+        data: Data set; "" takes the one that the supernet was trained on.
+        items: KEY=VALUE, each one of images, epochs, lr, batch.
+
+    Raises:
+        UserError: An unknown key, or a value that makes no sense.
+    """
+    known = [f.name for f in fields(SupernetOptions) if f.name not in ("checkpoint", "data")]
+    values: dict[str, object] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or key not in known:
+            raise UserError(
+                f"a supernet's evaluation takes {', '.join(known)} as KEY=VALUE, got {item!r}.{suggest(key, known)}"
+            )
+        values[key] = literal(text, key)
+    path = Path(os.path.realpath(os.path.expanduser(checkpoint)))
+    return SupernetOptions(path, absolute(data) if data else "", **values)  # type: ignore[arg-type]
+
+
+def parse_name(name: str) -> SupernetOptions:
+    """Read a name back.
+
+    Raises:
+        UserError: It is no such name.
+    """
+    kind, *parts = name.split("+")
+    if kind != KIND or not parts or not parts[0]:
+        raise UserError(f"a supernet's data set is named {KIND}+CHECKPOINT+KEY=VALUE..., got {name!r}.")
+    items = [unquote(part) for part in parts[1:]]
+    for text in (unquote(parts[0]), *items):
+        problem = fault_of_text(text)
+        if problem:
+            raise UserError(f"a part of the data set {shown(name)} {problem}.")
+    data = "".join(item.removeprefix("data=") for item in items if item.startswith("data="))
+    rest = [item for item in items if not item.startswith("data=")]
+    return make_options(Path(unquote(parts[0])), data, rest)
+
+
+def open_supernet(
+    space: str, name: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
+) -> Benchmark:
+    """Open the benchmark of a name; see `SupernetOptions.open`."""
+    return parse_name(name).open(space, objectives, device=device, jobs=jobs)

@@ -1,0 +1,1 @@
+"""Who works where: processes of their own and the pools of them."""

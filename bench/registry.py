@@ -107,7 +107,7 @@ class Registry(Generic[T]):
     def _add(self, entry: Entry[T]) -> None:
         if entry.name != entry.name.lower() or not entry.name.strip():
             raise UserError(f"{self.kind} names are lower case, got {entry.name!r}: rename it.")
-        if not entry.origin.startswith(f"{self.package}."):
+        if not f"{entry.origin}.".startswith(f"{self.package}."):
             self.discover()  # so that a clash blames the plug-in, not the built-in that comes later
         old = self._entries.get(entry.name)
         if old is not None:
@@ -119,12 +119,12 @@ class Registry(Generic[T]):
         self._entries[entry.name] = replace(entry, home=home)
 
     def discover(self) -> None:
-        """Import every module of the package once, then the installed plug-ins."""
+        """Import every module of the package once (or the one module that it is), then the installed plug-ins."""
         if self._discovered:
             return
         self._discovered = True
         package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
             importlib.import_module(f"{self.package}.{module.name}")
         load_entry_points()
 

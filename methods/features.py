@@ -33,7 +33,7 @@ class Features(ABC):
         """Return ``(n, p)`` values on any scale, larger taken as better; NaN where one is not defined."""
 
 
-FEATURES: Registry[Features] = Registry("feature", "smemnas.bench.features")
+FEATURES: Registry[Features] = Registry("feature", "smemnas.bench.train.entries")
 
 
 def standardised(values: FloatArray, known: FloatArray) -> FloatArray:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces._graph101 import OPERATIONS, SHORT
 from smemnas.spaces.base import IntArray
 from smemnas.spaces.forms import Form, Operations, literal, short
-from smemnas.spaces.nb101 import NB101, OPERATIONS, SHORT
+
+if TYPE_CHECKING:
+    from smemnas.spaces.nb101 import NB101
 
 #: Names under which files keep the two parts; the first is the one written.
 MATRIX = ("matrix", "adjacency", "module_adjacency", "adjacency_matrix", "original_matrix")

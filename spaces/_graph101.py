@@ -27,6 +27,10 @@ OUTPUT = VERTICES - 1
 INTERIOR = range(1, OUTPUT)
 MAX_EDGES = 9
 CONV3, CONV1, POOL = range(3)
+#: Label -> published name.
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+#: Label -> short name in architecture strings.
+SHORT = ("c3", "c1", "mp")
 #: First bit of the predecessors of each vertex.
 COLUMN = tuple(y * (y - 1) // 2 for y in range(VERTICES))
 LABEL_BITS = 2 * len(INTERIOR)

@@ -11,12 +11,12 @@ CIFAR-10's); the scales are not tuned.
 
 from __future__ import annotations
 
-from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, PATHS, POOL, SKIP
+from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, PATHS, POOL, SKIP
 
 FloatArray = NDArray[np.float64]
 
@@ -24,9 +24,13 @@ FloatArray = NDArray[np.float64]
 SEQUENCES = 40
 
 
-@cache
-def graph_table() -> FloatArray:
-    """Return the features of every genotype by grid index, ``(15625, 87)``.
+def graph_features(grid: NDArray[np.int64], path: FloatArray, canonical: NDArray[Any]) -> FloatArray:
+    """Return the features of every genotype, ``(15625, 87)``.
+
+    Args:
+        grid: All genotypes ``(15625, 6)``.
+        path: Their path encoding ``(15625, 48)``.
+        canonical: Their ids ``(15625,)``, equal exactly where graphs are.
 
     Groups of columns:
         40: sequences of operations on live paths (square roots of the path counts).
@@ -35,9 +39,6 @@ def graph_table() -> FloatArray:
         15: mean, most and fewest over the live paths of: 1x1, 3x3, poolings, convolutions, operations.
         4: paths through an edge, summed over the edges with a skip, 1x1, 3x3, pooling (square roots).
     """
-    space = NB201()
-    grid = space.enumerate()
-    path = space.encode(grid, "path")
     live, counts = _along_paths(grid)
     weight = np.expand_dims(live, 2)
     n_live = np.maximum(live.sum(axis=1), 1)[:, None]
@@ -46,7 +47,7 @@ def graph_table() -> FloatArray:
     fewest = np.where(live.any(axis=1, keepdims=True), np.where(weight, counts, 9.0).min(axis=1), -1.0)
     groups = [np.sqrt(path[:, :SEQUENCES]), path[:, SEQUENCES:], np.sqrt(_bags(live, counts[:, :, :3]))]
     groups += [mean, most, fewest, np.sqrt(_flow(grid))]
-    _, graph = np.unique(space.canonical(grid), return_inverse=True)
+    _, graph = np.unique(canonical, return_inverse=True)
     return np.hstack([_mean_by(graph.reshape(-1), _scaled(g)) for g in groups])
 
 

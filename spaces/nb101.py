@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError, install
 from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces._graph101 import OPERATIONS, SHORT
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
     from smemnas.spaces.forms import Form
 
-#: Label -> published name.
-OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-#: Label -> short name in architecture strings.
-SHORT = ("c3", "c1", "mp")
 N_GRAPHS = 423_624
 
 

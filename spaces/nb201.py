@@ -18,17 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError, suggest
+from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, OPERATIONS, PATHS, POOL, SKIP
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
 
 if TYPE_CHECKING:
     from smemnas.spaces.forms import Form
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-NONE, SKIP, CONV1, CONV3, POOL = range(5)
-#: (source, target) node of each gene.
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-#: Genes along each of the four paths from input to output.
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 CHANNELS = (16, 32, 64)
 CELLS_PER_STAGE = 5
 
@@ -123,9 +118,7 @@ class NB201(SearchSpace):
 
     def _encode(self, X: IntArray, part: str) -> FloatArray:
         if part == "graph":
-            from smemnas.spaces._graph201 import graph_table
-
-            return graph_table()[self.index(X)]
+            return _graph_table()[self.index(X)]
         return _path_table()[self.index(X)] if part == "path" else super()._encode(X, part)
 
 
@@ -236,3 +229,13 @@ def _path_table() -> FloatArray:
     summary += [(~live_edge).sum(axis=1), live_path.sum(axis=1)]
     summary += [np.maximum(convolutions.max(axis=1), 0), np.where(live_path.any(axis=1), fewest, 0)]
     return np.hstack([counts, np.stack(summary, axis=1)])
+
+
+@cache
+def _graph_table() -> FloatArray:
+    """Return the features that equal graphs share, of every genotype by grid index; see `spaces._graph201`."""
+    from smemnas.spaces._graph201 import graph_features
+
+    space = NB201()
+    grid = space.enumerate()
+    return graph_features(grid, space.encode(grid, "path"), space.canonical(grid))

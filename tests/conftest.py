@@ -20,7 +20,7 @@ def embedded(tmp_path_factory):
     before = os.environ.get("SMEMNAS_DATA")
     os.environ["SMEMNAS_DATA"] = str(folder)
     try:
-        from smemnas.bench.benchmarks.base import open_benchmark
+        from smemnas.bench.benchmarks.catalog import open_benchmark
 
         open_benchmark("nb201", "analog")
     finally:

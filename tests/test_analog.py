@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import analog
 from smemnas.bench.data.analog import COLUMNS, make, read_records

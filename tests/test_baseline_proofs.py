@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.metrics.statistics import holm, wilcoxon
 from smemnas.bench.runs.history import History

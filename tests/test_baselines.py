@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.checks import methods as checks
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import hypervolume_regret

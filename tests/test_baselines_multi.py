@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.checks import methods as checks
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.methods.moead import make_moead, weight_lattice

@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
-from smemnas.bench.benchmarks.constraints import constrain, feasible_only, reference_front
+from smemnas.bench.benchmarks.base import reference_front
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.constraints import constrain, feasible_only
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.checks.spaces import CHECKS
 from smemnas.bench.errors import RunError, UserError

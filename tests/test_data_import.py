@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from import_cases import bring_in, save_csv, toy_rows
 
-from smemnas.bench.benchmarks.base import datasets_of, open_benchmark
+from smemnas.bench.benchmarks.catalog import datasets_of, open_benchmark
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.data.manage import export, imported
 from smemnas.bench.data.user import import_table

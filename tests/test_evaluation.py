@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, Evaluation
+from smemnas.bench.benchmarks.function import CallableBenchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import DataError, RunError, UserError
 from smemnas.bench.runs.evaluation import FIRST, check_costs, is_machine_fault
 from smemnas.bench.runs.history import History

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.methods.base import METHODS
 from smemnas.methods.features import FEATURES, Features, standardised

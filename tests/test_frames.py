@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import Benchmark, Evaluation, open_benchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.study.records import trial_records
 from smemnas.bench.runs.run import LOG, Job, make_job, run

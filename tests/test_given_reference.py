@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
-from smemnas.bench.benchmarks.constraints import reference_front
+from smemnas.bench.benchmarks.base import reference_front
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by, parse_reference
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.methods.base import METHODS
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from data_files import macro_file, nb201_accuracies, nb201_hardware, original, sss_file, tuples_of
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import macro, mnv3, nats_sss, nb201

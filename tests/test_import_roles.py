@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data.manage import describe_columns, export, open_named
 from smemnas.bench.data.user import Long, import_table
 from smemnas.bench.data.user_roles import split_of, without_split, words_of

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import Objective

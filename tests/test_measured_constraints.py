@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
-from smemnas.bench.benchmarks.constraints import check_bounds, constrain, reference_front
+from smemnas.bench.benchmarks.base import reference_front
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds, constrain
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table

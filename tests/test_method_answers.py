@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 
-from smemnas.bench.benchmarks.base import CallableBenchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.run import write_report
 from smemnas.bench.runs.run import Job, make_job, run

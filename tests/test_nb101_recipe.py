@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from nb101_reference import graph_of, pruned, simple_parameters
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data import nb101 as recipe
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import masked_crc32c, read_message, read_records
 from smemnas.bench.errors import DataError
 from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces.nb101 import NB101, OPERATIONS
+from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces.nb101 import NB101
 
 EC_NAS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"
 needs_file = pytest.mark.skipif(

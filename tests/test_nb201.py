@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import ORIGINALS
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
-from smemnas.spaces.nb201 import NB201, OPERATIONS, official_string
+from smemnas.spaces._cell201 import OPERATIONS
+from smemnas.spaces.nb201 import NB201, official_string
 
 GRID = NB201().enumerate()
 EDGES = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]

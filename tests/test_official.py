@@ -192,7 +192,7 @@ def accuracy(dataset, split, seed):
 
 
 def test_folder_makes_a_table_that_opens_as_benchmark(tmp_path, monkeypatch):
-    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.catalog import open_benchmark
     from smemnas.bench.data.recipe import fetch
 
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "cache"))

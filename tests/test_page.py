@@ -11,7 +11,7 @@ import pytest
 from edits import row_text
 from report_runs import data_in, groups_of, single, study
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.bench.report.page import html as page_html
 from smemnas.bench.report.page.data import page_data, short

@@ -6,9 +6,10 @@ from math import comb
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import TabularBenchmark, open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.history import History

@@ -8,9 +8,8 @@ import pytest
 from data_files import SHARED, original
 from scipy.stats import kendalltau, pearsonr
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import PROBLEMS, open_benchmark, open_problem
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark, predictor_inputs
-from smemnas.bench.benchmarks.problems import PROBLEMS, open_problem
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.data import mnv3, mnv3_reference

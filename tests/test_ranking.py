@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, TabularBenchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.table import write_table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.order import (
     kendall,

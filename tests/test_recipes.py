@@ -16,7 +16,7 @@ from data_files import (
     sss_file,
 )
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data import macro, nats_sss, nb201
 from smemnas.bench.data.build import grid_order
 from smemnas.bench.data.recipe import RECIPES, fetch, find
@@ -154,7 +154,7 @@ def test_nb201_round_trip(tmp_path):
 def test_edgetpu_minus_one_is_infeasible_not_fast(tmp_path):
     make_nb201(tmp_path / "in")
     paths = {s.file: tmp_path / "in" / s.file for s in nb201.CIFAR10.sources}
-    from smemnas.bench.benchmarks.base import TabularBenchmark
+    from smemnas.bench.benchmarks.tabular import TabularBenchmark
 
     bench = TabularBenchmark(NB201(), nb201.CIFAR10.make(paths, tmp_path / "out"), ("error", "latency_edgetpu"))
     result = bench.evaluate(bench.space.enumerate()[:4], 0)
@@ -320,7 +320,7 @@ def test_macro_round_trip_and_bad_files(tmp_path):
 
 
 def test_macro_seed_sees_one_training_and_the_report_is_the_mean(tmp_path):
-    from smemnas.bench.benchmarks.base import TabularBenchmark
+    from smemnas.bench.benchmarks.tabular import TabularBenchmark
 
     path = tmp_path / macro.SOURCE.file
     values = 100 - macro_file(path)

@@ -129,7 +129,7 @@ def test_many_rows_are_tuned_on_a_spread_subset(monkeypatch):
 
 
 def test_at_least_as_good_as_the_plain_kernel_on_the_embedded_table():
-    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.catalog import open_benchmark
 
     benchmark = open_benchmark("nb201", "analog", ("error",))
     X = benchmark.space.enumerate()

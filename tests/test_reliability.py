@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 from smemnas.bench.benchmarks import store
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.errors import DataError
 

@@ -14,7 +14,8 @@ import pytest
 from conftest import ROOT
 from edits import edit_job, row_text
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, Evaluation
+from smemnas.bench.benchmarks.function import CallableBenchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.report.run import summarise, write_report
 from smemnas.bench.runs.history import History

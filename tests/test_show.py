@@ -6,22 +6,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
-from smemnas.bench.report.architecture.drawings import DRAWINGS
+from smemnas.bench.report.architecture.drawings import DRAWINGS, picture, plain_text
 from smemnas.bench.report.architecture.figure import write_picture
-from smemnas.bench.report.architecture.picture import (
-    CHARACTER,
-    KINDS,
-    Edge,
-    chain_of_vertices,
-    gene_table,
-    picture,
-    plain_text,
-)
+from smemnas.bench.report.architecture.picture import CHARACTER, KINDS, Edge, chain_of_vertices, gene_table
 from smemnas.bench.report.architecture.values import find, values_of
+from smemnas.spaces._cell201 import EDGES
 from smemnas.spaces.base import SPACES, SearchSpace
-from smemnas.spaces.nb201 import EDGES, NB201
+from smemnas.spaces.nb201 import NB201
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 SVG = "{http://www.w3.org/2000/svg}"

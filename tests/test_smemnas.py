@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.methods.base import METHODS, initial_design

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
-from smemnas.bench.benchmarks.base import CallableBenchmark, Reference
+from smemnas.bench.benchmarks.function import CallableBenchmark
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.data.toy import open_toy
 from smemnas.bench.metrics.indicators import hypervolume_regret, igd_plus, nondominated
 from smemnas.bench.report.study import files as reports

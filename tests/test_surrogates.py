@@ -284,7 +284,7 @@ def test_bad_parameters_are_refused(name, params):
     ],
 )
 def test_orders_unseen_cells_of_the_embedded_table(name, floor):
-    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.catalog import open_benchmark
 
     benchmark = open_benchmark("nb201", "analog", ("error",))
     X = benchmark.space.enumerate()[np.random.default_rng(0).permutation(15625)[:600]]

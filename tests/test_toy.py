@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.spaces.toy import Toy, error, front
 

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Candidates, Reference, TabularBenchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Candidates
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import Constraint, FloatArray, IntArray
 
@@ -127,60 +129,3 @@ def feasible_only(benchmark: Benchmark, X: IntArray, F: FloatArray) -> FloatArra
     if not benchmark.constraints or len(F) == 0:
         return F
     return np.where((benchmark.violation(X, F) == 0.0)[:, None], F, np.inf)
-
-
-def reference_front(benchmark: Benchmark) -> Reference | None:
-    """Return the front of what satisfies the benchmark's constraints, or None where it is not known.
-
-    Raises:
-        UserError: All architectures are known, and none satisfies the constraints.
-    """
-    if not benchmark.constraints:
-        return _whole(benchmark)
-    candidates = benchmark.candidates()
-    if candidates is None:
-        return _within_bounds(benchmark)
-    feasible = benchmark.violation(candidates.X, candidates.F) == 0.0
-    if candidates.exact and not feasible.any():
-        raise UserError(_nothing(benchmark, candidates.X, candidates.F))
-    return candidates._replace(
-        X=candidates.X[feasible], F=candidates.F[feasible], tested=candidates.tested[feasible]
-    ).reference()
-
-
-def _whole(benchmark: Benchmark) -> Reference | None:
-    """Return the front without constraints; a plug-in may override `reference` itself, which knows none then."""
-    own = type(benchmark).reference is not Benchmark.reference
-    return benchmark.reference() if own else benchmark.whole_reference()
-
-
-def _within_bounds(benchmark: Benchmark) -> Reference | None:
-    """Return the part of the unconstrained front within the bounds, where that is the front under constraints.
-
-    It is where all constraints are upper bounds of objectives: what dominates a feasible point is feasible then.
-    """
-    whole = _whole(benchmark)
-    if whole is None or not all(c.upper and c.objective >= 0 for c in benchmark.constraints):
-        return None
-    if not np.array_equal(whole.report_best, whole.report_front):  # which of the best tested are feasible is not known
-        return None
-    keep = np.ones(len(whole.front), dtype=bool)
-    for c in benchmark.constraints:
-        keep &= whole.front[:, c.objective] <= c.bound
-    if not keep.any():
-        return None
-    front, tested = whole.front[keep], whole.report_front[keep]
-    return Reference(front, front.min(axis=0), front.max(axis=0), whole.exact, tested, tested)
-
-
-def _nothing(benchmark: Benchmark, X: IntArray, F: FloatArray) -> str:
-    """Return the message that no architecture at all is feasible, with the nearest value of each measured bound."""
-    found = []
-    for c in benchmark.constraints:
-        if c.objective >= 0 or c.measured:
-            values = F[:, c.objective] if c.objective >= 0 else benchmark.measured(X, c.name)
-            nearest = np.nanmin(values) if c.upper else np.nanmax(values)
-            found.append(f"the {'smallest' if c.upper else 'largest'} {c.name} is {nearest:.6g} {c.unit}")
-    wanted = " and ".join(map(str, benchmark.constraints))
-    where = f"{benchmark.space.name}/{benchmark.dataset}"
-    return f"no architecture of {where} satisfies {wanted}: {', '.join(found) or 'not together'}."

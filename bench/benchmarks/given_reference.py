@@ -11,7 +11,9 @@ import math
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Reference, TabularBenchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Reference
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, Box
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import Benchmark, Candidates, Evaluation, Reference
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS

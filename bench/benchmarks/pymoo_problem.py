@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.bench.benchmarks.constraints import reference_front
+from smemnas.bench.benchmarks.base import Benchmark, reference_front
 from smemnas.bench.errors import UserError
 from smemnas.methods.pymoo_adapter import FAILED
 from smemnas.spaces.base import Constraint, FloatArray, IntArray

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, datasets_of, open_benchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, datasets_of, open_benchmark
 from smemnas.bench.checks import benchmarks, methods, spaces, surrogates
 from smemnas.bench.checks.common import CheckFailed
 from smemnas.bench.errors import DataError, UserError, suggest

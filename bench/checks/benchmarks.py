@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import Benchmark, Evaluation
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks.common import global_random_state_untouched, require, require_equal
 from smemnas.bench.checks.spaces import rows

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import CallableBenchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.checks.common import (
     CheckFailed,
     global_random_state_untouched,

@@ -17,8 +17,7 @@ def list_command(kind: str | None) -> None:
     `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
     `data import --arch-form FORM`) and writes.
     """
-    from smemnas.bench.benchmarks.base import BENCHMARKS
-    from smemnas.bench.benchmarks.problems import PROBLEMS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS
     from smemnas.bench.registry import Registry, broken_plugins
     from smemnas.methods.base import METHODS
     from smemnas.spaces.base import SPACES

@@ -141,7 +141,7 @@ def rank_command(
     """
     from dataclasses import replace
 
-    from smemnas.bench.benchmarks.base import COMPUTED
+    from smemnas.bench.benchmarks.catalog import evaluator_of
     from smemnas.bench.ranking.data import data_of
     from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
     from smemnas.bench.ranking.study import run_ranking
@@ -158,7 +158,7 @@ def rank_command(
     if sample and (not sizes or max(sizes) + 10 > sample):
         raise UserError(f"--sample must leave 10 to rank beside --n-train {n_train}, got {sample}.")
     folder = ""
-    if dataset and dataset.startswith(COMPUTED):
+    if dataset and evaluator_of(dataset):
         out = out or Path("runs") / "rank" / f"{space}-{dataset}"
         folder = str(out.resolve())
     data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)

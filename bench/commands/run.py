@@ -118,7 +118,7 @@ def run_command(
       python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python cli.py run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
-    from smemnas.bench.benchmarks.problems import find_problem
+    from smemnas.bench.benchmarks.catalog import find_problem
     from smemnas.bench.report.run import write_report
     from smemnas.bench.report.terminal import print_run, progress_bar
     from smemnas.bench.runs.run import make_job, run

@@ -36,8 +36,8 @@ def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -
       python cli.py show "naslib:(4, 0, 3, 1, 4, 3)" --space nb201
     """
     from smemnas.bench.outputs import check_output, has_content
+    from smemnas.bench.report.architecture.drawings import picture, plain_text
     from smemnas.bench.report.architecture.figure import MARK, check_ending, write_picture
-    from smemnas.bench.report.architecture.picture import picture, plain_text
     from smemnas.bench.report.architecture.values import costs_of, find, other_names, space_of, values_of
 
     if out is not None:

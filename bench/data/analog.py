@@ -15,12 +15,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.store import open_or_make
 from smemnas.bench.benchmarks.table import Table, file_digest, write_table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError
+from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 from smemnas.spaces.base import IntArray
-from smemnas.spaces.nb201 import CONV1, CONV3, EDGES, NB201, NONE, POOL, SKIP
+from smemnas.spaces.nb201 import NB201
 
 RECIPE_VERSION = 2
 SOURCE_SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.recipe import Recipe, open_table, register

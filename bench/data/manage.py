@@ -49,7 +49,7 @@ def list_data() -> list[Status]:
         Status(r.name, r.table, state_of(r), r.size / 1e6 if r.size else None, r.licence, r.text, r.gives)
         for r in known
     ]
-    from smemnas.bench.benchmarks.base import BENCHMARKS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
     rows.append(
         Status(
@@ -283,7 +283,7 @@ def improve(run: Path) -> int:
         UserError: The folder is no run, or its reference front is exact.
         DataError: The file cannot be written.
     """
-    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.catalog import open_benchmark
     from smemnas.bench.benchmarks.predictor import PredictorBenchmark
     from smemnas.bench.data.mnv3_reference import improve_reference
     from smemnas.bench.runs.folder import LOG, read_job

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import BENCHMARKS
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark, predictor_inputs
 from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.data.build import header_source

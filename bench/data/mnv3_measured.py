@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.predictor import DECIMALS, predictor_inputs
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.data.build import Column, write
 from smemnas.bench.data.mnv3 import MEASURED, WEIGHTS, fit_offset, read_measured, read_predictor
 from smemnas.bench.data.recipe import Recipe, open_table, register

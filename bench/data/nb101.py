@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, TabularBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.data.build import Column, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.nb101_file import ACCURACIES, BUDGETS, ENERGY, REPEATS, SECONDS, Collection, collect

@@ -20,7 +20,8 @@ import numpy as np
 from smemnas.bench.data.tfrecord import read_message, read_records
 from smemnas.bench.errors import DataError
 from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces.nb101 import OPERATIONS, hash_of
+from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces.nb101 import hash_of
 
 REPEATS = 3
 BUDGETS = (4, 12, 36, 108)

@@ -89,7 +89,7 @@ def register(recipe: Recipe) -> Recipe:
 
 def recipes() -> list[Recipe]:
     """Return all recipes by name, after importing every module that has one."""
-    from smemnas.bench.benchmarks.base import BENCHMARKS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
     BENCHMARKS.discover()
     return [RECIPES[name] for name in sorted(RECIPES)]

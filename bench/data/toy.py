@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 from smemnas.spaces.toy import Toy, error, front

@@ -3,7 +3,7 @@
 The table is opened like any other benchmark, by its space and the name given at import. On a space that can be
 enumerated it may cover a part: searches are then restricted to it.
 
-Parts: `user_sheet` opens files (`user_text` CSV, `user_records` JSON, YAML, Parquet), `user_roles` reads what is said
+Parts: `user_files` opens files (`user_text` CSV, `user_records` JSON, YAML, Parquet), `user_roles` reads what is said
 of a column, `user_numbers` its cells, `user_columns` joins the two, `user_names` reads architectures, `user_rows`
 gathers rows, `user_export` is the way back.
 """
@@ -22,11 +22,12 @@ from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.data.build import Column, describe
 from smemnas.bench.data.user_columns import Faults, Read, declared, pair, read_columns
 from smemnas.bench.data.user_export import Described, check_described, read_description
+from smemnas.bench.data.user_files import open_sheet
 from smemnas.bench.data.user_names import Named, name_rows
 from smemnas.bench.data.user_numbers import Cells, decimal_sign, missing_marks, read_numbers
 from smemnas.bench.data.user_roles import Role
 from smemnas.bench.data.user_rows import Long, check_long, gather
-from smemnas.bench.data.user_sheet import Dialect, Sheet, open_sheet
+from smemnas.bench.data.user_sheet import Dialect, Sheet
 from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 
@@ -37,7 +38,7 @@ class Request(NamedTuple):
     """What to import and how to understand it.
 
     Attributes:
-        file: The file, see `bench.data.user_sheet.SUFFIXES`.
+        file: The file, see `bench.data.user_files.SUFFIXES`.
         space: Registered space.
         name: Name of the data set: the benchmark is `space/name`.
         arch: Column of architectures; the keys of a file that is keyed by architecture.
@@ -192,7 +193,7 @@ def _check_target(request: Request) -> None:
     Raises:
         UserError: It cannot be a name, or is taken.
     """
-    from smemnas.bench.benchmarks.base import BENCHMARKS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
     full_name = f"{request.space}/{request.name}"
     if not NAME.fullmatch(request.name):

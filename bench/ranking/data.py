@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import COMPUTED, Benchmark, TabularBenchmark, open_benchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.studies.trials import has_two_splits
 from smemnas.spaces.base import FloatArray, IntArray
@@ -152,7 +154,7 @@ def data_of(
     if not costly:
         raise UserError(f"{objective!r} is computed exactly and for free: nothing is to be predicted.")
     target = costly[0]
-    trained = benchmark.dataset.startswith(COMPUTED)
+    trained = bool(evaluator_of(benchmark.dataset))
     if trained and not sample:
         raise UserError(f"{benchmark.dataset} computes every value anew: say how many with --sample, for example 60.")
     if folder:

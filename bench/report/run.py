@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Reference
+from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.given_reference import measured_by
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.files import write_json, write_text
 from smemnas.bench.metrics.indicators import (
     REFERENCE_POINT,

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Evaluation, TabularBenchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import RunError, UserError, describe
 from smemnas.bench.runs.history import Row
 from smemnas.spaces.base import FloatArray, IntArray

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from smemnas.bench.benchmarks.base import Benchmark, open_benchmark
-from smemnas.bench.benchmarks.constraints import check_bounds, reference_front
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds
+from smemnas.bench.benchmarks.base import reference_front
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by
 from smemnas.bench.registry import Plugin, load_plugin

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.base import SMALL, Benchmark
+from smemnas.bench.benchmarks.function import SMALL
+from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import RunError, Unusable, UserError, describe
 from smemnas.bench.runs.evaluation import FIRST, evaluate, refuse_hopeless
 from smemnas.bench.runs.folder import ELSEWHERE

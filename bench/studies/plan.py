@@ -16,10 +16,11 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, COMPUTED, Benchmark, Reference, datasets_of, open_benchmark
-from smemnas.bench.benchmarks.constraints import check_bounds, reference_front
+from smemnas.bench.benchmarks.base import Benchmark, reference_front
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, datasets_of, evaluator_of, open_benchmark
+from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by
-from smemnas.bench.benchmarks.problems import PROBLEMS
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.registry import Entry, load_plugin
@@ -333,7 +334,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
         known = datasets_of(space)
-        wanted = [dataset] if slash else [d for d in datasets if d in known or d.startswith(COMPUTED)]
+        wanted = [dataset] if slash else [d for d in datasets if d in known or evaluator_of(d)]
         used.update(wanted)
         if datasets and not wanted:
             raise UserError(

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Reference
+from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.constraints import feasible_only
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from smemnas.bench.runs.guard import checked_log

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Evaluation
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError, choose, suggest
 from smemnas.bench.files import write_json
 from smemnas.bench.registry import load_plugin

@@ -96,7 +96,8 @@ def run_tasks(
     """
     study = uuid.uuid4().hex
     calls = [
-        (k, study, pickle.dumps((function, task)), place.timeout, dict(environment)) for k, task in enumerate(tasks)
+        (k, study, function.__module__, pickle.dumps((function, task)), place.timeout, dict(environment))
+        for k, task in enumerate(tasks)
     ]
     if not calls:
         return
@@ -128,13 +129,19 @@ def workers_for(wanted: int | None, tasks: int) -> int:
 
 
 def work(
-    k: int, study: str, task: bytes, timeout: float | None, environment: Mapping[str, str], parent: int = 0
+    k: int,
+    study: str,
+    module: str,
+    task: bytes,
+    timeout: float | None,
+    environment: Mapping[str, str],
+    parent: int = 0,
 ) -> tuple[int, Any, str]:
     """Run the k-th task in the child of this worker's thread."""
     if parent:
         end_with(parent)
     try:
-        answer, sound = slot().run(study, task, timeout, environment)
+        answer, sound = slot().run(study, module, task, timeout, environment)
     except Ended as error:
         return k, None, str(error)
     if not sound:

@@ -8,6 +8,7 @@ imports this module only, which imports nothing of the suite.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import queue
@@ -74,12 +75,13 @@ class Child:
     """A child process.
 
     Args:
+        module: What it imports before it says that it is ready.
         environment: Variables to set in it.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE],
+            [sys.executable, "-P", "-c", _CODE, module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **safe_path(os.environ), **ONE_THREAD, **environment},
@@ -151,7 +153,7 @@ class Slot:
         self._study = ""
         self._idle = threading.Timer(IDLE, self.close)
 
-    def run(self, study: str, task: bytes, timeout: float | None, environment: Mapping[str, str]) -> Any:
+    def run(self, study: str, module: str, task: bytes, timeout: float | None, environment: Mapping[str, str]) -> Any:
         """Run a task in the child of a study, see `Child.run`.
 
         Raises:
@@ -162,7 +164,7 @@ class Slot:
             if self._study != study:
                 self._drop()
             if self._child is None:
-                self._child, self._study = Child(environment), study
+                self._child, self._study = Child(module, environment), study
             try:
                 answer = self._child.run(task, timeout)
             except BaseException:  # an interrupt too: the child is in the middle of something
@@ -210,7 +212,7 @@ def serve() -> None:
             except EOFError:  # the worker is gone, or has no more use for this process
                 os._exit(0)
 
-    import smemnas.bench.studies.execution  # noqa: F401  # before it says that it is ready
+    importlib.import_module(sys.argv[1])
 
     threading.Thread(target=listen, daemon=True).start()
     while True:

@@ -110,7 +110,7 @@ def warm_up() -> None:
     ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    from smemnas.bench.benchmarks.base import BENCHMARKS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS
     from smemnas.methods.base import METHODS
     from smemnas.spaces.base import SPACES
     from smemnas.surrogates.base import SURROGATES

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smemnas.bench.benchmarks.base import TabularBenchmark
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.data import nb201
 from smemnas.spaces.nb201 import NB201
 

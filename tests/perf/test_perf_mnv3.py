@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_files import SHARED, original
 from test_mnv3 import walk
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.data import mnv3
 from smemnas.bench.data.recipe import fetch

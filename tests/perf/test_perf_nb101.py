@@ -20,7 +20,8 @@ from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import POLYNOMIAL, masked_crc32c, read_records
 from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces.nb101 import N_GRAPHS, NB101, OPERATIONS, hash_of
+from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces.nb101 import N_GRAPHS, NB101, hash_of
 
 N_SMALL, N_LARGE = 4_000, 16_000  # just below powers of two, where buffers double
 
@@ -244,7 +245,7 @@ print(json.dumps([reference, opened, answered, known, rss()]))
 
 def test_finding_rows(benchmark, full_size, monkeypatch):
     """Batched look-ups by canonical key against the published hash of the same graphs."""
-    from smemnas.bench.benchmarks.base import open_benchmark
+    from smemnas.bench.benchmarks.catalog import open_benchmark
 
     folder, X = full_size
     monkeypatch.setenv("SMEMNAS_DATA", str(folder))

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import CallableBenchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.runs.run import LOG, TIMING, Job, run
 from smemnas.methods.base import initial_design

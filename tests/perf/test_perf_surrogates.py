@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.surrogates.base import average_ranks, single_thread
 from smemnas.surrogates.kernel_pairwise import KernelPairwise
 from smemnas.surrogates.relevance_pairwise import RelevancePairwise

@@ -13,7 +13,7 @@ from conftest import ROOT  # noqa: E402
 from scipy.stats import kendalltau  # noqa: E402
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from smemnas.bench.benchmarks.base import open_benchmark  # noqa: E402
+from smemnas.bench.benchmarks.catalog import open_benchmark  # noqa: E402
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.ranking.data import data_of  # noqa: E402
 from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants  # noqa: E402

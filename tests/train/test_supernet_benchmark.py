@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
-from smemnas.bench.benchmarks.base import open_benchmark  # noqa: E402
+from smemnas.bench.benchmarks.catalog import open_benchmark  # noqa: E402
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.counting import multiply_adds, parameters  # noqa: E402

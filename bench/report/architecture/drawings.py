@@ -7,9 +7,10 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from smemnas.bench.report.architecture.picture import Edge, Picture, bars, chain_of_vertices, rows_of_boxes
+from smemnas.bench.report.architecture.picture import Edge, Picture, bars, chain_of_vertices, gene_table, rows_of_boxes
 from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces import macro, mnv3_costs, nats_sss, nb101, nb201
+from smemnas.spaces import macro, mnv3_costs, nats_sss, nb101
+from smemnas.spaces._cell201 import EDGES, NONE
 from smemnas.spaces.base import IntArray, SearchSpace
 from smemnas.spaces.mnv3 import MNV3
 
@@ -35,7 +36,7 @@ class Cell201(Drawing):
 
     def picture(self, space: SearchSpace, x: IntArray) -> Picture:
         """Return the cell."""
-        edges = [Edge(*edge, self.WORDS[op], self.LOOKS[op]) for edge, op in zip(nb201.EDGES, x.tolist(), strict=True)]
+        edges = [Edge(*edge, self.WORDS[op], self.LOOKS[op]) for edge, op in zip(EDGES, x.tolist(), strict=True)]
         return chain_of_vertices([(name, "io") for name in self.NODES], edges, 58.0, 84.0)
 
     def text(self, space: SearchSpace, x: IntArray) -> list[str]:
@@ -44,8 +45,8 @@ class Cell201(Drawing):
         for node in (1, 2, 3):
             terms = [
                 f"{self.WORDS[op]}({self.NODES[source]})"
-                for (source, target), op in zip(nb201.EDGES, x.tolist(), strict=True)
-                if target == node and op != nb201.NONE
+                for (source, target), op in zip(EDGES, x.tolist(), strict=True)
+                if target == node and op != NONE
             ]
             lines.append(f"{self.NODES[node]} = {' + '.join(terms) or '0'}")
         return lines
@@ -179,3 +180,21 @@ DRAWINGS: dict[str, Drawing] = {
     "mnv3": Stages(),
     "toy": Levels(),
 }
+
+
+def picture(space: SearchSpace, x: IntArray) -> Picture:
+    """Return the picture of one genotype ``(n_var,)``."""
+    draw = DRAWINGS.get(space.name)
+    return draw.picture(space, x) if draw is not None else gene_table(space, x)
+
+
+def plain_text(space: SearchSpace, x: IntArray) -> list[str]:
+    """Return the same as lines of text, for a terminal."""
+    draw = DRAWINGS.get(space.name)
+    if draw is not None:
+        return draw.text(space, x)
+    described = space.describe(x)
+    lines = [] if described == space.to_str(x) else [described]
+    return lines + [
+        f"gene {j}: {int(v)} of 0..{n - 1}" for j, (v, n) in enumerate(zip(x, space.n_choices, strict=True))
+    ]

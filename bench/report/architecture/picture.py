@@ -103,28 +103,6 @@ class Picture:
         return [round(self.width), round(self.height), *([short(item) for item in part] for part in parts)]
 
 
-def picture(space: SearchSpace, x: IntArray) -> Picture:
-    """Return the picture of one genotype ``(n_var,)``."""
-    from smemnas.bench.report.architecture.drawings import DRAWINGS
-
-    draw = DRAWINGS.get(space.name)
-    return draw.picture(space, x) if draw is not None else gene_table(space, x)
-
-
-def plain_text(space: SearchSpace, x: IntArray) -> list[str]:
-    """Return the same as lines of text, for a terminal."""
-    from smemnas.bench.report.architecture.drawings import DRAWINGS
-
-    draw = DRAWINGS.get(space.name)
-    if draw is not None:
-        return draw.text(space, x)
-    described = space.describe(x)
-    lines = [] if described == space.to_str(x) else [described]
-    return lines + [
-        f"gene {j}: {int(v)} of 0..{n - 1}" for j, (v, n) in enumerate(zip(x, space.n_choices, strict=True))
-    ]
-
-
 def gene_table(space: SearchSpace, x: IntArray) -> Picture:
     """Return a table of genes: number, value and how many values there are, eight to a line."""
     columns, w, h = 8, 84.0, 44.0

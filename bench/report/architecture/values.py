@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, CallableBenchmark, TabularBenchmark, datasets_of, open_benchmark
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import datasets_of, open_benchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.predictor import PredictorBenchmark
 from smemnas.bench.benchmarks.store import table_folder
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.base import SPACES, IntArray, SearchSpace
 from smemnas.spaces.forms import read_form

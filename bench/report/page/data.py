@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark, Reference
+from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.constraints import feasible_only
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.metrics.indicators import nondominated
-from smemnas.bench.report.architecture.picture import picture
+from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
 from smemnas.bench.studies.plan import Case, benchmark_of, reference_of

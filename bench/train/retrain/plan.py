@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smemnas.bench.benchmarks.base import SUPERNET, TRAINED, open_benchmark
+from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.runs.folder import JOB
@@ -221,12 +221,12 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[Front | None, _Found]:
     elif run is not None:
         front = read_front(run)
         dataset = front.job.dataset
-        if dataset.startswith(SUPERNET):
+        if evaluator_of(dataset) == "supernet":
             from smemnas.bench.train.supernet import options as supernet_options
 
             judged = supernet_options.parse_name(dataset)
             supernet, data = supernet or judged.checkpoint, data or judged.data
-        elif dataset.startswith(TRAINED):
+        elif evaluator_of(dataset) == "train":
             from smemnas.bench.train import options
 
             trained = options.parse_name(dataset)

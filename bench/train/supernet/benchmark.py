@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smemnas.bench.benchmarks.base import Benchmark, Evaluation
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
@@ -280,3 +281,23 @@ def fine_tuned(
 def opened(checkpoint: Path) -> tuple[Supernet, dict[str, Any]]:
     """Return a supernet, read once per process."""
     return load_supernet(checkpoint)
+
+
+def open_supernet(
+    options: SupernetOptions, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
+) -> Benchmark:
+    """Open the benchmark of a supernet's networks.
+
+    Args:
+        options: What is judged and how.
+        objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        jobs: Networks fine-tuned side by side on the CPU.
+
+    Raises:
+        UserError: An objective is unknown.
+        DataError: The checkpoint or the data cannot be read, or they do not belong together.
+    """
+    if options.epochs:
+        return fine_tuned(options, objectives, device=device, jobs=jobs)
+    return SupernetBenchmark(options, objectives, device=device)

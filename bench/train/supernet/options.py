@@ -18,7 +18,7 @@ from smemnas.bench.train.images import absolute
 from smemnas.bench.values import fault_of_text, literal, shown
 
 if TYPE_CHECKING:
-    from smemnas.bench.benchmarks.base import Benchmark
+    pass
 
 KIND = "supernet"
 #: MSuNAS reads networks on 10,000 held-out images of ImageNet, and fine-tunes on CIFAR with these settings.
@@ -64,30 +64,6 @@ class SupernetOptions:
         parts = [f"{k}={quote(str(v), safe='')}" for k, v in changed.items() if v != standard[k]]
         return "+".join([KIND, quote(str(self.checkpoint), safe=""), *parts])
 
-    def open(self, space: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1) -> Benchmark:
-        """Open the benchmark.
-
-        Args:
-            space: "mnv3".
-            objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
-            device: "auto", "cpu", "cuda" or "cuda:N".
-            jobs: Networks fine-tuned side by side on the CPU.
-
-        Raises:
-            UserError: Another space, or an objective is unknown.
-            DataError: The checkpoint or the data cannot be read, or they do not belong together.
-        """
-        if space != "mnv3":
-            raise UserError(f"a supernet holds networks of the space mnv3, not of {space!r}: give --space mnv3.")
-        from smemnas.bench.train import need_torch
-
-        need_torch()
-        from smemnas.bench.train.supernet.benchmark import SupernetBenchmark, fine_tuned
-
-        if self.epochs:
-            return fine_tuned(self, objectives, device=device, jobs=jobs)
-        return SupernetBenchmark(self, objectives, device=device)
-
 
 def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) -> SupernetOptions:
     """Check what a user asks for.
@@ -130,10 +106,3 @@ def parse_name(name: str) -> SupernetOptions:
     data = "".join(item.removeprefix("data=") for item in items if item.startswith("data="))
     rest = [item for item in items if not item.startswith("data=")]
     return make_options(Path(unquote(parts[0])), data, rest)
-
-
-def open_supernet(
-    space: str, name: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
-) -> Benchmark:
-    """Open the benchmark of a name; see `SupernetOptions.open`."""
-    return parse_name(name).open(space, objectives, device=device, jobs=jobs)

@@ -1,0 +1,124 @@
+"""What can be searched, by name: "space/dataset", evaluators that compute every value anew, and named problems.
+
+The named problems have the shape of EvoXBench's problems of similar name (Lu et al., IEEE TEVC 2023): the same space
+and the same objectives. EvoXBench has its own evaluators and its own normalisation, so numbers do not compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.store import table_folder
+from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.registry import Registry
+from smemnas.spaces.base import SPACES
+
+#: What computes every value anew, by what stands before the first "+" of a data set's name: function that opens the
+#: benchmark of a space, a data set's name and some objectives.
+EVALUATORS: Registry[Benchmark] = Registry("evaluator", "smemnas.bench.train.entries")
+#: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "smemnas.bench.data")
+
+
+def open_benchmark(
+    space: str,
+    dataset: str | None = None,
+    objectives: Sequence[str] = (),
+    constraints: Sequence[str] = (),
+    *,
+    full_space: bool = False,
+) -> Benchmark:
+    """Open the benchmark of a space and data set.
+
+    Args:
+        space: Registered space.
+        dataset: Data set; None takes the space's default.
+        objectives: Objective names; empty takes the benchmark's defaults.
+        constraints: What an architecture must satisfy, like "flops<=150", see `bench.constraints`.
+        full_space: Search the whole space where a table covers a part of it; what it lacks then fails.
+
+    Raises:
+        UserError: Unknown space, data set, objective or constraint; near misses are suggested.
+        DataError: The table is not installed or is corrupt.
+    """
+    if len(set(objectives)) != len(objectives):
+        raise UserError(f"every objective can be named once, got {','.join(objectives)}.")
+    if constraints:
+        from smemnas.bench.benchmarks.constraints import constrain
+
+        return constrain(open_benchmark(space, dataset, objectives, full_space=full_space), constraints)
+    benchmark = _open(space, dataset, objectives)
+    benchmark.full_space = full_space
+    return benchmark
+
+
+def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchmark:
+    """Open a benchmark without constraints."""
+    entry = SPACES.get(space)
+    chosen = dataset or str(getattr(entry.factory, "default_dataset", ""))
+    name = f"{space}/{chosen}"
+    if name in BENCHMARKS:
+        return BENCHMARKS.create(name, objectives=tuple(objectives))
+    kind = evaluator_of(chosen)
+    if kind:
+        return EVALUATORS.get(kind).factory(space, chosen, tuple(objectives))
+    if chosen not in datasets_of(space):
+        raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
+    table = Table(table_folder(name))
+    return TabularBenchmark(SPACES.create(space, params=table.header["space_params"]), table, objectives)
+
+
+def evaluator_of(dataset: str) -> str:
+    """Return the name of the evaluator that computes a data set's values anew; "" where they are known or looked up."""
+    kind, plus, _ = dataset.partition("+")
+    return kind if plus and kind in EVALUATORS else ""
+
+
+def datasets_of(space: str) -> list[str]:
+    """Return the data sets of a space: the registered ones and the tables that a user has imported."""
+    registered = {n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")}
+    imported = {path.parent.name for path in table_folder(space).glob("*/header.json")}
+    return sorted(registered | {name for name in imported if not name.startswith(".")})
+
+
+class NamedProblem(NamedTuple):
+    """What a name stands for."""
+
+    space: str
+    dataset: str
+    objectives: tuple[str, ...]
+
+
+PROBLEMS = {
+    "in1k-mop7-like": NamedProblem("mnv3", "imagenet", ("error", "params")),
+    "in1k-mop8-like": NamedProblem("mnv3", "imagenet", ("error", "params", "flops")),
+    "in1k-mop9-like": NamedProblem("mnv3", "imagenet-w12", ("error", "params", "flops", "latency")),
+    "c10-mop5-like": NamedProblem(
+        "nb201", "cifar10", ("val_error", "params", "flops", "latency_edgegpu", "energy_edgegpu")
+    ),
+}
+
+
+def find_problem(name: str) -> NamedProblem:
+    """Return what a name stands for.
+
+    Raises:
+        UserError: Unknown name; near misses are suggested.
+    """
+    if name not in PROBLEMS:
+        raise UserError(f"no problem {name!r}.{suggest(name, PROBLEMS)}")
+    return PROBLEMS[name]
+
+
+def open_problem(name: str) -> Benchmark:
+    """Open a named problem.
+
+    Raises:
+        UserError: Unknown name.
+        DataError: Its data is not installed.
+    """
+    return open_benchmark(*find_problem(name))

@@ -43,9 +43,8 @@ def _run(args: list[str] | None) -> int:
     """Run the command line and return its exit status; a user's mistake is one line."""
     import click
 
-    from smemnas.bench.commands.common import one_line
     from smemnas.bench.commands.root import cli
-    from smemnas.bench.errors import UserError
+    from smemnas.bench.errors import UserError, one_line
     from smemnas.bench.workers.child import safe_children
 
     try:

@@ -240,7 +240,7 @@ def load_plugin(path: str | Path) -> Plugin:
         return _loaded_files[file]
     if not file.is_file():
         raise UserError(f"plug-in {str(path)!r} is not a file: give the path of a Python file.")
-    name = f"smemnas_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    name = f"{PLUGIN_PREFIX}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UserError(f"plug-in {str(path)!r} is not a Python file (expected the ending .py).")
@@ -336,3 +336,7 @@ def _last_line(error: BaseException, file: Path) -> int | None:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
+
+
+#: How `load_plugin` names the modules it makes of files.
+PLUGIN_PREFIX = "smemnas_plugin_"

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from smemnas.bench.errors import UserError
@@ -168,3 +169,38 @@ def _fault(value: object, depth: int) -> str:
             return "the keys of a mapping are names in quotes"
         return next(filter(None, (_fault(v, depth + 1) for v in value.values())), "")
     return "a value is a number, a text, a list or a mapping of names"
+
+
+_SEEDS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+
+
+def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
+    """Turn "0-30" or "0,3,5-7" into seeds, in the order given.
+
+    Raises:
+        UserError: It is neither, or more seeds than a study may have, or one that is too large.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        found = _SEEDS.fullmatch(part.strip())
+        if not found:
+            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
+        first = whole(option, found[1], 0, LARGEST_SEED)
+        last = whole(option, found[2] or found[1], 0, LARGEST_SEED)
+        if last < first:
+            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
+        if last - first >= MOST_SEEDS or len(seeds) >= MOST_SEEDS:
+            raise UserError(f"{option} takes at most {MOST_SEEDS:,} seeds, got {shown(text)}.")
+        seeds.update(dict.fromkeys(range(first, last + 1)))
+    return tuple(seeds)
+
+
+def seed_text(seeds: Sequence[int]) -> str:
+    """Return seeds as "0-30,40"."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], seed]
+        else:
+            parts.append([seed])
+    return ",".join("-".join(map(str, part)) for part in parts)

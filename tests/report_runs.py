@@ -3,11 +3,12 @@
 import json
 import re
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.runs.run import make_job, run
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import record_plan, run_study
 from smemnas.bench.studies.groups import make_groups
-from smemnas.bench.studies.plan import Case, Plan, Variant, check_plan, make_cases
+from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 
 TOY = Case("toy", "closed-form", ("error", "flops"))
 

@@ -8,8 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.runs.run import LOG
-from smemnas.bench.studies.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.studies.plan import Plan, Variant, check_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.base import reference_front
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.constraints import constrain, feasible_only
 from smemnas.bench.benchmarks.function import CallableBenchmark
@@ -20,7 +21,7 @@ from smemnas.bench.runs.history import History
 from smemnas.bench.runs.penalty import Penalised, told_under_constraints
 from smemnas.bench.runs.run import LOG, Job, make_job, run
 from smemnas.bench.schema import JobEntry
-from smemnas.bench.studies.plan import Case, benchmark_of, reference_of
+from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.studies.trials import measure
 from smemnas.methods.base import METHODS, DesignStream, Method, initial_design
 from smemnas.methods.nsga2 import make_nsga2

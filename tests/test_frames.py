@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError
@@ -14,7 +15,7 @@ from smemnas.bench.runs.run import LOG, Job, make_job, run
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import folder_of, record_plan, run_study
 from smemnas.bench.studies.frames import evaluations_frame, trials_frame
-from smemnas.bench.studies.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import collect
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.base import reference_front
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by, parse_reference
 from smemnas.bench.errors import UserError
@@ -16,7 +17,6 @@ from smemnas.bench.runs.run import LOG, make_job, run
 from smemnas.bench.studies import plan
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.groups import make_groups
-from smemnas.bench.studies.plan import Case
 from smemnas.bench.studies.trials import collect
 
 GIVEN = "error=5:30,flops=0:25"
@@ -169,7 +169,7 @@ def test_cases_and_jobs_carry_it_only_where_it_is_given():
     case = Case("toy", "closed-form", ("error", "flops"), (), False, GIVEN)
     np.testing.assert_array_equal(plan.known_reference(case).box.nadir, [30.0, 25.0])
     assert str(case) == f"toy/closed-form (error, flops; reference {GIVEN})"
-    assert Case.of(Job("random", "toy", "closed-form", ("error", "flops"), 9, reference=GIVEN)) == case
+    assert Job("random", "toy", "closed-form", ("error", "flops"), 9, reference=GIVEN).case == case
     assert case.to_dict()["reference"] == GIVEN
     assert "reference" not in replace(case, reference="").to_dict()
 

@@ -10,9 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_import_dialects import DIALECTS
 
-from smemnas.bench.commands.common import one_line
 from smemnas.bench.data.user import Dialect, Long, Request, draft_table
-from smemnas.bench.errors import UserError
+from smemnas.bench.errors import UserError, one_line
 
 FILES = [f for f in DIALECTS if not f.endswith((".gz", ".bz2", ".xz"))]
 PIECES = (

@@ -11,56 +11,55 @@ import pytest
 from conftest import ROOT
 
 FOLDERS = ("bench", "methods", "spaces", "surrogates")
-PACKAGES = {f"smemnas.{name}" for name in FOLDERS}
+#: All modules, lowest first: each belongs to the longest of these names that its own begins with, and may import
+#: from its own line and from those above. What a line is there for: the docstring of its package.
+LAYERS = (
+    "smemnas.bench.errors",
+    "smemnas.bench.registry",
+    "smemnas.bench.provenance",
+    "smemnas.bench.values",
+    "smemnas.bench.files",
+    "smemnas.bench.schema",
+    "smemnas.bench.outputs",
+    "smemnas.spaces",
+    "smemnas.surrogates",
+    "smemnas.methods",
+    "smemnas.bench.metrics",
+    "smemnas.bench.workers",
+    "smemnas.bench.benchmarks",
+    "smemnas.bench.runs",
+    "smemnas.bench.data",
+    "smemnas.bench.train",
+    "smemnas.bench.train.networks",
+    "smemnas.bench.train.options",
+    "smemnas.bench.train.proxies",
+    "smemnas.bench.train.supernet",
+    "smemnas.bench.train.retrain",
+    "smemnas.bench.train.entries",
+    "smemnas.bench.studies",
+    "smemnas.bench.ranking",
+    "smemnas.bench.report",
+    "smemnas.bench.report.architecture",
+    "smemnas.bench.report.study",
+    "smemnas.bench.report.ranking",
+    "smemnas.bench.report.page",
+    "smemnas.bench.checks",
+    "smemnas.bench.commands",
+    "smemnas.cli",
+)
 HEAVY = {
     "torch", "torchvision", "timm", "pandas", "matplotlib", "sklearn", "pymoo", "scipy", "moocore", "rich", "joblib",
     "threadpoolctl", "filelock", "pooch", "lightgbm", "dask", "ray", "platformdirs", "yaml", "analognasbench",
 }  # fmt: skip
-#: Modules of bench that everybody may import.
-GROUND = {"smemnas.bench.errors", "smemnas.bench.registry"}
-#: Who may import what of the suite, beside its own package and `GROUND`.
-ALLOWED = {
-    "spaces": set(),
-    "surrogates": set(),
-    "methods": {"spaces", "surrogates"},
-    "bench": {"spaces", "surrogates", "methods"},
-    "cli": {"bench", "methods", "spaces", "surrogates"},
-}
-#: Lower storeys of bench: what each of these may import of the suite.
-BENCH_GROUND = {
-    "smemnas.bench.errors": set(),
-    "smemnas.bench.registry": {"smemnas.bench.errors"},
-    "smemnas.bench.files": {"smemnas.bench.errors"},
-    "smemnas.bench.benchmarks.table": {"smemnas.bench.errors", "smemnas.bench.files"},
-    "smemnas.bench.benchmarks.store": {"smemnas.bench.errors", "smemnas.bench.files", "smemnas.bench.benchmarks.table"},
-    "smemnas.bench.metrics.volume": {"smemnas.spaces.base"},
-    "smemnas.bench.metrics.indicators": {"smemnas.bench.metrics.volume", "smemnas.spaces.base"},
-    "smemnas.bench.benchmarks.outcomes": {
-        "smemnas.bench.errors",
-        "smemnas.bench.metrics.indicators",
-        "smemnas.spaces.base",
-    },
-    "smemnas.bench.benchmarks.lookup": {"smemnas.bench.benchmarks.table", "smemnas.spaces.base"},
-    "smemnas.bench.benchmarks.base": GROUND
-    | {
-        "smemnas.bench.benchmarks.constraints",
-        "smemnas.bench.benchmarks.lookup",
-        "smemnas.bench.benchmarks.outcomes",
-        "smemnas.bench.benchmarks.store",
-        "smemnas.bench.benchmarks.table",
-        "smemnas.spaces.base",
-        "smemnas.spaces.feasible",
-        "smemnas.spaces.listed",
-        "smemnas.bench.train.options",
-        "smemnas.bench.train.supernet.options",
-    },
-}
 FILES = [*sorted(p for package in FOLDERS for p in (ROOT / package).rglob("*.py")), ROOT / "cli.py"]
 
 
 def module_name(path):
     parts = list(path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(["smemnas", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+MODULES = {module_name(path) for path in FILES} - {f"smemnas.{name}" for name in FOLDERS}
 
 
 def imports(path, *, top_level_only):
@@ -77,8 +76,10 @@ def imports(path, *, top_level_only):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(names)
+            if names - MODULES:  # at least one is no module, so it comes from the package's own file
+                found.add(node.module)
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -88,20 +89,37 @@ def imports(path, *, top_level_only):
 
 def of_the_suite(names):
     """Keep what exists as a module of the suite, so that names of functions drop out."""
-    known = {module_name(p) for p in FILES}
-    return {n for n in names if n in known and n not in PACKAGES}
+    return names & MODULES
+
+
+def layer_of(name):
+    """Return the place of a module in `LAYERS`."""
+    mine = [k for k, layer in enumerate(LAYERS) if f"{name}.".startswith(f"{layer}.")]
+    return max(mine, key=lambda k: len(LAYERS[k]))
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_imports_point_one_way(path):
     name = module_name(path)
-    package = name.split(".")[1]
     for target in of_the_suite(imports(path, top_level_only=False)):
-        home = target.split(".")[1]
-        if name in BENCH_GROUND:
-            assert target in BENCH_GROUND[name], f"{name} may not import {target}"
-        elif home != package and target not in GROUND:
-            assert home in ALLOWED[package], f"{name} may not import {target}"
+        assert layer_of(target) <= layer_of(name), f"{name} may not import {target}, which stands above it"
+
+
+def test_no_module_imports_itself_on_a_way_round():
+    waits_for = {}
+    for path in FILES:
+        name = module_name(path)
+        waits_for[name] = of_the_suite(imports(path, top_level_only=False)) - {name}
+    while True:
+        free = {name for name, targets in waits_for.items() if not targets}
+        if not free:
+            break
+        waits_for = {name: targets - free for name, targets in waits_for.items() if name not in free}
+    assert not waits_for, f"each of these imports another of them: {sorted(waits_for)}"
+
+
+def test_every_layer_has_modules():
+    assert {layer_of(name) for name in MODULES} == set(range(len(LAYERS)))
 
 
 def test_surrogates_take_arrays_only():
@@ -111,7 +129,7 @@ def test_surrogates_take_arrays_only():
 
 def trains(name):
     """Whether a module is one of those that build and train networks: they may import torch at the top."""
-    return name.startswith("smemnas.bench.train.")
+    return name.startswith("smemnas.bench.train.") and name != "smemnas.bench.train.entries"
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
@@ -145,4 +163,5 @@ def test_methods_and_spaces_hold_no_door_to_the_tables():
     for package in ("methods", "spaces", "surrogates"):
         for path in (ROOT / package).rglob("*.py"):
             names = of_the_suite(imports(path, top_level_only=False))
-            assert {n for n in names if n.startswith("smemnas.bench.")} <= GROUND, path
+            ground = {"smemnas.bench.errors", "smemnas.bench.registry"}
+            assert {n for n in names if n.startswith("smemnas.bench.")} <= ground, path

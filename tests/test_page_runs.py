@@ -7,6 +7,7 @@ import pytest
 from edits import edit_job, edit_rows
 from report_runs import TOY, groups_of, single, study
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.report.page.data import page_data
 from smemnas.bench.report.page.page import render
@@ -15,7 +16,7 @@ from smemnas.bench.studies import groups as page_groups
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.execution import folder_of
-from smemnas.bench.studies.plan import Case, Variant
+from smemnas.bench.studies.plan import Variant
 from smemnas.bench.studies.trials import collect
 
 # --- finding

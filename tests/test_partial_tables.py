@@ -6,6 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table
@@ -17,7 +18,6 @@ from smemnas.bench.runs.job import open_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import make_job, run
 from smemnas.bench.studies.frames import evaluations_frame
-from smemnas.bench.studies.plan import Case
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.spaces.listed import ListedSpace
 from smemnas.spaces.macro import Macro

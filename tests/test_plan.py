@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 from study_cases import records, study, toy_plan
 
+from smemnas.bench.benchmarks.case import Case
+from smemnas.bench.commands.study_text import parse_method_seeds, parse_numbers, parse_shard, split_variant
 from smemnas.bench.errors import UserError
-from smemnas.bench.report.cells import seed_text
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.execution import record_plan, run_study
 from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.groups import make_groups
-from smemnas.bench.studies.plan import Case, Variant, check_plan, make_cases
-from smemnas.bench.studies.plan_text import parse_method_seeds, parse_numbers, parse_seeds, parse_shard, split_variant
+from smemnas.bench.studies.plan import Variant, check_plan, make_cases
 from smemnas.bench.studies.published import PLANS, named_plan
 from smemnas.bench.studies.trials import collect
+from smemnas.bench.values import parse_seeds, seed_text
 from smemnas.methods.base import METHODS
 
 

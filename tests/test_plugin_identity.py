@@ -10,11 +10,12 @@ import pytest
 from edits import edit_job
 from study_cases import records, study
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.registry import load_plugin
 from smemnas.bench.runs.run import make_job, run
 from smemnas.bench.studies.execution import run_study
-from smemnas.bench.studies.plan import Case, Plan, Variant, check_plan
+from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.workers.backends import Place
 from smemnas.methods.base import METHODS
 from smemnas.methods.random_search import RandomSearch

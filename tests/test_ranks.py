@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import critical_difference, holm, wilcoxon
-from smemnas.bench.studies.plan import Case, Plan, Variant
+from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.ranks import against_best, problem_ranks, seed_ranks, smallest_p
 from smemnas.spaces.base import FloatArray
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from study_cases import toy_plan
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.indicators import median_attainment
 from smemnas.bench.report.study.critical_difference import WIDTH, critical_difference_diagram
 from smemnas.bench.report.study.figures import (
@@ -22,7 +23,7 @@ from smemnas.bench.report.study.figures import (
 )
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import run_study
-from smemnas.bench.studies.plan import Case, Plan, Variant
+from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.ranks import SeedRanks, seed_ranks
 from smemnas.bench.studies.trials import collect
 

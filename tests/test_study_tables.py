@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from study_cases import records, toy_plan
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.data.toy import open_toy
@@ -22,7 +23,7 @@ from smemnas.bench.studies import plan as plans
 from smemnas.bench.studies import trials as trial_files
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study
-from smemnas.bench.studies.plan import Case, Contrast, Plan
+from smemnas.bench.studies.plan import Contrast, Plan
 from smemnas.bench.studies.trials import Trial, collect, evaluations_to, measure, reported_floor
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.toy import error, front

@@ -168,3 +168,8 @@ def _nothing(benchmark: Benchmark, X: IntArray, F: FloatArray) -> str:
     wanted = " and ".join(map(str, benchmark.constraints))
     where = f"{benchmark.space.name}/{benchmark.dataset}"
     return f"no architecture of {where} satisfies {wanted}: {', '.join(found) or 'not together'}."
+
+
+def has_two_splits(benchmark: Benchmark) -> bool:
+    """Whether the benchmark reports on other columns than it searches."""
+    return benchmark.report_names != tuple(o.name for o in benchmark.objectives)

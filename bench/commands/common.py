@@ -212,9 +212,3 @@ def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, A
 def first_process() -> bool:
     """Whether this is the process that prints, where torchrun started several."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def one_line(message: object) -> str:
-    """Put a message that somebody else wrote on one line; what no terminal should get is spelt out."""
-    text = " ".join(str(message).splitlines())
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

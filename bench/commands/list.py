@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from smemnas.bench.commands.common import Command, one_line
+from smemnas.bench.commands.common import Command
+from smemnas.bench.errors import one_line
 
 
 @click.command("list", cls=Command)

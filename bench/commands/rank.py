@@ -142,6 +142,7 @@ def rank_command(
     from dataclasses import replace
 
     from smemnas.bench.benchmarks.catalog import evaluator_of
+    from smemnas.bench.commands.study_text import split_variant
     from smemnas.bench.ranking.data import data_of
     from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
     from smemnas.bench.ranking.study import run_ranking
@@ -150,7 +151,6 @@ def rank_command(
     from smemnas.bench.report.ranking.figures import write_figures
     from smemnas.bench.report.ranking.files import failures, print_ranking, write_ranking
     from smemnas.bench.report.terminal import console, progress_bar
-    from smemnas.bench.studies.plan_text import split_variant
 
     if proxy_data and not proxies:
         raise click.UsageError("--proxy-data belongs to --proxies.")

@@ -152,21 +152,16 @@ def study_command(
     """
     from dataclasses import replace
 
+    from smemnas.bench.commands.study_text import parse_method_seeds, parse_numbers, parse_shard, split_variant
     from smemnas.bench.report.study.figures import write_figures
     from smemnas.bench.report.study.files import failures, print_study, write_study
     from smemnas.bench.report.terminal import console, progress_bar
     from smemnas.bench.studies.comparison import tabulate
     from smemnas.bench.studies.execution import FAILED, record_plan, run_study, study_lock
     from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
-    from smemnas.bench.studies.plan_text import (
-        parse_method_seeds,
-        parse_numbers,
-        parse_seeds,
-        parse_shard,
-        split_variant,
-    )
     from smemnas.bench.studies.published import named_plan
     from smemnas.bench.studies.trials import collect
+    from smemnas.bench.values import parse_seeds
     from smemnas.bench.workers.backends import Place
 
     if plan_name:

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
 from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.studies.trials import has_two_splits
 from smemnas.spaces.base import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import numpy as np
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
 from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant
-from smemnas.bench.studies.plan_text import parse_seeds
-from smemnas.bench.values import LARGEST_BUDGET, shown, whole
+from smemnas.bench.values import LARGEST_BUDGET, parse_seeds, shown, whole
 from smemnas.spaces.base import IntArray
 from smemnas.surrogates.base import SURROGATES
 

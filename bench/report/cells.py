@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
-from smemnas.bench.studies.plan import Case
 from smemnas.bench.studies.ranks import BEST, EQUAL
 
 #: Columns that hold words; all others are aligned to the right.
@@ -35,17 +38,6 @@ def signed(value: float) -> str:
 def p_value(p: float) -> str:
     """Return a p-value, tiny ones as an upper limit."""
     return "-" if math.isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def seed_text(seeds: Sequence[int]) -> str:
-    """Return seeds as "0-30,40"."""
-    parts: list[list[int]] = []
-    for seed in seeds:
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1] = [parts[-1][0], seed]
-        else:
-            parts.append([seed])
-    return ",".join("-".join(map(str, part)) for part in parts)
 
 
 def short_names(cases: Sequence[Case]) -> dict[Case, str]:
@@ -104,3 +96,15 @@ def _safe(text: str) -> str:
 def _styled(text: str, mark: str) -> str:
     value, space, rest = text.partition(" ")
     return {BEST: f"**{value}**", EQUAL: f"<u>{value}</u>"}.get(mark, value) + space + rest
+
+
+def to_csv(records: Sequence[dict[str, Any]]) -> str:
+    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer.writerow(names)
+    for record in records:
+        values = [record.get(name) for name in names]
+        writer.writerow(["" if v is None or v != v else v for v in values])
+    return text.getvalue()

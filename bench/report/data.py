@@ -70,7 +70,7 @@ def print_draft(draft: Draft) -> None:
     import numpy as np
     from rich.table import Table as Grid
 
-    from smemnas.bench.commands.common import one_line
+    from smemnas.bench.errors import one_line
 
     out, request = console(), draft.request
     out.print(f"{request.file.name}: {', '.join(draft.said)}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.base import reference_front
@@ -50,6 +51,11 @@ class Job:
     constraints: tuple[str, ...] = ()
     listed: bool = False
     reference: str = ""
+
+    @property
+    def case(self) -> Case:
+        """Where it runs."""
+        return Case(self.space, self.dataset, self.objectives, self.constraints, self.listed, self.reference)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import Curve, curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
-from smemnas.bench.studies.plan import Case, Plan, benchmark_of, reference_of
+from smemnas.bench.studies.plan import Plan, reference_of
 from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.history import History, read_seconds
 from smemnas.bench.runs.run import JOB, LOG, TIMING, Job
 from smemnas.bench.schema import PlanEntry, SummaryFile, read
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, read_status
-from smemnas.bench.studies.plan import Case, Contrast, Plan, Variant
+from smemnas.bench.studies.plan import Contrast, Plan, Variant
 from smemnas.spaces.base import FloatArray, IntArray
 
 SUMMARY = "summary.json"
@@ -61,7 +62,7 @@ class Run:
     @property
     def case(self) -> Case:
         """Where it ran."""
-        return Case.of(self.job)
+        return self.job.case
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.outputs import STUDY, claim
@@ -23,7 +24,7 @@ from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
 from smemnas.bench.runs.run import JOB, LOG, TIMING, Job, Progress, run
 from smemnas.bench.schema import JobFile, PlanEntry, StatusFile, read
-from smemnas.bench.studies.plan import Case, Plan, benchmark_of, parts_of
+from smemnas.bench.studies.plan import Plan, parts_of
 from smemnas.bench.workers.backends import Place, run_tasks
 from smemnas.bench.workers.child import PAUSE
 from smemnas.surrogates.base import single_thread
@@ -171,7 +172,7 @@ def _fault_of(out: Path, job: Job) -> str:
     if not (folder / JOB).exists() and not (folder / LOG).exists():
         return ""
     try:
-        checked_log(folder, job, benchmark_of(Case.of(job)))
+        checked_log(folder, job, benchmark_of(job.case))
         if state_of(out, job).status == DONE:
             read_seconds(folder / TIMING)
     except RunError as error:
@@ -189,7 +190,7 @@ def run_job(job: Job, out: Path, plugins: Sequence[str] = (), rerun: bool = Fals
     try:
         for plugin in plugins:
             load_plugin(plugin)
-        benchmark = benchmark_of(Case.of(job))
+        benchmark = benchmark_of(job.case)
         again = rerun and bool(_fault_of(out, job))
         if not again and state_of(out, job).status == DONE:
             return State(DONE)

@@ -13,27 +13,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
-from smemnas.bench.report.cells import seed_text
 from smemnas.bench.runs.guard import fault
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING
-from smemnas.bench.studies.plan import (
-    CHECKPOINTS,
-    Case,
-    Contrast,
-    Plan,
-    Variant,
-    benchmark_of,
-    compare_with,
-    known_reference,
-    reference_of,
-)
+from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant, compare_with, reference_of
 from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure, unfinished
+from smemnas.bench.values import seed_text
 from smemnas.spaces.base import FloatArray
 
 Key = tuple[Case, str, int]
@@ -100,7 +91,7 @@ def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[l
     left: dict[tuple[str, str, str], list[int]] = {}
 
     def leave_out(job: Job, reason: str) -> None:
-        case = str(Case.of(job))
+        case = str(job.case)
         left.setdefault((names[job.label], f"{case}, budget {job.budget}", reason), []).append(job.seed)
 
     reasons: dict[Case, str] = {}

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.studies.plan import Case, Contrast, Plan, Variant
+from smemnas.bench.studies.plan import Contrast, Plan, Variant
 
 #: Label of a level to the parameters that make it.
 Factor = Mapping[str, Mapping[str, Any]]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
-from smemnas.bench.studies.plan import Case, Plan
+from smemnas.bench.studies.plan import Plan
 from smemnas.spaces.base import FloatArray
 
 BEST, EQUAL = "best", "equal"

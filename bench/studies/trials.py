@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
+from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import RunError, Unusable
@@ -20,7 +21,7 @@ from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
 from smemnas.bench.runs.run import TIMING, Job
 from smemnas.bench.studies.execution import DONE, FAILED, RERUN, folder_of, read_status, state_of
-from smemnas.bench.studies.plan import Case, Plan, Variant, benchmark_of, compare_with, known_reference, reference_of
+from smemnas.bench.studies.plan import Plan, Variant, compare_with, reference_of
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -222,11 +223,6 @@ def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
     if reference is None or not has_two_splits(benchmark) or len(reference.report_best) == 0:
         return math.nan
     return hypervolume_regret(reference.report_front, reference.report_best, reference.box)
-
-
-def has_two_splits(benchmark: Benchmark) -> bool:
-    """Whether the benchmark reports on other columns than it searches."""
-    return benchmark.report_names != tuple(o.name for o in benchmark.objectives)
 
 
 def evaluations_to(curve: FloatArray, target: float) -> float:

@@ -29,7 +29,7 @@ from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError, choose, suggest
 from smemnas.bench.files import write_json
-from smemnas.bench.registry import load_plugin
+from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.images import Images, open_images
 from smemnas.bench.train.recipes import Recipe
@@ -38,8 +38,6 @@ from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
 VALID_ERROR, TEST_ERROR = "val_error", "test_error"
-#: How `load_plugin` names the modules it makes of files.
-PLUGIN_PREFIX = "smemnas_plugin_"
 #: What of a space decides the network that a genotype builds.
 SHAPE = (
     "channels",

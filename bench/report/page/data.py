@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
-from smemnas.bench.studies.plan import Case, benchmark_of, reference_of
-from smemnas.bench.studies.trials import has_two_splits
+from smemnas.bench.studies.plan import reference_of
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import FloatArray, IntArray
 

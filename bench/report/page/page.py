@@ -16,20 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.files import make_folder, write_text
 from smemnas.bench.outputs import REPORT, claim
-from smemnas.bench.report.cells import Section, number, seed_text
+from smemnas.bench.report.cells import Section, number, to_csv
 from smemnas.bench.report.page import html as tags
 from smemnas.bench.report.page.data import method_names, page_data, single_objective
 from smemnas.bench.report.page.diagram import rank_diagram
 from smemnas.bench.report.page.sources import sources
 from smemnas.bench.report.study.files import conventions, remarks, write_study
-from smemnas.bench.report.study.records import to_csv
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.groups import Group, Unfinished
-from smemnas.bench.studies.plan import Case, benchmark_of, known_reference, reference_of
+from smemnas.bench.studies.plan import reference_of
+from smemnas.bench.values import seed_text
 
 ASSETS = Path(__file__).parent / "assets"
 PAGE, UNFINISHED = "index.html", "unfinished.csv"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.report.page import html as tags
 from smemnas.bench.runs.guard import same_data
 from smemnas.bench.studies.groups import Group
-from smemnas.bench.studies.plan import benchmark_of
 
 
 def sources(groups: Sequence[Group]) -> str:

@@ -28,9 +28,9 @@ from smemnas.bench.ranking.tables import (
     smallest_p,
 )
 from smemnas.bench.ranking.trial import CALIBRATED, FOLDS
+from smemnas.bench.report.cells import p_value, span, to_csv
 from smemnas.bench.report.ranking.records import cell_records, contrast_records, time_records, trial_records
-from smemnas.bench.report.study.files import p_value, seed_text, span
-from smemnas.bench.report.study.records import to_csv
+from smemnas.bench.values import seed_text
 from smemnas.surrogates.base import SURROGATES
 
 FAILURES_SHOWN = 12

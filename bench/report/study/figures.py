@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.files import make_folder
 from smemnas.bench.metrics.indicators import median_attainment, nondominated
 from smemnas.bench.report.cells import short_names
@@ -19,7 +20,7 @@ from smemnas.bench.report.figure_file import save_figure
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE
-from smemnas.bench.studies.plan import Case, benchmark_of, reference_of
+from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.studies.trials import Trial
 from smemnas.spaces.base import FloatArray
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.indicators import is_approximated
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
-from smemnas.bench.report.cells import WORDS, Section, markdown_table
+from smemnas.bench.report.cells import WORDS, Section, markdown_table, to_csv
 from smemnas.bench.report.cells import number as number
 from smemnas.bench.report.cells import p_value as p_value
-from smemnas.bench.report.cells import seed_text as seed_text
 from smemnas.bench.report.cells import span as span
 from smemnas.bench.report.run import APPROXIMATED
 from smemnas.bench.report.study.latex import latex
@@ -30,7 +30,6 @@ from smemnas.bench.report.study.records import (
     rank_records,
     study_records,
     time_records,
-    to_csv,
     trial_records,
 )
 from smemnas.bench.report.study.sections import sections, time_sections
@@ -38,9 +37,10 @@ from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
-from smemnas.bench.studies.plan import Case, benchmark_of, known_reference, reference_of
+from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.studies.ranks import BEST, EQUAL, smallest_p
 from smemnas.bench.studies.trials import Trial
+from smemnas.bench.values import seed_text
 
 #: Failed runs shown on screen and in study.md; trials.csv has them all.
 FAILURES_SHOWN = 12

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from typing import Any
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.studies.comparison import Comparison, Tables
-from smemnas.bench.studies.plan import Case
-
-
-def to_csv(records: Sequence[dict[str, Any]]) -> str:
-    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf"."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(dict.fromkeys(name for record in records for name in record))
-    writer.writerow(names)
-    for record in records:
-        values = [record.get(name) for name in names]
-        writer.writerow(["" if v is None or v != v else v for v in values])
-    return text.getvalue()
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics.statistics import SIGNIFICANCE, Interval, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
 from smemnas.bench.studies.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
-from smemnas.bench.studies.plan import Case, benchmark_of
 from smemnas.bench.studies.ranks import BEST, ProblemRanks, smallest_p
 
 #: Heads of the tables; a row is made by the function of the same name below.

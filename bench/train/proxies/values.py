@@ -22,9 +22,10 @@ import numpy as np
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import RunError, UserError, suggest
 from smemnas.bench.files import write_json
+from smemnas.bench.registry import PLUGIN_PREFIX
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train import need_torch
-from smemnas.bench.train.benchmark import PLUGIN_PREFIX, SHAPE
+from smemnas.bench.train.benchmark import SHAPE
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.workers.child import end_with, safe_children
 from smemnas.methods.features import Features

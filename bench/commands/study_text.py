@@ -5,31 +5,9 @@ from __future__ import annotations
 import re
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.values import LARGEST_SEED, MOST_SEEDS, shown, whole
+from smemnas.bench.values import parse_seeds, shown, whole
 
-_SEEDS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
-
-
-def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
-    """Turn "0-30" or "0,3,5-7" into seeds, in the order given.
-
-    Raises:
-        UserError: It is neither, or more seeds than a study may have, or one that is too large.
-    """
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        found = _SEEDS.fullmatch(part.strip())
-        if not found:
-            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
-        first = whole(option, found[1], 0, LARGEST_SEED)
-        last = whole(option, found[2] or found[1], 0, LARGEST_SEED)
-        if last < first:
-            raise UserError(f"{option} takes numbers and ranges like 0-30 or 0,3,5-7, got {shown(text)}.")
-        if last - first >= MOST_SEEDS or len(seeds) >= MOST_SEEDS:
-            raise UserError(f"{option} takes at most {MOST_SEEDS:,} seeds, got {shown(text)}.")
-        seeds.update(dict.fromkeys(range(first, last + 1)))
-    return tuple(seeds)
 
 
 def parse_method_seeds(text: str) -> tuple[str, tuple[int, ...]]:

@@ -30,7 +30,8 @@ import time
 
 import numpy as np
 
-from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark, open_benchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, open_benchmark
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.methods.base import METHODS, DesignStream, Method
 
 

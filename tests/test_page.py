@@ -275,7 +275,8 @@ def test_one_objective_and_many(tmp_path, use_embedded):
 
 PLUGIN = """
 import numpy as np
-from smemnas.bench.benchmarks.base import BENCHMARKS, CallableBenchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
+from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
 

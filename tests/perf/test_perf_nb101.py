@@ -217,7 +217,7 @@ def test_opening_a_table_of_full_size(full_size, tmp_path):
     code = """
 import hashlib, json, sys, time
 import numpy as np
-from smemnas.bench.benchmarks.base import BENCHMARKS, open_benchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, open_benchmark
 BENCHMARKS.discover()
 X, folder = np.load(sys.argv[1]), sys.argv[2]
 start = time.perf_counter()

@@ -35,7 +35,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogRow(Strict, frozen=True, gc=False):
-    """A line of `evals.jsonl`, see `bench.history`."""
+    """A line of `evals.jsonl`, see `bench.runs.history`."""
 
     i: Natural
     arch: str

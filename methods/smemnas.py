@@ -90,7 +90,7 @@ class SMEMNAS(Method):
             posterior.
         proxies: Zero-cost proxies that the surrogate sees beside the encoding: "all", or names joined by commas; ""
             for none. Each architecture that the inner search looks at is measured, once.
-        proxy_data: What they are measured on: DATA+KEY=VALUE+..., see `bench.train.proxy_values`.
+        proxy_data: What they are measured on: DATA+KEY=VALUE+..., see `bench.train.proxies.values`.
     """
 
     def __init__(

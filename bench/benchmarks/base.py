@@ -31,7 +31,7 @@ class Benchmark(ABC):
     report_names: tuple[str, ...]
     #: Statements a reader of results must know (single split, seeds ignored, ...).
     notes: tuple[str, ...] = ()
-    #: What an architecture must satisfy; `bench.constraints.constrain` sets it.
+    #: What an architecture must satisfy; `bench.benchmarks.constraints.constrain` sets it.
     constraints: tuple[Constraint, ...] = ()
     #: How far a logged value may be from one measured when the log is read; None where measuring costs something.
     recheck: float | None = None

@@ -23,7 +23,7 @@ class Case:
     constraints: tuple[str, ...] = ()
     #: Whether a partial table is searched among its own architectures; `check_plan` says.
     listed: bool = False
-    #: By what it is measured, where that is given, see `bench.given_reference`.
+    #: By what it is measured, where that is given, see `bench.benchmarks.given_reference`.
     reference: str = ""
 
     @property

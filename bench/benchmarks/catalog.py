@@ -38,7 +38,7 @@ def open_benchmark(
         space: Registered space.
         dataset: Data set; None takes the space's default.
         objectives: Objective names; empty takes the benchmark's defaults.
-        constraints: What an architecture must satisfy, like "flops<=150", see `bench.constraints`.
+        constraints: What an architecture must satisfy, like "flops<=150", see `bench.benchmarks.constraints`.
         full_space: Search the whole space where a table covers a part of it; what it lacks then fails.
 
     Raises:

@@ -3,7 +3,7 @@
 A constraint bounds an objective of the run, a free cost of its space, or another column of its table that could be
 searched, in the unit of that quantity. It is judged on the searched split; a column that is not
 searched on the mean over its trainings, so that the same architectures are feasible for every seed. How methods see
-it: `spaces.base.Problem`, `spaces.feasible`, `bench.penalty`.
+it: `spaces.base.Problem`, `spaces.feasible`, `bench.runs.penalty`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Everything is measured in the space normalised by the reference front's ideal and nadir point, so that a
 hypervolume means the same in every run of a benchmark and never depends on the runs compared. It has no unit either:
 values in percent and in fractions give the same numbers. Sets that are empty, or hold values that are not finite, never
-reach compiled code. Where an exact hypervolume would take too long it is approximated, see `bench.volume`.
+reach compiled code. Where an exact hypervolume would take too long it is approximated, see `bench.metrics.volume`.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def data_of(
         dataset: Its data set; "" takes the default.
         objective: What is ranked; "" takes the first that only an evaluation gives.
         proxies: Zero-cost proxies to measure: "all", or names joined by commas.
-        proxy_data: What they are measured on, see `bench.train.proxy_values`; "" takes what a benchmark that trains
+        proxy_data: What they are measured on, see `bench.train.proxies.values`; "" takes what a benchmark that trains
             trains on, and digits elsewhere.
         sample: Distinct architectures drawn once that stand for the space; 0 takes all of one that can be enumerated.
         folder: Where a benchmark that trains keeps its trainings.

@@ -34,9 +34,9 @@ class Job:
         seed: Root of all randomness.
         params: Method parameters that differ from the defaults of `method`.
         plugins: Plug-in files to load first.
-        constraints: What an architecture must satisfy, like "flops<=150"; see `bench.constraints`.
+        constraints: What an architecture must satisfy, like "flops<=150"; see `bench.benchmarks.constraints`.
         listed: Whether it is searched among the architectures that a partial table has values of.
-        reference: By what it is measured, where that is given, see `bench.given_reference`; the log does not depend on
+        reference: By what it is measured, where that is given, see `bench.benchmarks.given_reference`; the log does not depend on
             it.
     """
 

@@ -4,7 +4,7 @@ The loop owns budget, log and clock, so every method is charged alike. A run tha
 replay: the method is made again and asked again, rows that are in the log are told without an evaluation. If
 it asks for something else than the log holds (another processor or BLAS, changed code), the run stops with a
 message instead of mixing two histories. What a method asks is checked, and whatever it raises stops the run with
-one line that names it; what is a failed evaluation and what stops the run says `bench.evaluation`.
+one line that names it; what is a failed evaluation and what stops the run says `bench.runs.evaluation`.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def run_study(
         place: Where they run, and the time that each may take.
         plugins: Plug-in files that each worker loads.
         progress: Called with (finished jobs, jobs).
-        rerun: Clear the folders of runs that cannot be used (see `bench.guard`) and run them again.
+        rerun: Clear the folders of runs that cannot be used (see `bench.runs.guard`) and run them again.
 
     Returns:
         For each job what became of it; never "missing".

@@ -87,9 +87,9 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
 
     Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``method`` (the
     variant's name), ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint), the
-    indicators at it, explained in `bench.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``, ``epsilon``,
-    ``best``, ``area``), and the run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and ``reason`` of a
-    failure. Runs that are not done have NaN, so that nothing is lost silently.
+    indicators at it, explained in `bench.studies.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``,
+    ``epsilon``, ``best``, ``area``), and the run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and
+    ``reason`` of a failure. Runs that are not done have NaN, so that nothing is lost silently.
 
     Args:
         out: Folder of the study.

@@ -1,7 +1,7 @@
 """What a study compares: variants of methods, cases to run them on, seeds; and its jobs in a fixed order.
 
 A plan holds names only. `check_plan` fills in defaults and refuses what cannot work before anything runs.
-Named plans are in `bench.plans`.
+Named plans are in `bench.studies.published`.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ class TrainedBenchmark(Benchmark):
     """Architectures trained from scratch.
 
     Args:
-        space: A space whose `build` works; `bench.train.cells.trainable_space` makes one for some data.
-        data: Data set, see `bench.train.data.open_images`.
+        space: A space whose `build` works; `bench.train.networks.trainable.trainable_space` makes one for some data.
+        data: Data set, see `bench.train.images.open_images`.
         recipe: How a network is trained.
         objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
         size: Side of the images; None keeps theirs.

@@ -1,8 +1,8 @@
 """Where the runs of a study are made: worker processes on this machine, or those of a Dask or Ray cluster.
 
-A worker takes one job at a time and hands it to a child process (`bench.child`). The workers of a cluster need the
-suite installed, and see the study's folder, the data folder and plug-in files under the same paths. A job's log does
-not depend on where it is made.
+A worker takes one job at a time and hands it to a child process (`bench.workers.child`). The workers of a cluster need
+the suite installed, and see the study's folder, the data folder and plug-in files under the same paths. A job's log
+does not depend on where it is made.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pictures of architectures: what to draw, apart from who draws it.
 
-A `Picture` is a list of boxes, lines and labels in pixels, y pointing down. `bench.report.architecture_figure`
-makes files of it, the page of `bench.report.page` draws the same in SVG. Which space looks how stands in
-`bench.report.architecture_spaces`; a space that is not listed there gets a table of its genes.
+A `Picture` is a list of boxes, lines and labels in pixels, y pointing down. `bench.report.architecture.figure`
+makes files of it, the page of `bench.report.page.page` draws the same in SVG. Which space looks how stands in
+`bench.report.architecture.drawings`; a space that is not listed there gets a table of its genes.
 """
 
 from __future__ import annotations

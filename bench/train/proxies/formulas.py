@@ -95,7 +95,7 @@ def measure(
     """Compute proxies of untrained networks and what each costs.
 
     Args:
-        space: A space whose `build` works, see `bench.train.cells.trainable_space`.
+        space: A space whose `build` works, see `bench.train.networks.trainable.trainable_space`.
         X: Genotypes ``(n, n_var)``.
         images: Where the batch comes from.
         names: Which, of `PROXIES`; empty means all.

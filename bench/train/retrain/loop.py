@@ -5,7 +5,7 @@ with the weights of one that was not. The test split is opened once, after the l
 last epoch: no epoch is chosen by it, nor by the validation images.
 
 With several processes (torchrun), each computes its parts of a step's batch, and gradients are added up as in
-`bench.train.supernet_training`: losses and gradients of a step are those of one process that accumulates over the
+`bench.train.supernet.loop`: losses and gradients of a step are those of one process that accumulates over the
 same parts, up to rounding. Running batch norm statistics are averaged over the processes after each epoch.
 """
 

@@ -29,7 +29,7 @@ class RetrainPlan:
     Attributes:
         arch: Name in the space mnv3, with its resolution, or ``timm:MODEL``.
         resolution: Side of the network's input.
-        data: Data set, see `bench.train.data.open_images`.
+        data: Data set, see `bench.train.images.open_images`.
         size: Side that images are stored at; 0 keeps theirs.
         width: Width multiplier; 0 for a timm model.
         stem_stride: Stride of the stem.

@@ -32,7 +32,7 @@ class SupernetPlan:
     """All that decides the weights, beside the number of processes.
 
     Attributes:
-        data: Data set, see `bench.train.data.open_images`.
+        data: Data set, see `bench.train.images.open_images`.
         size: Side that images are stored at; 0 keeps theirs.
         width: Width multiplier.
         stem: "small" or "imagenet", see `STEMS`.

@@ -45,11 +45,12 @@ def _run(args: list[str] | None) -> int:
 
     from smemnas.bench.commands.root import cli
     from smemnas.bench.errors import UserError, one_line
+    from smemnas.bench.program import program
     from smemnas.bench.workers.child import safe_children
 
     try:
         with safe_children():
-            code = cli.main(args=args, standalone_mode=False)
+            code = cli.main(args=args, prog_name=program(), standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1

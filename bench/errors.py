@@ -88,11 +88,6 @@ def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
     return known[name]
 
 
-def install(extra: str) -> str:
-    """Return the command that installs an extra of this suite, which comes as a folder and not from an index."""
-    return f"pip install -e '.[{extra}]' in the suite's folder"
-
-
 def one_line(message: object) -> str:
     """Put a message that somebody else wrote on one line; what no terminal should get is spelt out."""
     text = " ".join(str(message).splitlines())

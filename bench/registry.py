@@ -43,7 +43,7 @@ class Entry(Generic[T]):
         name: Registry key.
         factory: Class or function that makes the object.
         params: Arguments a preset fixes (empty for the class itself).
-        summary: One line for `cli.py list`.
+        summary: One line for the command `list`.
         origin: Module that registered it.
         home: Where another process finds it: `SUITE`, the path of a plug-in file, or `SESSION`, nowhere.
     """
@@ -167,7 +167,7 @@ class Registry(Generic[T]):
 
 
 _entry_points_loaded = False
-#: Plug-ins that failed to load, as (name, reason); `cli.py list` shows them.
+#: Plug-ins that failed to load, as (name, reason); the command `list` shows them.
 broken_plugins: list[tuple[str, str]] = []
 
 

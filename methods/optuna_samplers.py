@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.errors import UserError, install
+from smemnas.bench.errors import UserError
+from smemnas.bench.program import install
 from smemnas.methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
 from smemnas.methods.neighbourhood import random_unseen
 from smemnas.spaces.base import FloatArray, IntArray, Problem

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.program import PROGRAM
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -347,7 +348,7 @@ def check_latency(table: LatencyTable | None, width: float, resolutions: tuple[i
             "use data set imagenet-w12, or leave latency out."
         )
     if table is None:
-        raise UserError("latency needs the Note10 table: python cli.py data fetch mnv3, then open mnv3/imagenet-w12.")
+        raise UserError(f"latency needs the Note10 table: {PROGRAM} data fetch mnv3, then open mnv3/imagenet-w12.")
     if table.width != width or not set(resolutions) <= set(table.resolutions):
         raise UserError(
             f"the {table.device} latency table covers width {table.width} at resolutions "

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.errors import UserError, install
+from smemnas.bench.errors import UserError
+from smemnas.bench.program import install
 from smemnas.spaces import _graph101 as graphs
 from smemnas.spaces._graph101 import OPERATIONS, SHORT
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace

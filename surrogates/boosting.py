@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from smemnas.bench.errors import UserError, install
+from smemnas.bench.errors import UserError
+from smemnas.bench.program import install
 from smemnas.surrogates.base import SURROGATES, FloatArray, single_thread
 from smemnas.surrogates.regression import Regressor, library_seed, require_integer, require_number
 from smemnas.surrogates.tuning import least_error

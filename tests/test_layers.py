@@ -14,6 +14,7 @@ FOLDERS = ("bench", "methods", "spaces", "surrogates")
 #: All modules, lowest first: each belongs to the longest of these names that its own begins with, and may import
 #: from its own line and from those above. What a line is there for: the docstring of its package.
 LAYERS = (
+    "smemnas.bench.program",
     "smemnas.bench.errors",
     "smemnas.bench.registry",
     "smemnas.bench.provenance",

@@ -1,4 +1,4 @@
-"""The contracts as code: run by pytest over everything registered, and by `cli.py check NAME` for a plug-in.
+"""The contracts as code: run by pytest over everything registered, and by the command `check NAME` for a plug-in.
 
 A check is a plain function that raises `CheckFailed` with what was expected, what came and what to do. Known
 exceptions stand in `EXCEPTIONS` with their reason; one that does not fail any more is itself a failure.

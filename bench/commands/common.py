@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.program import named
 from smemnas.bench.values import (
     LARGEST_BUDGET,
     LARGEST_SEED,
@@ -155,6 +156,10 @@ def _texts(value: object) -> Iterator[str]:
 class Command(click.Command):
     """A click command that refuses odd texts, whatever option they are given to."""
 
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, whose examples name the program as the user called it."""
+        return named(super().get_help(ctx))
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments."""
         refuse_odd_texts(self, ctx, args)
@@ -166,6 +171,10 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, see `Command.get_help`."""
+        return named(super().get_help(ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; without any, print the help and end with the status of a mistake."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import ANY_PATH, Group, parse_params
+from smemnas.bench.program import named, program
 
 FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
 OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms that take an order."
@@ -20,10 +21,10 @@ def data_group() -> None:
 
     \b
     Examples:
-      python cli.py data list
-      python cli.py data fetch nb201-cifar10
-      python cli.py data fetch nb201-cifar10 nb201-cifar100 --from ~/downloads
-      python cli.py data info nb201-cifar10
+      python -m smemnas data list
+      python -m smemnas data fetch nb201-cifar10
+      python -m smemnas data fetch nb201-cifar10 nb201-cifar100 --from ~/downloads
+      python -m smemnas data info nb201-cifar10
     """
 
 
@@ -53,8 +54,8 @@ def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
 
     \b
     Examples:
-      python cli.py data fetch nb201-cifar10
-      python cli.py data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
+      python -m smemnas data fetch nb201-cifar10
+      python -m smemnas data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
     """
     from smemnas.bench.data.recipe import fetch
     from smemnas.bench.report.terminal import is_terminal
@@ -72,8 +73,8 @@ def data_info(name: str) -> None:
 
     \b
     Examples:
-      python cli.py data info nb201-cifar10
-      python cli.py data info nb201/analog
+      python -m smemnas data info nb201-cifar10
+      python -m smemnas data info nb201/analog
     """
     from smemnas.bench.data.manage import open_named
     from smemnas.bench.report.data import print_info
@@ -89,17 +90,17 @@ def data_verify(name: str | None) -> None:
 
     \b
     Examples:
-      python cli.py data verify
-      python cli.py data verify nb201-cifar10
+      python -m smemnas data verify
+      python -m smemnas data verify nb201-cifar10
     """
     from smemnas.bench.data.manage import verify
 
     _say_new_name(name)
     results = verify(name)
     for table, fault in results:
-        click.echo(f"{'FAIL' if fault else 'ok  '} {table}{': ' + fault if fault else ''}")
+        click.echo(f"{'FAIL' if fault else 'ok  '} {table}{': ' + named(fault) if fault else ''}")
     if not results:
-        click.echo("no table is installed: python cli.py data fetch NAME")
+        click.echo(f"no table is installed: {program()} data fetch NAME")
     if any(fault for _, fault in results):
         raise SystemExit(1)
 
@@ -182,13 +183,14 @@ def data_import(
 
     \b
     Examples:
-      python cli.py data import mine.csv --space nb201 --name mine --dry-run \\
+      python -m smemnas data import mine.csv --space nb201 --name mine --dry-run \\
           --accuracy val_acc:validation --accuracy test_acc:test --metric latency:ms --missing -1
-      python cli.py data import runs.csv --space macro --name five-seeds --accuracy s0,s1,s2,s3,s4:single
-      python cli.py data import long.parquet --space nb201 --name long --seed-column seed --accuracy acc:single:fraction
-      python cli.py data import tuples.csv --space nb201 --name theirs --arch net --arch-form naslib \\
+      python -m smemnas data import runs.csv --space macro --name five-seeds --accuracy s0,s1,s2,s3,s4:single
+      python -m smemnas data import long.parquet --space nb201 --name long --seed-column seed \\
+          --accuracy acc:single:fraction
+      python -m smemnas data import tuples.csv --space nb201 --name theirs --arch net --arch-form naslib \\
           --accuracy acc:single
-      python cli.py run --method smemnas --space nb201 --dataset mine
+      python -m smemnas run --method smemnas --space nb201 --dataset mine
     """
     from smemnas.bench.data.user import Dialect, Long, Request, draft_table, write_draft
 
@@ -221,8 +223,8 @@ def data_export(name: str, file: Path, form: str | None, operations: str) -> Non
 
     \b
     Examples:
-      python cli.py data export nb201-cifar10 nb201.csv
-      python cli.py data export mnv3-measured measured.json --form ofa
+      python -m smemnas data export nb201-cifar10 nb201.csv
+      python -m smemnas data export mnv3-measured measured.json --form ofa
     """
     from smemnas.bench.data.manage import export
 
@@ -240,8 +242,8 @@ def data_remove(names: tuple[str, ...], yes: bool) -> None:
 
     \b
     Examples:
-      python cli.py data remove nb201-cifar10
-      python cli.py data remove nb201/mine --yes
+      python -m smemnas data remove nb201-cifar10
+      python -m smemnas data remove nb201/mine --yes
     """
     from smemnas.bench.data.remove import plan_removal, remove
     from smemnas.bench.errors import UserError
@@ -252,7 +254,9 @@ def data_remove(names: tuple[str, ...], yes: bool) -> None:
         plan = plan_removal(name)
         plans[plan.table] = plan
     for plan in plans.values():
-        click.echo(f"{plan.table}: {len(plan.files)} files, {plan.size / 1e6:.1f} MB in {plan.folder}; {plan.again}.")
+        click.echo(
+            f"{plan.table}: {len(plan.files)} files, {plan.size / 1e6:.1f} MB in {plan.folder}; {named(plan.again)}."
+        )
         if plan.others:
             click.echo(f"  stays, for it is not of the table: {', '.join(plan.others[:10])}")
     try:
@@ -274,7 +278,7 @@ def _say_new_name(name: str | None) -> None:
 
     note = renamed(name) if name else ""
     if note:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {named(note)}", err=True)
 
 
 @data_group.command("improve")
@@ -287,7 +291,7 @@ def data_improve(runs: tuple[Path, ...]) -> None:
 
     \b
     Examples:
-      python cli.py data improve runs/mnv3/imagenet/error+flops/smemnas/seed-0
+      python -m smemnas data improve runs/mnv3/imagenet/error+flops/smemnas/seed-0
     """
     from smemnas.bench.data.manage import improve
 

@@ -34,9 +34,9 @@ def export_command(
 
     \b
     Examples:
-      python cli.py export runs/search/retrain/knee
-      python cli.py export runs/supernet/checkpoint.pt r32-3334-7673-36567634-5353-3333
-      python cli.py export ofa_mbv3_d234_e346_k357_w1.0 r224-3636-3636-3636-3636-3636 --data ~/imagenet
+      python -m smemnas export runs/search/retrain/knee
+      python -m smemnas export runs/supernet/checkpoint.pt r32-3334-7673-36567634-5353-3333
+      python -m smemnas export ofa_mbv3_d234_e346_k357_w1.0 r224-3636-3636-3636-3636-3636 --data ~/imagenet
     """
     from smemnas.bench.train import need_torch
 

@@ -2,7 +2,7 @@
 
 Whatever happens, a user sees at most one line about it. What is a mistake of the user or of the machine is said as
 such; anything else is a fault of the suite, and its line says so. This is the first module of all, so that it imports
-little, and only what comes with Python.
+little beside what comes with Python.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import warnings
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
+
+from smemnas.bench.program import named
 
 INTERRUPTED = "interrupted; give the same command again to continue."
 #: Exit statuses beside 0, 1 (something failed) and 2 (a mistake): Ctrl-C, nobody reads, a fault of the suite.
@@ -131,7 +133,7 @@ def _unraisable(hint: Any) -> None:
 def say(line: str) -> None:
     """Print one line on standard error, where there is one."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{named(line)}\n")
         sys.stderr.flush()
 
 

@@ -8,6 +8,7 @@ import click
 
 from smemnas.bench.commands.common import Command
 from smemnas.bench.errors import one_line
+from smemnas.bench.program import named
 
 
 @click.command("list", cls=Command)
@@ -44,7 +45,7 @@ def list_command(kind: str | None) -> None:
         for name, (space, dataset, objectives) in PROBLEMS.items():
             click.echo(f"  {name:<14}  {space}/{dataset}: {', '.join(objectives)}")
     for plugin, reason in broken_plugins:
-        click.echo(f"plug-in {plugin} could not be loaded: {one_line(reason)}", err=True)
+        click.echo(f"plug-in {plugin} could not be loaded: {named(one_line(reason))}", err=True)
 
 
 def _echo_forms(space: str, indent: str) -> None:
@@ -72,15 +73,15 @@ def check_command(plugins: tuple[str, ...], name: str) -> None:
 
     \b
     Examples:
-      python cli.py check smemnas
-      python cli.py check nb201/analog
-      python cli.py --plugin my_method.py check my-method
+      python -m smemnas check smemnas
+      python -m smemnas check nb201/analog
+      python -m smemnas --plugin my_method.py check my-method
     """
     from smemnas.bench.checks import check_name
 
     failures = 0
     for check, problem in check_name(name):
         failures += problem is not None
-        click.echo(f"{'ok  ' if problem is None else 'FAIL'} {check}{'' if problem is None else ': ' + problem}")
+        click.echo(f"{'ok  ' if problem is None else 'FAIL'} {check}{'' if problem is None else ': ' + named(problem)}")
     if failures:
         raise SystemExit(1)

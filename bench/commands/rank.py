@@ -8,6 +8,7 @@ import click
 
 from smemnas.bench.commands.common import FOLDER, JOBS, NAMES, SAMPLE, Command, parse_params
 from smemnas.bench.errors import UserError
+from smemnas.bench.program import named
 from smemnas.bench.values import names
 
 
@@ -128,15 +129,15 @@ def rank_command(
 
     \b
     Examples:
-      python cli.py rank --space nb201 --surrogates core
-      python cli.py rank --space nb201 --dataset cifar10 --surrogates core --encodings best \\
+      python -m smemnas rank --space nb201 --surrogates core
+      python -m smemnas rank --space nb201 --dataset cifar10 --surrogates core --encodings best \\
           --n-train 20,50,100,200,400,800 --seeds 10 --pool uniform,front --jobs 2 --out studies/rank-nb201
-      python cli.py rank --space nb201 --dataset cifar10 --surrogates kernel_pairwise,kernel_ridge_rank \\
+      python -m smemnas rank --space nb201 --dataset cifar10 --surrogates kernel_pairwise,kernel_ridge_rank \\
           --n-train 78,390,781 --n-test half --seeds 20
-      python cli.py rank --space macro --surrogates kernel_pairwise --encodings all \\
+      python -m smemnas rank --space macro --surrogates kernel_pairwise --encodings all \\
           --variant mean=kernel_pairwise:readout=mean --contrast kernel_pairwise,mean
-      python cli.py rank --space nb201 --dataset cifar10 --proxies all --proxy-data digits+channels=4+cells=1
-      python cli.py rank --space nb201 --dataset train+digits+tiny+channels=4 --sample 60 --n-train 20,30 \\
+      python -m smemnas rank --space nb201 --dataset cifar10 --proxies all --proxy-data digits+channels=4+cells=1
+      python -m smemnas rank --space nb201 --dataset train+digits+tiny+channels=4 --sample 60 --n-train 20,30 \\
           --n-test 30 --proxies all --out runs/rank-trained
     """
     from dataclasses import replace
@@ -200,7 +201,7 @@ def rank_command(
         write_figures(out, tables)
     if quiet:
         for line in failures(tables):
-            click.echo(line, err=True)
+            click.echo(named(line), err=True)
     else:
         print_ranking(tables, out, console(), figures=not no_figures)
     if any(trial.status == "failed" for trial in tables.trials):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import FOLDER, Command
+from smemnas.bench.program import named
 
 
 @click.command("report", cls=Command)
@@ -44,9 +45,9 @@ def report_command(
 
     \b
     Examples:
-      python cli.py report runs/study --out report
-      python cli.py report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
-      python cli.py report runs 'studies/nb201-*' --baseline nsga2 --out report
+      python -m smemnas report runs/study --out report
+      python -m smemnas report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
+      python -m smemnas report runs 'studies/nb201-*' --baseline nsga2 --out report
     """
     from smemnas.bench.outputs import REPORT, claim
     from smemnas.bench.report.page.page import write_page, write_report_files
@@ -59,7 +60,7 @@ def report_command(
     files = write_report_files(out, groups, unfinished, figures=not no_figures)
     page = write_page(out, groups, unfinished, title=title, files=files, evaluated=evaluated)
     for left in unfinished:
-        click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {left.reason}", err=quiet)
+        click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}", err=quiet)
     if not quiet:
         n = sum(len(group.runs) for group in groups)
         problems = sum(len(group.tables.plan.cases) for group in groups)

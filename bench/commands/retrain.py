@@ -76,12 +76,12 @@ def retrain_command(
 
     \b
     Examples:
-      python cli.py retrain runs/search --pick knee
-      python cli.py retrain runs/search --pick "flops<=400" --preset imagenet --tensorboard
-      python cli.py retrain runs/search --arch timm:mobilenetv3_small_050 --preset small
-      python cli.py retrain runs/supernet/checkpoint.pt --arch r32-3333-3333-3333-3333-3333
-      python cli.py retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
-      torchrun --nproc-per-node 8 cli.py retrain runs/search --pick best --preset imagenet --set batch=2048
+      python -m smemnas retrain runs/search --pick knee
+      python -m smemnas retrain runs/search --pick "flops<=400" --preset imagenet --tensorboard
+      python -m smemnas retrain runs/search --arch timm:mobilenetv3_small_050 --preset small
+      python -m smemnas retrain runs/supernet/checkpoint.pt --arch r32-3333-3333-3333-3333-3333
+      python -m smemnas retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
+      torchrun --nproc-per-node 8 -m smemnas retrain runs/search --pick best --preset imagenet --set batch=2048
     """
     from smemnas.bench.train import need_torch
     from smemnas.bench.train.retrain.plan import Wishes, make_plan

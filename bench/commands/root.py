@@ -48,11 +48,11 @@ def cli(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
 
     \b
     Examples:
-      python cli.py run --method smemnas --space nb201
-      python cli.py run --method nsga2 --space nb201 --objectives error,params --budget 200
-      python cli.py study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-10 --budget 100
-      python cli.py rank --space nb201 --surrogates core --seeds 5
-      python cli.py list
+      python -m smemnas run --method smemnas --space nb201
+      python -m smemnas run --method nsga2 --space nb201 --objectives error,params --budget 200
+      python -m smemnas study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-10 --budget 100
+      python -m smemnas rank --space nb201 --surrogates core --seeds 5
+      python -m smemnas list
     """
     from smemnas.bench.registry import load_plugin
 

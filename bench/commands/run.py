@@ -109,14 +109,14 @@ def run_command(
 
     \b
     Examples:
-      python cli.py run --method smemnas --space nb201
-      python cli.py run --method smemnas --space nb201 --objectives error,flops,params --seed 3
-      python cli.py run --method smemnas --space nb201 --param surrogate=gp --param initial=20
-      python cli.py run --method random --space toy --budget 50 --out runs/mine
-      python cli.py run --method smemnas --problem in1k-mop8-like
-      python cli.py run --method smemnas --space nb201 --constraint "flops<=60"
-      python cli.py run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
-      python cli.py run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
+      python -m smemnas run --method smemnas --space nb201
+      python -m smemnas run --method smemnas --space nb201 --objectives error,flops,params --seed 3
+      python -m smemnas run --method smemnas --space nb201 --param surrogate=gp --param initial=20
+      python -m smemnas run --method random --space toy --budget 50 --out runs/mine
+      python -m smemnas run --method smemnas --problem in1k-mop8-like
+      python -m smemnas run --method smemnas --space nb201 --constraint "flops<=60"
+      python -m smemnas run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
+      python -m smemnas run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
     from smemnas.bench.benchmarks.catalog import find_problem
     from smemnas.bench.report.run import write_report

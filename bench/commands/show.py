@@ -27,13 +27,14 @@ def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -
 
     \b
     Examples:
-      python cli.py show '#1462' --space nb201
-      python cli.py show '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|' \\
+      python -m smemnas show '#1462' --space nb201
+      python -m smemnas show \\
+          '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|' \\
           --space nb201 --out cell.svg
-      python cli.py show r224-3334-7673-36567634-5353-3333 --space mnv3 --out network.pdf
-      python cli.py show 8:16:32:48:64 --space nats_sss --dataset cifar10
-      python cli.py show official:1462 --space nb201
-      python cli.py show "naslib:(4, 0, 3, 1, 4, 3)" --space nb201
+      python -m smemnas show r224-3334-7673-36567634-5353-3333 --space mnv3 --out network.pdf
+      python -m smemnas show 8:16:32:48:64 --space nats_sss --dataset cifar10
+      python -m smemnas show official:1462 --space nb201
+      python -m smemnas show "naslib:(4, 0, 3, 1, 4, 3)" --space nb201
     """
     from smemnas.bench.outputs import check_output, has_content
     from smemnas.bench.report.architecture.drawings import picture, plain_text

@@ -20,6 +20,7 @@ from smemnas.bench.commands.common import (
     reference_option,
 )
 from smemnas.bench.errors import UserError
+from smemnas.bench.program import named
 
 
 @click.command("study", cls=Command)
@@ -141,14 +142,14 @@ def study_command(
 
     \b
     Examples:
-      python cli.py study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-30 --budget 300
-      python cli.py study --methods nsga2 --variant gp=smemnas:surrogate=gp,inner=nsga2 --spaces nb201
-      python cli.py study --methods smemnas,nsga2 --spaces nb201 --datasets cifar10,cifar100 \\
+      python -m smemnas study --methods smemnas,nsga2,random --spaces nb201 --seeds 0-30 --budget 300
+      python -m smemnas study --methods nsga2 --variant gp=smemnas:surrogate=gp,inner=nsga2 --spaces nb201
+      python -m smemnas study --methods smemnas,nsga2 --spaces nb201 --datasets cifar10,cifar100 \\
           --baseline nsga2 --at 100 --jobs 4 --out studies/nb201
-      python cli.py study --methods smemnas,nsga2 --spaces nb201 --constraint "flops<=60" --timeout 600
-      python cli.py study --plan ablation --jobs 2
-      python cli.py study --plan ablation --backend dask --address tcp://HOST:8786 --out /shared/ablation
-      python cli.py study --plan ablation --shard 1/4 --out /shared/ablation
+      python -m smemnas study --methods smemnas,nsga2 --spaces nb201 --constraint "flops<=60" --timeout 600
+      python -m smemnas study --plan ablation --jobs 2
+      python -m smemnas study --plan ablation --backend dask --address tcp://HOST:8786 --out /shared/ablation
+      python -m smemnas study --plan ablation --shard 1/4 --out /shared/ablation
     """
     from dataclasses import replace
 
@@ -210,7 +211,7 @@ def study_command(
             write_figures(out, tables)
     if quiet:
         for line in failures(tables):
-            click.echo(line, err=True)
+            click.echo(named(line), err=True)
     else:
         print_study(tables, out, console(), figures=not no_figures)
     if FAILED in {*(state.status for state in states), *(trial.status for trial in tables.trials)}:

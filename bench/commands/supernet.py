@@ -28,9 +28,9 @@ def supernet_group() -> None:
 
     \b
     Examples:
-      python cli.py supernet train --data cifar10
-      python cli.py supernet eval runs/supernet/checkpoint.pt --random 20
-      python cli.py supernet info runs/supernet/checkpoint.pt
+      python -m smemnas supernet train --data cifar10
+      python -m smemnas supernet eval runs/supernet/checkpoint.pt --random 20
+      python -m smemnas supernet info runs/supernet/checkpoint.pt
     """
 
 
@@ -115,9 +115,9 @@ def supernet_train(
 
     \b
     Examples:
-      python cli.py supernet train --data cifar10 --width 0.35 --epochs 15
-      python cli.py supernet train --data cifar10 --phases progressive --resolutions 24,28,32 --epochs 30
-      torchrun --nproc-per-node 2 cli.py supernet train --data cifar10
+      python -m smemnas supernet train --data cifar10 --width 0.35 --epochs 15
+      python -m smemnas supernet train --data cifar10 --phases progressive --resolutions 24,28,32 --epochs 30
+      torchrun --nproc-per-node 2 -m smemnas supernet train --data cifar10
     """
     from smemnas.bench.train import need_torch
 
@@ -181,8 +181,8 @@ def supernet_eval(
 
     \b
     Examples:
-      python cli.py supernet eval runs/supernet/checkpoint.pt --random 20 --split test
-      python cli.py supernet eval ofa_mbv3_d234_e346_k357_w1.0 --data ~/imagenet
+      python -m smemnas supernet eval runs/supernet/checkpoint.pt --random 20 --split test
+      python -m smemnas supernet eval ofa_mbv3_d234_e346_k357_w1.0 --data ~/imagenet
     """
     from smemnas.bench.train import need_torch
 
@@ -229,7 +229,7 @@ def supernet_info(checkpoint: Path) -> None:
 
     \b
     Examples:
-      python cli.py supernet info runs/supernet/checkpoint.pt
+      python -m smemnas supernet info runs/supernet/checkpoint.pt
     """
     from smemnas.bench.train import need_torch
 

@@ -1,4 +1,4 @@
-"""What is there, what is in it, is it whole, and out again: the functions behind `cli.py data`."""
+"""What is there, what is in it, is it whole, and out again: the functions behind the command `data`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.recipe import Recipe, open_table, register
-from smemnas.bench.errors import DataError, install
+from smemnas.bench.errors import DataError
+from smemnas.bench.program import install
 from smemnas.spaces.base import FloatArray, SearchSpace
 from smemnas.spaces.nats_sss import NATSSize
 from smemnas.spaces.nb201 import NB201

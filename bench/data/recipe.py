@@ -37,6 +37,7 @@ from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.download import Source as Source
 from smemnas.bench.data.download import check, download
 from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.program import PROGRAM
 
 #: Folders or files that users of the official packages already name.
 ENVIRONMENT = ("TORCH_HOME", "NASBENCH101_PATH", "NASBENCH201_PATH", "NASBENCHMARK_DIR")
@@ -123,7 +124,7 @@ def open_table(recipe: Recipe) -> Table:
         DataError: It is not installed, of another version, or corrupt; the message says what to run.
     """
     folder = table_folder(recipe.table)
-    command = f"python cli.py data fetch {recipe.name} (or --from DIR with {_names(recipe)})"
+    command = f"{PROGRAM} data fetch {recipe.name} (or --from DIR with {_names(recipe)})"
     if not (folder / "header.json").exists():
         raise DataError(f"{recipe.table} is not installed: {command}")
     table = Table(folder)
@@ -186,7 +187,7 @@ def obtain(source: Source, recipe: Recipe, from_dir: str | Path | None = None, *
                     return path
     tried = f"not in {from_dir}" if from_dir is not None else "not among the downloads"
     wanted = f"{source.file} ({_size(source)}) of {recipe.name} is missing: {tried}"
-    instead = f"run: python cli.py data fetch {recipe.name} --from DIR (DIR with {source.file})"
+    instead = f"run: {PROGRAM} data fetch {recipe.name} --from DIR (DIR with {source.file})"
     addresses = [a for a in (source.url, *source.mirrors) if a]
     if not addresses:
         raise DataError(f"{wanted}, and it has no address to download from. {source.how or 'Get it'}, then {instead}")

@@ -11,6 +11,7 @@ from smemnas.bench.data.manage import EMBEDDED, imported, open_or_corrupt
 from smemnas.bench.data.recipe import find, recipes
 from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.bench.files import is_unfinished, why
+from smemnas.bench.program import PROGRAM
 
 HEADER = "header.json"
 
@@ -69,7 +70,7 @@ def _named(name: str) -> tuple[str, str]:
         listed = [*(r.name for r in recipes()), EMBEDDED, *imported()]
         raise UserError(f"no data set {name!r}.{suggest(name, listed)}")
     recipe = find(name)
-    again = f"python cli.py data fetch {recipe.name} makes it again"
+    again = f"{PROGRAM} data fetch {recipe.name} makes it again"
     kept = [p for s in recipe.sources if (p := data_folder() / "downloads" / s.file).exists()]
     if kept:
         return recipe.table, f"{again}, from the downloaded files, which stay in {kept[0].parent}"

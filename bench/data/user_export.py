@@ -20,8 +20,9 @@ import numpy as np
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.build import Column
 from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
-from smemnas.bench.errors import DataError, UserError, install
+from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, write_json
+from smemnas.bench.program import install
 from smemnas.spaces.base import FloatArray
 
 #: Version of the description.

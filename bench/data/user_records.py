@@ -16,7 +16,8 @@ import numpy as np
 
 from smemnas.bench.data.user_numbers import Cells
 from smemnas.bench.data.user_sheet import VALUE, Sheet, as_table, check_names
-from smemnas.bench.errors import DataError, UserError, install
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.program import install
 
 #: Records within records are followed so deep.
 DEEPEST = 8

@@ -1,4 +1,4 @@
-"""Tables on the terminal for `cli.py data`."""
+"""Tables on the terminal for the command `data`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.manage import Status, describe_columns
+from smemnas.bench.program import named
 from smemnas.bench.report.terminal import console
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def print_info(table: Table) -> None:
     for key, value in facts.items():
         out.print(Text.assemble((f"{key:<{width}}", "bold"), f"  {value}"), highlight=False, soft_wrap=True)
     for note in header.get("notes", ()):
-        out.print(f"note: {note}", highlight=False, soft_wrap=True)
+        out.print(f"note: {named(note)}", highlight=False, soft_wrap=True)
     names = ("column", "unit", "split", "role", "shape", "values", "best", "largest", "sha256", "what it is")
     grid = Grid(*names, box=None, pad_edge=False, header_style="bold")
     for position in (5, 6, 7):
@@ -93,8 +94,8 @@ def print_draft(draft: Draft) -> None:
         shown = ", ".join(draft.unused[:20]) + (", ..." if len(draft.unused) > 20 else "")
         out.print(f"not imported: {one_line(shown)}", highlight=False, soft_wrap=True)
     for note in draft.header.get("notes", ()):
-        out.print(f"note: {note}", highlight=False, soft_wrap=True)
+        out.print(f"note: {named(note)}", highlight=False, soft_wrap=True)
     for fault in draft.faults:
-        out.print(f"refused: {one_line(fault)}", highlight=False, soft_wrap=True)
+        out.print(f"refused: {named(one_line(fault))}", highlight=False, soft_wrap=True)
     if not draft.faults:
         out.print(f"{request.space}/{request.name}: nothing is refused; nothing was written (--dry-run).")

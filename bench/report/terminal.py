@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.program import named
 from smemnas.bench.report.run import front_of
 from smemnas.bench.runs.run import Progress, Result
 
@@ -103,5 +104,5 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
         f"{seconds['evaluate']:.2f} s in evaluations)"
     )
     for note in summary["notes"]:
-        out.print(f"note         {note}", soft_wrap=True)
+        out.print(f"note         {named(note)}", soft_wrap=True)
     out.print(f"files        {folder}: evals.jsonl, front.csv, front.png, summary.json, job.json", soft_wrap=True)

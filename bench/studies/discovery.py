@@ -110,8 +110,7 @@ def find_runs(paths: Sequence[str]) -> Found:
             broken.append((str(folder), str(error)))
     if not runs and not plans and not broken:
         raise UserError(
-            f"no runs in {', '.join(paths)}: expected folders of `cli.py run` (with {JOB}) or of `cli.py study` "
-            f"(with {PLANS})."
+            f"no runs in {', '.join(paths)}: expected folders of `run` (with {JOB}) or of `study` (with {PLANS})."
         )
     return Found(tuple(runs), tuple(plans), tuple(broken))
 

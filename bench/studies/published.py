@@ -1,6 +1,6 @@
 """Named studies. A published plan is never edited: another question is another plan.
 
-A plan is a function without arguments; `cli.py study --plan NAME` runs it, and options given beside it (seeds,
+A plan is a function without arguments; `study --plan NAME` runs it, and options given beside it (seeds,
 budget, spaces, ...) replace what it says.
 """
 

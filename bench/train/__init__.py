@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 
-from smemnas.bench.errors import UserError, install
+from smemnas.bench.errors import UserError
+from smemnas.bench.program import install
 
 #: Older ones run code of a file that is read with weights_only (CVE-2025-32434).
 TORCH = (2, 6)

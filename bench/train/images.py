@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.store import data_folder
-from smemnas.bench.errors import DataError, UserError, install, suggest
+from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.program import install
 from smemnas.bench.train.image_decoding import resize
 from smemnas.bench.train.image_files import (
     Arrays,

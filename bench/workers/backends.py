@@ -18,7 +18,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from smemnas.bench.errors import RunError, UserError, install
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.program import install
 from smemnas.bench.values import LONGEST, MOST_WORKERS, real, whole
 from smemnas.bench.workers.child import Ended, end_with, safe_children, slot
 

@@ -18,6 +18,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.metrics.indicators import nondominated
+from smemnas.bench.program import program
 from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
@@ -52,7 +53,7 @@ def page_data(groups: Sequence[Group], evaluated: bool = False) -> dict[str, Any
         drawn = set(sorted(shown, key=lambda at: (-shown[at], at))[:share])
         space = benchmark_of(cases[k][1]).space
         problem["pictures"] = [picture(space, x).to_list() if at in drawn else None for at, x in enumerate(genotypes)]
-    return {"methods": names, "problems": [problem for problem, *_ in found]}
+    return {"program": program(), "methods": names, "problems": [problem for problem, *_ in found]}
 
 
 def method_names(groups: Sequence[Group]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.files import make_folder, write_text
 from smemnas.bench.outputs import REPORT, claim
+from smemnas.bench.program import named
 from smemnas.bench.report.cells import Section, number, to_csv
 from smemnas.bench.report.page import html as tags
 from smemnas.bench.report.page.data import method_names, page_data, single_objective
@@ -349,7 +350,7 @@ def _curve_figure(k: int, data: dict[str, Any]) -> str:
 
 def _unfinished(unfinished: Sequence[Unfinished]) -> str:
     """Return what is left out and why."""
-    rows = [[u.method, u.case, u.seeds, u.reason] for u in unfinished]
+    rows = [[u.method, u.case, u.seeds, named(u.reason)] for u in unfinished]
     return tags.table(["method", "case", "seeds", "reason"], rows, "Runs left out", wrap=("case", "reason"))
 
 

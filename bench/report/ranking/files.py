@@ -15,6 +15,7 @@ import numpy as np
 
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.order import CALIBRATION, METRICS
+from smemnas.bench.program import named
 from smemnas.bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
 from smemnas.bench.ranking.tables import (
     BEST,
@@ -385,6 +386,6 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
         for text in (*proxy_times(tables), *conventions(tables)):
             console.print(text)
     for text in failures(tables):
-        console.print(f"unfinished   {text}", soft_wrap=True)
+        console.print(f"unfinished   {named(text)}", soft_wrap=True)
     names = FILES + (", contrasts.csv" if tables.contrasts else "") + (", figures" if figures else "")
     console.print(f"files        {out}: {names}", soft_wrap=True)

@@ -17,6 +17,7 @@ from smemnas.bench.errors import RunError
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.indicators import is_approximated
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.program import named
 from smemnas.bench.report.cells import WORDS, Section, markdown_table, to_csv
 from smemnas.bench.report.cells import number as number
 from smemnas.bench.report.cells import p_value as p_value
@@ -272,7 +273,7 @@ def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = Fals
     for text in conventions(tables, signs=True) if anything else []:
         console.print(text)
     for text in failures(tables):
-        console.print(f"unfinished   {text}", soft_wrap=True)
+        console.print(f"unfinished   {named(text)}", soft_wrap=True)
     names = [name for name, text in _files(tables).items() if text] + ["figures"] * figures
     console.print(f"files        {out}: {', '.join(names)}", soft_wrap=True)
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smemnas.bench.errors import DataError, RunError, UserError, install
+from smemnas.bench.errors import DataError, RunError, UserError
 from smemnas.bench.files import make_folder, replacing, why, write_bytes, write_json, write_text
 from smemnas.bench.outputs import EXPORT, claim
+from smemnas.bench.program import install
 from smemnas.bench.provenance import environment
 from smemnas.bench.train.distributed import find_device
 from smemnas.bench.train.networks.counting import multiply_adds, parameters

@@ -152,7 +152,7 @@ function frontChart(problem, figure) {
     const name = problem.archs[p[0]], drawn = problem.pictures[p[0]];
     const list = html("p", {}, html("code", {}, name), html("br"), `${DATA.methods[front.m]}, seed ${front.seed}: `, quantities.map((o, j) => `${o.name} ${number(p[1 + j])} ${o.unit}`.trim()).join(", "));
     const quoted = `'${name.replace(/'/g, "'\\''")}'`;
-    const command = html("p", { class: "soft" }, html("code", {}, `python cli.py show ${quoted} --space ${problem.space} --out arch.pdf`));
+    const command = html("p", { class: "soft" }, html("code", {}, `${DATA.program} show ${quoted} --space ${problem.space} --out arch.pdf`));
     panel.replaceChildren(list, ...(drawn ? [html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "picture" }, drawPicture(drawn))] : []), command);
   };
   for (const input of figure.querySelectorAll("[data-c]")) input.addEventListener("change", draw);

@@ -175,7 +175,7 @@ def test_uninstalled_and_outdated_tables_say_what_to_run(tmp_path, recipe):
     fetch("toy-made", put(tmp_path / "a"))
     newer = Recipe(made.name, made.table, 2, made.sources, made.make, made.text, made.gives)
     with pytest.raises(
-        DataError, match="version 1 of its recipe, not 2: python cli.py data fetch toy-made".replace(".", r"\.")
+        DataError, match="version 1 of its recipe, not 2: python -m smemnas data fetch toy-made".replace(".", r"\.")
     ):
         open_table(newer)
 

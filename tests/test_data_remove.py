@@ -109,7 +109,7 @@ def test_a_corrupt_table_is_removed_and_fetched_again(call, data, tmp_path):
         header.write_text(header.read_text()[:-40])
         code, out, _ = call("data", "remove", "macro-cifar10", "--yes")
         assert code == 0
-        assert "python cli.py data fetch macro-cifar10 makes it again" in out
+        assert "python -m smemnas data fetch macro-cifar10 makes it again" in out
         assert not header.parent.exists()
         again = fetch(recipe.name, file)
     assert source.file == file.name

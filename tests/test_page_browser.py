@@ -1,6 +1,7 @@
 """The HTML page in a real browser: it draws, sorts, answers pointer, finger and keyboard, and asks for nothing."""
 
 import json
+import sys
 
 import pytest
 from browser import NAMES, Browser, find_browser
@@ -32,6 +33,7 @@ def page(tmp_path_factory, embedded):
     """A page of three methods on two problems; one method and one architecture have names that look like HTML."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMEMNAS_DATA", str(embedded))
+        patch.setattr(sys, "argv", ["/bin/smemnas"])
         out = tmp_path_factory.mktemp("page")
         variants = (Variant("random", "random"), Variant("nsga2", "nsga2"), Variant(HOSTILE, "rea"))
         plan = check_plan(Plan(variants, make_cases(["nb201", "toy"], [], ()), (0, 1, 2, 3), 40, at=(20,)))
@@ -173,7 +175,7 @@ def test_click_draws_the_architecture(browser, page):
     for kind in ("mousePressed", "mouseReleased"):
         browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
     panel = "document.querySelector('figure[data-kind=fronts] .arch')"
-    assert "python cli.py show '|" in browser.evaluate(f"{panel}.innerText")
+    assert "smemnas show '|" in browser.evaluate(f"{panel}.innerText")
     words = browser.evaluate(f"[...{panel}.querySelectorAll('svg text')].map(t => t.textContent)")
     assert {"input", "node 1", "node 2", "output"} < set(words)
     assert len(words) == 10  # four nodes, six operations

@@ -79,7 +79,7 @@ def test_wrong_objectives_are_refused():
 def test_not_installed_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
     for dataset in DATASETS:
-        with pytest.raises(DataError, match=r"not installed: python cli.py data fetch mnv3"):
+        with pytest.raises(DataError, match=r"not installed: python -m smemnas data fetch mnv3"):
             open_benchmark("mnv3", dataset)
     with pytest.raises(UserError, match="Did you mean 'in1k-mop7-like'"):
         open_problem("in1k-mop7")

@@ -21,7 +21,7 @@ WAYS = {"script": "python cli.py", "installed": "smemnas", "module": "python -m 
 ENTRY = "import sys\nfrom smemnas.cli import main\nsys.exit(main())\n"
 #: A method that looks for a table which is not there, in whatever process it is made.
 PLUGIN = """
-from smemnas.bench.benchmarks.base import open_benchmark
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.methods.base import METHODS, Method
 
 

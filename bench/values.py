@@ -122,6 +122,21 @@ def names(option: str, text: str) -> tuple[str, ...]:
     return parts
 
 
+def several(option: str, value: Sequence[str]) -> tuple[str, ...]:
+    """Return names given as a sequence, or as on the command line, "a,b"; "" is none.
+
+    Raises:
+        UserError: One of them is empty or no text.
+    """
+    if isinstance(value, str):
+        return names(option, value) if value else ()
+    found = tuple(value)
+    for item in found:
+        if not isinstance(item, str) or not item.strip():
+            raise UserError(f"{option} takes names, got {shown(item)}.")
+    return found
+
+
 def literal(text: str, what: str = "") -> Any:
     """Return a number, truth value, None or Python literal as itself, other text as text.
 
@@ -193,6 +208,20 @@ def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
             raise UserError(f"{option} takes at most {MOST_SEEDS:,} seeds, got {shown(text)}.")
         seeds.update(dict.fromkeys(range(first, last + 1)))
     return tuple(seeds)
+
+
+def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
+    """Turn "100,300" into numbers from 1 to `largest`.
+
+    Raises:
+        UserError: One is not.
+    """
+    try:
+        return tuple(whole(option, part, 1, largest) for part in text.split(","))
+    except UserError as error:
+        raise UserError(
+            f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {shown(text)}."
+        ) from error
 
 
 def seed_text(seeds: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smemnas.bench.display import html_table
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Registry
 
@@ -43,6 +44,9 @@ class Objective(NamedTuple):
     name: str
     unit: str
     cheap: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 class Constraint(NamedTuple):
@@ -235,6 +239,17 @@ class SearchSpace(ABC):
         """Return a short human-readable description of one genotype. Default: its name."""
         return self.to_str(x)
 
+    def __repr__(self) -> str:
+        size = f"{self.size:,}" if self.size < 10**9 else f"{self.size:.3g}"
+        return f"<{type(self).__name__} space {self.name!r}: {self.n_var} genes, {size} genotypes>"
+
+    def _repr_html_(self) -> str:
+        head = ("gene", "choices")
+        sizes = [(str(j), n) for j, n in enumerate(self.n_choices)]
+        costs = f"free: {', '.join(map(str, self.costs))}" if self.costs else ""
+        notes = [*filter(None, (costs, f"encodings: {', '.join(self.encodings)}"))]
+        return html_table(head, sizes, title=repr(self)[1:-1], notes=notes)
+
 
 def one_hot(X: IntArray, n_choices: Iterable[int]) -> FloatArray:
     """Return ``(n, sum(n_choices))`` zeros and ones, one block per gene."""
@@ -245,7 +260,7 @@ def one_hot(X: IntArray, n_choices: Iterable[int]) -> FloatArray:
     return Z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """All that a method may see: the space, the objectives, the values of the free ones, and the constraints.
 
@@ -256,6 +271,15 @@ class Problem:
     space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
+
+    def __repr__(self) -> str:
+        limits = f"; {', '.join(map(str, self.constraints))}" if self.constraints else ""
+        return f"<Problem {self.space.name}: minimise {', '.join(map(str, self.objectives))}{limits}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(o.name, o.unit, "free" if o.cheap else "evaluated") for o in self.objectives]
+        notes = [repr(self.space)[1:-1], *map(str, self.constraints)]
+        return html_table(("minimise", "unit", "known"), rows, title=f"Problem on {self.space.name}", notes=notes)
 
     @property
     def n_obj(self) -> int:

@@ -9,7 +9,7 @@ import pytest
 from study_cases import records, study, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.commands.study_text import parse_method_seeds, parse_numbers, parse_shard, split_variant
+from smemnas.bench.commands.study_text import parse_method_seeds, parse_shard, split_variant
 from smemnas.bench.errors import UserError
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs, read_plans
@@ -19,7 +19,7 @@ from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.plan import Variant, check_plan, make_cases
 from smemnas.bench.studies.published import PLANS, named_plan
 from smemnas.bench.studies.trials import collect
-from smemnas.bench.values import parse_seeds, seed_text
+from smemnas.bench.values import parse_numbers, parse_seeds, seed_text
 from smemnas.methods.base import METHODS
 
 

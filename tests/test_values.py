@@ -7,10 +7,10 @@ import pytest
 
 from smemnas.bench.commands.common import Command, Group, UserPath, parse_params
 from smemnas.bench.commands.root import cli as root
-from smemnas.bench.commands.study_text import parse_numbers, parse_shard
+from smemnas.bench.commands.study_text import parse_shard
 from smemnas.bench.errors import UserError
 from smemnas.bench.ranking.plan import parse_draws, parse_n_test, parse_sizes
-from smemnas.bench.values import LARGEST_SEED, fault_of_text, literal, names, parse_seeds, real, whole
+from smemnas.bench.values import LARGEST_SEED, fault_of_text, literal, names, parse_numbers, parse_seeds, real, whole
 
 
 @pytest.mark.parametrize(

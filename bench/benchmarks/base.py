@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from smemnas.bench.benchmarks.outcomes import Candidates as Candidates
 from smemnas.bench.benchmarks.outcomes import Evaluation as Evaluation
 from smemnas.bench.benchmarks.outcomes import Reference as Reference
+from smemnas.bench.display import html_table
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace
 from smemnas.spaces.feasible import feasible_space
@@ -40,6 +42,18 @@ class Benchmark(ABC):
     #: Whether searches leave the listed architectures, see `listed`; all others then fail.
     full_space: bool = False
     _problem: tuple[object, Problem] | None = None
+
+    def __repr__(self) -> str:
+        limits = f"; {', '.join(map(str, self.constraints))}" if self.constraints else ""
+        place = f"{self.space.name}/{unquote(self.dataset)}"
+        return f"<{type(self).__name__} {place}: minimise {', '.join(map(str, self.objectives))}{limits}>"
+
+    def _repr_html_(self) -> str:
+        names = zip(self.objectives, self.report_names, strict=True)
+        rows = [(o.name, o.unit, "free" if o.cheap else "evaluated", reported) for o, reported in names]
+        title = f"{self.space.name}/{unquote(self.dataset)}"
+        notes = [repr(self.space)[1:-1], *map(str, self.constraints), *self.notes]
+        return html_table(("minimise", "unit", "known", "reported as"), rows, title=title, notes=notes)
 
     @property
     def listed(self) -> ListedSpace | None:

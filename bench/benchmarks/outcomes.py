@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smemnas.bench.display import counted, figure
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import Box, nondominated
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
@@ -24,6 +25,10 @@ class Evaluation(NamedTuple):
     F: FloatArray
     seconds: FloatArray
     errors: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        failed = sum(map(bool, self.errors))
+        return f"<Evaluation of {counted(len(self.F), 'architecture')}, {failed:,} failed>"
 
 
 class Reference(NamedTuple):
@@ -48,6 +53,12 @@ class Reference(NamedTuple):
     report_best: FloatArray
     box: Box | None = None
 
+    def __repr__(self) -> str:
+        ends = zip(self.ideal.tolist(), self.nadir.tolist(), strict=True)
+        spans = ", ".join(f"{figure(low)} to {figure(high)}" for low, high in ends)
+        kind = "exact" if self.exact else "best known"
+        return f"<Reference front of {counted(len(self.front), 'point')}, {kind}: {spans}>"
+
 
 class Candidates(NamedTuple):
     """Architectures among which the best are.
@@ -63,6 +74,9 @@ class Candidates(NamedTuple):
     F: FloatArray
     tested: FloatArray
     exact: bool
+
+    def __repr__(self) -> str:
+        return f"<Candidates: {counted(len(self.X), 'architecture')}, {'all' if self.exact else 'the best known'}>"
 
     def reference(self) -> Reference | None:
         """Return the front of the searched objectives; None where nothing has all of them."""

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smemnas.bench.display import counted, html_table
 from smemnas.bench.errors import DataError, suggest
 from smemnas.bench.files import replacing_folder
 
@@ -57,6 +58,14 @@ class Table:
         if not _is_header(self.header):
             raise DataError(f"{self.path / 'header.json'} does not describe a table: {REPAIR}")
         self._columns: dict[str, NDArray[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Table {self.header['name']}: {counted(self.n_rows, 'row')}, {counted(len(self.columns), 'column')}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, c.get("unit", ""), c.get("role", ""), c.get("split", "")) for name, c in self.columns.items()]
+        notes = tuple(self.header.get("notes", ()))
+        return html_table(("column", "unit", "role", "split"), rows, title=repr(self)[1:-1], notes=notes)
 
     @property
     def sha256(self) -> str:

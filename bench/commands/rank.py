@@ -140,69 +140,60 @@ def rank_command(
       python -m smemnas rank --space nb201 --dataset train+digits+tiny+channels=4 --sample 60 --n-train 20,30 \\
           --n-test 30 --proxies all --out runs/rank-trained
     """
-    from dataclasses import replace
-
-    from smemnas.bench.benchmarks.catalog import evaluator_of
     from smemnas.bench.commands.study_text import split_variant
-    from smemnas.bench.ranking.data import data_of
-    from smemnas.bench.ranking.plan import RankPlan, check_plan, choose_variants, parse_draws, parse_n_test, parse_sizes
-    from smemnas.bench.ranking.study import run_ranking
-    from smemnas.bench.ranking.tables import collect, tabulate
+    from smemnas.bench.library.rank import RankOptions, rank
+    from smemnas.bench.ranking.plan import parse_draws, parse_sizes
     from smemnas.bench.ranking.trial import Variant
-    from smemnas.bench.report.ranking.figures import write_figures
-    from smemnas.bench.report.ranking.files import failures, print_ranking, write_ranking
-    from smemnas.bench.report.terminal import console, progress_bar
+    from smemnas.bench.report.ranking.files import failures, print_ranking
+    from smemnas.bench.report.terminal import console
 
     if proxy_data and not proxies:
         raise click.UsageError("--proxy-data belongs to --proxies.")
-    sizes = parse_sizes(n_train)
-    if sample and (not sizes or max(sizes) + 10 > sample):
-        raise UserError(f"--sample must leave 10 to rank beside --n-train {n_train}, got {sample}.")
-    folder = ""
-    if dataset and evaluator_of(dataset):
-        out = out or Path("runs") / "rank" / f"{space}-{dataset}"
-        folder = str(out.resolve())
-    data = data_of(space, dataset or "", objective, proxies, proxy_data, sample, folder)
-    chosen = choose_variants(data, surrogates, full)
-    for name, surrogate, items in map(split_variant, variants):
-        chosen = (*chosen, Variant(name, surrogate, parse_params(items, "--variant")))
-    pairs = []
-    for text in contrasts:
-        members = names("--contrast", text)
-        if len(members) != 2:
-            raise UserError(f"--contrast takes two names A,B, got {text!r}.")
-        pairs.append((members[0], members[1]))
-    plan = RankPlan(
-        space,
-        dataset or "",
-        objective,
-        chosen,
-        encodings,
-        sizes,
-        parse_draws(seeds),
-        pools,
-        parse_n_test(n_test, len(data.X)),
-        split_kind,
-        with_proxies,
-        not no_calibration,
-        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plugins),
+    chosen = [
+        Variant(name, surrogate, parse_params(items, "--variant"))
+        for name, surrogate, items in map(split_variant, variants)
+    ]
+    options = RankOptions(
+        space=space,
+        dataset=dataset or "",
+        objective=objective,
+        surrogates=surrogates,
+        variants=chosen,
+        encodings=encodings,
         proxies=proxies,
         proxy_data=proxy_data,
+        with_proxies=with_proxies,
         sample=sample,
-        folder=folder,
+        n_train=parse_sizes(n_train),
+        seeds=parse_draws(seeds),
+        pools=pools,
+        n_test=n_test,
+        split=split_kind,
+        full=full,
+        contrasts=[_pair(text) for text in contrasts],
+        calibration=not no_calibration,
+        jobs=n_jobs,
+        figures=not no_figures,
+        plugins=plugins,
+        out=out,
     )
-    plan = check_plan(plan, data, pairs)
-    out = out or Path("runs") / "rank" / f"{space}-{data.benchmark.dataset}"
-    with progress_bar(f"ranking study in {out}", quiet) as progress:
-        log, encodings_of = run_ranking(plan, data, out, n_jobs=n_jobs, progress=progress)
-    tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings_of))
-    write_ranking(out, tables)
-    if not no_figures:
-        write_figures(out, tables)
+    found = rank(options, progress=not quiet)
     if quiet:
-        for line in failures(tables):
+        for line in failures(found.tables):
             click.echo(named(line), err=True)
     else:
-        print_ranking(tables, out, console(), figures=not no_figures)
-    if any(trial.status == "failed" for trial in tables.trials):
+        print_ranking(found.tables, found.folder, console(), figures=not no_figures)
+    if found.failed:
         raise SystemExit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Turn "A,B" into two names.
+
+    Raises:
+        UserError: It has another form.
+    """
+    members = names("--contrast", text)
+    if len(members) != 2:
+        raise UserError(f"--contrast takes two names A,B, got {text!r}.")
+    return members[0], members[1]

@@ -49,21 +49,15 @@ def report_command(
       python -m smemnas report runs/nb201/analog/error+flops/smemnas/seed-0 --out report
       python -m smemnas report runs 'studies/nb201-*' --baseline nsga2 --out report
     """
-    from smemnas.bench.outputs import REPORT, claim
-    from smemnas.bench.report.page.page import write_page, write_report_files
-    from smemnas.bench.studies.discovery import find_runs
-    from smemnas.bench.studies.groups import make_groups
+    from smemnas.bench.library.report import ReportOptions, report
 
-    claim(out, REPORT)
-    found = find_runs(runs)
-    groups, unfinished = make_groups(found, baseline, champion)
-    files = write_report_files(out, groups, unfinished, figures=not no_figures)
-    page = write_page(out, groups, unfinished, title=title, files=files, evaluated=evaluated)
-    for left in unfinished:
+    made = report(ReportOptions(runs, out, baseline, champion, title, evaluated, not no_figures))
+    for left in made.unfinished:
         click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}", err=quiet)
     if not quiet:
-        n = sum(len(group.runs) for group in groups)
-        problems = sum(len(group.tables.plan.cases) for group in groups)
-        click.echo(f"compared     {n} runs on {problems} {'problem' if problems == 1 else 'problems'}")
-        click.echo(f"page         {page} ({page.stat().st_size / 1e6:.1f} MB)")
-        click.echo(f"files        {out}: {len(files)} tables and figures beside it (CSV, Markdown, LaTeX, PDF, PNG)")
+        problems = made.n_problems
+        click.echo(f"compared     {made.n_runs} runs on {problems} {'problem' if problems == 1 else 'problems'}")
+        click.echo(f"page         {made.page} ({made.page.stat().st_size / 1e6:.1f} MB)")
+        click.echo(
+            f"files        {out}: {len(made.files)} tables and figures beside it (CSV, Markdown, LaTeX, PDF, PNG)"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -92,7 +92,7 @@ def run_command(
     constraints: tuple[str, ...],
     full_space: bool,
     reference: str,
-    evaluator: str,
+    evaluator: Literal["table", "train", "supernet"],
     checkpoint: Path | None,
     data: str,
     recipe: str,
@@ -118,66 +118,33 @@ def run_command(
       python -m smemnas run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python -m smemnas run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
-    from smemnas.bench.benchmarks.catalog import find_problem
-    from smemnas.bench.report.run import write_report
-    from smemnas.bench.report.terminal import print_run, progress_bar
-    from smemnas.bench.runs.run import make_job, run
+    from smemnas.bench.library.run import RunOptions, run
+    from smemnas.bench.report.terminal import print_run
 
-    wanted = objectives
-    if evaluator == "supernet" and space is None:
-        space = "mnv3"
-    if problem is not None:
-        if space or dataset or wanted:
-            raise click.UsageError("--problem brings its space, data set and objectives: leave those out.")
-        space, dataset, wanted = find_problem(problem)
-    elif space is None:
+    if not (space or problem or evaluator == "supernet"):
         raise click.UsageError("Missing option '--space' (or '--problem').")
-    if evaluator != "table":
-        if dataset:
-            raise click.UsageError(f"--evaluator {evaluator} takes --data, not --dataset.")
-        dataset = _named(evaluator, checkpoint, data, recipe, training)
-    elif checkpoint or data or recipe or training:
-        raise click.UsageError("--checkpoint, --data, --recipe and --train belong to --evaluator train or supernet.")
-    job, benchmark = make_job(
-        method,
-        space,
-        dataset=dataset,
-        objectives=wanted,
+    options = RunOptions(
+        method=method,
+        space=space or "",
+        dataset=dataset or "",
+        objectives=objectives,
         budget=budget,
         seed=seed,
         params=parse_params(params),
-        plugins=plugins,
+        problem=problem or "",
         constraints=constraints,
         full_space=full_space,
         reference=reference,
+        evaluator=evaluator,
+        checkpoint=checkpoint,
+        data=data,
+        recipe=recipe,
+        training=training,
+        plugins=plugins,
+        out=out,
+        overwrite=overwrite,
+        continue_from_log=continue_from_log,
     )
-    folder = out or Path("runs") / job.folder
-    with progress_bar(f"{job.label} on {job.place}", quiet) as progress:
-        result = run(
-            job,
-            folder,
-            benchmark=benchmark,
-            overwrite=overwrite,
-            continue_from_log=continue_from_log,
-            progress=progress,
-        )
-    summary = write_report(folder, result, benchmark)
+    result = run(options, progress=not quiet)
     if not quiet:
-        print_run(summary, result, benchmark, folder)
-
-
-def _named(evaluator: str, checkpoint: Path | None, data: str, recipe: str, training: tuple[str, ...]) -> str:
-    """Return the data set's name that stands for a training or a supernet."""
-    if evaluator == "train":
-        from smemnas.bench.train.options import make_options
-
-        if checkpoint:
-            raise click.UsageError("--checkpoint belongs to --evaluator supernet.")
-        return make_options(data or "digits", recipe, training).name
-    from smemnas.bench.train.supernet import options as supernet_options
-
-    if checkpoint is None:
-        raise click.UsageError("--evaluator supernet needs --checkpoint FILE, which `supernet train` writes.")
-    if recipe:
-        raise click.UsageError("--recipe belongs to --evaluator train.")
-    return supernet_options.make_options(checkpoint, data, training).name
+        print_run(result)

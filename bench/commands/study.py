@@ -19,7 +19,6 @@ from smemnas.bench.commands.common import (
     parse_params,
     reference_option,
 )
-from smemnas.bench.errors import UserError
 from smemnas.bench.program import named
 
 
@@ -151,68 +150,48 @@ def study_command(
       python -m smemnas study --plan ablation --backend dask --address tcp://HOST:8786 --out /shared/ablation
       python -m smemnas study --plan ablation --shard 1/4 --out /shared/ablation
     """
-    from dataclasses import replace
-
-    from smemnas.bench.commands.study_text import parse_method_seeds, parse_numbers, parse_shard, split_variant
-    from smemnas.bench.report.study.figures import write_figures
-    from smemnas.bench.report.study.files import failures, print_study, write_study
-    from smemnas.bench.report.terminal import console, progress_bar
-    from smemnas.bench.studies.comparison import tabulate
-    from smemnas.bench.studies.execution import FAILED, record_plan, run_study, study_lock
-    from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
-    from smemnas.bench.studies.published import named_plan
-    from smemnas.bench.studies.trials import collect
+    from smemnas.bench.commands.study_text import parse_method_seeds, parse_shard, split_variant
+    from smemnas.bench.library.study import StudyOptions, study
+    from smemnas.bench.report.study.files import failures, print_study
+    from smemnas.bench.report.terminal import console
+    from smemnas.bench.studies.plan import Variant
     from smemnas.bench.values import parse_seeds
-    from smemnas.bench.workers.backends import Place
 
-    if plan_name:
-        if methods or variants:
-            raise UserError("--plan brings its own methods: leave out --methods and --variant.")
-        plan = named_plan(plan_name)
-    else:
-        chosen = [Variant(name, name) for name in methods]
-        for name, method, items in map(split_variant, variants):
-            chosen.append(Variant(name, method, parse_params(items, "--variant")))
-        plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
-    part, parts = parse_shard(shard) if shard else (1, 1)
-    if spaces or datasets or objectives:
-        wanted = spaces or tuple(dict.fromkeys(case.space for case in plan.cases))
-        plan = replace(plan, cases=make_cases(wanted, datasets, objectives))
-    plan = replace(
-        plan,
-        seeds=parse_seeds(seeds) if seeds else plan.seeds,
-        budget=plan.budget if budget is None else budget,
-        baseline=baseline or plan.baseline,
-        champion=champion or plan.champion,
-        target=plan.target if target is None else target,
-        plugins=plugins,
+    chosen = [
+        Variant(name, method, parse_params(items, "--variant")) for name, method, items in map(split_variant, variants)
+    ]
+    options = StudyOptions(
+        methods=methods,
+        spaces=spaces,
+        variants=chosen,
+        plan=plan_name or "",
+        datasets=datasets,
+        objectives=objectives,
+        constraints=constraints,
         full_space=full_space,
+        reference=reference,
+        seeds=parse_seeds(seeds) if seeds else None,
+        seeds_of=dict(parse_method_seeds(text) for text in method_seeds),
+        budget=budget,
+        baseline=baseline or "",
+        champion=champion or "",
+        at=at,
+        target=target,
+        jobs=n_jobs,
+        timeout=timeout,
+        backend=backend,
+        address=address,
+        part=parse_shard(shard) if shard else (1, 1),
+        rerun=rerun,
+        figures=not no_figures,
+        plugins=plugins,
+        out=out,
     )
-    if method_seeds:
-        plan = replace(plan, seeds_of=dict(parse_method_seeds(text) for text in method_seeds))
-    if constraints:
-        plan = replace(plan, cases=tuple(replace(case, constraints=constraints) for case in plan.cases))
-    if reference:
-        plan = replace(plan, cases=tuple(replace(case, reference=reference) for case in plan.cases))
-    if at:
-        plan = replace(plan, at=parse_numbers("--at", at, plan.budget))
-    plan = check_plan(plan)
-    place = Place(backend, n_jobs, address, timeout)
-    place.check()
-    out = out or Path("runs") / (plan_name or "study")
-    record_plan(out, plan)
-    jobs = list(plan.jobs(part, parts))
-    with progress_bar(f"study in {out}", quiet) as progress:
-        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=progress, rerun=rerun)
-    with study_lock(out):
-        tables = tabulate(plan, collect(plan, out))
-        write_study(out, tables)
-        if not no_figures:
-            write_figures(out, tables)
+    found = study(options, progress=not quiet)
     if quiet:
-        for line in failures(tables):
+        for line in failures(found.tables):
             click.echo(named(line), err=True)
     else:
-        print_study(tables, out, console(), figures=not no_figures)
-    if FAILED in {*(state.status for state in states), *(trial.status for trial in tables.trials)}:
+        print_study(found.tables, found.folder, console(), figures=not no_figures)
+    if found.failed:
         raise SystemExit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.values import parse_seeds, shown, whole
+from smemnas.bench.values import parse_seeds, shown
 
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
@@ -20,20 +20,6 @@ def parse_method_seeds(text: str) -> tuple[str, tuple[int, ...]]:
     if not (equals and name.strip() and seeds.strip()):
         raise UserError(f"--method-seeds takes NAME=SEEDS, for example bananas=0-10; got {shown(text)}.")
     return name.strip(), parse_seeds(seeds, "--method-seeds")
-
-
-def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:
-    """Turn "100,300" into numbers from 1 to `largest`.
-
-    Raises:
-        UserError: One is not.
-    """
-    try:
-        return tuple(whole(option, part, 1, largest) for part in text.split(","))
-    except UserError as error:
-        raise UserError(
-            f"{option} takes numbers from 1 to the budget {largest}, like 100,300; got {shown(text)}."
-        ) from error
 
 
 def split_variant(text: str) -> tuple[str, str, tuple[str, ...]]:

@@ -21,6 +21,7 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
 from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
+from smemnas.bench.display import counted
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import FloatArray, IntArray
 
@@ -77,6 +78,9 @@ class Data:
     notes: tuple[str, ...]
     measured: ProxyValues | None = None
     trained: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Data of {self.benchmark.space.name}/{self.benchmark.dataset}: {counted(len(self.X), 'architecture')}>"
 
     @property
     def searched(self) -> str:

@@ -7,12 +7,13 @@ that they do not weaken the correction for many tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from smemnas.bench.display import counted, html_table
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.order import CALIBRATION, METRICS, Metric
 from smemnas.bench.metrics.statistics import Interval
@@ -109,7 +110,7 @@ class ContrastCell:
     p_holm: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankTables:
     """All tables of a study.
 
@@ -125,9 +126,37 @@ class RankTables:
     contrasts: tuple[ContrastCell, ...]
     values: Mapping[tuple[Place, Entry, int], FloatArray]
 
+    def summary(self) -> str:
+        """Return how much it compares: "12 surrogates on nb201/cifar10, 300 of 300 trials done"."""
+        done = sum(trial.status == "ok" for trial in self.trials)
+        where = f"{self.plan.space}/{self.plan.dataset}"
+        n = counted(len(self.plan.variants), "surrogate")
+        return f"{n} on {where}, {done:,} of {counted(len(self.trials), 'trial')} done"
+
+    def _repr_html_(self) -> str:
+        return self.html(f"Ranking of {self.summary()}")
+
+    def html(self, title: str, notes: Sequence[str] = ()) -> str:
+        """Return the mean Kendall's tau of each surrogate at each training size, as an HTML table."""
+        place = next((p for p in self.places() if p.metric.name == "tau"), None)
+        cells = {(c.entry, c.n_train): c for c in self.cells if c.place == place}
+        head = ("surrogate", "encoding", *(f"n = {n}" for n in self.plan.n_train))
+        sizes = self.plan.n_train
+        rows = [(e.name, e.encoding or "-", *(_tau(cells.get((e, n))) for n in sizes)) for e in self.entries]
+        found = f"mean Kendall's tau against {place.truth}, {place.pool} pool" if place else ""
+        return html_table(head, rows, title=title, notes=[*filter(None, (found,)), *notes])
+
+    def __repr__(self) -> str:
+        return f"<RankTables of {self.summary()}>"
+
     def places(self) -> list[Place]:
         """Return the tables, in order."""
         return list(dict.fromkeys(cell.place for cell in self.cells))
+
+
+def _tau(cell: Cell | None) -> str:
+    value = math.nan if cell is None else cell.mean.value
+    return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def collect(plan: RankPlan, data: Data, log: RankLog, chosen: Mapping[str, tuple[str, ...]]) -> list[Trial]:

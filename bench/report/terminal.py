@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.display import in_notebook, notebook_bar
 from smemnas.bench.program import named
 from smemnas.bench.report.run import front_of
 from smemnas.bench.runs.run import Progress, Result
@@ -37,9 +36,27 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
+#: Whether to show how far something is (on a terminal or in a notebook), or what to call with (done, total).
+Shown = bool | Progress
+
+
+@contextlib.contextmanager
+def shown_progress(text: str, progress: Shown) -> Iterator[Progress | None]:
+    """Yield the function to call with (done, total), or None: a user's own, or that of a bar that stands meanwhile."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    with progress_bar(text, quiet=not progress) as tell:
+        yield tell
+
+
 @contextlib.contextmanager
 def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
-    """Show a progress bar on a terminal; yield the function to call with (done, total), or None."""
+    """Show a progress bar on a terminal or in a notebook; yield the function to call with (done, total), or None."""
+    if not quiet and in_notebook():
+        with notebook_bar(text) as tell:
+            yield tell
+        return
     if quiet or not is_terminal(sys.stderr):
         yield None
         return
@@ -53,11 +70,12 @@ def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, folder: Path) -> None:
+def print_run(result: Result) -> None:
     """Print the front as a table, the indicators, the time and where the files are."""
     from rich.table import Table
 
     out = console()
+    summary, benchmark = result.summary, result.benchmark
     X, F = front_of(result)
     limits = f", {', '.join(summary['constraints'])}" if "constraints" in summary else ""
     place = f"{summary['space']}/{unquote(summary['dataset'])}"
@@ -105,4 +123,6 @@ def print_run(summary: Mapping[str, Any], result: Result, benchmark: Benchmark, 
     )
     for note in summary["notes"]:
         out.print(f"note         {named(note)}", soft_wrap=True)
-    out.print(f"files        {folder}: evals.jsonl, front.csv, front.png, summary.json, job.json", soft_wrap=True)
+    out.print(
+        f"files        {result.folder}: evals.jsonl, front.csv, front.png, summary.json, job.json", soft_wrap=True
+    )

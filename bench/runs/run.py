@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,34 +37,13 @@ from smemnas.bench.runs.job import load_plugins, open_job
 from smemnas.bench.runs.job import make_job as make_job
 from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
+from smemnas.bench.runs.result import Result as Result
 from smemnas.bench.schema import signed_line
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: A method may ask for at most this many rows per paid evaluation; beyond it is taken to be stuck.
 MAX_ASKS_PER_EVALUATION = 10
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished run gives.
-
-    Attributes:
-        job: The job.
-        X: Evaluated genotypes ``(n, n_var)`` in ask order.
-        F: Their objectives ``(n, n_obj)``; +inf rows failed.
-        feasible: Which of them satisfy the constraints ``(n,)``; all where there are none.
-        seconds: Wall time of this process's part: total, in ask and tell, in evaluations.
-        note: What a reader must know about how the run came about, and why it ended before its budget was spent
-            ("" for an ordinary one).
-    """
-
-    job: Job
-    X: IntArray
-    F: FloatArray
-    feasible: NDArray[np.bool_]
-    seconds: Mapping[str, float]
-    note: str = ""
 
 
 Progress = Callable[[int, int], None]
@@ -313,4 +291,4 @@ def run(
         X, F = history.arrays()
         X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none
         feasible = benchmark.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
-        return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))))
+        return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))), benchmark, folder)

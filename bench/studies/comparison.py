@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
+from smemnas.bench.display import counted
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import Curve, curve_of
@@ -159,7 +160,7 @@ class Lead:
     ratio: Ratio
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tables:
     """Everything that a study's report shows.
 
@@ -182,6 +183,20 @@ class Tables:
     seed_ranks: Sequence[SeedRanks] = ()
     problem_ranks: Sequence[ProblemRanks] = ()
     curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Return how much it compares: "3 methods on 1 problem, 15 of 15 runs done"."""
+        methods, problems = counted(len(self.plan.variants), "method"), counted(len(self.plan.cases), "problem")
+        done = len(self.trials) - len(self.unfinished())
+        return f"{methods} on {problems}, {done:,} of {counted(len(self.trials), 'run')} done"
+
+    def __repr__(self) -> str:
+        return f"<Tables of {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        from smemnas.bench.studies.shown import html
+
+        return html(self, f"Study of {self.summary()}")
 
     def unfinished(self) -> list[Trial]:
         """Return the runs that failed or are missing."""

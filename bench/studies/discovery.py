@@ -29,7 +29,7 @@ from smemnas.spaces.base import FloatArray, IntArray
 SUMMARY = "summary.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One run folder.
 
@@ -58,6 +58,9 @@ class Run:
     environment: Mapping[str, Any]
     seconds: float
     method_seconds: float
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.job.label} on {self.case}, seed {self.job.seed}: {self.status}, in {self.folder}>"
 
     @property
     def case(self) -> Case:

@@ -53,7 +53,7 @@ class Measures(NamedTuple):
     curve: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """One run of a study.
 
@@ -91,6 +91,10 @@ class Trial:
     curve: FloatArray
     seconds: float
     method_seconds: float
+
+    def __repr__(self) -> str:
+        regret = f", regret {self.regret[-1]:.4f}" if len(self.regret) and math.isfinite(self.regret[-1]) else ""
+        return f"<Trial of {self.variant} on {self.case}, seed {self.job.seed}: {self.status}{regret}>"
 
     @property
     def failed_evaluations(self) -> int:

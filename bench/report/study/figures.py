@@ -117,6 +117,15 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, ax
 
 
+def draw_regret(tables: Tables, case: Case) -> Any:
+    """Return a matplotlib figure of mean regret against evaluations on one case, of which a curve is known."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = _anytime(tables, case, _styles(tables))
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw mean regret against evaluations with its interval; each line is named at its end."""
     figure, ax = _figure(6.9, 3.6)

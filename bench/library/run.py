@@ -1,0 +1,187 @@
+"""One search: what `smemnas run` does, and a job that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import find_problem
+from smemnas.bench.errors import UserError, choose
+from smemnas.bench.report.run import write_report
+from smemnas.bench.report.terminal import Shown, shown_progress
+from smemnas.bench.runs import run as runs
+from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.run import Result
+from smemnas.bench.values import several
+
+EVALUATORS = ("table", "train", "supernet")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """One search.
+
+    Attributes:
+        method: Registered method or preset.
+        space: Registered space; "" with `problem`.
+        dataset: Data set of the space; "" takes its default.
+        objectives: What to minimise; none takes the data set's defaults.
+        budget: Paid evaluations.
+        seed: Root of all randomness.
+        params: Method parameters that differ from the defaults.
+        problem: A named problem instead of space, data set and objectives.
+        constraints: What an architecture must satisfy, like "flops<=150".
+        full_space: Search the whole space where a table covers a part of it.
+        reference: Ideal and nadir to measure by, like "error=0:20,flops=0:300".
+        evaluator: Look up, train every architecture, or read networks with a supernet's weights.
+        checkpoint: With "supernet": its file.
+        data: With "train" or "supernet": images; "" takes digits, or what the supernet was trained on.
+        recipe: With "train": its name.
+        training: With "train" or "supernet": items "KEY=VALUE" of the recipe and the setting.
+        plugins: Plug-in files.
+        out: Run folder; None takes one below "runs".
+        overwrite: Delete what an earlier run left in the folder.
+        continue_from_log: Go on from a log that does not replay.
+    """
+
+    method: str
+    space: str = ""
+    dataset: str = ""
+    objectives: Sequence[str] = ()
+    budget: int = 340
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    constraints: Sequence[str] = ()
+    full_space: bool = False
+    reference: str = ""
+    evaluator: Literal["table", "train", "supernet"] = "table"
+    checkpoint: str | Path | None = None
+    data: str = ""
+    recipe: str = ""
+    training: Sequence[str] = ()
+    plugins: Sequence[str | Path] = ()
+    out: str | Path | None = None
+    overwrite: bool = False
+    continue_from_log: bool = False
+
+
+def run(options: RunOptions, *, progress: Shown = False) -> Result:
+    """Run one search, write its report into the folder and return what it found, as `smemnas run` does.
+
+    A run that was killed continues where it stopped when it is called again; a complete one returns at once.
+
+    Args:
+        options: What to run.
+        progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
+
+    Raises:
+        UserError: A name, number or combination makes no sense.
+        DataError: The table is not installed or is corrupt.
+        RunError: The folder is in use, belongs to another job, or cannot be written.
+    """
+    space, dataset, objectives = _what(options)
+    job, benchmark = make_job(
+        options.method,
+        space,
+        dataset=dataset or None,
+        objectives=objectives,
+        budget=options.budget,
+        seed=options.seed,
+        params=options.params,
+        plugins=tuple(map(str, options.plugins)),
+        constraints=several("--constraint", options.constraints),
+        full_space=options.full_space,
+        reference=options.reference,
+    )
+    folder = Path("runs") / job.folder if options.out is None else Path(options.out).expanduser()
+    result = run_job(
+        job,
+        folder,
+        benchmark=benchmark,
+        overwrite=options.overwrite,
+        continue_from_log=options.continue_from_log,
+        progress=progress,
+    )
+    return result.with_summary(write_report(folder, result, benchmark))
+
+
+def run_job(
+    job: Job,
+    folder: str | Path,
+    *,
+    benchmark: Benchmark | None = None,
+    overwrite: bool = False,
+    continue_from_log: bool = False,
+    progress: Shown = False,
+) -> Result:
+    """Run a job in its folder, or finish it there; the log is all that is written.
+
+    Args:
+        job: What to run, see `make_job`.
+        folder: Run folder; made if it is not there.
+        benchmark: Opened benchmark of the job; needed where it is your own.
+        overwrite: Delete what an earlier run left in the folder first.
+        continue_from_log: If the log does not replay, tell the method all logged rows and go on.
+        progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
+
+    Raises:
+        RunError: The folder is in use, belongs to another job, or cannot be written.
+        UserError: The job makes no sense.
+    """
+    with shown_progress(f"{job.label} on {job.place}", progress) as tell:
+        return runs.run(
+            job,
+            Path(folder).expanduser(),
+            benchmark=benchmark,
+            overwrite=overwrite,
+            continue_from_log=continue_from_log,
+            progress=tell,
+        )
+
+
+def _what(options: RunOptions) -> tuple[str, str, tuple[str, ...]]:
+    """Return the space, the data set ("": its default) and the objectives (none: the data set's) of a run.
+
+    Raises:
+        UserError: Options do not go together.
+    """
+    choose("evaluator", options.evaluator, dict.fromkeys(EVALUATORS))
+    space, dataset, objectives = options.space, options.dataset, several("--objectives", options.objectives)
+    if options.evaluator == "supernet" and not (space or options.problem):
+        space = "mnv3"
+    if options.problem:
+        if space or dataset or objectives:
+            raise UserError("--problem brings its space, data set and objectives: leave those out.")
+        space, dataset, objectives = find_problem(options.problem)
+    elif not space:
+        raise UserError("a run needs a --space or a --problem.")
+    training = options.checkpoint or options.data or options.recipe or options.training
+    if options.evaluator == "table":
+        if training:
+            raise UserError("--checkpoint, --data, --recipe and --train belong to --evaluator train or supernet.")
+        return space, dataset, objectives
+    if dataset:
+        raise UserError(f"--evaluator {options.evaluator} takes --data, not --dataset.")
+    return space, _named(options), objectives
+
+
+def _named(options: RunOptions) -> str:
+    """Return the data set's name that stands for a training or a supernet."""
+    items = tuple(options.training)
+    if options.evaluator == "train":
+        from smemnas.bench.train.options import make_options
+
+        if options.checkpoint:
+            raise UserError("--checkpoint belongs to --evaluator supernet.")
+        return make_options(options.data or "digits", options.recipe, items).name
+    from smemnas.bench.train.supernet import options as supernet_options
+
+    if options.checkpoint is None:
+        raise UserError("--evaluator supernet needs --checkpoint FILE, which `supernet train` writes.")
+    if options.recipe:
+        raise UserError("--recipe belongs to --evaluator train.")
+    return supernet_options.make_options(Path(options.checkpoint), options.data, items).name

@@ -1,0 +1,212 @@
+"""A study: many runs and their tables, as `smemnas study` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smemnas.bench.display import notebook_picture
+from smemnas.bench.errors import UserError
+from smemnas.bench.report.study.files import write_study
+from smemnas.bench.report.terminal import Shown, shown_progress
+from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
+from smemnas.bench.studies.frames import trials_frame
+from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
+from smemnas.bench.studies.published import named_plan
+from smemnas.bench.studies.shown import html
+from smemnas.bench.studies.trials import collect
+from smemnas.bench.values import parse_numbers, parse_seeds, several, whole
+from smemnas.bench.workers.backends import Place
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """A comparison of methods over many seeds.
+
+    Attributes:
+        methods: Registered methods or presets, with their defaults.
+        spaces: Spaces, data sets of them ("nb201/cifar100") or named problems.
+        variants: Methods with parameters under names of their own, beside `methods`.
+        plan: A named plan; what is given beside it replaces what it says.
+        datasets: Data sets: each space with those that it has.
+        objectives: What to minimise; none takes each data set's defaults.
+        constraints: What an architecture must satisfy, like "flops<=150".
+        full_space: Search whole spaces where tables cover parts of them.
+        reference: Ideal and nadir to measure by, like "error=0:20,flops=0:300".
+        seeds: Numbers, or like "0-30"; None takes the plan's, else 0 to 10.
+        seeds_of: Name of a method or variant to fewer seeds.
+        budget: Paid evaluations of a run; None takes the plan's, else 300.
+        baseline: The variant that the others are tested against; "" takes the first.
+        champion: The variant that is tested against every other one.
+        at: Evaluations at which results are read off; None takes 50, 100 and 200. The budget is added.
+        target: Regret of the evaluations-to-target table; None takes the baseline's mean at the budget.
+        jobs: Worker processes; 1 works in this process, None takes one per CPU.
+        timeout: Seconds after which a run is ended and counted as failed.
+        backend: "loky", "dask" or "ray".
+        address: Of the Dask scheduler or the Ray head.
+        part: Run only the k-th of n parts, (k, n).
+        rerun: Clear and run again what cannot be used.
+        figures: Write figures beside the tables.
+        plugins: Plug-in files.
+        out: Folder of the study; None takes "runs/study", or that of the plan's name.
+    """
+
+    methods: Sequence[str] = ()
+    spaces: Sequence[str] = ()
+    variants: Sequence[Variant] = ()
+    plan: str = ""
+    datasets: Sequence[str] = ()
+    objectives: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    full_space: bool = False
+    reference: str = ""
+    seeds: Iterable[int] | str | None = None
+    seeds_of: Mapping[str, Iterable[int]] = field(default_factory=dict)
+    budget: int | None = None
+    baseline: str = ""
+    champion: str = ""
+    at: Sequence[int] | str | None = None
+    target: float | None = None
+    jobs: int | None = 1
+    timeout: float | None = None
+    backend: str = "loky"
+    address: str = ""
+    part: tuple[int, int] = (1, 1)
+    rerun: bool = False
+    figures: bool = True
+    plugins: Sequence[str | Path] = ()
+    out: str | Path | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Study:
+    """What a study found.
+
+    Attributes:
+        folder: Where its runs, tables and figures are.
+        tables: Its tables.
+        states: What became of each of its runs in this call.
+    """
+
+    folder: Path
+    tables: Tables
+    states: Sequence[State]
+
+    @property
+    def plan(self) -> Plan:
+        """What is compared."""
+        return self.tables.plan
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run failed or cannot be used."""
+        return FAILED in {*(state.status for state in self.states), *(trial.status for trial in self.tables.trials)}
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per run and checkpoint, see `trials_frame`."""
+        return trials_frame(self.folder, self.plan)
+
+    def plot(self, problem: int = 0) -> Figure:
+        """Return a picture of mean regret against evaluations on one of the problems, by its position in the plan.
+
+        Raises:
+            UserError: There is no such problem, or no regret of it: no finished run, or no reference front.
+        """
+        from smemnas.bench.report.study.figures import draw_regret
+
+        whole("problem", problem, 0, len(self.plan.cases) - 1)
+        case = self.plan.cases[problem]
+        if not any(known == case for known, _ in self.tables.curves):
+            raise UserError(f"there is nothing to draw of {case}: no run is finished, or no reference front is known.")
+        drawn: Figure = notebook_picture(lambda: draw_regret(self.tables, case))
+        return drawn
+
+    def _repr_html_(self) -> str:
+        return html(self.tables, f"Study of {self.tables.summary()}", [f"in {self.folder}"])
+
+    def __repr__(self) -> str:
+        return f"<Study of {self.tables.summary()}, in {self.folder}>"
+
+
+def study(options: StudyOptions, *, progress: Shown = False) -> Study:
+    """Run what is missing of a study, write its tables and figures, and return them, as `smemnas study` does.
+
+    A study that was killed continues when it is called again; a run that fails is a row with its reason, the others go
+    on.
+
+    Args:
+        options: What to compare.
+        progress: Show a bar on a terminal or in a notebook, or call this with (finished runs, runs).
+
+    Raises:
+        UserError: A name, number or combination makes no sense.
+        DataError: A table is not installed.
+        RunError: The folder holds something else or cannot be written.
+    """
+    plan = check_plan(plan_of(options))
+    place = Place(options.backend, options.jobs, options.address, options.timeout)
+    place.check()
+    out = Path(options.out or Path("runs") / (options.plan or "study")).expanduser()
+    record_plan(out, plan)
+    jobs = list(plan.jobs(*options.part))
+    with shown_progress(f"study in {out}", progress) as tell:
+        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
+    with study_lock(out):
+        tables = tabulate(plan, collect(plan, out))
+        write_study(out, tables)
+        if options.figures:
+            from smemnas.bench.report.study.figures import write_figures
+
+            write_figures(out, tables)
+    return Study(out, tables, tuple(states))
+
+
+def plan_of(options: StudyOptions) -> Plan:
+    """Return the plan of some options, unchecked.
+
+    Raises:
+        UserError: Options do not go together.
+    """
+    methods = several("--methods", options.methods)
+    if options.plan:
+        if methods or options.variants:
+            raise UserError("--plan brings its own methods: leave out --methods and --variant.")
+        plan = named_plan(options.plan)
+    else:
+        chosen = [*(Variant(name, name) for name in methods), *options.variants]
+        plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
+    spaces, datasets, objectives = (
+        several(f"--{name}", getattr(options, name)) for name in ("spaces", "datasets", "objectives")
+    )
+    if spaces or datasets or objectives:
+        wanted = spaces or tuple(dict.fromkeys(case.space for case in plan.cases))
+        plan = replace(plan, cases=make_cases(wanted, datasets, objectives))
+    seeds = parse_seeds(options.seeds) if isinstance(options.seeds, str) else options.seeds
+    plan = replace(
+        plan,
+        seeds=plan.seeds if seeds is None else tuple(seeds),
+        budget=plan.budget if options.budget is None else options.budget,
+        baseline=options.baseline or plan.baseline,
+        champion=options.champion or plan.champion,
+        target=plan.target if options.target is None else options.target,
+        plugins=tuple(map(str, options.plugins)),
+        full_space=options.full_space,
+    )
+    if options.seeds_of:
+        plan = replace(plan, seeds_of={name: tuple(own) for name, own in options.seeds_of.items()})
+    if options.constraints:
+        limits = several("--constraint", options.constraints)
+        plan = replace(plan, cases=tuple(replace(case, constraints=limits) for case in plan.cases))
+    if options.reference:
+        plan = replace(plan, cases=tuple(replace(case, reference=options.reference) for case in plan.cases))
+    if options.at is not None:
+        at = parse_numbers("--at", options.at, plan.budget) if isinstance(options.at, str) else tuple(options.at)
+        plan = replace(plan, at=at)
+    return plan

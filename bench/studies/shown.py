@@ -1,0 +1,36 @@
+"""The main table of a study as a notebook shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from smemnas.bench.display import html_table
+from smemnas.bench.metrics.statistics import Interval
+
+if TYPE_CHECKING:
+    from smemnas.bench.studies.comparison import Row, Tables
+
+HEAD = ("problem", "method", "runs", "regret", "95 % interval", "p (Holm)", "")
+
+
+def html(tables: Tables, title: str, notes: Sequence[str] = ()) -> str:
+    """Return the mean regret of each method on each problem after the whole budget, as an HTML table."""
+    budget, baseline = tables.plan.budget, tables.plan.baseline
+    rows = [
+        (r.case, r.variant, r.n, *_regret(r.regret), _p(r, baseline), r.mark) for r in tables.rows if r.at == budget
+    ]
+    return html_table(HEAD, rows, title=title, notes=(f"after {budget:,} evaluations", *notes))
+
+
+def _regret(regret: Interval) -> tuple[str, str]:
+    """Return a mean and its interval as texts, "-" where there is none."""
+    value, low, high = (f"{x:.4f}" if math.isfinite(x) else "-" for x in regret)
+    return value, f"{low} to {high}"
+
+
+def _p(row: Row, baseline: str) -> str:
+    if row.against is None:
+        return "baseline" if row.variant == baseline else "-"
+    return f"{row.against.p_holm:.3g}" if math.isfinite(row.against.p_holm) else "-"

@@ -1,4 +1,4 @@
-"""A ranking study: how well surrogates order unseen architectures, as `smemnas rank` measures it."""
+"""A ranking study: how well surrogates order unseen architectures, as the command `rank` measures it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Ranking:
 
 
 def rank(options: RankOptions, *, progress: Shown = False) -> Ranking:
-    """Run what is missing of a ranking study, write its tables and figures and return them, as `smemnas rank` does.
+    """Run what is missing of a ranking study, write its tables and figures and return them, as the command `rank` does.
 
     Args:
         options: What to rank.

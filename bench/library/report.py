@@ -1,4 +1,4 @@
-"""A report: runs and studies that are there as one page, tables and figures, as `smemnas report` makes it."""
+"""A report: runs and studies that are there as one page, tables and figures, as the command `report` makes it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Report:
 
 
 def report(options: ReportOptions) -> Report:
-    """Compare runs that are there and write the page, tables and figures, as `smemnas report` does.
+    """Compare runs that are there and write the page, tables and figures, as the command `report` does.
 
     Raises:
         UserError: A path does not exist, there is no run below any of them, or no method has a name.

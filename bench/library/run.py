@@ -1,4 +1,4 @@
-"""One search: what `smemnas run` does, and a job that is there already."""
+"""One search: what the command `run` does, and a job that is there already."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RunOptions:
 
 
 def run(options: RunOptions, *, progress: Shown = False) -> Result:
-    """Run one search, write its report into the folder and return what it found, as `smemnas run` does.
+    """Run one search, write its report into the folder and return what it found, as the command `run` does.
 
     A run that was killed continues where it stopped when it is called again; a complete one returns at once.
 

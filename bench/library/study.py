@@ -1,4 +1,4 @@
-"""A study: many runs and their tables, as `smemnas study` makes them."""
+"""A study: many runs and their tables, as the command `study` makes them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Study:
 
 
 def study(options: StudyOptions, *, progress: Shown = False) -> Study:
-    """Run what is missing of a study, write its tables and figures, and return them, as `smemnas study` does.
+    """Run what is missing of a study, write its tables and figures, and return them, as the command `study` does.
 
     A study that was killed continues when it is called again; a run that fails is a row with its reason, the others go
     on.

@@ -22,13 +22,13 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --ignore=tests/perf
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/perf
 
 perf: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/perf --benchmark-enable
 
 test-train: $(VENV)/.train
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/train
 	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
 
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are

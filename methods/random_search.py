@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smemnas.methods.base import METHODS, DesignStream, Method, require_positive
-from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.spaces.base import FloatArray, IntArray, Problem, row_keys
 
 
 @METHODS.register("random", summary="Random search without replacement, continuing the shared initial design")
@@ -28,10 +28,10 @@ class RandomSearch(Method):
         """Return the next unseen architectures; none when the space is exhausted."""
         while True:
             X = self._stream.take(self._batch)
-            new = [x.tobytes() not in self._told for x in X]
+            new = [key not in self._told for key in row_keys(X)]
             if len(X) == 0 or any(new):
                 return X[new]
 
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Remember what is known, so that a warm start is not asked again."""
-        self._told.update(x.tobytes() for x in X)
+        self._told.update(row_keys(X))

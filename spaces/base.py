@@ -251,6 +251,13 @@ class SearchSpace(ABC):
         return html_table(head, sizes, title=repr(self)[1:-1], notes=notes)
 
 
+def row_keys(X: IntArray) -> list[bytes]:
+    """Return ``x.tobytes()`` of each genotype of ``X`` ``(n, n_var)``, all at once."""
+    X = np.ascontiguousarray(X)
+    keys: list[bytes] = X.view(f"V{X.itemsize * X.shape[1]}").ravel().tolist()
+    return keys
+
+
 def one_hot(X: IntArray, n_choices: Iterable[int]) -> FloatArray:
     """Return ``(n, sum(n_choices))`` zeros and ones, one block per gene."""
     sizes = np.asarray(tuple(n_choices))

@@ -58,7 +58,8 @@ class CallableBenchmark(Benchmark):
         place = f"{self.space.name}/{self.dataset}"
         answers = (objective_values(self._function(part.copy(), seed), len(part), names, place) for part in parts)
         F = np.concatenate([np.empty((0, n_obj)), *answers])
-        return Evaluation(F, np.zeros(len(X)), tuple("" if np.isfinite(f).all() else "not finite" for f in F))
+        errors = np.where(np.isfinite(F).all(axis=1), "", "not finite")
+        return Evaluation(F, np.zeros(len(X)), tuple(errors.tolist()))
 
     def report(self, X: IntArray) -> FloatArray:
         """Call the function with seed 0."""

@@ -10,6 +10,7 @@ run stops too (`refuse_hopeless`).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -51,17 +52,13 @@ def evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int, costs: bo
     outcome = _measure(benchmark, X, seed)
     if costs and not isinstance(benchmark, TabularBenchmark):  # a table takes its free objectives from the space
         check_costs(benchmark, X, outcome.F)
-    to_str = benchmark.space.to_str
     finite = np.asarray(np.isfinite(outcome.F))
-    ok = np.asarray(finite.all(axis=1))
-    rows = []
-    for k, (x, f) in enumerate(zip(X.tolist(), outcome.F.tolist(), strict=True)):
-        if ok[k]:
-            rows.append(Row(first + k, to_str(X[k]), tuple(x), tuple(f)))
-        else:
-            values = tuple(v if good else None for v, good in zip(f, finite[k], strict=True))
-            reason = outcome.errors[k] or "an objective is not finite"
-            rows.append(Row(first + k, to_str(X[k]), tuple(x), values, "failed", reason))
+    genes, values = map(tuple, X.tolist()), map(tuple, outcome.F.tolist())
+    rows = [*map(Row, itertools.count(first), map(benchmark.space.to_str, X), genes, values)]
+    for k in np.flatnonzero(~finite.all(axis=1)).tolist():
+        F = tuple(v if good else None for v, good in zip(rows[k].F, finite[k], strict=True))
+        reason = outcome.errors[k] or "an objective is not finite"
+        rows[k] = rows[k]._replace(F=F, status="failed", error=reason)
     return rows
 
 

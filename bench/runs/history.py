@@ -13,7 +13,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import IO, NamedTuple, Self
+from typing import IO, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -47,11 +47,11 @@ class Row(NamedTuple):
         Raises:
             ValueError: An objective is infinite or NaN.
         """
-        F = ", ".join(["null" if v is None else repr(v) for v in self.F])
+        F = repr([*self.F]).replace("None", "null")
         if "n" in F.replace("null", ""):
-            raise ValueError(f"objectives in a log are finite or null, got {F}")
+            raise ValueError(f"objectives in a log are finite or null, got {F[1:-1]}")
         end = f'"status": {_quote(self.status)}, "error": {_quote(self.error)}}}'
-        return signed_line(f'{{"i": {self.i}, "arch": {_quote(self.arch)}, "x": {list(self.x)}, "F": [{F}], {end}')
+        return signed_line(f'{{"i": {self.i}, "arch": {_quote(self.arch)}, "x": {[*self.x]}, "F": {F}, {end}')
 
 
 _quote = json.encoder.encode_basestring
@@ -170,9 +170,7 @@ def _broken(path: Path, number: int, what: str) -> Unusable:
 
 def objectives_of(row: Row) -> list[float]:
     """Return a row's objectives as a method is told them: +inf throughout if it failed."""
-    if row.status != "ok":
-        return [math.inf] * len(row.F)
-    return [math.inf if v is None else v for v in row.F]
+    return [math.inf] * len(row.F) if row.status != "ok" else cast(list[float], [*row.F])
 
 
 #: How a line of times begins.
@@ -212,7 +210,6 @@ def write_line(stream: IO[bytes], path: Path, line: str) -> None:
         RunError: Not all could be written; the lines that were written whole are kept.
     """
     data = (line + "\n").encode()
-    position = stream.seek(0, os.SEEK_END)
     written = 0
     try:
         written = stream.write(data) or 0
@@ -220,7 +217,7 @@ def write_line(stream: IO[bytes], path: Path, line: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         with contextlib.suppress(OSError):  # else the torn line is dropped when the log is opened again
-            stream.truncate(position + data[:written].rfind(b"\n") + 1)
+            stream.truncate(stream.seek(0, os.SEEK_END) - written + data[:written].rfind(b"\n") + 1)
         raise RunError(
             f"cannot write {path}: {error.strerror}. Everything before it is kept: free space and run the same "
             "command again to continue."

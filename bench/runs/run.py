@@ -40,7 +40,7 @@ from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.result import Result as Result
 from smemnas.bench.schema import signed_line
 from smemnas.methods.base import METHODS, Method
-from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.base import FloatArray, IntArray, row_keys
 
 #: A method may ask for at most this many rows per paid evaluation; beyond it is taken to be stuck.
 MAX_ASKS_PER_EVALUATION = 10
@@ -114,7 +114,7 @@ def search(
             break
         asked += len(X)
         expressed = np.ascontiguousarray(benchmark.space.normalise(X))
-        keys = [x.tobytes() for x in expressed]
+        keys = row_keys(expressed)
         new, taken = [], set()
         for position, key in enumerate(keys):
             if key not in known and key not in taken:

@@ -1,12 +1,13 @@
 """Speed of the core: start-up, table, look-ups, closed-form surrogate. Run with --benchmark-enable."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import ratio, timed
 from scipy.stats import kendalltau
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
@@ -16,24 +17,27 @@ from smemnas.surrogates.kernel_pairwise import KernelPairwise
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def timed(function):
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
+def seconds_of_child(function):
+    """Processor seconds of the processes that a call starts and waits for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    function()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def test_list_starts_fast(benchmark):
-    """`cli.py list` answers in under 0.7 s; beside it a bare interpreter that imports NumPy and click."""
+    """`cli.py list` takes three times a bare interpreter that imports NumPy and click."""
 
     def start(*args):
         subprocess.run([sys.executable, *args], check=True, capture_output=True, cwd=ROOT)
 
-    start(str(ROOT / "cli.py"), "list")
-    bare = min(timed(lambda: start("-c", "import numpy, click"))[0] for _ in range(3))
-    benchmark.pedantic(start, args=(str(ROOT / "cli.py"), "list"), rounds=5)
-    seconds = benchmark.stats.stats.min
-    assert seconds < 0.7
-    assert seconds < 6 * bare
+    def ours():
+        start(str(ROOT / "cli.py"), "list")
+
+    benchmark.pedantic(ours, rounds=1)
+    times = ratio(ours, lambda: start("-c", "import numpy, click"), seconds_of=seconds_of_child)
+    benchmark.extra_info.update(ratio=times)
+    assert times < 3
 
 
 def test_cached_table_opens_in_30_ms(benchmark):
@@ -48,17 +52,16 @@ def test_a_million_lookups_per_second(benchmark):
     X = np.tile(bench.space.enumerate(), (8, 1))
     rows = np.tile(np.arange(15625), 8)
     plain = np.array(bench.table.column("error"))
-    bench.evaluate(X[:10], 0)
-    floor = min(timed(lambda: plain[rows])[0] for _ in range(5))
     benchmark.pedantic(bench.evaluate, args=(X, 0), rounds=5)
-    per_second = len(X) / benchmark.stats.stats.min
+    times, per_second = ratio(lambda: bench.evaluate(X, 0), lambda: plain[rows]), len(X) / benchmark.stats.stats.min
+    benchmark.extra_info.update(ratio=times, per_second=per_second)
     assert per_second > 1_000_000
-    assert benchmark.stats.stats.min < 2000 * floor
+    assert times < 200
 
 
 @pytest.mark.slow
 def test_closed_form_against_svc_on_identical_pairs(benchmark):
-    """nb201 one-hot, n = 100, all 9,900 ordered pairs, 3 draws: 200 times faster, tau within 0.01."""
+    """nb201 one-hot, n = 100, all 9,900 ordered pairs, 2 draws: 200 times faster, tau within 0.01."""
     from sklearn.svm import SVC
 
     bench = open_benchmark("nb201")
@@ -66,11 +69,11 @@ def test_closed_form_against_svc_on_identical_pairs(benchmark):
     ours_seconds, svc_seconds, ours_tau, svc_tau = [], [], [], []
     with single_thread():
         KernelPairwise().fit(np.eye(4), np.arange(4.0)).rank(np.eye(4))  # warm up BLAS and LAPACK
-        for draw in range(3):
-            rows = np.random.default_rng(draw).permutation(len(grid))[:600]
+        for draw in range(2):
+            rows = np.random.default_rng(draw).permutation(len(grid))[:300]
             Z = bench.space.encode(grid[rows], "onehot")
             y = bench.evaluate(grid[rows], 0).F[:, 0]
-            train, test = slice(0, 100), slice(100, 600)
+            train, test = slice(0, 100), slice(100, 300)
             seconds, score = timed(lambda: KernelPairwise().fit(Z[train], y[train]).rank(Z[test]))  # noqa: B023
             ours_seconds.append(seconds)
             ours_tau.append(kendalltau(score, y[test])[0])
@@ -79,25 +82,26 @@ def test_closed_form_against_svc_on_identical_pairs(benchmark):
             label = np.sign(y[train][b] - y[train][a])
             untied = label != 0
             seconds, svc = timed(lambda: SVC(C=1.0, gamma="scale").fit(pairs[untied], label[untied]))  # noqa: B023
-            opponents = np.repeat(Z[test], 100, axis=0), np.tile(Z[train], (500, 1))
+            opponents = np.repeat(Z[test], 100, axis=0), np.tile(Z[train], (200, 1))
             more, f = timed(lambda: svc.decision_function(np.hstack(opponents)))  # noqa: B023
             svc_seconds.append(seconds + more)
-            svc_tau.append(kendalltau(-np.sign(f).reshape(500, 100).mean(axis=1), y[test])[0])
+            svc_tau.append(kendalltau(-np.sign(f).reshape(200, 100).mean(axis=1), y[test])[0])
         benchmark.pedantic(lambda: KernelPairwise().fit(Z[train], y[train]).rank(Z[test]), rounds=5)
-    ratio = np.median(svc_seconds) / np.median(ours_seconds)
-    benchmark.extra_info.update(ratio=ratio, tau_ours=np.mean(ours_tau), tau_svc=np.mean(svc_tau))
-    assert ratio > 200
+    times = np.median(svc_seconds) / np.median(ours_seconds)
+    benchmark.extra_info.update(ratio=times, tau_ours=np.mean(ours_tau), tau_svc=np.mean(svc_tau))
+    assert times > 200
     assert np.mean(ours_tau) > np.mean(svc_tau) - 0.01
 
 
-def test_thousand_architectures_fit_in_a_second(benchmark):
-    """Width and penalty given: fit on n = 1,000 within 1 s, beside one eigendecomposition of that size."""
+def test_thousand_architectures_fit_as_fast_as_they_are_decomposed(benchmark):
+    """Width and penalty given: fit on n = 1,000, beside one eigendecomposition of that size."""
     bench = open_benchmark("nb201")
     X = bench.space.enumerate()[np.random.default_rng(0).permutation(15625)[:1000]]
     Z, y = bench.space.encode(X, "onehot"), bench.evaluate(X, 0).F[:, 0]
     symmetric = Z @ Z.T
-    eigen = min(timed(lambda: np.linalg.eigh(symmetric))[0] for _ in range(2))
     model = KernelPairwise(width=0.7, penalty=0.1)
-    benchmark.pedantic(model.fit, args=(Z, y), rounds=3)
-    assert benchmark.stats.stats.min < 1.0
-    assert benchmark.stats.stats.min < 8 * eigen
+    with single_thread():
+        benchmark.pedantic(model.fit, args=(Z, y), rounds=1)
+        times = ratio(lambda: model.fit(Z, y), lambda: np.linalg.eigh(symmetric))
+    benchmark.extra_info.update(ratio=times)
+    assert times < 3

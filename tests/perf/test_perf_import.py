@@ -3,11 +3,11 @@
 import csv
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import ratio
 
 from smemnas.bench.data.user import import_table
 from smemnas.spaces.mnv3 import MNV3
@@ -34,21 +34,21 @@ def large(tmp_path_factory):
 GIVEN = {"accuracies": ("val:validation", "tst:test"), "metrics": ("ms:ms", "mJ:mJ"), "overwrite": True}
 
 
-def test_a_tenth_of_a_million_rows_in_six_seconds(benchmark, large, tmp_path, monkeypatch):
-    """A million takes under 60 s; beside it the rows are split at their commas and nothing else."""
+def test_a_tenth_of_a_million_rows(benchmark, large, tmp_path, monkeypatch):
+    """Beside it the rows are split at their commas and nothing else."""
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path))
 
     def split():
-        start = time.perf_counter()
         with open(large, newline="") as stream:
             assert sum(len(row) for row in csv.reader(stream)) == 5 * (ROWS + 1)
-        return time.perf_counter() - start
 
-    floor = min(split() for _ in range(3))
-    table = benchmark.pedantic(import_table, args=(large, "mnv3", "large"), kwargs=GIVEN, rounds=3)
-    assert table.n_rows == ROWS
-    assert benchmark.stats.stats.min < 6.0
-    assert benchmark.stats.stats.min < 60 * floor
+    def ours():
+        return import_table(large, "mnv3", "large", **GIVEN)
+
+    assert benchmark.pedantic(ours, rounds=1).n_rows == ROWS
+    times = ratio(ours, split, 2)
+    benchmark.extra_info.update(ratio=times)
+    assert times < 24
 
 
 def test_memory_grows_by_less_than_1400_bytes_a_row(large, tmp_path):
@@ -73,10 +73,10 @@ def test_names_are_read_together_five_times_faster_than_one_by_one(benchmark):
     X = space.sample(20_000, np.random.default_rng(0))
     names = [space.to_str(x) for x in X]
     space.from_strs(names[:1])
-    start = time.perf_counter()
     one_by_one = np.array([space.from_str(n) for n in names])
-    alone = time.perf_counter() - start
-    together = benchmark.pedantic(space.from_strs, args=(names,), rounds=5)
+    together = benchmark.pedantic(space.from_strs, args=(names,), rounds=1)
     np.testing.assert_array_equal(together, one_by_one)
     np.testing.assert_array_equal(together, X)
-    assert alone > 5 * benchmark.stats.stats.min
+    times = ratio(lambda: [space.from_str(n) for n in names], lambda: space.from_strs(names), 3)
+    benchmark.extra_info.update(ratio=times)
+    assert times > 5

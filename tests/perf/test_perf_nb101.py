@@ -10,11 +10,11 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import ratio
 
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data.nb101_file import collect
@@ -24,16 +24,6 @@ from smemnas.spaces._graph101 import OPERATIONS
 from smemnas.spaces.nb101 import N_GRAPHS, NB101, hash_of
 
 N_SMALL, N_LARGE = 4_000, 16_000  # just below powers of two, where buffers double
-
-
-def best_of(function, repeats=3):
-    """Shortest wall time in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def framed(payload):
@@ -92,23 +82,22 @@ def test_reading_records(benchmark, small):
         for _ in range(8):
             value = (value >> 1) ^ (POLYNOMIAL if value & 1 else 0)
         table.append(value)
-    payloads = benchmark(lambda: list(read_records(small)))
+    payloads = benchmark.pedantic(lambda: list(read_records(small)), rounds=1)
     assert len(payloads) == 3 * N_SMALL
-    ours = best_of(lambda: list(read_records(small))) / len(payloads)
-    naive = best_of(lambda: [naive_crc(p, table) for p in payloads[:500]]) / 500
-    assert ours < naive / 2
+    naive = lambda: [naive_crc(p, table) for p in payloads[:500]]  # noqa: E731
+    times = ratio(lambda: list(read_records(small)), naive, 3) / (len(payloads) / 500)
+    benchmark.extra_info.update(ratio=times)
+    assert times < 1 / 2
 
 
 def test_converting_records(benchmark, small):
-    """Everything (checksums, hashes, protobuf) against decoding JSON and base64 alone; 100,000 a minute."""
+    """Everything (checksums, hashes, protobuf) against decoding JSON and base64 alone."""
     payloads = list(read_records(small))
-    found = benchmark(lambda: collect(small))
+    found = benchmark.pedantic(lambda: collect(small), rounds=1)
     assert len(found.code) == N_SMALL
-    ours = best_of(lambda: collect(small)) / len(payloads)
-    reference = best_of(lambda: [base64.b64decode(json.loads(p)[4]) for p in payloads]) / len(payloads)
-    benchmark.extra_info["records_per_minute"] = round(60 / ours)
-    assert ours < 40 * reference
-    assert 60 / ours > 100_000
+    times = ratio(lambda: collect(small), lambda: [base64.b64decode(json.loads(p)[4]) for p in payloads], 2)
+    benchmark.extra_info.update(ratio=times, records_per_minute=60 * len(payloads) / benchmark.stats.stats.min)
+    assert times < 40
 
 
 #: Peak resident memory in MB of the process that runs it; ru_maxrss would include that of its parent.
@@ -250,9 +239,8 @@ def test_finding_rows(benchmark, full_size, monkeypatch):
     folder, X = full_size
     monkeypatch.setenv("SMEMNAS_DATA", str(folder))
     opened = open_benchmark("nb101", "cifar10")
-    rows = benchmark(lambda: opened.rows(X))
+    rows = benchmark.pedantic(lambda: opened.rows(X), rounds=10)
     assert (rows >= 0).all()
-    ours = best_of(lambda: opened.rows(X), 10) / len(X)
-    published = best_of(lambda: opened.space.hashes(X)) / len(X)
-    benchmark.extra_info["us_per_architecture"] = ours * 1e6
-    assert ours < published / 10
+    times = ratio(lambda: opened.rows(X), lambda: opened.space.hashes(X))
+    benchmark.extra_info.update(ratio=times, us_per_architecture=benchmark.stats.stats.min / len(X) * 1e6)
+    assert times < 1 / 10

@@ -12,7 +12,7 @@ from smemnas.bench.runs.history import History
 from smemnas.bench.runs.run import make_job, run
 from smemnas.surrogates.base import single_thread
 
-RUNS, BUDGET, ROUNDS = 2500, 340, 5
+RUNS, BUDGET, ROUNDS = 500, 340, 5
 
 
 def plain(log):
@@ -34,8 +34,8 @@ def seconds_of(function, times):
 
 
 @pytest.mark.slow
-def test_reading_2500_runs(benchmark, tmp_path):
-    """CPU time of 2,500 runs of a table, in rounds that alternate, so that the machine's load meets all alike."""
+def test_reading_500_runs(benchmark, tmp_path):
+    """CPU time of 500 runs of a table, in rounds that alternate, so that the machine's load meets all alike."""
     job, bench = make_job("random", "nb201", budget=BUDGET)
     run(job, tmp_path, benchmark=bench)
     log = tmp_path / "evals.jsonl"

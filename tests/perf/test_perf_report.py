@@ -1,10 +1,10 @@
-"""Speed and size of reports: 300 runs of 340 evaluations in a page below 15 MB, 2,000 runs in less than a minute."""
+"""Speed and size of reports: 300 runs of 340 evaluations in a page below 15 MB, more runs in proportion."""
 
 import json
 import shutil
-import time
 
 import pytest
+from clock import fastest, seconds_of
 
 from smemnas.bench.report.page.page import write_page, write_report_files
 from smemnas.bench.runs.history import History
@@ -15,20 +15,24 @@ from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 from smemnas.surrogates.base import single_thread
 
 BUDGET, SEEDS = 340, 25
-METHODS = ("random", "nsga2", "rea", "sms-emoa")
+VARIANTS = (
+    Variant("random", "random"),
+    Variant("local-search", "local-search"),
+    Variant("nsga2", "nsga2"),
+    Variant("nsga2/20", "nsga2", {"population": 20}),
+)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """300 runs: four methods, 25 seeds, three problems."""
     out = tmp_path_factory.mktemp("runs")
-    variants = tuple(Variant(name, name) for name in METHODS)
     cases = (
         *make_cases(["nb201"], [], ("error", "flops")),
         *make_cases(["nb201"], [], ("error", "params")),
         *make_cases(["toy"], [], ()),
     )
-    plan = check_plan(Plan(variants, cases, tuple(range(SEEDS)), BUDGET))
+    plan = check_plan(Plan(VARIANTS, cases, tuple(range(SEEDS)), BUDGET))
     record_plan(out, plan)
     states = run_study(list(plan.jobs()), out)
     assert {state.status for state in states} == {"done"}
@@ -45,33 +49,31 @@ def report(runs, out, figures=False):
 
 
 def reading(runs):
-    """Return the seconds that reading all logs takes: what no report can do without."""
-    start = time.perf_counter()
+    """Read all logs: what no report can do without."""
     for log in runs.rglob("evals.jsonl"):
         History(log).arrays()
-    return time.perf_counter() - start
 
 
 @pytest.mark.slow
 def test_300_runs(benchmark, runs, tmp_path):
     """Tables and page together; beside it reading the logs. With every evaluation the page stays below 15 MB too."""
-    floor = min(reading(runs) for _ in range(2))
-    page = benchmark.pedantic(report, args=(runs, tmp_path), rounds=2)
+    page = benchmark.pedantic(report, args=(runs, tmp_path), rounds=1)
+    times = fastest(lambda: report(runs, tmp_path), 2) / fastest(lambda: reading(runs))
     size = page.stat().st_size
     groups, unfinished = make_groups(find_runs([str(runs)]))
     whole = write_page(tmp_path / "whole", groups, unfinished, evaluated=True).stat().st_size
-    benchmark.extra_info.update(megabytes=size / 1e6, with_evaluations=whole / 1e6, floor=floor)
+    benchmark.extra_info.update(megabytes=size / 1e6, with_evaluations=whole / 1e6, ratio=times)
     assert size < 15e6
     assert size < whole < 15e6
-    assert benchmark.stats.stats.min < 25 * floor
+    assert times < 25
 
 
 @pytest.mark.slow
-def test_2000_runs(benchmark, runs, tmp_path):
-    """The 300 runs again under other seeds; within a minute, and in proportion to what 300 take."""
+def test_900_runs(benchmark, runs, tmp_path):
+    """The 300 runs again under other seeds, in proportion to what 300 take."""
     few = runs
     many = tmp_path / "many"
-    for k in range(7):
+    for k in range(3):
         for job in few.rglob("job.json"):
             entry = json.loads(job.read_text())
             seed = entry["job"]["seed"] + 1000 * k
@@ -80,12 +82,8 @@ def test_2000_runs(benchmark, runs, tmp_path):
             folder = many / job.parent.parent.relative_to(few) / f"seed-{seed}"
             shutil.copytree(job.parent, folder)
             (folder / "job.json").write_text(json.dumps(entry))
-    start = time.perf_counter()
-    report(few, tmp_path / "few")
-    seconds_of_few = time.perf_counter() - start
-    page = benchmark.pedantic(report, args=(many, tmp_path / "out"), rounds=1)
-    seconds = benchmark.stats.stats.min
-    benchmark.extra_info.update(megabytes=page.stat().st_size / 1e6, few=seconds_of_few)
-    assert len(find_runs([str(many)]).runs) == 2100
-    assert seconds < 60
-    assert seconds < 2 * 7 * seconds_of_few
+    page = benchmark.pedantic(report, args=(few, tmp_path / "few"), rounds=1)
+    times = seconds_of(lambda: report(many, tmp_path / "out")) / seconds_of(lambda: report(few, tmp_path / "few"))
+    benchmark.extra_info.update(megabytes=page.stat().st_size / 1e6, ratio=times)
+    assert len(find_runs([str(many)]).runs) == 900
+    assert times < 2 * 3

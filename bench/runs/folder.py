@@ -11,9 +11,9 @@ from typing import Any
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.files import why, write_json
-from smemnas.bench.runs.job import Job
 from smemnas.bench.outputs import RUN, Kind, claim, files_of_a_run
 from smemnas.bench.provenance import environment
+from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import JobFile, read, signed
 from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES

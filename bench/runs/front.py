@@ -10,9 +10,9 @@ import numpy as np
 
 from smemnas.bench.benchmarks.constraints import FORM
 from smemnas.bench.errors import RunError, UserError, suggest
+from smemnas.bench.metrics.indicators import normalise
 from smemnas.bench.runs.folder import JOB, LOG, read_job
 from smemnas.bench.runs.history import History
-from smemnas.bench.metrics.indicators import normalise
 from smemnas.bench.runs.job import Job
 from smemnas.spaces.base import FloatArray
 

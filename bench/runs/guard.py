@@ -17,9 +17,9 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import Unusable
+from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.runs.folder import LOG, evaluated_data, read_job
 from smemnas.bench.runs.history import History
-from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.runs.job import Job
 from smemnas.spaces.base import FloatArray, IntArray
 

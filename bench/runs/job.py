@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.base import Benchmark, reference_front
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.constraints import check_bounds
-from smemnas.bench.benchmarks.base import reference_front
-from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by
+from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.registry import Plugin, load_plugin
 from smemnas.bench.schema import JobEntry, PluginEntry
 from smemnas.methods.base import METHODS
@@ -36,8 +35,8 @@ class Job:
         plugins: Plug-in files to load first.
         constraints: What an architecture must satisfy, like "flops<=150"; see `bench.benchmarks.constraints`.
         listed: Whether it is searched among the architectures that a partial table has values of.
-        reference: By what it is measured, where that is given, see `bench.benchmarks.given_reference`; the log does not depend on
-            it.
+        reference: By what it is measured, where that is given, see `bench.benchmarks.given_reference`; the log does not
+            depend on it.
     """
 
     method: str

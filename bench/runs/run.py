@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.errors import RunError, Unusable, UserError, describe
 from smemnas.bench.runs.evaluation import FIRST, evaluate, refuse_hopeless
 from smemnas.bench.runs.folder import ELSEWHERE
@@ -40,7 +39,7 @@ from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.result import Result as Result
 from smemnas.bench.schema import signed_line
 from smemnas.methods.base import METHODS, Method
-from smemnas.spaces.base import FloatArray, IntArray, row_keys
+from smemnas.spaces.base import IntArray, row_keys
 
 #: A method may ask for at most this many rows per paid evaluation; beyond it is taken to be stuck.
 MAX_ASKS_PER_EVALUATION = 10

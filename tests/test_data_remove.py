@@ -84,8 +84,8 @@ def test_mistakes_are_one_line_and_remove_nothing(fails, mine, data, monkeypatch
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: (_ for _ in ()).throw(EOFError))
     fails(["data", "remove", "macro/mine"], "nothing was removed", "--yes")
     fails(["data", "remove", "macro/min", "--yes"], "no data set 'macro/min'. Did you mean 'macro/mine'")
-    fails(["data", "remove", "macro-cifar10", "--yes"], "macro/cifar10 is not installed")
-    fails(["data", "remove", "macro/mine", "macro-cifar10", "--yes"], "macro/cifar10 is not installed")
+    fails(["data", "remove", "macro-cifar10", "--yes"], "macro/cifar10 is in the package and was not fetched besides")
+    fails(["data", "remove", "macro/mine", "mnv3-measured", "--yes"], "mnv3/measured is not installed")
     fails(["data", "remove", "../../mine", "--yes"], "no data set")
     assert len(list(mine.iterdir())) == 2
 
@@ -109,7 +109,7 @@ def test_a_corrupt_table_is_removed_and_fetched_again(call, data, tmp_path):
         header.write_text(header.read_text()[:-40])
         code, out, _ = call("data", "remove", "macro-cifar10", "--yes")
         assert code == 0
-        assert "python -m smemnas data fetch macro-cifar10 makes it again" in out
+        assert "python -m smemnas data fetch macro-cifar10 --original makes it again" in out
         assert not header.parent.exists()
         again = fetch(recipe.name, file)
     assert source.file == file.name

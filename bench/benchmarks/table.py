@@ -41,23 +41,33 @@ class Table:
             DataError: The folder is missing, of another format version, or its header is corrupt.
         """
         self.path = Path(path)
+        self.header: dict[str, Any] = self._read_header()
+        self._columns: dict[str, NDArray[Any]] = {}
+        #: What runs on it record: its checksum, or that of a table with the same numbers and more columns.
+        self.identity = self.sha256
+
+    def _read_header(self) -> dict[str, Any]:
+        """Return the checked header.
+
+        Raises:
+            DataError: As the constructor.
+        """
         try:
-            text = (self.path / "header.json").read_bytes()
-            self.header: dict[str, Any] = dict(json.loads(text))
+            header: dict[str, Any] = dict(json.loads((self.path / "header.json").read_bytes()))
         except FileNotFoundError as error:
             raise DataError(f"no table at {self.path} (header.json is missing).") from error
         except OSError as error:
             raise DataError(f"{self.path / 'header.json'} cannot be read ({error.strerror}): {REPAIR}") from error
         except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{self.path / 'header.json'} is corrupt: {REPAIR}") from error
-        if self.header.get("format") != FORMAT:
-            found = self.header.get("format")
+        if header.get("format") != FORMAT:
+            found = header.get("format")
             raise DataError(f"{self.path} has table format {found}, this version reads {FORMAT}: {REPAIR}")
-        if self.header.get("sha256") != header_digest(self.header):
+        if header.get("sha256") != header_digest(header):
             raise DataError(f"{self.path / 'header.json'} does not match its checksum: {REPAIR}")
-        if not _is_header(self.header):
+        if not _is_header(header):
             raise DataError(f"{self.path / 'header.json'} does not describe a table: {REPAIR}")
-        self._columns: dict[str, NDArray[Any]] = {}
+        return header
 
     def __repr__(self) -> str:
         return f"<Table {self.header['name']}: {counted(self.n_rows, 'row')}, {counted(len(self.columns), 'column')}>"
@@ -92,18 +102,27 @@ class Table:
         if name not in self._columns:
             if name not in self.columns:
                 raise DataError(f"table {self.path.name} has no column {name!r}.{suggest(name, self.columns)}")
-            file = self.path / f"{name}.npy"
-            try:
-                if file_digest(file) != self.columns[name]["sha256"]:
-                    raise DataError(f"{file} does not match its checksum: {REPAIR}")
-                self._columns[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-            except FileNotFoundError as error:
-                raise DataError(f"{file} is missing: {REPAIR}") from error
-            except OSError as error:
-                raise DataError(f"{file} cannot be read ({error.strerror or error}): {REPAIR}") from error
-            except (ValueError, EOFError) as error:
-                raise DataError(f"{file} is no column of numbers: {REPAIR}") from error
+            self._columns[name] = self._read_column(name)
         return self._columns[name]
+
+    def _read_column(self, name: str) -> NDArray[Any]:
+        """Return a column that is there.
+
+        Raises:
+            DataError: Its file is missing or does not match its checksum.
+        """
+        file = self.path / f"{name}.npy"
+        try:
+            if file_digest(file) != self.columns[name]["sha256"]:
+                raise DataError(f"{file} does not match its checksum: {REPAIR}")
+            values: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError as error:
+            raise DataError(f"{file} is missing: {REPAIR}") from error
+        except OSError as error:
+            raise DataError(f"{file} cannot be read ({error.strerror or error}): {REPAIR}") from error
+        except (ValueError, EOFError) as error:
+            raise DataError(f"{file} is no column of numbers: {REPAIR}") from error
+        return values
 
 
 REPAIR = "remove that folder and run the command again; the table is then made anew."

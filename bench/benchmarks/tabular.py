@@ -151,4 +151,4 @@ class TabularBenchmark(Benchmark):
 
     def provenance(self) -> dict[str, Any]:
         """Return name and checksum of the table."""
-        return {"table": self.table.header["name"], "sha256": self.table.sha256}
+        return {"table": self.table.header["name"], "sha256": self.table.identity}

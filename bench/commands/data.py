@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import ANY_PATH, Group, parse_params
-from smemnas.bench.program import named, program
+from smemnas.bench.program import named
 
 FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
 OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms that take an order."
@@ -22,8 +22,8 @@ def data_group() -> None:
     \b
     Examples:
       python -m smemnas data list
-      python -m smemnas data fetch nb201-cifar10
-      python -m smemnas data fetch nb201-cifar10 nb201-cifar100 --from ~/downloads
+      python -m smemnas data fetch nb201-imagenet16-120
+      python -m smemnas data fetch nb201-cifar10 nb201-imagenet16-120 --from ~/downloads
       python -m smemnas data info nb201-cifar10
     """
 
@@ -46,7 +46,8 @@ def data_list() -> None:
     metavar="DIR",
     help="Folder with the original files; what is missing there is downloaded.",
 )
-def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
+@click.option("--original", is_flag=True, help="Also where the table is in the package: it may have more columns.")
+def data_fetch(names: tuple[str, ...], folder: Path | None, original: bool) -> None:
     """Download the original files, check them and make the table.
 
     Files that other packages' users already have are found through TORCH_HOME, NASBENCH101_PATH,
@@ -54,14 +55,20 @@ def data_fetch(names: tuple[str, ...], folder: Path | None) -> None:
 
     \b
     Examples:
-      python -m smemnas data fetch nb201-cifar10
-      python -m smemnas data fetch macro-cifar10 nats_sss-cifar10 --from ~/downloads
+      python -m smemnas data fetch mnv3
+      python -m smemnas data fetch nb201-cifar10 --original
+      python -m smemnas data fetch nb201-cifar10 nb201-imagenet16-120 --from ~/downloads
     """
+    from smemnas.bench.data.manage import here_without_fetching
     from smemnas.bench.data.recipe import fetch
     from smemnas.bench.report.terminal import is_terminal
 
     for name in names:
         _say_new_name(name)
+        here = "" if original or folder else here_without_fetching(name)
+        if here:
+            click.echo(here)
+            continue
         table = fetch(name, folder, progress=is_terminal(sys.stderr))
         click.echo(f"{table.header['name']}: {table.n_rows:,} rows in {table.path}")
 
@@ -86,7 +93,7 @@ def data_info(name: str) -> None:
 @data_group.command("verify")
 @click.argument("name", required=False)
 def data_verify(name: str | None) -> None:
-    """Check every installed table (or one) against its checksums and its recipe.
+    """Check every table, those in the package too (or one), against its checksums and its recipe.
 
     \b
     Examples:
@@ -99,8 +106,6 @@ def data_verify(name: str | None) -> None:
     results = verify(name)
     for table, fault in results:
         click.echo(f"{'FAIL' if fault else 'ok  '} {table}{': ' + named(fault) if fault else ''}")
-    if not results:
-        click.echo(f"no table is installed: {program()} data fetch NAME")
     if any(fault for _, fault in results):
         raise SystemExit(1)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.data.in_package import PackagedTable, packaged
 from smemnas.bench.data.pins import is_pinned_content
 from smemnas.bench.data.recipe import Recipe, find, open_table, recipes
 from smemnas.bench.errors import DataError, Unusable, UserError, suggest
@@ -18,6 +19,7 @@ from smemnas.spaces.base import SPACES, SearchSpace
 from smemnas.spaces.forms import writer
 
 EMBEDDED = "nb201/analog"
+IN_PACKAGE = "in the package"
 
 
 class Status(NamedTuple):
@@ -26,8 +28,8 @@ class Status(NamedTuple):
     Attributes:
         name: What `data fetch`, `info`, `export` take.
         table: "space/dataset".
-        state: "installed", "not installed", "outdated", "corrupt", "embedded" or "imported".
-        megabytes: Size of the original files, or of the table if there are none; None if unknown.
+        state: "in the package", "installed", "not installed", "outdated", "corrupt", "embedded" or "imported".
+        megabytes: Size of what is in the package, else of the original files, or of the table; None if unknown.
         licence: Licence of the original files.
         text: What it is.
         gives: Columns in short.
@@ -45,10 +47,7 @@ class Status(NamedTuple):
 def list_data() -> list[Status]:
     """Return every data set: recipes, the embedded one, and what the user has imported."""
     known = recipes()
-    rows = [
-        Status(r.name, r.table, state_of(r), r.size / 1e6 if r.size else None, r.licence, r.text, r.gives)
-        for r in known
-    ]
+    rows = [Status(r.name, r.table, state_of(r), _megabytes(r), r.licence, r.text, r.gives) for r in known]
     from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
     rows.append(
@@ -74,12 +73,33 @@ def state_of(recipe: Recipe) -> str:
     """Return whether a recipe's table is there and of its version (checksums: see `verify`)."""
     folder = table_folder(recipe.table)
     if not (folder / "header.json").exists():
-        return "not installed"
+        return IN_PACKAGE if recipe.table in packaged() else "not installed"
     try:
         found = Table(folder).header.get("recipe_version")
     except DataError:
         return "corrupt"
     return "installed" if found == recipe.version else "outdated"
+
+
+def _megabytes(recipe: Recipe) -> float | None:
+    """Return the size of a recipe's table in the package, else of its original files; None if unknown."""
+    if state_of(recipe) == IN_PACKAGE:
+        return PackagedTable(recipe.table).size / 1e6
+    return recipe.size / 1e6 if recipe.size else None
+
+
+def here_without_fetching(name: str) -> str:
+    """Return one line about a data set that is in the package and not installed besides; "" of any other.
+
+    Raises:
+        UserError: Unknown; near misses are suggested.
+    """
+    recipe = find(name)
+    if state_of(recipe) != IN_PACKAGE:
+        return ""
+    left_out = PackagedTable(recipe.table).left_out
+    more = f", with the columns {', '.join(left_out)}" if left_out else ""
+    return f"{recipe.table}: {IN_PACKAGE}, nothing to fetch; --original makes it from the original files{more}"
 
 
 def installed() -> list[str]:
@@ -169,23 +189,28 @@ def describe_columns(table: Table) -> list[ColumnInfo]:
 
 
 def verify(name: str | None = None) -> list[tuple[str, str]]:
-    """Check installed tables: checksums, row counts, ranges of values, recipe version, sources and pinned content.
+    """Check tables: checksums, row counts, ranges of values, recipe version, sources and pinned content.
 
     Args:
-        name: One data set; None checks all that are installed.
+        name: One data set; None checks all that are installed, and those in the package.
 
     Returns:
         Name and fault of each table, "" where there is none.
     """
     by_table = {r.table: r for r in recipes()}
-    names = installed() if name is None else [open_named(name).header["name"]]
-    return [(table, _fault(table, by_table.get(table))) for table in names]
+    if name is not None:
+        table = open_named(name)
+        found, own = str(table.header["name"]), isinstance(table, PackagedTable)
+        return [(found, _fault(found, by_table.get(found), own=own))]
+    theirs = [(table, _fault(table, by_table.get(table))) for table in installed()]
+    ours = [(f"{table} ({IN_PACKAGE})", _fault(table, by_table[table], own=True)) for table in sorted(packaged())]
+    return theirs + ours
 
 
-def _fault(name: str, recipe: Recipe | None) -> str:
-    """Return what is wrong with one installed table."""
+def _fault(name: str, recipe: Recipe | None, *, own: bool = False) -> str:
+    """Return what is wrong with one installed table, or with the package's own."""
     try:
-        table = Table(table_folder(name))
+        table = PackagedTable(name) if own else Table(table_folder(name))
         for column in table.columns:
             values = table.column(column)
             if len(values) != table.n_rows:
@@ -204,6 +229,8 @@ def _fault(name: str, recipe: Recipe | None) -> str:
         return f"made by version {found} of its recipe, now {recipe.version}: data fetch {recipe.name}"
     written = {s["file"]: s["sha256"] for s in table.header["source"]}
     for source in recipe.sources:
+        if source.file in table.header.get("lacks", ()):
+            continue
         if source.sha256 and written.get(source.file) != source.sha256:
             return f"made from another {source.file} than the recipe names: remove {table.path} and fetch it again"
     if not is_pinned_content(table):

@@ -36,6 +36,7 @@ from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_fold
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.download import Source as Source
 from smemnas.bench.data.download import check, download
+from smemnas.bench.data.in_package import PackagedTable, packaged, whole_identity
 from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.bench.program import PROGRAM
 
@@ -118,20 +119,25 @@ def renamed(name: str) -> str:
 
 
 def open_table(recipe: Recipe) -> Table:
-    """Open the installed table of a recipe.
+    """Open the table of a recipe: the installed one, which may have more columns, else that of the package.
 
     Raises:
-        DataError: It is not installed, of another version, or corrupt; the message says what to run.
+        DataError: It is neither installed nor in the package, or of another version, or corrupt; the message says
+            what to run.
     """
     folder = table_folder(recipe.table)
     command = f"{PROGRAM} data fetch {recipe.name} (or --from DIR with {_names(recipe)})"
-    if not (folder / "header.json").exists():
+    there = (folder / "header.json").exists()
+    table = Table(folder) if there else None
+    found = table.header.get("recipe_version") if table is not None else None
+    if table is not None and found == recipe.version:
+        table.identity = whole_identity(table)
+        return table
+    if recipe.table in packaged():
+        return PackagedTable(recipe.table)
+    if not there:
         raise DataError(f"{recipe.table} is not installed: {command}")
-    table = Table(folder)
-    found = table.header.get("recipe_version")
-    if found != recipe.version:
-        raise DataError(f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}")
-    return table
+    raise DataError(f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}")
 
 
 def fetch(name: str, from_dir: str | Path | None = None, *, progress: bool = False) -> Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smemnas.bench.benchmarks.store import data_folder, table_folder
+from smemnas.bench.data.in_package import packaged
 from smemnas.bench.data.manage import EMBEDDED, imported, open_or_corrupt
 from smemnas.bench.data.recipe import find, recipes
 from smemnas.bench.errors import DataError, UserError, suggest
@@ -46,7 +47,8 @@ def plan_removal(name: str) -> Removal:
     table, again = _named(name)
     folder = table_folder(table)
     if not (folder / HEADER).exists():
-        raise UserError(f"{table} is not installed: there is nothing to remove.")
+        where = "in the package and was not fetched besides" if table in packaged() else "not installed"
+        raise UserError(f"{table} is {where}: there is nothing to remove.")
     if folder.is_symlink():
         raise DataError(f"{folder} is a link to {os.path.realpath(folder)}: remove the link yourself.")
     try:
@@ -70,7 +72,11 @@ def _named(name: str) -> tuple[str, str]:
         listed = [*(r.name for r in recipes()), EMBEDDED, *imported()]
         raise UserError(f"no data set {name!r}.{suggest(name, listed)}")
     recipe = find(name)
-    again = f"{PROGRAM} data fetch {recipe.name} makes it again"
+    own = recipe.table in packaged()
+    option = " --original" if own else ""
+    again = f"{PROGRAM} data fetch {recipe.name}{option} makes it again"
+    if own:
+        again = f"that of the package takes its place, {again}"
     kept = [p for s in recipe.sources if (p := data_folder() / "downloads" / s.file).exists()]
     if kept:
         return recipe.table, f"{again}, from the downloaded files, which stay in {kept[0].parent}"

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from smemnas.bench.benchmarks.table import Table
-from smemnas.bench.data.manage import Status, describe_columns
+from smemnas.bench.data.in_package import PackagedTable
+from smemnas.bench.data.manage import IN_PACKAGE, Status, describe_columns
 from smemnas.bench.program import named
 from smemnas.bench.report.terminal import console
 
 if TYPE_CHECKING:
     from smemnas.bench.data.user import Draft
 
-COLOURS = {"installed": "green", "embedded": "green", "imported": "cyan", "outdated": "yellow", "corrupt": "red"}
+COLOURS = {
+    **dict.fromkeys((IN_PACKAGE, "installed", "embedded"), "green"),
+    **{"imported": "cyan", "outdated": "yellow", "corrupt": "red"},
+}
 
 
 def print_list(rows: Sequence[Status]) -> None:
@@ -26,11 +30,18 @@ def print_list(rows: Sequence[Status]) -> None:
     grid.columns[0].no_wrap = grid.columns[2].no_wrap = True
     grid.columns[2].justify = "right"
     for row in rows:
-        size = "?" if row.megabytes is None else f"{row.megabytes:.1f} MB" if row.megabytes else "-"
+        size = _size(row.megabytes)
         colour = COLOURS.get(row.state, "default")
         name = row.name if row.name == row.table else f"{row.name}\n  {row.table}"
         grid.add_row(name, Text(row.state, colour), size, row.gives, row.licence, row.text)
     console().print(grid)
+
+
+def _size(megabytes: float | None) -> str:
+    """Return a size in words, "?" where it is not known."""
+    if not megabytes:
+        return "?" if megabytes is None else "-"
+    return f"{megabytes:.1f} MB" if megabytes >= 0.1 else f"{1000 * megabytes:.0f} kB"
 
 
 def print_info(table: Table) -> None:
@@ -41,7 +52,7 @@ def print_info(table: Table) -> None:
     out, header = console(), table.header
     facts = {
         "table": f"{header['name']}, {table.n_rows:,} rows, sha256 {table.sha256[:16]}...",
-        "folder": str(table.path),
+        "folder": f"in the package, {table.path}" if isinstance(table, PackagedTable) else str(table.path),
         "recipe": f"version {header.get('recipe_version')}",
         "default": ", ".join(header["default_objectives"]),
         "licence": str(header.get("licence", "not stated")),
@@ -50,6 +61,7 @@ def print_info(table: Table) -> None:
     for source in sources if isinstance(sources, list) else [sources]:
         place = source.get("url") or source.get("package", "")
         facts[f"source {source['file']}"] = f"sha256 {source['sha256'][:16] or 'none'}... {place}"
+    facts.update(_about_package(table))
     width = max(map(len, facts))
     for key, value in facts.items():
         out.print(Text.assemble((f"{key:<{width}}", "bold"), f"  {value}"), highlight=False, soft_wrap=True)
@@ -64,6 +76,17 @@ def print_info(table: Table) -> None:
         numbers = ["" if v is None else f"{v:.6g}" for v in (c.best, c.largest)]
         grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], c.text)
     out.print(grid)
+
+
+def _about_package(table: Table) -> dict[str, str]:
+    """Return what else to say of a table of the package."""
+    if not isinstance(table, PackagedTable):
+        return {}
+    facts = {"notice": f"{table.path / 'NOTICE'} (whose numbers these are, by whose copies, under which licences)"}
+    if table.left_out:
+        names, recipe = ", ".join(table.left_out), table.header["recipe"]
+        facts["left out"] = f"{names}: data fetch {recipe} --original adds them"
+    return facts
 
 
 def print_draft(draft: Draft) -> None:

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from smemnas import __version__
+
 PACKAGES = (
-    "smemnas",
     "numpy",
     "scipy",
     "scikit-learn",
@@ -43,7 +44,7 @@ def environment(*needed: str) -> dict[str, Any]:
     Args:
         needed: Packages to name beside those that always are, where they are installed.
     """
-    versions = {}
+    versions = {"smemnas": __version__}  # of the code that runs, be it installed or not
     for name in (*PACKAGES, *(name for name in sorted(needed) if name not in PACKAGES)):
         try:
             versions[name] = importlib.metadata.version(name)

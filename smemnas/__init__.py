@@ -5,6 +5,9 @@ What is public is what this module names; docs/library.md shows it. Nothing is i
 
 import os
 
+#: The one source of the version: packaging, `--version` and what runs record of their code read it here.
+__version__ = "0.2.0"
+
 _here = os.path.dirname(os.path.abspath(__file__))
 if not os.path.isdir(os.path.join(_here, "bench")):
     # In a checkout the packages lie beside this folder, in an installation within it.

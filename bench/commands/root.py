@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from smemnas import __version__
 from smemnas.bench.commands.common import ANY_PATH, Group
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
@@ -20,8 +21,6 @@ from smemnas.bench.commands.show import show_command
 from smemnas.bench.commands.study import study_command
 from smemnas.bench.commands.supernet import supernet_group
 
-VERSION = "0.1.0"
-
 
 class Root(Group):
     """The outermost group: what its commands raise reaches `cli.main`."""
@@ -33,7 +32,7 @@ class Root(Group):
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(VERSION, prog_name="smemnas")
+@click.version_option(__version__, prog_name="smemnas")
 @click.option(
     "--plugin",
     "plugins",

@@ -170,7 +170,7 @@ def test_unknown_name_suggests():
 
 def test_uninstalled_and_outdated_tables_say_what_to_run(tmp_path, recipe):
     made = recipe()
-    with pytest.raises(DataError, match=r"toy/made is not installed: python cli\.py data fetch toy-made \(or --from"):
+    with pytest.raises(DataError, match=r"is not installed: python -m smemnas data fetch toy-made \(or --from"):
         open_table(made)
     fetch("toy-made", put(tmp_path / "a"))
     newer = Recipe(made.name, made.table, 2, made.sources, made.make, made.text, made.gives)

@@ -16,7 +16,7 @@ if not os.path.isdir(os.path.join(_here, "bench")):
 #: Module to the public names that it is the home of; `bench/library` has what equals a command. Type checkers and
 #: editors read the imports below, which never run; a test holds the two together.
 _HOMES = {
-    "smemnas.bench.errors": "UserError DataError RunError",
+    "smemnas.bench.errors": "UserError DataError RunError suggest",
     "smemnas.bench.registry": "Registry load_plugin",
     "smemnas.spaces.base": "SPACES SearchSpace Problem Objective Constraint FloatArray IntArray",
     "smemnas.spaces.forms": "reader writer",
@@ -30,7 +30,7 @@ _HOMES = {
     "smemnas.bench.metrics.indicators": "hypervolume_regret igd_plus nondominated",
     "smemnas.bench.benchmarks.pymoo_problem": "as_pymoo",
     "smemnas.bench.runs.job": "Job make_job",
-    "smemnas.bench.runs.run": "Result",
+    "smemnas.bench.runs.result": "Front Result",
     "smemnas.bench.benchmarks.case": "Case",
     "smemnas.bench.studies.plan": "Plan Variant",
     "smemnas.bench.studies.frames": "evaluations_frame trials_frame",
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from smemnas.bench.errors import DataError as DataError
     from smemnas.bench.errors import RunError as RunError
     from smemnas.bench.errors import UserError as UserError
+    from smemnas.bench.errors import suggest as suggest
     from smemnas.bench.library.rank import Ranking as Ranking
     from smemnas.bench.library.rank import RankOptions as RankOptions
     from smemnas.bench.library.rank import SurrogateVariant as SurrogateVariant
@@ -76,7 +77,8 @@ if TYPE_CHECKING:
     from smemnas.bench.registry import load_plugin as load_plugin
     from smemnas.bench.runs.job import Job as Job
     from smemnas.bench.runs.job import make_job as make_job
-    from smemnas.bench.runs.run import Result as Result
+    from smemnas.bench.runs.result import Front as Front
+    from smemnas.bench.runs.result import Result as Result
     from smemnas.bench.studies.frames import evaluations_frame as evaluations_frame
     from smemnas.bench.studies.frames import trials_frame as trials_frame
     from smemnas.bench.studies.plan import Plan as Plan
@@ -99,17 +101,17 @@ if TYPE_CHECKING:
     from smemnas.surrogates.base import Surrogate as Surrogate
     from smemnas.surrogates.base import average_ranks as average_ranks
     from smemnas.surrogates.base import check_training_data as check_training_data
+else:
 
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for (PEP 562); type checkers would take any name for one."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'smemnas' has no attribute {name!r}")
+        from importlib import import_module
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'smemnas' has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+        value: object = getattr(import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

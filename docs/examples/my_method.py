@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from smemnas.bench.metrics.indicators import nondominated
-from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
-from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas import (
+    METHODS,
+    Archive,
+    FloatArray,
+    IntArray,
+    Method,
+    Problem,
+    initial_design,
+    nondominated,
+    require_positive,
+)
 
 
 @METHODS.register("front-climber", summary="Mutates one gene of a random member of the front")

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smemnas.bench.benchmarks.catalog import BENCHMARKS
-from smemnas.bench.benchmarks.function import CallableBenchmark
-from smemnas.bench.errors import UserError, suggest
-from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas import (
+    BENCHMARKS,
+    SPACES,
+    CallableBenchmark,
+    FloatArray,
+    IntArray,
+    Objective,
+    SearchSpace,
+    UserError,
+    suggest,
+)
 
 WIDTHS = (8, 16, 32, 64)
 INPUTS, OUTPUTS = 20, 2

@@ -6,8 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from smemnas.bench.errors import UserError
-from smemnas.surrogates.base import SURROGATES, FloatArray, Surrogate, average_ranks, check_training_data
+from smemnas import SURROGATES, FloatArray, Surrogate, UserError, average_ranks, check_training_data
 
 
 @SURROGATES.register("neighbours", summary="Mean rank of the nearest evaluated architectures")

@@ -72,7 +72,7 @@ class MNV3(SearchSpace):
     encodings = ("int", "onehot", "layer")
     default_encoding = "layer"
     recommended_encoding = "int+onehot+layer"
-    default_dataset = "imagenet"
+    default_dataset = "ofa"
 
     def __init__(
         self,

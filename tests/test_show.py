@@ -225,7 +225,7 @@ def test_values_are_those_of_the_table(use_embedded):
     bench = open_benchmark("nb201")
     for row in (0, 5000, 15624):
         x = bench.space.enumerate()[row]
-        [(name, text)] = values_of("nb201", x, None)
+        [(name, text)] = values_of(bench.space, x, None)
         found = {part.split()[0]: float(part.split()[1]) for part in text.split(", ")}
         error, flops = bench.report(x[None])[0]
         assert name == "nb201/analog"
@@ -246,7 +246,8 @@ def test_repeated_trainings_are_averaged(tmp_path, monkeypatch):
         space="macro", dataset="mine", index="grid", default_objectives=["error"], space_params={}, notes=[],
     )  # fmt: skip
     for row in (7, 8):
-        [(_, text)] = values_of("macro", SPACES.create("macro").enumerate()[row], "mine")
+        space = SPACES.create("macro")
+        [(_, text)] = values_of(space, space.enumerate()[row], "mine")
         assert text.startswith(f"error {np.nanmean(values[row]):.4g} %, params ")
 
 

@@ -116,6 +116,10 @@ class Benchmark(ABC):
                 total[ok] += np.where(np.isnan(excess), np.inf, excess)
         return total
 
+    def remarks(self, X: IntArray) -> tuple[str, ...]:
+        """Return what a reader must know of the values of each genotype ``(n, n_var)``, "" where there is nothing."""
+        return ("",) * len(X)
+
     def use_folder(self, folder: Path) -> None:  # noqa: B027  most benchmarks leave nothing
         """Keep what evaluations leave behind below this folder; tables leave nothing."""
 

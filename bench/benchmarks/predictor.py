@@ -1,16 +1,17 @@
-"""Benchmarks that answer from a fitted predictor: OFA-MobileNetV3 on ImageNet.
+"""Benchmarks that answer from a fitted model: OFA-MobileNetV3 on ImageNet.
 
-The predictor is the one published with Once-for-All (Cai et al., ICLR 2020): a network of three hidden layers
-that maps an architecture to ImageNet top-1 accuracy. It is evaluated here in NumPy. Where its numbers come
-from, how its bias was corrected and what they cannot tell stands in the notes of each benchmark.
+`Predictor` is the one published with Once-for-All (Cai et al., ICLR 2020): a network of three hidden layers that maps
+an architecture to ImageNet top-1 accuracy. It is evaluated here in NumPy. The other model, fitted to measured networks,
+is in `bench.benchmarks.ofa`. Where the numbers come from and what they cannot tell stands in the notes of each
+benchmark.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,19 @@ _BLOCK = 4096
 #: Errors are rounded to this many decimals (of a percent), so that the last bits of a matrix product, which
 #: depend on how many architectures are evaluated together, never enter a log.
 DECIMALS = 4
+
+
+class Model(Protocol):
+    """What a `PredictorBenchmark` answers from."""
+
+    def check(self, space: MNV3) -> None:
+        """Raise UserError where the model says nothing about a space."""
+
+    def errors(self, space: MNV3, X: IntArray) -> FloatArray:
+        """Return top-1 errors ``(n,)`` in percent of genotypes ``(n, 46)``."""
+
+    def quick(self) -> Model:
+        """Return a model of nearly the same answers for a search that asks millions of times."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,28 @@ class Predictor:
         """Return the bias-corrected top-1 error ``(n,)`` in percent."""
         return np.asarray(np.clip(100.0 - (self.raw(Z) - self.offset), 0.0, 100.0))
 
+    def check(self, space: MNV3) -> None:
+        """Refuse resolutions where the predictor extrapolates.
+
+        Raises:
+            UserError: The space has one.
+        """
+        outside = [r for r in space.resolutions if r not in RESOLUTIONS]
+        if outside:
+            raise UserError(
+                f"the ImageNet predictor covers the resolutions {', '.join(map(str, RESOLUTIONS))}; at "
+                f"{', '.join(map(str, outside))} it extrapolates: choose among those, or train the supernet."
+            )
+
+    def errors(self, space: MNV3, X: IntArray) -> FloatArray:
+        """Return top-1 errors ``(n,)`` in percent of genotypes ``(n, 46)``."""
+        return np.asarray(self.error(predictor_inputs(space, X)))
+
+    def quick(self) -> Predictor:
+        """Return the predictor in single precision."""
+        weights, biases = (tuple(v.astype(np.float32) for v in group) for group in (self.weights, self.biases))
+        return replace(self, weights=weights, biases=biases)
+
 
 def predictor_inputs(space: MNV3, X: IntArray) -> FloatArray:
     """Return the predictor's inputs ``(n, 128)``: kernels, expansions, resolution, each one-hot."""
@@ -76,8 +112,8 @@ class PredictorBenchmark(Benchmark):
     """OFA-MobileNetV3 with predicted ImageNet error and exact costs.
 
     Args:
-        space: The space; its resolutions must be among 160, 176, ..., 224.
-        predictor: Fitted predictor with its bias correction.
+        space: The space.
+        predictor: Fitted model, such as a `Predictor` with its bias correction.
         objectives: Any of "error" and the space's costs; empty means error and flops.
         dataset: Name for logs and reports.
         notes: What a reader of results must know.
@@ -85,7 +121,7 @@ class PredictorBenchmark(Benchmark):
         source: Name and checksum of the data, for the run folder.
 
     Raises:
-        UserError: An objective is unknown or repeated, or a resolution is one where the predictor extrapolates.
+        UserError: An objective is unknown or repeated, or the model does not cover the space.
     """
 
     recheck = 1.01 * 10.0**-DECIMALS  # the last decimal may be rounded otherwise on another processor
@@ -94,7 +130,7 @@ class PredictorBenchmark(Benchmark):
     def __init__(
         self,
         space: MNV3,
-        predictor: Predictor,
+        predictor: Model,
         objectives: Sequence[str] = (),
         *,
         dataset: str,
@@ -102,12 +138,7 @@ class PredictorBenchmark(Benchmark):
         pool: Callable[[], IntArray] | None = None,
         source: dict[str, Any] | None = None,
     ) -> None:
-        outside = [r for r in space.resolutions if r not in RESOLUTIONS]
-        if outside:
-            raise UserError(
-                f"the ImageNet predictor covers the resolutions {', '.join(map(str, RESOLUTIONS))}; at "
-                f"{', '.join(map(str, outside))} it extrapolates: choose among those, or train the supernet."
-            )
+        predictor.check(space)
         names = tuple(objectives) or ("error", "flops")
         known = {"error": Objective("error", "%", False), **{c.name: c for c in space.costs}}
         for name in names:
@@ -134,7 +165,7 @@ class PredictorBenchmark(Benchmark):
             if objective.cheap:
                 columns.append(self.space.cost(X, objective.name))
             else:
-                columns.append(np.round(self.predictor.error(predictor_inputs(self.space, X)), DECIMALS))
+                columns.append(self.errors(X))
         return np.stack(columns, axis=1)
 
     @property
@@ -146,7 +177,11 @@ class PredictorBenchmark(Benchmark):
         """Predict the error."""
         if name not in [o.name for o in self.measurable]:
             return super().measured(X, name)
-        return np.round(self.predictor.error(predictor_inputs(self.space, np.asarray(X, dtype=np.int64))), DECIMALS)
+        return self.errors(np.asarray(X, dtype=np.int64))
+
+    def errors(self, X: IntArray) -> FloatArray:
+        """Return the errors ``(n,)`` in percent, rounded."""
+        return np.round(self.predictor.errors(self.space, X), DECIMALS)
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
         """Predict; the seed is ignored, the predictor has one answer."""
@@ -181,12 +216,12 @@ class PredictorBenchmark(Benchmark):
         """Return the same benchmark with other objectives."""
         return self._like(self.predictor, objectives)
 
-    def with_predictor(self, predictor: Predictor) -> PredictorBenchmark:
+    def with_predictor(self, predictor: Model) -> PredictorBenchmark:
         """Return the same benchmark with another predictor."""
         return self._like(predictor, [o.name for o in self.objectives])
 
-    def _like(self, predictor: Predictor, objectives: Sequence[str]) -> PredictorBenchmark:
-        return PredictorBenchmark(
+    def _like(self, predictor: Model, objectives: Sequence[str]) -> PredictorBenchmark:
+        return type(self)(
             self.space,
             predictor,
             objectives,

@@ -52,7 +52,7 @@ def show_command(arch: str, space: str, dataset: str | None, out: Path | None) -
         click.echo(f"  {line}")
     for form, written, text in other_names(chosen, x):
         click.echo(f"{form}  {written}  ({text})")
-    values = values_of(space, x, dataset)
+    values = values_of(chosen, x, dataset)
     for source, text in values or [("costs", costs_of(chosen, x))]:
         click.echo(f"{source}  {text}")
     if out is not None:

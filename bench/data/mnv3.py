@@ -91,6 +91,13 @@ NOTES = (
     "problems, but other evaluators: numbers do not compare with EvoXBench's.",
 )
 
+#: Said of every benchmark of the predictor, beside the notes of its table.
+EXPLOITED = (
+    "The front of this predictor is exploited: at 300 M MAdds its best-known network lies 1.85 points below every "
+    "network that was measured (21.3 against 23.2 % error), so regret is in good part the distance to an artefact. "
+    "mnv3/ofa answers by measured networks instead."
+)
+
 
 class Measured(NamedTuple):
     """Measured sub-networks.
@@ -287,13 +294,15 @@ def _open(space: MNV3, dataset: str, table: Table, objectives: Sequence[str]) ->
         predictor_of(table),
         objectives,
         dataset=dataset,
-        notes=tuple(table.header["notes"]),
+        notes=(*table.header["notes"], EXPLOITED),
         pool=lambda: known_networks(space),
         source={"table": table.header["name"], "sha256": table.sha256},
     )
 
 
-@BENCHMARKS.register("mnv3/imagenet", summary="ImageNet error by OFA's predictor, costs at width 1.0; single split")
+@BENCHMARKS.register(
+    "mnv3/imagenet", summary="ImageNet error by OFA's predictor (front exploited, by 1.85 points); costs at width 1.0"
+)
 def open_imagenet(objectives: Sequence[str] = ()) -> PredictorBenchmark:
     """Open the benchmark with the costs of the network of width 1.0 (no latency)."""
     return _open(MNV3(1.0), "imagenet", open_table(RECIPE), objectives)

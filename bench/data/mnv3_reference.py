@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ from smemnas.spaces.mnv3 import (
 )
 
 if TYPE_CHECKING:
-    from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
+    from smemnas.bench.benchmarks.predictor import PredictorBenchmark
 
 PACKAGED = Path(__file__).parent / "reference"
 #: What the packaged files hold, whatever ends their lines.
@@ -57,25 +56,32 @@ OBJECTIVE_SETS: dict[str, dict[tuple[str, ...], int]] = {
         ("error", "latency"): 110,
         ("error", "params", "flops", "latency"): 390,
     },
+    "ofa": {("error", "params"): 140, ("error", "flops"): 180, ("error", "params", "flops"): 420},
 }
+#: Data sets with a file of their own; those of the predictor share one per width.
+OWN_FILE = ("ofa",)
 
 
-def _file(space: MNV3) -> str:
-    return f"mnv3-w{round(10 * space.width)}.csv"
+def _file(space: MNV3, dataset: str = "") -> str:
+    return f"mnv3-{dataset}.csv" if dataset in OWN_FILE else f"mnv3-w{round(10 * space.width)}.csv"
 
 
-def user_file(space: MNV3) -> Path:
+def user_file(space: MNV3, dataset: str = "") -> Path:
     """Return the file of the user's data folder (not necessarily there)."""
-    return data_folder() / "reference" / _file(space)
+    return data_folder() / "reference" / _file(space, dataset)
 
 
-def known_networks(space: MNV3) -> IntArray:
+def known_networks(space: MNV3, dataset: str = "") -> IntArray:
     """Return the best networks known ``(k, 46)``: the packaged ones and the user's, each once.
+
+    Args:
+        space: The networks' space; its width names the file of the predictor's data sets.
+        dataset: A data set of `OWN_FILE` names its own.
 
     Raises:
         DataError: A file is corrupt, or the packaged one is missing.
     """
-    files = [PACKAGED / _file(space), user_file(space)]
+    files = [PACKAGED / _file(space, dataset), user_file(space, dataset)]
     known = [read_networks(file, space) for file in files if file.exists()]
     if not known:
         raise DataError(f"the reference networks {files[0]} are missing: install smemnas again.")
@@ -152,7 +158,7 @@ def improve_reference(benchmark: PredictorBenchmark, X: IntArray) -> int:
     """
     from filelock import FileLock
 
-    space, file = benchmark.space, user_file(benchmark.space)
+    space, file = benchmark.space, user_file(benchmark.space, benchmark.dataset)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file.with_name(f".{file.name}.lock"))
@@ -160,7 +166,7 @@ def improve_reference(benchmark: PredictorBenchmark, X: IntArray) -> int:
     except OSError as error:
         raise DataError(f"cannot write {file}: {error.strerror or error}.") from error
     try:
-        known = known_networks(space)
+        known = known_networks(space, benchmark.dataset)
         both = np.vstack([known, space.normalise(X)])
         entered = nondominated(benchmark.values(both))
         entered[: len(known)] = False
@@ -203,7 +209,7 @@ def search(
     """
     rng = np.random.default_rng(seed)
     space = benchmark.space
-    quick = benchmark.with_predictor(_single_precision(benchmark))
+    quick = benchmark.with_predictor(benchmark.predictor.quick())
     first = np.vstack([_extremes(space), space.sample(2 * children, rng), *([] if start is None else [start])])
     X, F = _merge(space, quick, first[:0], np.vstack([first, _anneal(quick, chains, steps, rng)]), size)
     for _ in range(generations):
@@ -289,12 +295,6 @@ def thin(F: FloatArray, n: int, start: Sequence[int] | IntArray = ()) -> IntArra
         bound[best] = -1.0
         chosen.append(best)
     return np.array(chosen)
-
-
-def _single_precision(benchmark: PredictorBenchmark) -> Predictor:
-    predictor = benchmark.predictor
-    weights, biases = (tuple(v.astype(np.float32) for v in group) for group in (predictor.weights, predictor.biases))
-    return replace(predictor, weights=weights, biases=biases)
 
 
 def _merge(

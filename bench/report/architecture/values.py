@@ -18,6 +18,8 @@ from smemnas.spaces.forms import read_form
 def space_of(space: str, dataset: str | None) -> SearchSpace:
     """Return the space as a data set sets it up; without one as the default data set does, if it is installed.
 
+    A default data set that covers a part of the space (one resolution) does not narrow what can be named.
+
     Raises:
         UserError: Unknown space or data set.
         DataError: The data set was named and is not installed.
@@ -25,10 +27,12 @@ def space_of(space: str, dataset: str | None) -> SearchSpace:
     if dataset is not None:
         return open_benchmark(space, dataset).space
     SPACES.get(space)
+    whole = SPACES.create(space)
     try:
-        return open_benchmark(space).space
+        usual = open_benchmark(space).space
     except UserError:
-        return SPACES.create(space)
+        return whole
+    return usual if usual.size >= whole.size else whole
 
 
 def find(space: SearchSpace, arch: str) -> IntArray:
@@ -65,23 +69,34 @@ def costs_of(space: SearchSpace, x: IntArray) -> str:
     return ", ".join(found) or "the space computes no costs"
 
 
-def values_of(space: str, x: IntArray, dataset: str | None) -> list[tuple[str, str]]:
+def values_of(space: SearchSpace, x: IntArray, dataset: str | None) -> list[tuple[str, str]]:
     """Return ("space/dataset", its values of a genotype as text) for each installed data set, or for one.
 
-    Only tables, predictors and plain functions are asked: nothing is trained.
+    A data set may set the space up with other choices of a gene, so it is asked by the architecture's name. Only
+    tables, predictors and plain functions are asked: nothing is trained.
     """
     found = []
-    for name in [dataset] if dataset is not None else datasets_of(space):
+    for name in [dataset] if dataset is not None else datasets_of(space.name):
+        place = f"{space.name}/{name}"
         try:
-            benchmark = open_benchmark(space, name)
-            if len(benchmark.space.n_choices) == len(x) and benchmark.space.is_valid(x[None])[0]:
-                text = _values(benchmark, x[None])
-                if text:
-                    found.append((f"{space}/{name}", text))
+            benchmark = open_benchmark(space.name, name)
+            there = _same(space, x, benchmark.space)
+            text = "" if there is None else _values(benchmark, there[None])
+            if text:
+                found.append((place, text))
         except UserError as error:
-            if (table_folder(f"{space}/{name}") / "header.json").exists() or not isinstance(error, DataError):
-                found.append((f"{space}/{name}", f"cannot be read: {error}"))
+            if (table_folder(place) / "header.json").exists() or not isinstance(error, DataError):
+                found.append((place, f"cannot be read: {error}"))
     return found
+
+
+def _same(space: SearchSpace, x: IntArray, other: SearchSpace) -> IntArray | None:
+    """Return the genotype of an architecture in a space set up in another way; None where it has none."""
+    try:
+        there = other.from_str(space.to_str(x))
+    except UserError:
+        return None
+    return there if other.is_valid(there[None])[0] else None
 
 
 def _values(benchmark: Benchmark, X: IntArray) -> str:
@@ -101,7 +116,8 @@ def _values(benchmark: Benchmark, X: IntArray) -> str:
         values = [(o.name, float(v), o.unit) for o, v in zip(benchmark.objectives, F, strict=True) if not o.cheap]
     else:
         return ""
-    return ", ".join([*(quantity(*v) for v in values), costs_of(benchmark.space, X[0])])
+    remarks = [text for text in benchmark.remarks(X) if text]
+    return ", ".join([*(quantity(*v) for v in values), *remarks, costs_of(benchmark.space, X[0])])
 
 
 def quantity(name: str, value: float, unit: str) -> str:

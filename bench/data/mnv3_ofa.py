@@ -1,0 +1,134 @@
+"""mnv3/ofa: OFA-MobileNetV3 on ImageNet as 2,162 measured sub-networks imply; embedded, no download.
+
+Five searches of Intel's DyNAS-T measured sub-networks of the supernet of width 1.0 at 224 pixels on the ImageNet
+validation images, along the front of accuracy and cost. A Gaussian process fitted to them answers for every network of
+that width and resolution (`bench.benchmarks.process`), with integer arithmetic, so in the same digits everywhere. Its
+hyper-parameters are the constants below, the networks and the coefficients of its posterior mean a file of the package
+that `bench.data.mnv3_ofa_recipe` makes from the originals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smemnas.bench.benchmarks.catalog import BENCHMARKS
+from smemnas.bench.benchmarks.ofa import RESOLUTION, WIDTH, OFABenchmark, OFAProcess, scaled
+from smemnas.bench.benchmarks.process import Process
+from smemnas.bench.data.mnv3_reference import known_networks
+from smemnas.bench.errors import DataError
+from smemnas.spaces.base import IntArray
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_costs import N_STAGES
+
+FILE = Path(__file__).parent / "packaged" / "mnv3-ofa.npz"
+#: Digest of what the file holds, see `digest`.
+SHA256 = "e331fea8246b9cbb783d25d8536c33133cbda3d0e18164863e44731be9ebdb45"
+#: Errors are kept in units of 10^-4 points.
+UNITS_PER_POINT = 10_000
+#: One length scale of the process, in units of its inputs.
+UNIT = 2048
+#: Variance of the process and of a measurement around it (points squared), and its mean (%).
+SIGNAL, NOISE, MEAN = 3.24, 0.00118, 24.3
+#: How many units one of each feature is (`bench.benchmarks.ofa.features`); by `--fit` of the recipe.
+SCALES = (
+    *(19, 11, 19, 25, 29),  # expansions of each stage, summed
+    *(5, 8, 13, 11, 6),  # kernels of each stage, summed
+    *(20, 22, 16, 33, 104),  # depth of each stage
+    *(24, 21, 5, 2, 29, 30, 14, 3, 16, 45, 36, 6, 41, 44, 9, 5, 30, 27, 3, 6),  # kernel of each layer
+    *(61, 42, 22, 4, 38, 76, 39, 3, 56, 62, 23, 4, 60, 63, 85, 38, 85, 94, 21, 5),  # expansion of each layer
+)
+_GENES = 9
+_POWERS = 3 ** np.arange(_GENES)
+
+
+def pack_networks(X: IntArray) -> NDArray[np.uint16]:
+    """Return networks ``(n, 46)`` of one resolution as one integer below 3^9 per stage, ``(n, 5)``."""
+    return np.asarray(X[:, :-1].reshape(len(X), N_STAGES, _GENES) @ _POWERS).astype(np.uint16)
+
+
+def unpack_networks(codes: NDArray[Any]) -> IntArray:
+    """Return networks ``(n, 46)`` of packed ones ``(n, 5)``."""
+    genes = codes.astype(np.int64)[:, :, None] // _POWERS % 3
+    return np.hstack([genes.reshape(len(codes), -1), np.zeros((len(codes), 1), dtype=np.int64)])
+
+
+def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the sha256 of names, types and values of arrays, whatever file they come from."""
+    found = hashlib.sha256()
+    for name, values in sorted(arrays.items()):
+        little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+        found.update(f"{name} {little.dtype.str} {little.shape}\n".encode() + little.tobytes())
+    return found.hexdigest()
+
+
+def write(file: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write the packaged file; return the digest of its content."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **dict(sorted(arrays.items())))
+    file.write_bytes(stream.getvalue())
+    return digest(arrays)
+
+
+@cache
+def arrays() -> dict[str, NDArray[Any]]:
+    """Return the packaged arrays: networks ``(n, 5)``, error, files and coefficients ``(n,)``.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    try:
+        with np.load(FILE, allow_pickle=False) as data:
+            found = {name: data[name] for name in data.files}
+    except Exception as error:  # a damaged archive raises anything: zlib's, zipfile's, NumPy's errors
+        raise DataError(f"{FILE} cannot be read ({error}): install smemnas again.") from error
+    if digest(found) != SHA256:
+        raise DataError(f"{FILE} does not match its checksum: install smemnas again.")
+    return found
+
+
+@cache
+def process() -> OFAProcess:
+    """Return the fitted process."""
+    data = arrays()
+    X, scales = unpack_networks(data["networks"]), np.array(SCALES)
+    values, coefficients = data["error"] / UNITS_PER_POINT, data["coefficients"].astype(np.int64)
+    fitted = Process(scaled(X, scales), values, UNIT, SIGNAL, NOISE, MEAN, coefficients)
+    return OFAProcess(X, scales, fitted)
+
+
+NOTES = (
+    "Errors are the posterior mean of a Gaussian process fitted to 2,162 sub-networks of OFA-MobileNetV3 (width 1.0, "
+    "224 pixels) whose ImageNet top-1 accuracy Intel's DyNAS-T measured with inherited weights; on networks left out "
+    "it is off by .05 points (root mean square). No validation/test split: this run searches and reports on the same "
+    "numbers, and the evaluation seed is ignored.",
+    "Other resolutions than 224 pixels were not measured and are not in the space.",
+)
+
+
+@BENCHMARKS.register("mnv3/ofa", summary="ImageNet error that 2,162 measured networks imply, costs; embedded")
+def open_ofa(objectives: Sequence[str] = ()) -> OFABenchmark:
+    """Open the benchmark."""
+    space = MNV3(WIDTH, (RESOLUTION,))
+    return OFABenchmark(
+        space,
+        process(),
+        objectives,
+        dataset="ofa",
+        notes=NOTES,
+        pool=lambda: known_networks(space, "ofa"),
+        source={"table": "mnv3/ofa", "sha256": identity()},
+    )
+
+
+def identity() -> str:
+    """Return the sha256 of all that a value depends on: the file and the hyper-parameters."""
+    numbers = repr((SHA256, UNIT, SIGNAL, NOISE, MEAN, SCALES))
+    return hashlib.sha256(numbers.encode()).hexdigest()

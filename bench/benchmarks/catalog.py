@@ -22,6 +22,8 @@ from smemnas.spaces.base import SPACES
 EVALUATORS: Registry[Benchmark] = Registry("evaluator", "smemnas.bench.train.entries")
 #: "space/dataset" -> function that opens the benchmark for some objectives (empty: its defaults).
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "smemnas.bench.data")
+#: What changes a benchmark, by the key of "+KEY=VALUE" behind a data set's name: function of a benchmark and the value.
+CHANGES: Registry[Benchmark] = Registry("change", "smemnas.bench.data")
 
 
 def open_benchmark(
@@ -66,6 +68,9 @@ def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchma
     kind = evaluator_of(chosen)
     if kind:
         return EVALUATORS.get(kind).factory(space, chosen, tuple(objectives))
+    base, key, value = _last_change(chosen)
+    if key:
+        return CHANGES.get(key).factory(_open(space, base, objectives), value)
     if chosen not in datasets_of(space):
         raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
     table = Table(table_folder(name))
@@ -76,6 +81,19 @@ def evaluator_of(dataset: str) -> str:
     """Return the name of the evaluator that computes a data set's values anew; "" where they are known or looked up."""
     kind, plus, _ = dataset.partition("+")
     return kind if plus and kind in EVALUATORS else ""
+
+
+def base_of(dataset: str) -> str:
+    """Return the name of a data set without what changes it: "ofa" of "ofa+draw=3"."""
+    base, key, _ = _last_change(dataset)
+    return base_of(base) if key else dataset
+
+
+def _last_change(dataset: str) -> tuple[str, str, str]:
+    """Split "ofa+draw=3" into the data set, the key and the value; the key is "" where nothing changes it."""
+    base, plus, change = dataset.rpartition("+")
+    key, equals, value = change.partition("=")
+    return (base, key, value) if plus and equals and key in CHANGES else (dataset, "", "")
 
 
 def datasets_of(space: str) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.predictor import PredictorBenchmark
 from smemnas.bench.benchmarks.process import Process
+from smemnas.bench.benchmarks.process_draw import Draw
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, active_layers
@@ -91,6 +92,21 @@ class OFAProcess:
         return {x.tobytes(): row for row, x in enumerate(self.X.astype(np.uint8))}
 
 
+@dataclass(frozen=True, eq=False)
+class OFADraw(OFAProcess):
+    """One function drawn from the posterior of a process over networks.
+
+    Attributes:
+        draw: The function.
+    """
+
+    draw: Draw
+
+    def errors(self, space: MNV3, X: IntArray) -> FloatArray:
+        """Return the drawn errors ``(n,)`` in percent of genotypes ``(n, 46)``."""
+        return self.draw.values(self.inputs(X))
+
+
 def scaled(X: IntArray, scales: IntArray) -> IntArray:
     """Return the inputs ``(n, 55)`` of genotypes ``(n, 46)`` under some scales ``(55,)``."""
     return np.asarray(features(X) * scales - scales * LARGEST // 2)
@@ -119,6 +135,8 @@ class OFABenchmark(PredictorBenchmark):
 
     def remarks(self, X: IntArray) -> tuple[str, ...]:
         """Say of each network what was measured, or how far a measurement is expected from what is predicted."""
+        if isinstance(self.predictor, OFADraw):
+            return super().remarks(X)
         found = self.measurements(X)
         unknown = np.isnan(found)
         deviation = np.zeros(len(found))

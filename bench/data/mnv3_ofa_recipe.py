@@ -43,7 +43,7 @@ PRIOR = (-1.0, 10.0)
 #: What one of each feature is in the encoding "layer".
 LAYER = 1.0 / LARGEST * np.repeat([1.0, 0.2], [3 * N_STAGES, 2 * N_LAYERS])
 #: How `search_reference` is called for the packaged reference front.
-REFERENCE = {"seeds": (0,), "steps": 1000, "generations": 100}
+REFERENCE = {"seeds": (0,), "steps": 400, "generations": 60}
 
 
 def measured_networks(folder: Path) -> tuple[IntArray, IntArray, IntArray]:

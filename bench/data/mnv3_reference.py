@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smemnas.bench.benchmarks.catalog import base_of
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, why
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 PACKAGED = Path(__file__).parent / "reference"
 #: What the packaged files hold, whatever ends their lines.
 SHA256 = {
+    "mnv3-ofa.csv": "6568325a9508d6124d18785daed66f5be03f948fe60393fdc8e331e519029a0e",
     "mnv3-w10.csv": "d94e8c3df2282f5ed021b4d8667d7ab135f846789cdd8d81d0ef14e51fe3d244",
     "mnv3-w12.csv": "d87d43fbda55341f8bb13b0add53bb85beb9939479577a4e3219b8c662137779",
 }
@@ -63,7 +65,7 @@ OWN_FILE = ("ofa",)
 
 
 def _file(space: MNV3, dataset: str = "") -> str:
-    return f"mnv3-{dataset}.csv" if dataset in OWN_FILE else f"mnv3-w{round(10 * space.width)}.csv"
+    return f"mnv3-{dataset}.csv" if base_of(dataset) in OWN_FILE else f"mnv3-w{round(10 * space.width)}.csv"
 
 
 def user_file(space: MNV3, dataset: str = "") -> Path:
@@ -166,7 +168,8 @@ def improve_reference(benchmark: PredictorBenchmark, X: IntArray) -> int:
     except OSError as error:
         raise DataError(f"cannot write {file}: {error.strerror or error}.") from error
     try:
-        known = known_networks(space, benchmark.dataset)
+        candidates = benchmark.candidates()
+        known = known_networks(space, benchmark.dataset) if candidates is None else candidates.X
         both = np.vstack([known, space.normalise(X)])
         entered = nondominated(benchmark.values(both))
         entered[: len(known)] = False
@@ -235,7 +238,7 @@ def search_reference(
     """
     found = benchmark.space.sample(0, np.random.default_rng(0)) if start is None else start
     for seed in seeds:
-        for names in OBJECTIVE_SETS[benchmark.dataset]:
+        for names in OBJECTIVE_SETS[base_of(benchmark.dataset)]:
             many = len(names) > 2  # such fronts have no end; a few rounds of neighbours fill the archive
             new = search(
                 benchmark.with_objectives(names),
@@ -252,7 +255,7 @@ def search_reference(
 def select(benchmark: PredictorBenchmark, X: IntArray) -> IntArray:
     """Choose for each of the data set's `OBJECTIVE_SETS` the networks that hold its hypervolume, ``(k, 46)``."""
     chosen = np.zeros(len(X), dtype=bool)
-    for names, n in OBJECTIVE_SETS[benchmark.dataset].items():
+    for names, n in OBJECTIVE_SETS[base_of(benchmark.dataset)].items():
         F = benchmark.with_objectives(names).values(X)
         front = np.flatnonzero(nondominated(F))
         chosen[front[thin(F[front], n, np.flatnonzero(chosen[front]))]] = True

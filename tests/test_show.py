@@ -63,7 +63,7 @@ def within(box, points, margin=0.0):
 
 
 def test_every_built_in_space_is_drawn_in_its_own_way():
-    built_in = {e.name for e in SPACES if e.origin.startswith("spaces.")}
+    built_in = {e.name for e in SPACES if e.origin.startswith("smemnas.spaces.")}
     assert set(DRAWINGS) <= built_in
     assert {"nb201", "nb101", "macro", "nats_sss", "mnv3", "toy"} <= set(DRAWINGS)
 

@@ -82,8 +82,8 @@ def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def write(file: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
     """Write the packaged file; return the digest of its content."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **dict(sorted(arrays.items())))
+    stream, ordered = io.BytesIO(), dict[str, Any](sorted(arrays.items()))
+    np.savez_compressed(stream, **ordered)
     file.write_bytes(stream.getvalue())
     return digest(arrays)
 
@@ -127,6 +127,11 @@ NOTES = (
 @BENCHMARKS.register("mnv3/ofa", summary="ImageNet error that 2,162 measured networks imply, costs; embedded")
 def open_ofa(objectives: Sequence[str] = ()) -> OFABenchmark:
     """Open the benchmark."""
+    return ofa(objectives)
+
+
+def ofa(objectives: Sequence[str] = ()) -> OFABenchmark:
+    """Return the benchmark."""
     space = MNV3(WIDTH, (RESOLUTION,))
     return OFABenchmark(
         space,
@@ -156,22 +161,26 @@ def open_draw(benchmark: Benchmark, value: str) -> OFABenchmark:
         raise UserError(f"+draw=K draws from mnv3/ofa alone, got {benchmark.space.name}/{benchmark.dataset}.")
     if not (value.isascii() and value.isdecimal()) or len(value) > 9 or str(int(value)) != value:
         raise UserError(f"+draw=K takes a whole number from 0 to 999999999, got {value!r}.")
-    number, space, names = int(value), benchmark.space, tuple(o.name for o in benchmark.objectives)
+    return drawn(benchmark, int(value))
+
+
+def drawn(benchmark: OFABenchmark, number: int) -> OFABenchmark:
+    """Return a benchmark that answers by a draw in the place of the posterior mean."""
     dataset = f"{benchmark.dataset}+draw={number}"
-    drawn = OFABenchmark(
-        space,
+    found = OFABenchmark(
+        benchmark.space,
         drawn_process(number),
-        names,
+        tuple(o.name for o in benchmark.objectives),
         dataset=dataset,
         notes=(
             f"Errors are function {number} drawn from the posterior behind mnv3/ofa, a world that the measured "
             "networks allow: what is found on several of them does not hang on the benchmark's own uncertainty.",
             *benchmark.notes[1:],
         ),
-        pool=lambda: networks_of_draw(drawn),
+        pool=lambda: networks_of_draw(found),
         source={"table": f"mnv3/{dataset}", "sha256": identity(), "draw": number},
     )
-    return drawn
+    return found
 
 
 @cache
@@ -199,7 +208,7 @@ def networks_of_draw(benchmark: OFABenchmark) -> IntArray:
 @cache
 def _searched(dataset: str) -> IntArray:
     """Search the fronts of a draw from the networks known of mnv3/ofa."""
-    benchmark = open_draw(open_ofa(), dataset.partition("=")[2])
+    benchmark = drawn(ofa(), int(dataset.partition("=")[2]))
     found = known_networks(benchmark.space, "ofa")
     for names in OBJECTIVE_SETS["ofa"]:
         new = search(

@@ -43,7 +43,7 @@ PRIOR = (-1.0, 10.0)
 #: What one of each feature is in the encoding "layer".
 LAYER = 1.0 / LARGEST * np.repeat([1.0, 0.2], [3 * N_STAGES, 2 * N_LAYERS])
 #: How `search_reference` is called for the packaged reference front.
-REFERENCE = {"seeds": (0,), "steps": 400, "generations": 60}
+REFERENCE: dict[str, Any] = {"seeds": (0,), "steps": 400, "generations": 60}
 
 
 def measured_networks(folder: Path) -> tuple[IntArray, IntArray, IntArray]:
@@ -130,7 +130,7 @@ def fit(X: IntArray, values: FloatArray, *, steps: int = 40) -> tuple[FloatArray
 
 def write_reference() -> None:
     """Search the reference front and write it into the package."""
-    benchmark = mnv3_ofa.open_ofa()
+    benchmark = mnv3_ofa.ofa()
     found = mnv3_reference.search_reference(benchmark, start=benchmark.predictor.X, **REFERENCE)
     sets = "; ".join("+".join(names) for names in mnv3_reference.OBJECTIVE_SETS["ofa"])
     comment = (

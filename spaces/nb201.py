@@ -47,7 +47,7 @@ class NB201(SearchSpace):
         Objective("params", "M", True),
         Objective("flops_naslib", "M", True),
     )
-    default_dataset = "analog"
+    default_dataset = "cifar10"
 
     def __init__(self, n_classes: int = 10, image_size: int = 32) -> None:
         self.n_classes = n_classes

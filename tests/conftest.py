@@ -15,7 +15,7 @@ ORIGINALS = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory):
-    """A data folder of the session's own, with the embedded table in it."""
+    """A data folder of the session's own, with the table of the extra `analog` in it (the extra `dev` installs it)."""
     folder = tmp_path_factory.mktemp("data")
     before = os.environ.get("SMEMNAS_DATA")
     os.environ["SMEMNAS_DATA"] = str(folder)

@@ -102,7 +102,9 @@ def test_another_version_of_the_wheel_is_refused(monkeypatch, tmp_path):
 
 def test_a_missing_wheel_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"pip install analog-nasbench"):
+    with pytest.raises(
+        DataError, match=r"nb201/analog is not installed: pip install analog-nasbench==0.1.3 \(the extra analog\)"
+    ):
         make(tmp_path / "t")
 
 

@@ -51,8 +51,8 @@ def needed(name):
     [
         ("nb201", ("flops<=40",), lambda F, c: c["flops"] <= 40),
         ("nb201", ("flops>=40", "params<=0.6"), lambda F, c: (c["flops"] >= 40) & (c["params"] <= 0.6)),
-        ("nb201", ("error<=9", "flops<=90"), lambda F, c: (F[:, 0] <= 9) & (c["flops"] <= 90)),
-        ("nb201", ("error>=9.5",), lambda F, c: F[:, 0] >= 9.5),
+        ("nb201", ("val_error<=9", "flops<=90"), lambda F, c: (F[:, 0] <= 9) & (c["flops"] <= 90)),
+        ("nb201", ("val_error>=9.5",), lambda F, c: F[:, 0] >= 9.5),
         ("toy", ("flops<=12",), lambda F, c: c["flops"] <= 12),
         ("toy", ("flops>=5", "error>=10"), lambda F, c: (c["flops"] >= 5) & (F[:, 0] >= 10)),
     ],
@@ -74,13 +74,13 @@ def test_the_reference_is_the_front_of_what_is_feasible(space, constraints, keep
 
 
 def test_a_run_is_measured_by_what_is_feasible(use_embedded):
-    bench = open_benchmark("nb201", constraints=("flops<=40",))
+    bench = open_benchmark("nb201", "analog", constraints=("flops<=40",))
     X = bench.space.sample(300, np.random.default_rng(3))
     F = bench.evaluate(X, 0).F
     ok = F[:, 1] <= 40
     reference = reference_front(bench)
     some = measure(X, F, (300,), bench, reference)
-    same = measure(X[ok], F[ok], (300,), open_benchmark("nb201"), reference)
+    same = measure(X[ok], F[ok], (300,), open_benchmark("nb201", "analog"), reference)
     assert 0 < same.regret[0] < 1
     assert some.regret[0] == pytest.approx(same.regret[0])
     assert some.igd_plus[0] == pytest.approx(same.igd_plus[0])
@@ -117,7 +117,7 @@ def test_a_front_given_by_hand_is_cut_where_that_is_right_and_left_out_where_not
 
 
 def test_a_bound_that_nothing_measured_keeps_is_one_line(use_embedded):
-    bench = open_benchmark("nb201", constraints=("error<=1", "flops<=40"))
+    bench = open_benchmark("nb201", "analog", constraints=("error<=1", "flops<=40"))
     with pytest.raises(UserError, match=r"no architecture of nb201/analog satisfies error<=1 and flops<=40: the"):
         reference_front(bench)
 
@@ -155,7 +155,7 @@ def test_what_rejection_cannot_find_is_enumerated_or_refused(monkeypatch):
 
 
 def test_the_initial_design_is_shared_and_feasible(use_embedded):
-    problem = open_benchmark("nb201", constraints=("flops<=40",)).problem
+    problem = open_benchmark("nb201", "analog", constraints=("flops<=40",)).problem
     design = initial_design(problem, 20, 4)
     assert len(np.unique(design, axis=0)) == 20
     assert (problem.space.cost(design, "flops") <= 40).all()
@@ -198,13 +198,13 @@ def test_a_bound_on_the_error_is_searched_for(tmp_path, name):
     """Few architectures have an error below the bound: a method that cares finds more than chance would."""
     shares = {}
     for method in (name, "random"):
-        job, bench = make_job(method, "nb201", budget=120, constraints=("error<=7.5",))
+        job, bench = make_job(method, "nb201", dataset="analog", budget=120, constraints=("error<=7.5",))
         shares[method] = run(job, tmp_path / method, benchmark=bench).feasible.mean()
     assert shares[name] > 2.0 * shares["random"]
 
 
 def test_penalised_values_put_feasible_first_and_small_violations_next():
-    bench = open_benchmark("nb201", constraints=("error<=10",))
+    bench = open_benchmark("nb201", "analog", constraints=("error<=10",))
     rng = np.random.default_rng(0)
     X = bench.space.sample(200, rng)
     F = bench.evaluate(X, 0).F
@@ -223,7 +223,7 @@ def test_penalised_nsga2_is_pymoos_own_under_constraints(use_embedded):
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
 
-    table = open_benchmark("nb201")
+    table = open_benchmark("nb201", "analog")
     space = table.space
 
     def untied(X, seed):  # cells that are alike have one error: who of them goes first is chance
@@ -340,7 +340,7 @@ def test_a_folder_of_other_constraints_is_refused(tmp_path):
 )
 def test_wrong_constraints_are_one_line(text, words):
     with pytest.raises(UserError, match=words) as error:
-        make_job("random", "nb201", budget=10, constraints=(text,))
+        make_job("random", "nb201", dataset="analog", budget=10, constraints=(text,))
     assert "\n" not in str(error.value)
 
 

@@ -44,7 +44,7 @@ def test_list_has_every_recipe_and_its_state(tmp_path, macro_table):
     assert 0.1 < rows["nb201-cifar10"].megabytes < 1
     assert rows["nb201-imagenet16-120"].state == "not installed"
     assert rows["nb201-imagenet16-120"].megabytes == pytest.approx((2738705 + 2695560 + 3174386) / 1e6)
-    assert rows["nb201/analog"].state == "embedded"
+    assert rows["nb201/analog"].state == "installed"
     assert all(r.licence and r.text and r.gives for r in rows.values())
     bring_in(save_csv(tmp_path / "m.csv", toy_rows()[1]))
     row = next(r for r in list_data() if r.name == "toy/mine")

@@ -156,7 +156,7 @@ TWO = (Objective("a", "", False), Objective("b", "", False))
 
 
 def test_the_view_has_the_numbers_of_the_benchmark(use_embedded):
-    bench = open_benchmark("nb201", objectives=("error", "flops"))
+    bench = open_benchmark("nb201", "analog", objectives=("error", "flops"))
     problem = as_pymoo(bench)
     X = bench.space.sample(200, np.random.default_rng(0))
     np.testing.assert_array_equal(problem.evaluate(X), bench.evaluate(X, 0).F)
@@ -233,7 +233,7 @@ def test_optimisers_of_pymoo_search_the_view(name, use_embedded):
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
     from pymoo.optimize import minimize
 
-    bench = open_benchmark("nb201", objectives=("error",) if name == "GA" else ("error", "flops"))
+    bench = open_benchmark("nb201", "analog", objectives=("error",) if name == "GA" else ("error", "flops"))
     make = {"NSGA2": NSGA2, "SMSEMOA": SMSEMOA, "GA": GA}[name]
     algorithm = make(
         pop_size=20,

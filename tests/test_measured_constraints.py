@@ -56,7 +56,13 @@ def test_the_front_is_that_of_the_architectures_within_the_bound(whole):
 def test_feasible_before_infeasible_under_every_method(whole, tmp_path, method):
     _, F = whole
     job, benchmark = make_job(
-        method, "nb201", objectives=("error", "flops"), budget=60, constraints=(LIMIT,), params=SMALL.get(method, {})
+        method,
+        "nb201",
+        dataset="analog",
+        objectives=("error", "flops"),
+        budget=60,
+        constraints=(LIMIT,),
+        params=SMALL.get(method, {}),
     )
     found = run(job, tmp_path / "run", benchmark=benchmark)
     rows = benchmark.space.index(found.X)
@@ -84,7 +90,13 @@ def test_searches_go_where_the_bound_holds(whole, tmp_path):
         counts = []
         for seed in range(3):
             job, benchmark = make_job(
-                method, "nb201", objectives=("error", "flops"), budget=120, seed=seed, constraints=(limit,)
+                method,
+                "nb201",
+                dataset="analog",
+                objectives=("error", "flops"),
+                budget=120,
+                seed=seed,
+                constraints=(limit,),
             )
             counts.append(run(job, tmp_path / f"{method}-{seed}", benchmark=benchmark).feasible[60:].mean())
         share[method] = np.mean(counts)
@@ -109,7 +121,7 @@ def test_a_method_is_told_feasibility_and_never_the_value(use_embedded, tmp_path
     METHODS.register("own-measured")(Own)
     try:
         job, benchmark = make_job(
-            "own-measured", "nb201", objectives=("error", "flops"), budget=40, constraints=(LIMIT,)
+            "own-measured", "nb201", dataset="analog", objectives=("error", "flops"), budget=40, constraints=(LIMIT,)
         )
         found = run(job, tmp_path, benchmark=benchmark)
     finally:
@@ -124,22 +136,35 @@ def test_a_method_is_told_feasibility_and_never_the_value(use_embedded, tmp_path
 
 def test_reports_and_studies_judge_alike(whole, call, tmp_path):
     ask = ["--objectives", "error,flops", "--constraint", LIMIT, "--budget", "40"]
-    study = ["study", "--methods", "random", "--spaces", "nb201", "--seeds", "0-1", "--jobs", "1", "--no-figures"]
+    study = [
+        "study",
+        "--methods",
+        "random",
+        "--spaces",
+        "nb201/analog",
+        "--seeds",
+        "0-1",
+        "--jobs",
+        "1",
+        "--no-figures",
+    ]
     code, out, error = call(*study, *ask, "--out", tmp_path / "s")
     assert (code, error) == (0, ""), out
-    code, _, error = call("run", "--method", "random", "--space", "nb201", *ask, "--out", tmp_path / "r")
+    code, _, error = call(
+        "run", "--method", "random", "--space", "nb201", "--dataset", "analog", *ask, "--out", tmp_path / "r"
+    )
     assert (code, error) == (0, "")
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     X, _ = History(tmp_path / "r" / LOG).arrays()
     _, F = whole
-    broken = F[open_benchmark("nb201").space.index(X), 2] > 15
+    broken = F[open_benchmark("nb201", "analog").space.index(X), 2] > 15
     assert summary["infeasible"] == broken.sum() > 0
     tables = (tmp_path / "s" / "study.md").read_text()
     assert f"nb201/analog (error, flops; {LIMIT})" in tables
     plan = read_plans(tmp_path / "s" / "plans.json")[0]
     for trial in collect(plan, tmp_path / "s"):
         X, _ = History(folder_of(tmp_path / "s", trial.job) / LOG).arrays()
-        assert trial.infeasible_evaluations == (F[open_benchmark("nb201").space.index(X), 2] > 15).sum()
+        assert trial.infeasible_evaluations == (F[open_benchmark("nb201", "analog").space.index(X), 2] > 15).sum()
         assert trial.regret[-1] >= 0.0
     regret = collect(plan, tmp_path / "s")[0].regret[-1]
     assert summary["hypervolume_regret"] == pytest.approx(regret)  # the same seed, the same run
@@ -237,16 +262,16 @@ def test_the_pymoo_view_has_the_constraint(whole):
 )
 def test_a_bound_in_another_unit_is_one_line(use_embedded, text, words):
     with pytest.raises(UserError, match=words) as error:
-        make_job("random", "nb201", constraints=(text,))
+        make_job("random", "nb201", dataset="analog", constraints=(text,))
     assert "\n" not in str(error.value)
 
 
 def test_a_stated_unit_is_taken_at_its_word(use_embedded):
-    job, _ = make_job("random", "nb201", constraints=("flops<=150000000M", "error <= 15 %"))
+    job, _ = make_job("random", "nb201", dataset="analog", constraints=("flops<=150000000M", "error <= 15 %"))
     assert job.constraints == ("error<=15", "flops<=150000000")
-    assert make_job("random", "nb201", constraints=("flops<=60M",))[0].constraints == ("flops<=60",)
+    assert make_job("random", "nb201", dataset="analog", constraints=("flops<=60M",))[0].constraints == ("flops<=60",)
     for text in ("flops>=0", "error>=0", "flops<=500", "params>=0.01"):  # loose, but no other unit
-        make_job("random", "nb201", constraints=(text,))
+        make_job("random", "nb201", dataset="analog", constraints=(text,))
 
 
 def test_of_what_only_an_evaluation_tells_nothing_is_said(tmp_path):

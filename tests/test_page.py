@@ -28,7 +28,7 @@ def dominated(F, f):
 
 
 def test_fronts_are_those_of_the_logs(tmp_path, use_embedded):
-    plan = study(tmp_path, ("random", "rea"), ("nb201",), (0, 1), 60)
+    plan = study(tmp_path, ("random", "rea"), ("nb201/analog",), (0, 1), 60)
     groups, _ = groups_of(tmp_path)
     data = page_data(groups)
     [problem] = data["problems"]
@@ -44,7 +44,7 @@ def test_fronts_are_those_of_the_logs(tmp_path, use_embedded):
         assert {e[1:] for e in expected} == {s[1:] for s in shown}
         assert shown <= expected
         assert [p[1] for p in front["p"]] == sorted(p[1] for p in front["p"])
-    reference = open_benchmark("nb201").reference()
+    reference = open_benchmark("nb201", "analog").reference()
     assert problem["reference"]["n"] == len(problem["reference"]["points"]) == len(reference.front)
     assert np.allclose(problem["reference"]["points"], reference.front, rtol=1e-4)
 
@@ -263,7 +263,7 @@ def test_several_budgets_get_a_folder_each_and_what_is_left_out_a_file(tmp_path,
 
 def test_one_objective_and_many(tmp_path, use_embedded):
     single(tmp_path / "one", objectives=("error",))
-    single(tmp_path / "three", space="nb201", objectives=("error", "params", "flops"))
+    single(tmp_path / "three", space="nb201", dataset="analog", objectives=("error", "params", "flops"))
     groups, unfinished = groups_of(tmp_path)
     assert unfinished == []
     page = render(groups, unfinished)

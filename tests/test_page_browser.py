@@ -36,7 +36,7 @@ def page(tmp_path_factory, embedded):
         patch.setattr(sys, "argv", ["/bin/smemnas"])
         out = tmp_path_factory.mktemp("page")
         variants = (Variant("random", "random"), Variant("nsga2", "nsga2"), Variant(HOSTILE, "rea"))
-        plan = check_plan(Plan(variants, make_cases(["nb201", "toy"], [], ()), (0, 1, 2, 3), 40, at=(20,)))
+        plan = check_plan(Plan(variants, make_cases(["nb201/analog", "toy"], [], ()), (0, 1, 2, 3), 40, at=(20,)))
         record_plan(out / "study", plan)
         run_study(list(plan.jobs()), out / "study")
         log = next((out / "study" / "toy").rglob("rea/**/seed-0/evals.jsonl"))
@@ -251,7 +251,7 @@ def test_controls_of_the_charts(browser, page):
 
 def test_axes_of_three_objectives_can_be_chosen(browser, tmp_path, use_embedded):
     plan = check_plan(
-        Plan((Variant("random", "random"),), make_cases(["nb201"], [], ("error", "params", "flops")), (0,), 50)
+        Plan((Variant("random", "random"),), make_cases(["nb201/analog"], [], ("error", "params", "flops")), (0,), 50)
     )
     record_plan(tmp_path / "study", plan)
     run_study(list(plan.jobs()), tmp_path / "study")

@@ -86,9 +86,9 @@ def test_variants_with_seeds_of_their_own(tmp_path):
 
 def test_constraints_make_a_problem_of_their_own(tmp_path, use_embedded):
     limit = "flops<=100"
-    single(tmp_path / "free", "nsga2", "nb201", budget=60)
-    single(tmp_path / "bound", "nsga2", "nb201", budget=60, constraints=(limit,))
-    measured = single(tmp_path / "measured", "nsga2", "nb201", budget=60, constraints=("error<=8",))
+    single(tmp_path / "free", "nsga2", "nb201", dataset="analog", budget=60)
+    single(tmp_path / "bound", "nsga2", "nb201", dataset="analog", budget=60, constraints=(limit,))
+    measured = single(tmp_path / "measured", "nsga2", "nb201", dataset="analog", budget=60, constraints=("error<=8",))
     groups, unfinished = groups_of(tmp_path)
     assert unfinished == []
     problems = {p["title"]: p for p in page_data(groups)["problems"]}
@@ -237,7 +237,10 @@ def test_genotypes_of_another_space_are_refused(tmp_path):
 
 
 def test_runs_on_another_table_are_compared_with_the_installed_one(tmp_path, use_embedded):
-    same, other = single(tmp_path / "same", space="nb201"), single(tmp_path / "other", space="nb201", seed=1)
+    same, other = (
+        single(tmp_path / "same", space="nb201", dataset="analog"),
+        single(tmp_path / "other", space="nb201", dataset="analog", seed=1),
+    )
     for folder in (same, other):
         edit_job(folder, lambda entry: entry["data"].update(sha256="0" * 64))
     edit_rows(other, lambda rows: rows[3]["F"].__setitem__(0, rows[3]["F"][0] + 0.01))

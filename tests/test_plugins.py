@@ -34,7 +34,7 @@ def test_an_example_keeps_its_contract(cli, file, name):
 
 def test_the_method_runs_and_beats_random_search(cli, tmp_path):
     for seed in (0, 1):
-        common = ("--space", "nb201", "--budget", 200, "--seed", seed)
+        common = ("--space", "nb201", "--dataset", "analog", "--budget", 200, "--seed", seed)
         succeed(cli("--plugin", METHOD, "run", "--method", "front-climber", *common, "--out", tmp_path / f"m{seed}"))
         succeed(cli("run", "--method", "random", *common, "--out", tmp_path / f"r{seed}"))
         mine, random = (summary_of(tmp_path / f"{kind}{seed}") for kind in "mr")

@@ -21,7 +21,7 @@ from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import Table, write_table
 from smemnas.bench.errors import DataError
 
-MAIN_JOB = ("run", "--method", "smemnas", "--space", "nb201", "--budget", "120", "--quiet")
+MAIN_JOB = ("run", "--method", "smemnas", "--space", "nb201", "--dataset", "analog", "--budget", "120", "--quiet")
 
 
 def log_of(folder):
@@ -105,7 +105,19 @@ def test_other_methods_too(cli, tmp_path, method):
     logs = []
     for k, threads in enumerate((1, 2)):
         out = tmp_path / str(k)
-        arguments = ("--method", method, "--space", "nb201", "--budget", 60, "--out", out, "--quiet")
+        arguments = (
+            "--method",
+            method,
+            "--space",
+            "nb201",
+            "--dataset",
+            "analog",
+            "--budget",
+            60,
+            "--out",
+            out,
+            "--quiet",
+        )
         process = cli("run", *arguments, PYTHONHASHSEED=k, OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
         assert process.returncode == 0, process.stderr
         logs.append(log_of(out))
@@ -174,7 +186,20 @@ def test_a_damaged_header_is_noticed(copied, text):
 
 
 def test_a_damaged_table_is_one_line_and_removing_it_repairs_it(cli, one_line_error, copied, tmp_path):
-    arguments = ("run", "--method", "random", "--space", "nb201", "--budget", 5, "--quiet", "--out", tmp_path / "out")
+    arguments = (
+        "run",
+        "--method",
+        "random",
+        "--space",
+        "nb201",
+        "--dataset",
+        "analog",
+        "--budget",
+        5,
+        "--quiet",
+        "--out",
+        tmp_path / "out",
+    )
     flip(copied / "error.npy", 4000)
     data = copied.parents[2]
     one_line_error(cli(*arguments, SMEMNAS_DATA=data), str(copied), "checksum", "remove that folder", code=1)
@@ -265,7 +290,18 @@ def test_a_disk_that_fills_during_a_run_loses_nothing(cli, one_line_error, unint
 
 def test_a_disk_too_full_for_the_table_is_one_line(cli, one_line_error, tmp_path):
     with small_disk(tmp_path / "disk", 64) as disk:
-        process = cli("run", "--method", "random", "--space", "nb201", "--budget", 3, SMEMNAS_DATA=disk / "data")
+        process = cli(
+            "run",
+            "--method",
+            "random",
+            "--space",
+            "nb201",
+            "--dataset",
+            "analog",
+            "--budget",
+            3,
+            SMEMNAS_DATA=disk / "data",
+        )
         one_line_error(process, "the disk is full", "SMEMNAS_DATA", code=1)
         assert not [p for p in (disk / "data" / "tables" / "nb201").iterdir() if p.is_dir()]
 
@@ -273,8 +309,8 @@ def test_a_disk_too_full_for_the_table_is_one_line(cli, one_line_error, tmp_path
 def test_a_data_folder_that_cannot_be_written_gives_a_temporary_table(cli, tmp_path):
     (tmp_path / "file").write_text("")
     process = cli(
-        "run", "--method", "random", "--space", "nb201", "--budget", 3, "--out", tmp_path / "out",
-        SMEMNAS_DATA=tmp_path / "file" / "data", TMPDIR=tmp_path,
+        "run", "--method", "random", "--space", "nb201", "--dataset", "analog", "--budget", 3,
+        "--out", tmp_path / "out", SMEMNAS_DATA=tmp_path / "file" / "data", TMPDIR=tmp_path,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     (note,) = process.stderr.strip().splitlines()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.data.in_package import PackagedTable
 from smemnas.bench.errors import UserError
 from smemnas.bench.report.architecture.drawings import DRAWINGS, picture, plain_text
 from smemnas.bench.report.architecture.figure import write_picture
@@ -222,10 +223,13 @@ def test_what_is_no_row_number(arch):
 
 
 def test_values_are_those_of_the_table(use_embedded):
-    bench = open_benchmark("nb201")
+    bench = open_benchmark("nb201", "analog")
     for row in (0, 5000, 15624):
         x = bench.space.enumerate()[row]
-        [(name, text)] = values_of(bench.space, x, None)
+        (name, text), *others = values_of(bench.space, x, None)
+        assert [place for place, _ in others] == ["nb201/cifar10", "nb201/cifar100"]
+        validation, test = (PackagedTable("nb201/cifar10").column(f"{split}_error")[row] for split in ("val", "test"))
+        assert others[0][1].startswith(f"val_error {validation:.4g} %, test_error {test:.4g} %, ")
         found = {part.split()[0]: float(part.split()[1]) for part in text.split(", ")}
         error, flops = bench.report(x[None])[0]
         assert name == "nb201/analog"
@@ -280,6 +284,7 @@ def test_command_prints_the_parts_and_draws(tmp_path, cli):
     assert process.returncode == 0, process.stderr
     assert "node 2 = skip(node 1)" in process.stdout
     assert "nb201/analog  error " in process.stdout
+    assert "nb201/cifar10  val_error " in process.stdout
     assert (tmp_path / "new" / "cell.png").stat().st_size > 5000
     assert cli("show", f"#{5**5}", "--space", "nb201").stdout.startswith("nb201  |skip_connect~0|+|none~0|none~1|+")
 

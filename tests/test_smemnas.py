@@ -105,7 +105,7 @@ def test_predictions_keep_the_surrogates_order_and_the_exact_costs():
 
 
 def test_two_costly_objectives_get_a_surrogate_each():
-    bench = open_benchmark("nb201", objectives=("error", "error_analog", "flops"))
+    bench = open_benchmark("nb201", "analog", ("error", "error_analog", "flops"))
     method = METHODS.create("smemnas", bench.problem, budget=60, seed=0, params={"initial": 20})
     design = method.ask()
     method.tell(design, bench.evaluate(design, 0).F)

@@ -165,7 +165,21 @@ def test_a_run_of_twelve_objectives_ends_and_says_what_is_approximated(cli, tmp_
     out = tmp_path / "run"
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = cli(
-        *("run", "--method", "random", "--space", "nb201", "--objectives", TWELVE, "--budget", 100, "--out", out)
+        *(
+            "run",
+            "--method",
+            "random",
+            "--space",
+            "nb201",
+            "--dataset",
+            "analog",
+            "--objectives",
+            TWELVE,
+            "--budget",
+            100,
+            "--out",
+            out,
+        )
     )
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60.0
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""nb201/analog: the table that needs no download.
+"""nb201/analog: the table that another package brings, extra `analog`.
 
 The wheel `analog-nasbench` (PyPI) holds 15,625 NAS-Bench-201 cells on CIFAR-10 measured as a float network, with
 8-bit weights (PTQ, QAT) and on simulated analog in-memory hardware (noise, drift). One column per quantity: there
@@ -25,6 +25,7 @@ from smemnas.spaces.base import IntArray
 from smemnas.spaces.nb201 import NB201
 
 RECIPE_VERSION = 2
+INSTALL = "pip install analog-nasbench==0.1.3 (the extra analog)"
 SOURCE_SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"
 #: The file's operation codes -> ours.
 OPERATION = np.array([SKIP, NONE, CONV3, CONV1, POOL])
@@ -93,7 +94,7 @@ def make(folder: Path) -> Table:
     """Read the wheel's file and write the table."""
     spec = importlib.util.find_spec("analognasbench")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError("the embedded table is missing: pip install analog-nasbench==0.1.3")
+        raise DataError(f"nb201/analog is not installed: {INSTALL}")
     source = Path(next(iter(spec.submodule_search_locations))) / "data.anb"
     if not source.is_file() or file_digest(source) != SOURCE_SHA256:
         raise DataError(
@@ -137,7 +138,9 @@ def make(folder: Path) -> Table:
     )
 
 
-@BENCHMARKS.register("nb201/analog", summary="CIFAR-10 cells, float/quantised/analog errors; embedded, no download")
+@BENCHMARKS.register(
+    "nb201/analog", summary="CIFAR-10 cells, float/quantised/analog errors, one column each; extra analog"
+)
 def open_analog(objectives: Sequence[str] = ()) -> TabularBenchmark:
-    """Open the embedded benchmark; the first call on a machine makes its table."""
+    """Open the benchmark; the first call on a machine makes its table from the installed package."""
     return TabularBenchmark(NB201(), open_or_make("nb201/analog", RECIPE_VERSION, make), objectives)

@@ -18,7 +18,8 @@ from smemnas.bench.errors import DataError, Unusable, UserError, suggest
 from smemnas.spaces.base import SPACES, SearchSpace
 from smemnas.spaces.forms import writer
 
-EMBEDDED = "nb201/analog"
+#: The table that another package brings.
+EXTRA = "nb201/analog"
 IN_PACKAGE = "in the package"
 
 
@@ -28,7 +29,7 @@ class Status(NamedTuple):
     Attributes:
         name: What `data fetch`, `info`, `export` take.
         table: "space/dataset".
-        state: "in the package", "installed", "not installed", "outdated", "corrupt", "embedded" or "imported".
+        state: "in the package", "installed", "not installed", "outdated", "corrupt" or "imported".
         megabytes: Size of what is in the package, else of the original files, or of the table; None if unknown.
         licence: Licence of the original files.
         text: What it is.
@@ -45,15 +46,15 @@ class Status(NamedTuple):
 
 
 def list_data() -> list[Status]:
-    """Return every data set: recipes, the embedded one, and what the user has imported."""
+    """Return every data set: recipes, that of the extra `analog`, and what the user has imported."""
     known = recipes()
     rows = [Status(r.name, r.table, state_of(r), _megabytes(r), r.licence, r.text, r.gives) for r in known]
     from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
     rows.append(
         Status(
-            *(EMBEDDED, EMBEDDED, "embedded", 0.0, "as published on PyPI: analog-nasbench"),
-            *(BENCHMARKS.get(EMBEDDED).summary, "error, error_ptq, error_qat, error_noisy, error_analog, ..."),
+            *(EXTRA, EXTRA, _extra_state(), 0.0, "as published on PyPI: analog-nasbench"),
+            *(BENCHMARKS.get(EXTRA).summary, "error, error_ptq, error_qat, error_noisy, error_analog, ..."),
         )
     )
     for name in imported():
@@ -81,6 +82,14 @@ def state_of(recipe: Recipe) -> str:
     return "installed" if found == recipe.version else "outdated"
 
 
+def _extra_state() -> str:
+    """Return whether the table that another package brings is there, or is made when it is asked for."""
+    import importlib.util
+
+    made = (table_folder(EXTRA) / "header.json").exists()
+    return "installed" if made or importlib.util.find_spec("analognasbench") else "not installed"
+
+
 def _megabytes(recipe: Recipe) -> float | None:
     """Return the size of a recipe's table in the package, else of its original files; None if unknown."""
     if state_of(recipe) == IN_PACKAGE:
@@ -89,11 +98,15 @@ def _megabytes(recipe: Recipe) -> float | None:
 
 
 def here_without_fetching(name: str) -> str:
-    """Return one line about a data set that is in the package and not installed besides; "" of any other.
+    """Return one line about a data set that is not fetched: in the package and not installed besides; "" of any other.
 
     Raises:
         UserError: Unknown; near misses are suggested.
     """
+    if name == EXTRA:
+        from smemnas.bench.data.analog import INSTALL
+
+        return f"{EXTRA}: {_extra_state()}, it comes with another package: {INSTALL}"
     recipe = find(name)
     if state_of(recipe) != IN_PACKAGE:
         return ""
@@ -111,7 +124,7 @@ def installed() -> list[str]:
 
 def imported() -> list[str]:
     """Return the installed tables that neither a recipe nor the suite itself makes."""
-    made = {r.table for r in recipes()} | {EMBEDDED}
+    made = {r.table for r in recipes()} | {EXTRA}
     return [name for name in installed() if name not in made]
 
 
@@ -130,15 +143,15 @@ def open_named(name: str) -> Table:
         UserError: Unknown; near misses are suggested.
         DataError: Not installed, of another version, or corrupt.
     """
-    if name == EMBEDDED:
+    if name == EXTRA:
         from smemnas.bench.data.analog import RECIPE_VERSION, make
 
-        return open_or_make(EMBEDDED, RECIPE_VERSION, make)
+        return open_or_make(EXTRA, RECIPE_VERSION, make)
     if name in imported():
         return Table(table_folder(name))
     known = {key: r for r in recipes() for key in (r.name, r.table, *r.formerly)}
     if name not in known:
-        raise UserError(f"no data set {name!r}.{suggest(name, [*(r.name for r in recipes()), EMBEDDED, *imported()])}")
+        raise UserError(f"no data set {name!r}.{suggest(name, [*(r.name for r in recipes()), EXTRA, *imported()])}")
     return open_table(find(name))
 
 

@@ -160,7 +160,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _cells(rows: Sequence[Mapping[str, str]], file: str) -> IntArray:
-    """Decode the column `net`, tuples in the order of the embedded table, to ``(n, 6)``."""
+    """Decode the column `net`, tuples in NASLib's order, to ``(n, 6)``."""
     return genotypes(NB201(), [r["net"] for r in rows], f"{file}, column 'net'", "naslib")
 
 

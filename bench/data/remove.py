@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from smemnas.bench.benchmarks.store import data_folder, table_folder
 from smemnas.bench.data.in_package import packaged
-from smemnas.bench.data.manage import EMBEDDED, imported, open_or_corrupt
+from smemnas.bench.data.manage import EXTRA, imported, open_or_corrupt
 from smemnas.bench.data.recipe import find, recipes
 from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.bench.files import is_unfinished, why
@@ -63,13 +63,13 @@ def plan_removal(name: str) -> Removal:
 
 def _named(name: str) -> tuple[str, str]:
     """Return the table that a name stands for, and how to have it again."""
-    if name == EMBEDDED:
+    if name == EXTRA:
         return name, "it is made again from the installed package whenever it is needed"
     if name in imported():
         return name, "it was imported: only the file it came from brings it back (data export NAME FILE writes one)"
     known = {key for r in recipes() for key in (r.name, r.table, *r.formerly)}
     if name not in known:
-        listed = [*(r.name for r in recipes()), EMBEDDED, *imported()]
+        listed = [*(r.name for r in recipes()), EXTRA, *imported()]
         raise UserError(f"no data set {name!r}.{suggest(name, listed)}")
     recipe = find(name)
     own = recipe.table in packaged()

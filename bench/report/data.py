@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smemnas.bench.data.user import Draft
 
 COLOURS = {
-    **dict.fromkeys((IN_PACKAGE, "installed", "embedded"), "green"),
+    **dict.fromkeys((IN_PACKAGE, "installed"), "green"),
     **{"imported": "cyan", "outdated": "yellow", "corrupt": "red"},
 }
 

@@ -102,9 +102,9 @@ def test_what_is_installed_runs_in_another_folder_beside_packages_of_our_names(i
     assert done.returncode == 0, done.stderr
     assert done.stderr.split()[0] == str(installed / "smemnas" / "spaces" / "__init__.py")
     assert len((tmp_path / "out" / "front.csv").read_text().splitlines()) > 1
-    missing = python("-P", "-c", code, "data", "info", "nb201-cifar10", cwd=tmp_path, SMEMNAS_DATA=str(embedded))
+    missing = python("-P", "-c", code, "data", "info", "nb201-imagenet16-120", cwd=tmp_path, SMEMNAS_DATA=str(embedded))
     assert missing.returncode == 1
-    assert "is not installed: smemnas data fetch nb201-cifar10" in missing.stderr
+    assert "is not installed: smemnas data fetch nb201-imagenet16-120" in missing.stderr
     hint = "from smemnas.bench.program import install; print(install('train'))"
     path = {"PYTHONPATH": str(installed)}
     assert python("-P", "-c", hint, cwd=tmp_path, **path).stdout == "pip install 'smemnas[train]'\n"

@@ -318,7 +318,8 @@ def test_list_of_spaces_has_the_forms_of_names(cli):
 
 
 def test_without_a_table_the_costs_are_shown(cli):
-    process = cli("show", "8:8:8:8:8", "--space", "nats_sss")
+    space = SPACES.create("nb101")
+    process = cli("show", space.to_str(space.sample(1, np.random.default_rng(0))[0]), "--space", "nb101")
     assert process.returncode == 0, process.stderr
     assert "costs  params " in process.stdout
     assert "error" not in process.stdout
@@ -335,7 +336,7 @@ def test_mistakes_are_one_line(cli, one_line_error):
         (["#1", "--space", "toy", "--out", "x.jpg"], [".svg", "x.jpg"]),
         (["#1", "--space", "toy", "--dataset", "open"], ["open", "closed-form"]),
         (["111111.11111.1111.111.11.1:c3-c3-c3-c3-c3", "--space", "nb101"], ["nb101", "valid"]),
-        (["#1", "--space", "macro", "--dataset", "cifar10"], ["macro"]),
+        (["#1", "--space", "macro", "--dataset", "nats-cifar10"], ["macro"]),
     ]:
         process = cli("show", *arguments)
         one_line_error(process, *words)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.base import reference_front
-from smemnas.bench.benchmarks.case import Case
+from smemnas.bench.benchmarks.case import Case, known_reference
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by, parse_reference
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.run import LOG, make_job, run
-from smemnas.bench.studies import plan
+from smemnas.bench.studies import references
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.trials import collect
@@ -149,25 +149,24 @@ def test_run_study_report_and_frame_agree(call, tmp_path):
 
 
 def test_runs_that_stand_for_an_unknown_front_are_measured_by_it(monkeypatch):
-    monkeypatch.setattr(plan, "known_reference", lambda case: None)
-    monkeypatch.setattr(plan, "_unions", {})
+    monkeypatch.setattr(references, "known_reference", lambda case: None)
     case = Case("toy", "closed-form", ("error", "flops"), (), False, GIVEN)
     F = np.array([[9.0, 9.0], [20.0, 3.0], [21.0, 4.0]])
-    plan.compare_with(case, 9, F)
-    reference = plan.reference_of(case, 9)
+    reference = references.reference_for(case, lambda: F)
     np.testing.assert_array_equal(reference.front, F[:2])
     np.testing.assert_array_equal(reference.box.nadir, [30.0, 25.0])
     assert hypervolume_regret(F[:1], reference.front, reference.box) == pytest.approx(
         1 - area(F[:1], [5, 0], [30, 25], 1.1) / area(F, [5, 0], [30, 25], 1.1)
     )
     beyond = replace(case, reference="error=5:6,flops=0:1")
-    plan.compare_with(beyond, 9, F)
-    assert plan.reference_of(beyond, 9) is None  # nothing has a hypervolume: no regret, and no study is lost
+    assert (
+        references.reference_for(beyond, lambda: F) is None
+    )  # nothing has a hypervolume: no regret, and no study is lost
 
 
 def test_cases_and_jobs_carry_it_only_where_it_is_given():
     case = Case("toy", "closed-form", ("error", "flops"), (), False, GIVEN)
-    np.testing.assert_array_equal(plan.known_reference(case).box.nadir, [30.0, 25.0])
+    np.testing.assert_array_equal(known_reference(case).box.nadir, [30.0, 25.0])
     assert str(case) == f"toy/closed-form (error, flops; reference {GIVEN})"
     assert Job("random", "toy", "closed-form", ("error", "flops"), 9, reference=GIVEN).case == case
     assert case.to_dict()["reference"] == GIVEN

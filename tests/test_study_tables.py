@@ -19,8 +19,7 @@ from smemnas.bench.report.study import files as reports
 from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.run import LOG
-from smemnas.bench.studies import plan as plans
-from smemnas.bench.studies import trials as trial_files
+from smemnas.bench.studies import references
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study
 from smemnas.bench.studies.plan import Contrast, Plan
@@ -63,9 +62,8 @@ def test_the_table_says_what_the_logs_say(tmp_path: Path) -> None:
 def test_where_no_front_is_known_that_of_all_runs_stands_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (plans, trial_files, reports):
+    for module in (references, reports):
         monkeypatch.setattr(module, "known_reference", lambda case: None)
-    monkeypatch.setattr(plans, "_unions", {})
     plan = toy_plan(seeds=(0, 1, 2))
     run_study(list(plan.jobs())[:-1], tmp_path)
     trials = collect(plan, tmp_path)
@@ -77,7 +75,13 @@ def test_where_no_front_is_known_that_of_all_runs_stands_for_it(
         assert trial.regret.tolist() == pytest.approx([hypervolume_regret(trial.F[:n], union) for n in plan.at])
         assert np.isnan(trial.reported).all()
     assert min(t.regret[-1] for t in done) >= -1e-12
-    write_study(tmp_path, tabulate(plan, trials))
+    tables = tabulate(plan, trials)
+    np.testing.assert_array_equal(tables.references[plan.cases[0]].front, np.unique(union, axis=0))
+    some = replace(plan, seeds=(0,))  # fewer runs, another union: what was compared before does not reach into it
+    [reference] = tabulate(some, collect(some, tmp_path)).references.values()
+    first = np.vstack([t.F for t in done if t.job.seed == 0])
+    np.testing.assert_array_equal(reference.front, np.unique(first[nondominated(first)], axis=0))
+    write_study(tmp_path, tables)
     assert "that of all finished runs of this study stands for it" in (tmp_path / "study.md").read_text()
 
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.display import counted
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import Curve, curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
-from smemnas.bench.studies.plan import Plan, reference_of
+from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray
@@ -170,6 +171,7 @@ class Tables:
         seed_ranks: Ranks over the seeds of each case, with their test.
         problem_ranks: Ranks of the mean regrets across cases; empty for one case.
         curves: For each case and variant with a finished run and a reference front.
+        references: By what the runs of each case are measured: the known front, else that of all of them.
     """
 
     plan: Plan
@@ -183,6 +185,7 @@ class Tables:
     seed_ranks: Sequence[SeedRanks] = ()
     problem_ranks: Sequence[ProblemRanks] = ()
     curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
+    references: Mapping[Case, Reference | None] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return how much it compares: "3 methods on 1 problem, 15 of 15 runs done"."""
@@ -254,6 +257,7 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
         seed_ranks(plan, regret),
         problem_ranks(plan, {(r.case, r.variant, r.at): r.regret.value for r in rows}),
         {key: curve for key, group in groups.items() if (curve := curve_of(plan, _done(group))) is not None},
+        {trial.case: trial.reference for trial in trials},
     )
 
 
@@ -267,7 +271,7 @@ def _done(group: Sequence[Trial]) -> list[Trial]:
 
 def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> list[Row]:
     """Return the rows of a case at the k-th checkpoint; the comparisons with the baseline are not adjusted yet."""
-    floor = reported_floor(benchmark_of(case), reference_of(case, plan.budget))
+    floor = reported_floor(benchmark_of(case), groups[case, plan.baseline][0].reference)
     columns = [regret[case, v.name][:, k] for v in plan.variants]
     rows = []
     for variant, values, (mark, p_best) in zip(plan.variants, columns, against_best(columns), strict=True):

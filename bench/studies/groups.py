@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.constraints import feasible_only
+from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
 from smemnas.bench.runs.guard import fault
@@ -22,7 +24,8 @@ from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING
-from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant, compare_with, reference_of
+from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant
+from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure, unfinished
 from smemnas.bench.values import seed_text
 from smemnas.spaces.base import FloatArray
@@ -199,11 +202,9 @@ def _group(
 ) -> Group:
     """Return the comparison of finished runs of one budget."""
     plan = _merged(budget, runs, plans, names, roles)
-    for case in plan.cases:
-        if known_reference(case) is None:
-            compare_with(case, budget, _found(case, runs))
+    references = {case: reference_for(case, partial(_found, case, runs)) for case in plan.cases}
     trials = [
-        _trial(plan, case, variant, seed, runs.get((case, variant.name, seed)))
+        _trial(plan, case, variant, seed, runs.get((case, variant.name, seed)), references[case])
         for case in plan.cases
         for variant in plan.variants
         for seed in plan.seeds
@@ -279,7 +280,7 @@ def _merged(
     )
 
 
-def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None) -> Trial:
+def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None, reference: Reference | None) -> Trial:
     """Return one run as the tables take it.
 
     Raises:
@@ -288,13 +289,15 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None)
     if run is None:
         asked = seed in plan.seeds_for(variant)
         job = plan.job(variant, case, seed)
-        return unfinished(plan, variant, case, job, MISSING if asked else UNASKED, NOT_MADE if asked else "")
+        status, reason = (MISSING, NOT_MADE) if asked else (UNASKED, "")
+        return unfinished(plan, variant, case, job, status, reason, reference)
     benchmark = benchmark_of(case)
     try:
-        measured = measure(run.X, run.F, plan.at, benchmark, reference_of(case, plan.budget))
+        measured = measure(run.X, run.F, plan.at, benchmark, reference)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
     reason = ended_early(run.folder, len(F), plan.budget)
-    return Trial(variant.name, case, run.job, DONE, reason, F, *measured, run.seconds, run.method_seconds)
+    times = run.seconds, run.method_seconds
+    return Trial(variant.name, case, run.job, DONE, reason, F, *measured, *times, reference)

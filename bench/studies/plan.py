@@ -7,24 +7,19 @@ Named plans are in `bench.studies.published`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, datasets_of, evaluator_of
 from smemnas.bench.benchmarks.constraints import check_bounds
-from smemnas.bench.benchmarks.given_reference import canonical, measured_by
-from smemnas.bench.benchmarks.outcomes import Reference
+from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.registry import Entry, load_plugin
 from smemnas.bench.runs.run import Job
 from smemnas.methods.base import METHODS
-from smemnas.spaces.base import SPACES, FloatArray
+from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
 
 #: Where curves are read off unless the plan says otherwise; the budget is always added.
@@ -159,31 +154,6 @@ def parts_of(method: str, params: Mapping[str, Any], space: str, dataset: str) -
     for value in params.values():
         if isinstance(value, str) and value in SURROGATES:
             yield "surrogate", SURROGATES.get(value)
-
-
-_unions: dict[tuple[Case, int], Reference] = {}
-
-
-def reference_of(case: Case, budget: int) -> Reference | None:
-    """Return a case's reference front, where none is known that of the runs which are compared (`compare_with`)."""
-    return known_reference(case) or _unions.get((case, budget))
-
-
-def compare_with(case: Case, budget: int, F: FloatArray) -> None:
-    """Let the front of what runs of a budget evaluated ``(n, n_obj)`` stand for a reference front, if none is known.
-
-    It does not where nothing of it lies within a given reference point, so that nothing has a hypervolume.
-    """
-    if known_reference(case) is not None:
-        return
-    _unions.pop((case, budget), None)
-    front = np.unique(F[nondominated(F)], axis=0) if len(F) else F
-    if len(front):
-        none = np.empty((0, front.shape[1]))
-        union = Reference(front, front.min(axis=0), front.max(axis=0), False, none, none)
-        with suppress(UserError):
-            measured = measured_by(union, case.reference, benchmark_of(case))
-            _unions[case, budget] = measured or union
 
 
 def check_plan(plan: Plan) -> Plan:

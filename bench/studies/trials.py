@@ -6,13 +6,14 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
-from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
+from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import RunError, Unusable
@@ -21,7 +22,8 @@ from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
 from smemnas.bench.runs.run import TIMING, Job
 from smemnas.bench.studies.execution import DONE, FAILED, RERUN, folder_of, read_status, state_of
-from smemnas.bench.studies.plan import Plan, Variant, compare_with, reference_of
+from smemnas.bench.studies.plan import Plan, Variant
+from smemnas.bench.studies.references import reference_for
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -74,6 +76,7 @@ class Trial:
         curve: Hypervolume regret after each evaluation ``(n,)``.
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
+        reference: By what it is measured, the same for all runs of its case; None where nothing is known.
     """
 
     variant: str
@@ -91,6 +94,7 @@ class Trial:
     curve: FloatArray
     seconds: float
     method_seconds: float
+    reference: Reference | None
 
     def __repr__(self) -> str:
         regret = f", regret {self.regret[-1]:.4f}" if len(self.regret) and math.isfinite(self.regret[-1]) else ""
@@ -112,11 +116,9 @@ def collect(plan: Plan, out: Path) -> list[Trial]:
 
     Where no reference front is known, as in real trainings, that of all finished runs takes its place.
     """
-    for case in plan.cases:
-        if known_reference(case) is None:
-            compare_with(case, plan.budget, _found(plan, out, case))
+    references = {case: reference_for(case, partial(_found, plan, out, case)) for case in plan.cases}
     return [
-        read_trial(plan, out, variant, case, seed)
+        read_trial(plan, out, variant, case, seed, references[case])
         for case in plan.cases
         for variant in plan.variants
         for seed in plan.seeds
@@ -140,18 +142,18 @@ def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
     return F[np.isfinite(F).all(axis=1)]
 
 
-def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -> Trial:
+def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int, reference: Reference | None) -> Trial:
     """Return one run of the plan; only a finished one is measured."""
     job = plan.job(variant, case, seed)
     if seed not in plan.seeds_for(variant):
-        return unfinished(plan, variant, case, job, UNASKED, "")
+        return unfinished(plan, variant, case, job, UNASKED, "", reference)
     state = state_of(out, job)
     if state.status == DONE:
         folder = folder_of(out, job)
         try:
             benchmark = benchmark_of(case)
             X, F = checked_log(folder, job, benchmark).arrays()
-            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference_of(case, plan.budget))
+            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference)
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
             return Trial(
                 variant.name,
@@ -162,12 +164,13 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int) -
                 F,
                 *measured,
                 *read_seconds(folder / TIMING),
+                reference,
             )
         except Unusable as error:
             state = state._replace(status=FAILED, reason=f"{error.reason}: {RERUN}")
         except RunError as error:
             state = state._replace(status=FAILED, reason=str(error))
-    return unfinished(plan, variant, case, job, state.status, state.reason)
+    return unfinished(plan, variant, case, job, state.status, state.reason, reference)
 
 
 def ended_early(folder: Path, n: int, budget: int) -> str:
@@ -177,10 +180,13 @@ def ended_early(folder: Path, n: int, budget: int) -> str:
     return read_status(folder).note or f"Ended early, after {n} of {budget} evaluations."
 
 
-def unfinished(plan: Plan, variant: Variant, case: Case, job: Job, status: str, reason: str) -> Trial:
+def unfinished(
+    plan: Plan, variant: Variant, case: Case, job: Job, status: str, reason: str, reference: Reference | None
+) -> Trial:
     """Return a run that failed or is missing: nothing of it is measured."""
     empty = np.empty((0, len(case.objectives)))
-    return Trial(variant.name, case, job, status, reason, empty, *_nothing(len(plan.at)), math.nan, math.nan)
+    nothing = _nothing(len(plan.at))
+    return Trial(variant.name, case, job, status, reason, empty, *nothing, math.nan, math.nan, reference)
 
 
 def _nothing(checkpoints: int) -> Measures:

@@ -22,7 +22,6 @@ from smemnas.bench.program import program
 from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
-from smemnas.bench.studies.plan import reference_of
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import FloatArray, IntArray
 
@@ -86,7 +85,7 @@ def _problem(
     group: Group, case: Case, names: list[str], evaluated: bool
 ) -> tuple[dict[str, Any], list[IntArray], Counter[int]]:
     """Return fronts and curves of one case in one group; and of each architecture genotype and number of fronts."""
-    benchmark, reference = benchmark_of(case), reference_of(case, group.budget)
+    benchmark, reference = benchmark_of(case), group.tables.references[case]
     tested = [j for j, name in enumerate(benchmark.report_names) if name != benchmark.objectives[j].name]
     if reference is None or len(reference.report_best) == 0 or not has_two_splits(benchmark):
         tested = []  # asking for the test split may be a training

@@ -30,7 +30,6 @@ from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.groups import Group, Unfinished
-from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.values import seed_text
 
 ASSETS = Path(__file__).parent / "assets"
@@ -246,7 +245,7 @@ def only(tables: Tables, case: Case) -> Tables:
 
 def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Sequence[str]) -> str:
     """Return notes, charts and tables of one case."""
-    benchmark, reference = benchmark_of(case), reference_of(case, group.budget)
+    benchmark, reference = benchmark_of(case), group.tables.references[case]
     rows = [r for r in group.tables.rows if r.case == case]
     facts: list[tuple[str, object]] = [("searched", ", ".join(f"{o.name} ({o.unit})" for o in benchmark.objectives))]
     if case.constraints:

@@ -20,7 +20,6 @@ from smemnas.bench.report.figure_file import save_figure
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE
-from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.studies.trials import Trial
 from smemnas.spaces.base import FloatArray
 
@@ -205,7 +204,7 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     """
     figure, ax = _figure(6.9, 3.8)
     objectives = benchmark_of(case).objectives
-    reference = reference_of(case, tables.plan.budget)
+    reference = tables.references[case]
     assert reference is not None, "there are no curves without a reference front"
     plain = len(objectives) == 2
     drawn: list[tuple[str, FloatArray]] = []

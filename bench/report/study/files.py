@@ -38,7 +38,6 @@ from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
-from smemnas.bench.studies.plan import reference_of
 from smemnas.bench.studies.ranks import BEST, EQUAL, smallest_p
 from smemnas.bench.studies.trials import Trial
 from smemnas.bench.values import seed_text
@@ -160,7 +159,7 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
             "the first is better. Holm within each family, over all its cases and checkpoints."
         )
     for case in plan.cases:
-        reference = reference_of(case, plan.budget)
+        reference = tables.references[case]
         if case.reference:
             lines.append(
                 f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
@@ -182,7 +181,7 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
 
 def remarks(tables: Tables, case: Case) -> list[str]:
     """Return what a reader must know of the finished runs of a case: which ended early, and which found nothing."""
-    plan, reference = tables.plan, reference_of(case, tables.plan.budget)
+    plan, reference = tables.plan, tables.references[case]
     done = [t for t in tables.trials if t.case == case and t.status == DONE]
     lines = []
     for name in (v.name for v in plan.variants):

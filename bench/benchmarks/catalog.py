@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.objectives import refuse_repeated
 from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
@@ -47,8 +48,7 @@ def open_benchmark(
         UserError: Unknown space, data set, objective or constraint; near misses are suggested.
         DataError: The table is not installed or is corrupt.
     """
-    if len(set(objectives)) != len(objectives):
-        raise UserError(f"every objective can be named once, got {','.join(objectives)}.")
+    refuse_repeated(objectives)  # also where a plug-in's benchmark would not
     if constraints:
         from smemnas.bench.benchmarks.constraints import constrain
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
 
@@ -139,20 +140,14 @@ class PredictorBenchmark(Benchmark):
         source: dict[str, Any] | None = None,
     ) -> None:
         predictor.check(space)
-        names = tuple(objectives) or ("error", "flops")
         known = {"error": Objective("error", "%", False), **{c.name: c for c in space.costs}}
-        for name in names:
-            if name == "latency" and name not in known:
-                space.cost(np.empty((0, space.n_var), dtype=np.int64), name)  # raises with the reason
-            if name not in known:
-                raise UserError(f"mnv3/{dataset} has no objective {name!r}.{suggest(name, known)}")
-        if len(set(names)) != len(names):
-            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        if "latency" in objectives and "latency" not in known:
+            space.cost(np.empty((0, space.n_var), dtype=np.int64), "latency")  # raises with the reason
         self.space: MNV3 = space
         self.predictor = predictor
         self.dataset = dataset
-        self.objectives = tuple(known[name] for name in names)
-        self.report_names = names
+        self.objectives = choose_objectives(f"mnv3/{dataset}", objectives, known, default=("error", "flops"))
+        self.report_names = tuple(o.name for o in self.objectives)
         self.notes = tuple(notes)
         self._pool = pool
         self._source = dict(source or {})

@@ -9,9 +9,10 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.lookup import lacks_values, rows_of, values_of
+from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation
 from smemnas.bench.benchmarks.table import Table
-from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.errors import DataError
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 from smemnas.spaces.listed import ListedSpace
 
@@ -38,33 +39,19 @@ class TabularBenchmark(Benchmark):
         self.table = table
         self.dataset = str(table.header["dataset"])
         self.notes = tuple(table.header.get("notes", ()))
-        names = tuple(objectives) or tuple(table.header["default_objectives"])
-        aliases: dict[str, str] = table.header.get("aliases", {})
-        costs = {c.name: c for c in space.costs}
-        searchable = {n: c for n, c in table.columns.items() if c["role"] == "objective"}
-        chosen, report_names = [], []
-        for name in (aliases.get(n, n) for n in names):
-            column = table.columns.get(name)
-            if name in searchable:
-                chosen.append(Objective(name, searchable[name]["unit"], False))
-                report_names.append(str(searchable[name].get("report", name)))
-            elif name in costs:
-                chosen.append(costs[name])
-                report_names.append(name)
-            elif column is not None and column["role"] == "report":
-                raise UserError(
-                    f"{name!r} is the test split, which is reported and never searched. "
-                    f"Search on one of: {', '.join(sorted([*searchable, *costs]))}."
-                )
-            else:
-                raise UserError(
-                    f"{space.name}/{self.dataset} has no objective {name!r}."
-                    f"{suggest(name, [*searchable, *costs, *aliases])}"
-                )
-        self.objectives = tuple(chosen)
-        self.report_names = tuple(report_names)
-        if len({o.name for o in chosen}) != len(chosen):
-            raise UserError(f"every objective can be named once, got {','.join(names)}.")
+        columns = table.columns
+        searchable = {n: Objective(n, c["unit"], False) for n, c in columns.items() if c["role"] == "objective"}
+        self.objectives = choose_objectives(
+            f"{space.name}/{self.dataset}",
+            objectives,
+            {**{c.name: c for c in space.costs}, **searchable},
+            default=table.header["default_objectives"],
+            aliases=table.header.get("aliases", {}),
+            tested=[name for name, c in columns.items() if c["role"] == "report"],
+        )
+        self.report_names = tuple(
+            str(columns[o.name].get("report", o.name)) if o.name in searchable else o.name for o in self.objectives
+        )
         self._listed: dict[tuple[str, ...], ListedSpace | None] = {}
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.function import CallableBenchmark
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 from smemnas.spaces.toy import Toy, error, front
 
@@ -17,12 +17,9 @@ from smemnas.spaces.toy import Toy, error, front
 def open_toy(objectives: Sequence[str] = ()) -> CallableBenchmark:
     """Open the toy benchmark with any of its two objectives in any order."""
     space = Toy()
-    names = tuple(objectives) or ("error", "flops")
     known = {"error": Objective("error", "%", False), "flops": space.costs[0]}
-    for name in names:
-        if name not in known:
-            raise UserError(f"toy/closed-form has no objective {name!r}.{suggest(name, known)}")
-    columns = [list(known).index(name) for name in names]
+    chosen = choose_objectives("toy/closed-form", objectives, known, default=list(known))
+    columns = [list(known).index(o.name) for o in chosen]
     exact = front()[:, columns]
     if len(columns) == 1:
         exact = exact.min(axis=0, keepdims=True)
@@ -31,6 +28,6 @@ def open_toy(objectives: Sequence[str] = ()) -> CallableBenchmark:
         return np.stack([error(X), space.cost(X, "flops")], axis=1)[:, columns]
 
     exact = exact[np.lexsort(exact.T[::-1])]
-    benchmark = CallableBenchmark(space, evaluate, [known[n] for n in names], dataset="closed-form", front=exact)
+    benchmark = CallableBenchmark(space, evaluate, chosen, dataset="closed-form", front=exact)
     benchmark.recheck = 1e-12
     return benchmark

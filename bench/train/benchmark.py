@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Evaluation
-from smemnas.bench.errors import RunError, UserError, choose, suggest
+from smemnas.bench.errors import RunError, UserError, suggest
 from smemnas.bench.files import write_json
 from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
@@ -82,25 +83,29 @@ class Setting:
         return {"space": self.space.name, **shape}
 
 
-def choose_objectives(space: SearchSpace, wanted: Sequence[str]) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+def judged_objectives(
+    space: SearchSpace, dataset: str, wanted: Sequence[str]
+) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
     """Return objectives of networks that are judged here, and the names of the same quantities on the test split.
 
     Args:
         space: Gives the costs.
+        dataset: As messages name it.
         wanted: "val_error" ("error" for short) and costs of the space; empty means val_error and the first cost.
 
     Raises:
         UserError: One is unknown, named twice, or belongs to the test split.
     """
     known = {VALID_ERROR: Objective(VALID_ERROR, "%", False), **{c.name: c for c in space.costs}}
-    names = [VALID_ERROR if n == "error" else n for n in wanted] or [VALID_ERROR, *list(known)[1:2]]
-    for name in names:
-        if name == TEST_ERROR:
-            raise UserError(f"{name!r} is the test split, which is reported and never searched: use {VALID_ERROR}.")
-        choose("objective", name, known)
-    if len(set(names)) != len(names):
-        raise UserError(f"every objective can be named once, got {','.join(names)}.")
-    return tuple(known[n] for n in names), tuple(TEST_ERROR if n == VALID_ERROR else n for n in names)
+    chosen = choose_objectives(
+        f"{space.name}/{dataset}",
+        wanted,
+        known,
+        default=list(known)[:2],
+        aliases={"error": VALID_ERROR},
+        tested=(TEST_ERROR,),
+    )
+    return chosen, tuple(TEST_ERROR if o.name == VALID_ERROR else o.name for o in chosen)
 
 
 class TrainedBenchmark(Benchmark):
@@ -138,7 +143,7 @@ class TrainedBenchmark(Benchmark):
         folder: Path | None = None,
     ) -> None:
         need_torch()
-        self.objectives, self.report_names = choose_objectives(space, objectives)
+        self.objectives, self.report_names = judged_objectives(space, dataset, objectives)
         if jobs < 1:
             raise UserError(f"jobs is the number of networks trained side by side, at least 1, got {jobs}.")
         self.setting = Setting(space, data, recipe, size, valid_share)

@@ -27,7 +27,7 @@ from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import LineLog
-from smemnas.bench.train.benchmark import TEST_ERROR, VALID_ERROR, TrainedBenchmark, choose_objectives
+from smemnas.bench.train.benchmark import TEST_ERROR, VALID_ERROR, TrainedBenchmark, judged_objectives
 from smemnas.bench.train.distributed import find_device
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
@@ -73,7 +73,7 @@ class SupernetBenchmark(Benchmark):
         self._supernet, content = load_supernet(path)
         sizes, shape = resolutions_of(content), self._supernet.shape
         self.space = MNV3(shape.width, sizes, shape.n_classes, stem_stride=shape.stem_stride, strides=shape.strides)
-        self.objectives, self.report_names = choose_objectives(self.space, objectives)
+        self.objectives, self.report_names = judged_objectives(self.space, options.name, objectives)
         self.options = options
         self.dataset = options.name
         self.device = find_device(device)

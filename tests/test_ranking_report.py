@@ -11,9 +11,10 @@ from ranking_cases import make, rank, records, toy_plan
 from scipy import stats
 
 from smemnas.bench.metrics.order import METRICS
+from smemnas.bench.metrics.statistics import BEST, EQUAL, WORSE
 from smemnas.bench.ranking.data import data_of
 from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
-from smemnas.bench.ranking.tables import BEST, EQUAL, WORSE, Place, collect, smallest_p, tabulate
+from smemnas.bench.ranking.tables import Place, collect, smallest_p, tabulate
 from smemnas.bench.report.ranking.figures import write_figures
 from smemnas.bench.report.ranking.files import conventions, escape, failures, latex, markdown, write_ranking
 

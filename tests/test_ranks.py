@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import critical_difference, holm, wilcoxon
+from smemnas.bench.metrics.statistics import against_best, critical_difference, holm, smallest_p, wilcoxon
 from smemnas.bench.studies.plan import Plan, Variant
-from smemnas.bench.studies.ranks import against_best, problem_ranks, seed_ranks, smallest_p
+from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
 from smemnas.spaces.base import FloatArray
 
 ONE, TWO = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error", "flops"))
@@ -55,7 +55,7 @@ def test_a_method_with_few_runs_neither_shrinks_the_blocks_nor_is_called_equal()
     [test] = seed_ranks(plan("abcd", ONE, seeds=12), {**whole, (ONE, "d"): half})
     assert (test.left_out, len(test.seeds)) == ((), 6)
     base = whole[ONE, "a"][:, 0]
-    marks = [mark for mark, _ in against_best([base, base + np.resize([0.1, -0.09], 12), few[:, 0] + 9.0])]
+    marks = [mark for mark, *_ in against_best([base, base + np.resize([0.1, -0.09], 12), few[:, 0] + 9.0])]
     assert marks == ["best", "equal", ""]
 
 
@@ -111,14 +111,15 @@ def test_what_is_not_significantly_worse_is_marked() -> None:
     marks = against_best(columns)
     assert marks[order[0]][0] == "best"
     assert marks[order[1]][0] == "equal"
-    assert [m for m, _ in (marks[0], marks[3], marks[4])] == ["", "", ""]
+    assert [m for m, *_ in (marks[0], marks[3], marks[4])] == ["worse", "worse", ""]
     second = [worse, close, best][order[1]]
     raw = [wilcoxon(worse, first), wilcoxon(second, first), wilcoxon(few[:9], first[:9])]
     adjusted = holm(raw)
-    assert marks[0][1] == adjusted[0] < 0.05
-    assert marks[order[1]][1] == adjusted[1] > 0.05
-    assert marks[3][1] == adjusted[2] < 0.05
-    assert math.isnan(marks[4][1])
+    assert [marks[0].p, marks[order[1]].p, marks[3].p] == raw
+    assert marks[0].p_holm == adjusted[0] < 0.05
+    assert marks[order[1]].p_holm == adjusted[1] > 0.05
+    assert marks[3].p_holm == adjusted[2] < 0.05
+    assert math.isnan(marks[4].p_holm)
 
 
 def test_few_seeds_mark_nothing_as_equal() -> None:
@@ -126,10 +127,10 @@ def test_few_seeds_mark_nothing_as_equal() -> None:
     assert smallest_p(1, 5) == 1 / 16
     assert smallest_p(14, 3) == 1.0
     five = np.arange(5.0)
-    assert [m for m, _ in against_best([five, five + 9])] == ["best", ""]
-    assert [m for m, _ in against_best([five + 1e-3, five])] == ["", "best"]
+    assert [m for m, *_ in against_best([five, five + 9])] == ["best", ""]
+    assert [m for m, *_ in against_best([five + 1e-3, five])] == ["", "best"]
     six = np.arange(6.0)
-    assert [m for m, _ in against_best([six, six + 1e-3 * np.array([1, -1, 1, 1, -1, 1])])] == ["best", "equal"]
+    assert [m for m, *_ in against_best([six, six + 1e-3 * np.array([1, -1, 1, 1, -1, 1])])] == ["best", "equal"]
     nothing = against_best([np.full(3, NAN)] * 2)
-    assert [m for m, _ in nothing] == ["", ""]
-    assert np.isnan([p for _, p in nothing]).all()
+    assert [m for m, *_ in nothing] == ["", ""]
+    assert np.isnan([p for *_, p in nothing]).all()

@@ -13,7 +13,7 @@ import pytest
 from study_cases import records, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.statistics import Interval, smallest_p
 from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, print_study, write_study
 from smemnas.bench.report.study.latex import escape, latex
@@ -21,7 +21,6 @@ from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.execution import FAILED, run_study
 from smemnas.bench.studies.plan import Plan, Variant
-from smemnas.bench.studies.ranks import smallest_p
 from smemnas.bench.studies.trials import collect
 from smemnas.bench.values import seed_text
 

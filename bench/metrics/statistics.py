@@ -19,6 +19,8 @@ RESAMPLES = 9_999
 CONFIDENCE = 0.95
 #: A difference is significant below it.
 SIGNIFICANCE = 0.05
+#: What the best of some methods is marked with, and the others: not significantly worse, or worse.
+BEST, EQUAL, WORSE = "best", "equal", "worse"
 #: Root of all bootstrap resamples.
 STREAM = 2_407
 #: Up to this many non-zero differences the signed-rank distribution is computed exactly.
@@ -172,6 +174,55 @@ def holm(p: Sequence[float]) -> FloatArray:
     steps = values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return adjusted
+
+
+class AgainstBest(NamedTuple):
+    """One of several methods against the best of them.
+
+    Attributes:
+        mark: `BEST`, `EQUAL` (not significantly worse), `WORSE`, or "" where that cannot be said.
+        p: Exact Wilcoxon signed-rank; NaN for the best and without a common run.
+        p_holm: Adjusted over the methods.
+    """
+
+    mark: str
+    p: float
+    p_holm: float
+
+
+def against_best(columns: Sequence[FloatArray]) -> list[AgainstBest]:
+    """Mark the best of some methods and test each of the others against it.
+
+    Args:
+        columns: Results of each method ``(n,)``, smaller is better, paired; NaN where there is none.
+
+    Returns:
+        For each method its outcome. Where so few pairs cannot show a difference nothing is `EQUAL`.
+    """
+    means = [float(np.mean(c[np.isfinite(c)])) if np.isfinite(c).any() else math.nan for c in columns]
+    if np.isnan(means).all():
+        return [AgainstBest("", math.nan, math.nan)] * len(columns)
+    best = int(np.nanargmin(means))
+    raw = [math.nan] * len(columns)
+    pairs = [0] * len(columns)
+    for j, column in enumerate(columns):
+        both = np.isfinite(column) & np.isfinite(columns[best])
+        if j != best and both.any():
+            raw[j] = wilcoxon(column[both], columns[best][both])
+            pairs[j] = int(both.sum())
+    tests = int(np.isfinite(raw).sum())
+    found = []
+    for j, (p, adjusted) in enumerate(zip(raw, holm(raw).tolist(), strict=True)):
+        mark = BEST if j == best else WORSE if adjusted < SIGNIFICANCE else ""
+        if adjusted >= SIGNIFICANCE and smallest_p(tests, pairs[j]) < SIGNIFICANCE:
+            mark = EQUAL
+        found.append(AgainstBest(mark, p, adjusted))
+    return found
+
+
+def smallest_p(tests: int, pairs: int) -> float:
+    """Return the smallest Holm-adjusted p-value that so many signed-rank tests on so many pairs can give."""
+    return float(min(1.0, tests * 2.0 ** (1 - pairs)))
 
 
 def a12(x: FloatArray, y: FloatArray) -> float:

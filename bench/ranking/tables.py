@@ -16,15 +16,15 @@ import numpy as np
 from smemnas.bench.display import counted, html_table
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.order import CALIBRATION, METRICS, Metric
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.statistics import AgainstBest, Interval
 from smemnas.bench.ranking.data import Data
 from smemnas.bench.ranking.plan import RankPlan, learns
 from smemnas.bench.ranking.study import RankLog, Row
 from smemnas.bench.ranking.trial import Task, Variant
 from smemnas.spaces.base import FloatArray
 
-SIGNIFICANCE = 0.05
-BEST, EQUAL, WORSE = "best", "equal", "worse"
+#: Of what learns nothing.
+NO_TEST = AgainstBest("", math.nan, math.nan)
 
 
 class Entry(NamedTuple):
@@ -81,7 +81,7 @@ class Cell:
         sd: Standard deviation over seeds.
         n: Seeds that gave a value.
         mark: "best", "equal" (not significantly worse than the best), "worse"; "" for controls, and for all but the
-            best where so few seeds cannot show a difference.
+            best where so few common seeds cannot show a difference.
         p_holm: Against the best, adjusted over the surrogates of that training size; NaN for the best.
     """
 
@@ -198,38 +198,14 @@ def _column(
 ) -> list[Cell]:
     """Return the cells of one training size, the best marked and the others tested against it."""
     sign = 1.0 if place.metric.larger_is_better else -1.0
-    column = {entry: values[place, entry, n] for entry in entries}
-    means = {e: float(np.mean(v[np.isfinite(v)])) if np.isfinite(v).any() else math.nan for e, v in column.items()}
-    rivals = [e for e in entries if e.learns and math.isfinite(means[e])]
-    best = max(rivals, key=lambda e: sign * means[e]) if rivals else None
-    raw = {}
-    for entry in rivals:
-        if entry != best and best is not None:
-            both = np.isfinite(column[entry]) & np.isfinite(column[best])
-            raw[entry] = statistics.wilcoxon(column[entry][both], column[best][both])
-    adjusted = dict(zip(raw, statistics.holm(list(raw.values())), strict=True))
-    smallest = len(raw) * 2.0 ** (1 - max(map(len, column.values())))
+    rivals = [entry for entry in entries if entry.learns]
+    tests = dict(zip(rivals, statistics.against_best([-sign * values[place, e, n] for e in rivals]), strict=True))
     cells = []
     for entry in entries:
-        finite = column[entry][np.isfinite(column[entry])]
-        mark = ""
-        if entry == best:
-            mark = BEST
-        elif entry in adjusted and smallest < SIGNIFICANCE:
-            mark = WORSE if adjusted[entry] < SIGNIFICANCE else EQUAL
-        cells.append(
-            Cell(
-                place,
-                entry,
-                n,
-                statistics.mean_interval(finite),
-                statistics.standard_deviation(finite),
-                len(finite),
-                mark,
-                raw.get(entry, math.nan),
-                float(adjusted.get(entry, math.nan)),
-            )
-        )
+        scores = values[place, entry, n]
+        finite = scores[np.isfinite(scores)]
+        mean, sd = statistics.mean_interval(finite), statistics.standard_deviation(finite)
+        cells.append(Cell(place, entry, n, mean, sd, len(finite), *tests.get(entry, NO_TEST)))
     return cells
 
 
@@ -262,7 +238,7 @@ def _contrast(
 
 def smallest_p(plan: RankPlan, entries: tuple[Entry, ...]) -> float:
     """Return the smallest adjusted p-value that this number of seeds can give in a column."""
-    return float(2.0 ** (1 - len(plan.seeds)) * max(1, sum(e.learns for e in entries) - 1))
+    return statistics.smallest_p(max(1, sum(e.learns for e in entries) - 1), len(plan.seeds))
 
 
 def example_task(plan: RankPlan, variant: Variant, encoding: str) -> Task:

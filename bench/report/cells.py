@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import Interval
-from smemnas.bench.studies.ranks import BEST, EQUAL
+from smemnas.bench.metrics.statistics import BEST, EQUAL, Interval
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast")

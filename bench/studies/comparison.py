@@ -16,11 +16,11 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.display import counted
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import Interval, Ratio
+from smemnas.bench.metrics.statistics import WORSE, Interval, Ratio
 from smemnas.bench.studies.curves import Curve, curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
 from smemnas.bench.studies.plan import Plan
-from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, against_best, problem_ranks, seed_ranks
+from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, problem_ranks, seed_ranks
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray
 
@@ -274,7 +274,7 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> lis
     floor = reported_floor(benchmark_of(case), groups[case, plan.baseline][0].reference)
     columns = [regret[case, v.name][:, k] for v in plan.variants]
     rows = []
-    for variant, values, (mark, p_best) in zip(plan.variants, columns, against_best(columns), strict=True):
+    for variant, values, test in zip(plan.variants, columns, statistics.against_best(columns), strict=True):
         group = groups[case, variant.name]
         done = _done(group)
 
@@ -297,8 +297,8 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> lis
                 mean(lambda t: t.epsilon),
                 mean(lambda t: t.best),
                 mean(lambda t: t.area),
-                mark,
-                p_best,
+                "" if test.mark == WORSE else test.mark,
+                test.p_holm,
                 sum(len(t.F) < plan.at[k] for t in done),
                 sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
             )

@@ -6,7 +6,7 @@ Seeds of different problems are never pooled: they are no blocks of one experime
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,6 @@ from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
 from smemnas.bench.studies.plan import Plan
 from smemnas.spaces.base import FloatArray
-
-BEST, EQUAL = "best", "equal"
 
 
 @dataclass(frozen=True)
@@ -124,39 +122,3 @@ def problem_ranks(plan: Plan, means: Mapping[tuple[Case, str, int], float]) -> l
             mean = float(known.mean()) if len(known) else math.nan
             found.append(ProblemRanks(variant.name, at, tuple(ranks.tolist()), mean, len(known), of))
     return found
-
-
-def against_best(columns: Sequence[FloatArray]) -> list[tuple[str, float]]:
-    """Mark the best of some methods and those that are not significantly worse.
-
-    Args:
-        columns: Regret of each method ``(seeds,)``, paired by seed, NaN where a run is not finished.
-
-    Returns:
-        For each method "best", "equal" or "", and its p-value against the best: exact Wilcoxon, Holm over the methods.
-        Where so few seeds cannot show a difference nothing is "equal".
-    """
-    means = [float(np.mean(c[np.isfinite(c)])) if np.isfinite(c).any() else math.nan for c in columns]
-    if np.isnan(means).all():
-        return [("", math.nan)] * len(columns)
-    best = int(np.nanargmin(means))
-    raw = [math.nan] * len(columns)
-    pairs = [0] * len(columns)
-    for j, column in enumerate(columns):
-        both = np.isfinite(column) & np.isfinite(columns[best])
-        if j != best and both.any():
-            raw[j] = statistics.wilcoxon(column[both], columns[best][both])
-            pairs[j] = int(both.sum())
-    adjusted = statistics.holm(raw)
-    tests = int(np.isfinite(raw).sum())
-    marks = [
-        EQUAL if p >= SIGNIFICANCE and smallest_p(tests, n) < SIGNIFICANCE else ""
-        for p, n in zip(adjusted, pairs, strict=True)
-    ]
-    marks[best] = BEST
-    return list(zip(marks, adjusted.tolist(), strict=True))
-
-
-def smallest_p(tests: int, pairs: int) -> float:
-    """Return the smallest Holm-adjusted p-value that so many signed-rank tests on so many pairs can give."""
-    return float(min(1.0, tests * 2.0 ** (1 - pairs)))

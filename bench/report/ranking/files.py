@@ -15,19 +15,10 @@ import numpy as np
 
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.order import CALIBRATION, METRICS
+from smemnas.bench.metrics.statistics import BEST, EQUAL, SIGNIFICANCE
 from smemnas.bench.program import named
 from smemnas.bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
-from smemnas.bench.ranking.tables import (
-    BEST,
-    EQUAL,
-    SIGNIFICANCE,
-    Cell,
-    ContrastCell,
-    Entry,
-    Place,
-    RankTables,
-    smallest_p,
-)
+from smemnas.bench.ranking.tables import Cell, ContrastCell, Entry, Place, RankTables, smallest_p
 from smemnas.bench.ranking.trial import CALIBRATED, FOLDS
 from smemnas.bench.report.cells import p_value, span, to_csv
 from smemnas.bench.report.ranking.records import cell_records, contrast_records, time_records, trial_records
@@ -223,7 +214,7 @@ def conventions(tables: RankTables) -> list[str]:
     if smallest_p(plan, tables.entries) >= SIGNIFICANCE:
         lines.append(
             f"With {len(plan.seeds)} seeds and this many surrogates no difference can be significant "
-            f"(smallest adjusted p: {min(1.0, smallest_p(plan, tables.entries)):.3f}), so nothing is underlined."
+            f"(smallest adjusted p: {smallest_p(plan, tables.entries):.3f}), so nothing is underlined."
         )
     largest = [t for t in tables.trials if t.pool == plan.pools[0] and t.n_train == plan.n_train[-1]]
     twins = [t.row["twins"] for t in largest if t.row and t.status == "ok"]

@@ -16,7 +16,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.indicators import is_approximated
-from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.metrics.statistics import BEST, EQUAL, SIGNIFICANCE, smallest_p
 from smemnas.bench.program import named
 from smemnas.bench.report.cells import WORDS, Section, markdown_table, to_csv
 from smemnas.bench.report.cells import number as number
@@ -38,7 +38,6 @@ from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
-from smemnas.bench.studies.ranks import BEST, EQUAL, smallest_p
 from smemnas.bench.studies.trials import Trial
 from smemnas.bench.values import seed_text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smemnas.bench.metrics.statistics import BEST, EQUAL
 from smemnas.bench.report.cells import WORDS, Section
-from smemnas.bench.studies.ranks import BEST, EQUAL
 
 #: What LaTeX or its text fonts read as something else.
 SPECIAL = {

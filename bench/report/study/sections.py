@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
-from smemnas.bench.metrics.statistics import SIGNIFICANCE, Interval, Ratio
+from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, Interval, Ratio, smallest_p
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
 from smemnas.bench.studies.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
-from smemnas.bench.studies.ranks import BEST, ProblemRanks, smallest_p
+from smemnas.bench.studies.ranks import ProblemRanks
 
 #: Heads of the tables; a row is made by the function of the same name below.
 QUALITY = (

@@ -15,6 +15,7 @@ FOLDERS = ("bench", "methods", "spaces", "surrogates")
 #: from its own line and from those above. What a line is there for: the docstring of its package.
 LAYERS = (
     "smemnas.bench.display",
+    "smemnas.bench.colours",
     "smemnas.bench.program",
     "smemnas.bench.errors",
     "smemnas.bench.registry",

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
+from smemnas.bench.colours import KINDS
 from smemnas.bench.data.in_package import PackagedTable
 from smemnas.bench.errors import UserError
 from smemnas.bench.report.architecture.drawings import DRAWINGS, picture, plain_text
 from smemnas.bench.report.architecture.figure import write_picture
-from smemnas.bench.report.architecture.picture import CHARACTER, KINDS, Edge, chain_of_vertices, gene_table
+from smemnas.bench.report.architecture.picture import CHARACTER, Edge, chain_of_vertices, gene_table
 from smemnas.bench.report.architecture.values import find, values_of
 from smemnas.spaces._cell201 import EDGES
 from smemnas.spaces.base import SPACES, SearchSpace

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smemnas.bench.benchmarks.outcomes import Reference
+from smemnas.bench.colours import BLUE, GREY, ORANGE
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.spaces.base import FloatArray
 
 if TYPE_CHECKING:
     from smemnas.bench.runs.result import Result
 
-#: Okabe-Ito colours, distinguishable with any colour vision.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 #: With more objectives than these a picture shows each against the first alone: all pairs of 12 would be 66.
 ALL_PAIRS = 6
 #: Characters of a title's line over one picture.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from smemnas.bench.colours import KINDS
 from smemnas.bench.errors import UserError
 from smemnas.bench.files import make_folder
-from smemnas.bench.report.architecture.picture import CHARACTER, FONT, KINDS, Picture
+from smemnas.bench.report.architecture.picture import CHARACTER, FONT, Picture
 from smemnas.bench.report.figure_file import save_figure
 
 ENDINGS = (".svg", ".pdf", ".png")

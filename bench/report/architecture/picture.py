@@ -20,27 +20,6 @@ FONT = 12
 GENES_SHOWN = 240
 
 
-class Kind(NamedTuple):
-    """How a box or line looks: colour (Okabe-Ito, distinguishable with any colour vision) and dashes."""
-
-    colour: str
-    dash: tuple[int, ...] = ()
-
-
-GREY = "#888888"
-KINDS = {
-    "plain": Kind(GREY),
-    "io": Kind("#56B4E9"),
-    "none": Kind("#999999", (1, 5)),
-    "skip": Kind("#E69F00", (6, 4)),
-    "one": Kind("#009E73"),
-    "three": Kind("#0072B2"),
-    "five": Kind("#009E73"),
-    "seven": Kind("#D55E00"),
-    "pool": Kind("#CC79A7", (2, 3)),
-}
-
-
 class Box(NamedTuple):
     """A rectangle with a text in its middle."""
 

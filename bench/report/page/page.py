@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
+from smemnas.bench.colours import style_rules
 from smemnas.bench.files import make_folder, write_text
 from smemnas.bench.outputs import REPORT, claim
 from smemnas.bench.program import named
@@ -134,7 +135,8 @@ def render(
     links = "".join(f'<li><a href="#{key}">{tags.text(word)}</a></li>' for key, word, _ in parts)
     body = "\n".join(f'<section id="{key}"><h2>{tags.text(word)}</h2>\n{inner}</section>' for key, word, inner in parts)
     beside = ", ".join(f'<a href="{tags.text(name)}">{tags.text(name)}</a>' for name in files)
-    style, script = _asset("page.css"), f"(() => {{\n'use strict';\n{_asset('charts.js')}{_asset('page.js')}}})();\n"
+    style = _asset("page.css") + style_rules()
+    script = f"(() => {{\n'use strict';\n{_asset('charts.js')}{_asset('page.js')}}})();\n"
     return _fill(
         _asset("page.html"),
         {

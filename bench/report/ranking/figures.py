@@ -1,7 +1,6 @@
 """Figures of a ranking study, as PDF and PNG: tau against n, tau against time, one trial, and its front.
 
-Colours are those of Okabe and Ito, which any colour vision tells apart. A surrogate on ranks has the colour of its
-base and a dashed line.
+A surrogate on ranks has the colour of its base and a dashed line.
 """
 
 from __future__ import annotations
@@ -12,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench import colours
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.metrics.order import METRICS, kendall
 from smemnas.bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
 from smemnas.bench.ranking.trial import predict
-from smemnas.bench.report.figure_file import save_figure
+from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.spaces.base import FloatArray, IntArray
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY, LIGHT = "#777777", "#CCCCCC"
+#: Of the surrogates.
+COLOURS = (*colours.COLOURS, colours.BLACK)
 MARKERS = "osD^vPX"
+#: How figures are saved.
+LOOK: dict[str, Any] = {"dpi": 160, "bbox_inches": "tight"}
 #: Surrogates with a colour of their own, with their versions on ranks; the others are grey and without a name.
 COLOURED = len(COLOURS)
 #: Shown in colour before better ones: the surrogate of the paper.
@@ -38,37 +40,15 @@ def write_figures(out: Path, tables: RankTables) -> list[Path]:
     done = {c.place for c in tables.cells if c.n}
     places = [p for p in tables.places() if p.metric == METRICS[0] and p in done]
     for place in places:
-        files += _save(_tau_against_n(tables, place), out, f"tau-{place.pool}-{place.truth}")
+        files += save_pair(_tau_against_n(tables, place), out, f"tau-{place.pool}-{place.truth}", **LOOK)
         if place.truth == tables.data.searched:
-            files += _save(_tau_against_time(tables, place), out, f"time-{place.pool}")
+            files += save_pair(_tau_against_time(tables, place), out, f"time-{place.pool}", **LOOK)
     example = _example(tables, places[0]) if places else []
     if example:
-        files += _save(_scatter(tables, example), out, "scatter")
+        files += save_pair(_scatter(tables, example), out, "scatter", **LOOK)
         if tables.data.flops is not None:
-            files += _save(_near_front(tables, example), out, "front")
+            files += save_pair(_near_front(tables, example), out, "front", **LOOK)
     return files
-
-
-def _save(figure: Any, out: Path, name: str) -> list[Path]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    files = [out / f"{name}.pdf", out / f"{name}.png"]
-    for file in files:
-        save_figure(figure, file, dpi=160, bbox_inches="tight")
-    return files
-
-
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = [figure.add_subplot(1, columns, k + 1) for k in range(columns)]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(color="#EEEEEE", linewidth=0.8)
-        ax.set_axisbelow(True)
-    return figure, axes
 
 
 class _Style:
@@ -116,7 +96,7 @@ class _Style:
     def other(self, first: bool) -> dict[str, Any]:
         """Return the keywords of a grey line; one of them stands for all in the legend."""
         label = f"{len(self.others)} others (see the tables)" if first else None
-        return {"color": LIGHT, "linewidth": 1.0, "zorder": 1.5, "label": label}
+        return {"color": colours.LIGHT, "linewidth": 1.0, "zorder": 1.5, "label": label}
 
 
 def _title(tables: RankTables, place: Place, style: _Style, end: str) -> str:
@@ -136,7 +116,7 @@ def _legend(ax: Any) -> None:
 
 def _tau_against_n(tables: RankTables, place: Place) -> Any:
     style = _Style(tables, place)
-    figure, (ax,) = _figure(8.2, 4.6)
+    figure, (ax,) = new_figure(8.2, 4.6)
     sizes = np.array(tables.plan.n_train, dtype=np.float64)
     lows = []
     for k, entry in enumerate([*style.others, *style.coloured]):
@@ -153,7 +133,9 @@ def _tau_against_n(tables: RankTables, place: Place) -> Any:
     shown = [e for e in style.controls if not e.encoding][:1]
     for entry in shown:
         mean = np.array([style.cells[entry, n].mean.value for n in tables.plan.n_train])
-        ax.plot(sizes, mean, color=GREY, linestyle=(0, (1, 2)), linewidth=1.6, label=f"{entry.name}, no training")
+        ax.plot(
+            sizes, mean, color=colours.MIDDLE, linestyle=(0, (1, 2)), linewidth=1.6, label=f"{entry.name}, no training"
+        )
         lows += [v for v in mean if math.isfinite(v)]
     if len(sizes) > 1:
         ax.set_xscale("log")
@@ -171,7 +153,7 @@ def _tau_against_n(tables: RankTables, place: Place) -> Any:
 
 def _tau_against_time(tables: RankTables, place: Place) -> Any:
     style = _Style(tables, place)
-    figure, (ax,) = _figure(8.2, 4.6)
+    figure, (ax,) = new_figure(8.2, 4.6)
     lows = []
     for k, entry in enumerate([*style.others, *style.coloured]):
         x, y = [], []
@@ -183,7 +165,7 @@ def _tau_against_time(tables: RankTables, place: Place) -> Any:
                 y.append(style.cells[entry, n].mean.value)
         if k < len(style.others):
             ax.plot(x, y, **style.other(first=k == 0))
-            ax.plot(x[-1:], y[-1:], "o", color=LIGHT, markersize=5, zorder=1.5)
+            ax.plot(x[-1:], y[-1:], "o", color=colours.LIGHT, markersize=5, zorder=1.5)
             continue
         look = style.of(entry)
         ax.plot(x, y, label=style.names[entry], linewidth=1.2, markersize=4, **look)
@@ -222,13 +204,13 @@ def _scatter(tables: RankTables, example: Example) -> Any:
     """Predicted against true rank of the uniform pool; the members of the front pool in colour."""
     from scipy.stats import rankdata
 
-    figure, axes = _figure(4.4 * len(example), 4.5, len(example))
+    figure, axes = new_figure(4.4 * len(example), 4.5, len(example))
     near = tables.data.front if tables.data.flops is not None else np.empty(0, dtype=np.int64)
     truth = tables.data.truth[tables.data.searched]
     for ax, (entry, n, rows, scores) in zip(axes, example, strict=True):
         predicted, true = rankdata(scores), rankdata(truth[rows])
         front = np.isin(rows, near)
-        ax.plot(true[~front], predicted[~front], ".", color=GREY, markersize=2.5, alpha=0.6)
+        ax.plot(true[~front], predicted[~front], ".", color=colours.MIDDLE, markersize=2.5, alpha=0.6)
         ax.plot(true[front], predicted[front], ".", color=COLOURS[1], markersize=4, label="near the front")
         ax.plot([1, len(rows)], [1, len(rows)], color="black", linewidth=0.7)
         ax.set_title(f"{entry.name}, n={n}: tau {kendall(scores, truth[rows])[0]:.3f}", fontsize=10, loc="left")
@@ -244,7 +226,7 @@ def _near_front(tables: RankTables, example: Example) -> Any:
     """The true front of the ranked architectures and those that each surrogate takes for the front, at their truths."""
     data = tables.data
     assert data.flops is not None
-    figure, axes = _figure(4.4 * len(example), 4.3, len(example))
+    figure, axes = new_figure(4.4 * len(example), 4.3, len(example))
     truth = data.truth[data.searched]
     fronts = []
     for entry, n, rows, scores in example:
@@ -256,7 +238,7 @@ def _near_front(tables: RankTables, example: Example) -> Any:
     for ax, (entry, n, rows, true, taken) in zip(axes, fronts, strict=True):
         true = true[np.argsort(data.flops[true])]
         seen = truth[taken] <= high
-        ax.plot(data.flops[rows], truth[rows], ".", color=LIGHT, markersize=3, label="ranked architectures")
+        ax.plot(data.flops[rows], truth[rows], ".", color=colours.LIGHT, markersize=3, label="ranked architectures")
         ax.step(data.flops[true], truth[true], where="post", color="black", linewidth=1.2, label="true front")
         ax.plot(data.flops[taken], truth[taken], "o", color=COLOURS[0], markersize=5, label="predicted front")
         ax.set_ylim(low - 0.05 * (high - low), high)

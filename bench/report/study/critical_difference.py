@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench.colours import BLUE, DARK
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
 from smemnas.bench.studies.ranks import SeedRanks
 from smemnas.spaces.base import FloatArray
@@ -15,8 +16,6 @@ from smemnas.spaces.base import FloatArray
 #: of the axis.
 WIDTH, LINE, LETTER, AXIS = 6.9, 0.165, 0.062, 2.2
 FONT = 8.0
-#: Okabe and Ito's blue; the rest is black and grey.
-BLUE, GREY = "#0072B2", "#666666"
 #: Heights in lines below the axis: of the first bar, between bars, from the last bar to the first name.
 FIRST_BAR, BAR_STEP, NAMES = 0.7, 0.5, 0.9
 
@@ -88,11 +87,11 @@ def _axis(ax: Any, k: int) -> None:
 def _scale(ax: Any, difference: float) -> None:
     """Draw the critical difference above the axis, from rank 1 on."""
     y = -2.0
-    ax.plot([1, 1 + difference], [y, y], color=GREY, lw=1.2)
+    ax.plot([1, 1 + difference], [y, y], color=DARK, lw=1.2)
     for end in (1, 1 + difference):
-        ax.plot([end, end], [y - 0.2, y + 0.2], color=GREY, lw=1.2)
+        ax.plot([end, end], [y - 0.2, y + 0.2], color=DARK, lw=1.2)
     text = f"critical difference {difference:.2f}"
-    ax.text(1 + difference, y, f"  {text}", ha="left", va="center", fontsize=FONT, color=GREY)
+    ax.text(1 + difference, y, f"  {text}", ha="left", va="center", fontsize=FONT, color=DARK)
 
 
 def _verdict(test: SeedRanks) -> str:

@@ -1,6 +1,6 @@
 """Figures of a study, as PDF and PNG: regret against evaluations, fronts, and critical-difference diagrams.
 
-Colours are those of Okabe and Ito, which any colour vision tells apart; every line carries its name.
+Every line carries its name.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
+from smemnas.bench.colours import BLACK, COLOURS, GREY
 from smemnas.bench.files import make_folder
 from smemnas.bench.metrics.indicators import median_attainment, nondominated
 from smemnas.bench.report.cells import short_names
-from smemnas.bench.report.figure_file import save_figure
+from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE
@@ -25,10 +26,8 @@ from smemnas.spaces.base import FloatArray
 
 #: Folder of the figures within that of the study.
 FIGURES = "figures"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-GREY, BLACK = "#999999", "#000000"
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
-FONT = 8.0
+FONT, DPI = 8.0, 200
 #: Regret below it is drawn on a linear axis.
 LINEAR = 1e-3
 #: Fronts are drawn of so many methods.
@@ -48,14 +47,14 @@ def write_figures(out: Path, tables: Tables) -> list[Path]:
     files: list[Path] = []
     for case, name in names.items():
         if any(c == case for c, _ in tables.curves):
-            files += _save(_anytime(tables, case, styles), folder, f"regret-{name}")
+            files += save_pair(_anytime(tables, case, styles), folder, f"regret-{name}", dpi=DPI)
             if len(case.objectives) > 1:
-                files += _save(_fronts(tables, case, styles), folder, f"front-{name}")
+                files += save_pair(_fronts(tables, case, styles), folder, f"front-{name}", dpi=DPI)
     for test in tables.seed_ranks:
         if len(test.methods) > 2 and test.seeds:
             title = f"{test.case}, {test.at} evaluations"
             figure = critical_difference_diagram(test, title, tables.plan.champion)
-            files += _save(figure, folder, f"ranks-{names[test.case]}-{test.at}")
+            files += save_pair(figure, folder, f"ranks-{names[test.case]}-{test.at}", dpi=DPI)
     return files
 
 
@@ -63,18 +62,6 @@ def _file_name(text: str) -> str:
     """Return a text without what file systems dislike: "toy/t (error; flops<=9)" is "toy-t-error-flops-max-9"."""
     text = text.replace("<=", "-max-").replace(">=", "-min-")
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
-
-
-def _save(figure: Any, folder: Path, name: str) -> list[Path]:
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    files = [folder / f"{name}.pdf", folder / f"{name}.png"]
-    with rc_context({"pdf.fonttype": 42}):  # fonts that journals accept
-        save_figure(figure, files[0], metadata={"CreationDate": None})
-    save_figure(figure, files[1], dpi=200)
-    return files
 
 
 def _styles(tables: Tables) -> dict[str, dict[str, Any]]:
@@ -105,24 +92,14 @@ def _styles(tables: Tables) -> dict[str, dict[str, Any]]:
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    ax = figure.add_subplot()
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="#EEEEEE", linewidth=0.8)
-    ax.set_axisbelow(True)
+    figure, [ax] = new_figure(width, height)
     ax.tick_params(labelsize=FONT)
     return figure, ax
 
 
 def draw_regret(tables: Tables, case: Case) -> Any:
     """Return a matplotlib figure of mean regret against evaluations on one case, of which a curve is known."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = _anytime(tables, case, _styles(tables))
-    FigureCanvasAgg(figure)
-    return figure
+    return _anytime(tables, case, _styles(tables))
 
 
 def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:

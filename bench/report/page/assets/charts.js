@@ -174,11 +174,10 @@ function around(core, all, whole) {
 // A picture of an architecture, as `bench.report.architecture` describes it.
 function drawPicture([width, height, boxes, short, labels]) {
   const lines = short.map(([x0, y0, x1, y1, cx = (x0 + x1) / 2, cy = (y0 + y1) / 2, text = "", kind = "plain"]) => [x0, y0, x1, y1, cx, cy, text, kind]);
-  const dashes = { none: "1 5", skip: "6 4", pool: "2 3" };
   const root = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "picture of the architecture" });
   for (const [x0, y0, x1, y1, cx, cy, , kind] of lines) {
     const g = svg("g", { class: "k-" + kind }, root), angle = Math.atan2(y1 - cy, x1 - cx);
-    svg("path", { class: "series", d: `M${x0},${y0}Q${cx},${cy} ${x1},${y1}`, "stroke-dasharray": dashes[kind] || "" }, g);
+    svg("path", { class: "series", d: `M${x0},${y0}Q${cx},${cy} ${x1},${y1}` }, g);
     const tail = turn => `${x1 - 8 * Math.cos(angle + turn)},${y1 - 8 * Math.sin(angle + turn)}`;
     svg("path", { fill: "currentColor", d: `M${x1},${y1}L${tail(0.4)}L${tail(-0.4)}Z` }, g);
   }

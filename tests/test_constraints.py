@@ -16,7 +16,7 @@ from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.checks.spaces import CHECKS
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.report.run import front_of, write_report
+from smemnas.bench.report.run import write_report
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.penalty import Penalised, told_under_constraints
 from smemnas.bench.runs.run import LOG, Job, make_job, run
@@ -183,7 +183,7 @@ def test_every_method_takes_a_measured_constraint_and_reports_a_feasible_front(t
     job, bench = make_job(name, "toy", budget=60, constraints=("error<=16", "flops<=18"))
     result = run(job, tmp_path, benchmark=bench)
     np.testing.assert_array_equal(result.feasible, (error(result.X) <= 16) & (result.X.sum(axis=1) + 1 <= 18))
-    F = front_of(result)[1]
+    F = result.front.F
     assert (F[:, 0] <= 16).all()
     np.testing.assert_array_equal(np.unique(F, axis=0), best_rows(result.F[result.feasible]))
     summary = write_report(tmp_path, result, bench)

@@ -13,7 +13,6 @@ from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import nondominated
-from smemnas.bench.report.run import front_of
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.run import LOG, make_job, run
 from smemnas.bench.studies.discovery import read_plans
@@ -68,7 +67,7 @@ def test_feasible_before_infeasible_under_every_method(whole, tmp_path, method):
     rows = benchmark.space.index(found.X)
     np.testing.assert_array_equal(found.F, F[rows, :2])  # the log holds the true objectives
     np.testing.assert_array_equal(found.feasible, F[rows, 2] <= 15)
-    assert (F[benchmark.space.index(front_of(found)[0]), 2] <= 15).all()
+    assert (F[benchmark.space.index(found.front.X), 2] <= 15).all()
     text = (tmp_path / "run" / LOG).read_text()
     assert "error_analog" not in text  # nor another key: the value is looked up again
     lines = text.splitlines(keepends=True)

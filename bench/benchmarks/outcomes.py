@@ -9,7 +9,7 @@ import numpy as np
 
 from smemnas.bench.display import counted, figure
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.metrics.indicators import Box, nondominated
+from smemnas.bench.metrics.indicators import Box, front_rows
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 
@@ -80,13 +80,10 @@ class Candidates(NamedTuple):
 
     def reference(self) -> Reference | None:
         """Return the front of the searched objectives; None where nothing has all of them."""
-        front = np.flatnonzero(nondominated(self.F))
+        front = front_rows(self.F)
         if len(front) == 0:
             return None
-        front = front[np.lexsort(self.F[front].T[::-1])]
-        F = self.F[front]
-        best = self.tested[nondominated(self.tested)]
-        best = best[np.lexsort(best.T[::-1])]
+        F, best = self.F[front], self.tested[front_rows(self.tested)]
         return Reference(F, F.min(axis=0), F.max(axis=0), self.exact, self.tested[front], best)
 
 

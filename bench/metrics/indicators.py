@@ -51,6 +51,12 @@ def nondominated(F: FloatArray) -> NDArray[np.bool_]:
     return keep
 
 
+def front_rows(F: FloatArray) -> IntArray:
+    """Return the rows ``(k,)`` of ``F`` ``(n, n_obj)`` that are its front, by the first objective, then the next."""
+    keep = np.flatnonzero(nondominated(F)) if len(F) else np.arange(0)
+    return keep[np.lexsort(F[keep].T[::-1])] if len(keep) else keep
+
+
 def normalise(F: FloatArray, ideal: FloatArray, nadir: FloatArray) -> FloatArray:
     """Map ideal to 0 and nadir to 1.
 

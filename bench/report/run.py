@@ -24,7 +24,7 @@ from smemnas.bench.metrics.indicators import (
 from smemnas.bench.report.figure_file import save_figure
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.picture import draw_run
-from smemnas.bench.runs.run import Result
+from smemnas.bench.runs.result import Result
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: What readers of approximated hypervolumes are told.
@@ -34,15 +34,10 @@ APPROXIMATED = (
 )
 
 
-def front_of(result: Result) -> tuple[IntArray, FloatArray]:
-    """Return the run's non-dominated feasible genotypes ``(k, n_var)`` and objectives, by the first objective."""
-    return result.front.X, result.front.F
-
-
 def summarise(result: Result, benchmark: Benchmark, reference: Reference | None) -> dict[str, Any]:
     """Return what the run achieved, with the conventions that make the numbers comparable."""
     job = result.job
-    X, F = front_of(result)
+    X, F = result.front.X, result.front.F
     failed = int((~np.isfinite(result.F).all(axis=1)).sum()) if len(result.F) else 0
     infeasible = int((~result.feasible).sum()) - failed
     summary: dict[str, Any] = {
@@ -98,7 +93,7 @@ def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str
     Raises:
         RunError: A file cannot be written.
     """
-    X, F = front_of(result)
+    X, F = result.front.X, result.front.F
     reported = benchmark.report(X) if len(X) else F
     write_text(folder / "front.csv", front_csv(benchmark, X, F, reported))
     write_json(folder / "summary.json", summarise(result, benchmark, None))

@@ -10,7 +10,6 @@ from urllib.parse import unquote
 
 from smemnas.bench.display import in_notebook, notebook_bar
 from smemnas.bench.program import named
-from smemnas.bench.report.run import front_of
 from smemnas.bench.runs.run import Progress, Result
 
 #: Fronts longer than this are shortened on screen; front.csv has them whole.
@@ -76,7 +75,7 @@ def print_run(result: Result) -> None:
 
     out = console()
     summary, benchmark = result.summary, result.benchmark
-    X, F = front_of(result)
+    X, F = result.front.X, result.front.F
     limits = f", {', '.join(summary['constraints'])}" if "constraints" in summary else ""
     place = f"{summary['space']}/{unquote(summary['dataset'])}"
     names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]

@@ -9,7 +9,6 @@ import numpy as np
 
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.colours import BLUE, GREY, ORANGE
-from smemnas.bench.metrics.indicators import nondominated
 from smemnas.spaces.base import FloatArray
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def draw_run(result: Result, reference: Reference | None) -> Any:
         if len(objectives) == 1:
             _draw_progress(axes, F[:, 0], objectives[0], reference)
         else:
-            _draw_pair(axes, F, (a, b), objectives, reference)
+            _draw_pair(axes, F, result.front.F, (a, b), objectives, reference)
         axes.spines[["top", "right"]].set_visible(False)
     for unused in figure.axes[len(pairs) :]:
         unused.set_visible(False)
@@ -57,10 +56,11 @@ def draw_run(result: Result, reference: Reference | None) -> Any:
     return figure
 
 
-def _draw_pair(axes: Any, F: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None) -> None:
+def _draw_pair(
+    axes: Any, F: FloatArray, found: FloatArray, pair: tuple[int, int], objectives: Any, reference: Reference | None
+) -> None:
     x, y = pair
     finite = F[np.isfinite(F).all(axis=1)]
-    found = finite[nondominated(finite)] if len(finite) else finite
     two = F.shape[1] == 2
     axes.scatter(finite[:, x], finite[:, y], s=12, color=GREY, alpha=0.6, linewidths=0, label="evaluated")
     if reference is not None:

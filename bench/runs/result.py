@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.display import counted, figure, html_table
-from smemnas.bench.metrics.indicators import nondominated
+from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.spaces.base import FloatArray, IntArray, Objective
@@ -103,8 +103,7 @@ class Result:
     def front(self) -> Front:
         """The non-dominated feasible architectures, computed once."""
         feasible = np.flatnonzero(self.feasible)
-        keep = feasible[nondominated(self.F[feasible])] if len(feasible) else feasible
-        keep = keep[np.lexsort(self.F[keep].T[::-1])] if len(keep) else keep
+        keep = feasible[front_rows(self.F[feasible])]
         X = self.X[keep]
         return Front(tuple(map(self.benchmark.space.to_str, X)), X, self.F[keep], self.benchmark.objectives)
 

@@ -17,7 +17,7 @@ from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
-from smemnas.bench.metrics.indicators import nondominated
+from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.program import program
 from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
@@ -131,8 +131,7 @@ def _problem(
 def _front(run: Run, benchmark: Benchmark, tested: list[int]) -> tuple[IntArray, FloatArray]:
     """Return the rows of a run's front, by the first objective, and their values with the tested ones behind."""
     F = feasible_only(benchmark, run.X, run.F)
-    keep = np.flatnonzero(nondominated(F)) if len(F) else np.arange(0)
-    keep = keep[np.lexsort(run.F[keep].T[::-1])] if len(keep) else keep
+    keep = front_rows(F)
     values = run.F[keep].reshape(len(keep), len(benchmark.objectives))
     if tested and len(keep):
         values = np.hstack([values, benchmark.report(run.X[keep])[:, tested]])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import against_best, critical_difference, holm, smallest_p, wilcoxon
+from smemnas.bench.report.rank_layout import rank_layout
 from smemnas.bench.studies.plan import Plan, Variant
-from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
+from smemnas.bench.studies.ranks import SeedRanks, problem_ranks, seed_ranks
 from smemnas.spaces.base import FloatArray
 
 ONE, TWO = Case("toy", "t", ("error", "flops")), Case("toy", "u", ("error", "flops"))
@@ -134,3 +136,21 @@ def test_few_seeds_mark_nothing_as_equal() -> None:
     nothing = against_best([np.full(3, NAN)] * 2)
     assert [m for m, *_ in nothing] == ["", ""]
     assert np.isnan([p for *_, p in nothing]).all()
+
+
+def test_the_layout_of_a_diagram_puts_names_and_bars_where_the_ranks_are() -> None:
+    ranks = np.array([4.5, 1.0, 2.0, 3.5, 4.0])
+    test = SeedRanks(ONE, 9, tuple("abcde"), (), tuple(range(20)), ranks, 30.0, 1e-6, 1.1)
+    layout = rank_layout(test, 0.2)
+    assert [(n.method, n.rank, n.right, n.line) for n in layout.names] == [
+        ("b", 1.0, False, 0),
+        ("c", 2.0, False, 1),
+        ("d", 3.5, False, 2),
+        ("e", 4.0, True, 1),
+        ("a", 4.5, True, 0),
+    ]
+    assert [tuple(bar) for bar in layout.bars] == [(1.0, 2.0, 0), (3.5, 4.5, 0)]  # apart, so on one level
+    assert [bar.level for bar in rank_layout(test, 1.6).bars] == [0, 1]
+    assert (layout.lines, layout.levels, layout.difference) == (3, 1, 1.1)
+    assert rank_layout(replace(test, critical_difference=4.0), 0.2).difference is None  # as long as the axis
+    assert rank_layout(replace(test, critical_difference=NAN), 0.2).difference is None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from smemnas.bench.colours import BLUE, DARK
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.report.rank_layout import Name, RankLayout, rank_layout
 from smemnas.bench.studies.ranks import SeedRanks
-from smemnas.spaces.base import FloatArray
 
 #: Inches: the text width of a two-column page, the height of a line of names, the room for a letter, the least width
 #: of the axis.
@@ -33,44 +32,48 @@ def critical_difference_diagram(test: SeedRanks, title: str, emphasised: str = "
     """
     from matplotlib.figure import Figure
 
-    order = np.argsort(test.mean_ranks, kind="stable")
-    ranks = test.mean_ranks[order]
-    names = [test.methods[i] for i in order]
-    k = len(names)
-    left = (k + 1) // 2
-    texts = [
-        f"{n}  {r:.2f}" if i < left else f"{r:.2f}  {n}" for i, (n, r) in enumerate(zip(names, ranks, strict=True))
-    ]
-    letters = [len(text) * (1.18 if name == emphasised else 1.0) for name, text in zip(names, texts, strict=True)]
-    rooms = [0.3 + LETTER * max(part, default=0) for part in (letters[:left], letters[left:])]
-    axis = max(AXIS, WIDTH - sum(rooms))
+    k = len(test.methods)
+    axis, rooms = _widths(rank_layout(test, 0.0), emphasised)
     inch = (k - 1) / axis  # in ranks
-    bars = _levels(ranks, test.cliques, 0.1 * inch)
-    top = FIRST_BAR + BAR_STEP * max((level for *_, level in bars), default=-1) + NAMES
-    lines, head = top + left, 5.2  # below and above the axis: title, critical difference, tick labels
+    layout = rank_layout(test, 0.1 * inch)
+    top = FIRST_BAR + BAR_STEP * (layout.levels - 1) + NAMES
+    lines, head = top + layout.lines, 5.2  # below and above the axis: title, critical difference, tick labels
     figure = Figure(figsize=(axis + sum(rooms), LINE * (lines + head)))
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set_xlim(1 - rooms[0] * inch, k + rooms[1] * inch)
     ax.set_ylim(lines, -head)
     ax.axis("off")
     _axis(ax, k)
-    if test.critical_difference < k - 1:
-        _scale(ax, test.critical_difference)
-    for i, (name, rank) in enumerate(zip(names, ranks, strict=True)):
-        colour, weight = (BLUE, "bold") if name == emphasised else ("black", "normal")
-        side, place, ha = (-1, i, "right") if i < left else (1, k - 1 - i, "left")
-        y = top + place
-        end = (1 if i < left else k) + 0.15 * side * inch
-        ax.plot([rank, rank, end], [0, y, y], color=colour, lw=0.8, solid_joinstyle="miter")
-        ax.plot(rank, 0, "o", color=colour, ms=3)
+    if layout.difference is not None:
+        _scale(ax, layout.difference)
+    for name in layout.names:
+        colour, weight = (BLUE, "bold") if name.method == emphasised else ("black", "normal")
+        side, ha = (1, "left") if name.right else (-1, "right")
+        y = top + name.line
+        end = (k if name.right else 1) + 0.15 * side * inch
+        ax.plot([name.rank, name.rank, end], [0, y, y], color=colour, lw=0.8, solid_joinstyle="miter")
+        ax.plot(name.rank, 0, "o", color=colour, ms=3)
         text_at = end + 0.05 * side * inch
-        ax.text(text_at, y, texts[i], ha=ha, va="center", color=colour, fontsize=FONT, fontweight=weight)
-    for low, high, level in bars:
-        y = FIRST_BAR + BAR_STEP * level
+        ax.text(text_at, y, _text(name), ha=ha, va="center", color=colour, fontsize=FONT, fontweight=weight)
+    for bar in layout.bars:
+        y = FIRST_BAR + BAR_STEP * bar.level
         overhang = 0.03 * inch
-        ax.plot([low - overhang, high + overhang], [y, y], color="black", lw=2.6, solid_capstyle="butt")
+        ax.plot([bar.low - overhang, bar.high + overhang], [y, y], color="black", lw=2.6, solid_capstyle="butt")
     figure.text(0.01, 0.985, f"{title}\n{_verdict(test)}", fontsize=FONT, va="top", linespacing=1.3)
     return figure
+
+
+def _text(name: Name) -> str:
+    return f"{name.rank:.2f}  {name.method}" if name.right else f"{name.method}  {name.rank:.2f}"
+
+
+def _widths(layout: RankLayout, emphasised: str) -> tuple[float, tuple[float, float]]:
+    """Return the width of the axis and of the rooms beside it, in inches."""
+    left, right = (
+        0.3 + LETTER * max((len(_text(n)) * (1.18 if n.method == emphasised else 1.0) for n in side), default=0)
+        for side in (layout.side(False), layout.side(True))
+    )
+    return max(AXIS, WIDTH - left - right), (left, right)
 
 
 def _axis(ax: Any, k: int) -> None:
@@ -102,15 +105,3 @@ def _verdict(test: SeedRanks) -> str:
     if test.p >= SIGNIFICANCE:
         return f"{seeds}; Friedman {p}: no method differs"
     return f"{seeds}" + (f"; Friedman {p}" if np.isfinite(test.p) else "")
-
-
-def _levels(ranks: FloatArray, cliques: Sequence[tuple[int, int]], margin: float) -> list[tuple[float, float, int]]:
-    """Return the ends and the level of each bar: the first level where it keeps a margin from all others."""
-    ends: list[float] = []
-    bars = []
-    for first, last in cliques:
-        low, high = float(ranks[first]), float(ranks[last])
-        level = next((j for j, end in enumerate(ends) if end + margin < low), len(ends))
-        ends[level : level + 1] = [high]
-        bars.append((low, high, level))
-    return bars

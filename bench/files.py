@@ -68,9 +68,7 @@ def replacing(
                 raise failure(f"cannot write {path}: it is no regular file. Choose another name.")
         part = unfinished(target)
         yield part
-        if durable:
-            _sync(part)
-        os.replace(part, target)
+        finish(part, target, durable=durable)
     except faults as error:
         raise failure(f"cannot write {path}: {why(error)}. {advice}") from error
     finally:
@@ -160,10 +158,16 @@ def _remove_stale(path: Path) -> None:
             path.unlink()
 
 
-def _sync(path: Path) -> None:
-    """Bring what a library wrote to the disk."""
-    with open(path, "rb+") as stream:
-        os.fsync(stream.fileno())
+def finish(part: Path, path: Path, *, durable: bool = True) -> None:
+    """Give a complete file its final name; a durable one is on the disk before.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    if durable:
+        with open(part, "rb+") as stream:
+            os.fsync(stream.fileno())
+    os.replace(part, path)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:

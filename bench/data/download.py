@@ -6,8 +6,6 @@ which the next attempt continues where the server can (HTTP range), and starts a
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError
+from smemnas.bench.files import finish, why
 
 ATTEMPTS = 3
 CHUNK = 1 << 16
@@ -85,7 +84,7 @@ def download(source: Source, url: str, folder: Path, *, progress: bool = False) 
             except requests.exceptions.RequestException:
                 if attempt == ATTEMPTS - 1:
                     raise
-        os.replace(part, output)
+        finish(part, Path(output))
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,8 +102,7 @@ def download(source: Source, url: str, folder: Path, *, progress: bool = False) 
     except ValueError as error:
         raise DataError("wrong checksum of what was downloaded") from error
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise DataError(f"cannot write {folder}, {reason}") from error
+        raise DataError(f"cannot write {folder}, {why(error)}") from error
 
 
 def _stream(url: str, part: Path, source: Source, *, progress: bool) -> None:

@@ -73,7 +73,7 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     file = folder / JOB
     data = json.loads(json.dumps(benchmark.provenance()))
     if file.exists():
-        found = read(file, JobFile, "start again with --overwrite.")
+        _, found = read_job(folder, "start again with --overwrite.")
         difference = job.differs_from(found.job)
         if difference:
             raise Unusable(f"{folder} holds a run with {difference}", ELSEWHERE)

@@ -20,10 +20,11 @@ from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.outputs import STUDY, claim
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
+from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
 from smemnas.bench.runs.run import JOB, LOG, TIMING, Job, Progress, run
-from smemnas.bench.schema import JobFile, PlanEntry, StatusFile, read
+from smemnas.bench.schema import PlanEntry, StatusFile, read
 from smemnas.bench.studies.plan import Plan, parts_of
 from smemnas.bench.workers.backends import Place, run_tasks
 from smemnas.bench.workers.child import PAUSE
@@ -55,7 +56,7 @@ def state_of(out: Path, job: Job) -> State:
     rows, ours = 0, False
     with suppress(OSError, Unusable):
         rows = (folder / LOG).read_bytes().count(b"\n")
-        ours = not job.differs_from(read(folder / JOB, JobFile).job)
+        ours = not job.differs_from(read_job(folder)[1].job)
     status = read_status(folder)
     if ours and (rows >= job.budget or (status.status == DONE and status.rows == rows)):
         return State(DONE)

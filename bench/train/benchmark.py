@@ -7,9 +7,7 @@ split is opened by `report` only, which judges the same weights.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import getpass
 import hashlib
 import json
 import math
@@ -17,8 +15,7 @@ import os
 import pickle
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +25,11 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Evaluation
-from smemnas.bench.errors import RunError, UserError, suggest
+from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
+from smemnas.bench.train.devices import claimed, find_devices
 from smemnas.bench.train.images import Images, open_images
 from smemnas.bench.train.recipes import Recipe
 from smemnas.bench.workers.child import safe_children
@@ -51,8 +49,6 @@ SHAPE = (
     "strides",
     "checkpoint_sha256",
 )
-#: Seconds between two looks for a free device.
-PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -342,52 +338,3 @@ def _test_error(setting: Setting, place: Path, x: IntArray, devices: Sequence[st
         )
     write_json(place / TEST, {TEST_ERROR: error})
     return error
-
-
-def find_devices(device: str) -> tuple[str, ...]:
-    """Return the devices that a user's wish names.
-
-    Raises:
-        UserError: There is no such device.
-    """
-    if device == "cpu":
-        return ("cpu",)
-    need_torch()
-    import torch
-
-    found = tuple(f"cuda:{k}" for k in range(torch.cuda.device_count()))
-    if device == "auto":
-        return found or ("cpu",)
-    chosen = found if device == "cuda" else tuple(d for d in found if d == device)
-    if not chosen:
-        raise UserError(
-            f"no device {device!r}.{suggest(device, ['auto', 'cpu', *(['cuda'] if found else []), *found])}"
-        )
-    return chosen
-
-
-@contextlib.contextmanager
-def claimed(devices: Sequence[str]) -> Iterator[str]:
-    """Hold one of several devices; a CUDA device belongs to one training of this user at a time, in any process."""
-    if devices[0] == "cpu":
-        yield "cpu"
-        return
-    import torch
-    from filelock import FileLock, Timeout
-
-    folder = Path(tempfile.gettempdir()) / f"smemnas-devices-{getpass.getuser()}"
-    folder.mkdir(exist_ok=True)
-    while True:
-        for device in devices:
-            properties = torch.cuda.get_device_properties(device)
-            lock = FileLock(folder / f"{getattr(properties, 'uuid', device)}.lock".replace(":", "-"))
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            try:
-                yield device
-            finally:
-                lock.release()
-            return
-        time.sleep(PAUSE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -19,14 +18,12 @@ from torch import Tensor
 from torch import distributed as dist
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.train.loop import check_device
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.devices import find_device
 
 #: The other processes wait at most so long, for example while the first one measures accuracies.
 TIMEOUT = timedelta(hours=4)
 #: What torchrun sets beside WORLD_SIZE and is needed to find the other processes.
 ENVIRONMENT = ("RANK", "MASTER_ADDR", "MASTER_PORT")
-ANY_PRECISION = Recipe("", epochs=1, batch=1, lr=0.0)
 
 
 class Processes(NamedTuple):
@@ -105,34 +102,3 @@ def _world() -> int:
         if int(text) > 1 and not os.environ.get(name, "0").isdecimal():
             raise UserError(f"{name} is a whole number, set by torchrun, got {os.environ[name]!r}.")
     return int(text)
-
-
-def find_device(name: str, local: str | None = None) -> torch.device:
-    """Return a device by name.
-
-    Args:
-        name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        local: Number of the GPU that "cuda" means.
-
-    Raises:
-        UserError: There is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and local is not None:
-        name = f"cuda:{local}"
-    check_device(name, ANY_PRECISION)
-    return torch.device(name)
-
-
-def check_amp(device: torch.device) -> None:
-    """Check that a device computes in bfloat16.
-
-    Raises:
-        UserError: It does not.
-    """
-    try:
-        check_device(str(device), replace(ANY_PRECISION, precision="bf16"))
-    except UserError as error:
-        kind = "processor" if device.type == "cpu" else "GPU"
-        raise UserError(f"--amp computes in bfloat16, which this {kind} lacks: leave it out.") from error

@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.files import replacing_folder, why
 from smemnas.bench.train.image_decoding import decode
 from smemnas.bench.train.image_lists import Entry, list_folder, list_tar, printable
 
@@ -36,6 +36,7 @@ SAMPLED = 10_000
 #: Images that a thread decodes at a time.
 BLOCK = 64
 FORMAT = 2
+ADVICE = "Decoded images take space: free some, or point SMEMNAS_DATA at another folder."
 #: Grey values that a data set spans at least, of 255, if its images are scaled as they should be.
 SPAN = 32
 #: GB of decoded images that nobody opens any more which the user is told about.
@@ -195,19 +196,10 @@ def _make(source: Path, size: int | None, entries: list[Entry], folder: Path) ->
             if (folder / "header.json").exists():
                 return
             _remove_abandoned(folder.parent, place)
-            work = folder.parent / f".{place}.{uuid.uuid4().hex[:8]}"
-            work.mkdir()  # with the rights that the user's umask gives: colleagues may read
-            try:
+            with replacing_folder(folder, failure=DataError, advice=ADVICE) as work:
                 _decode_all(source, size, entries, work)
-                shutil.rmtree(folder, ignore_errors=True)  # without header.json, so of no use
-                os.replace(work, folder)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise DataError(
-            f"cannot write decoded images to {folder.parent} ({error.strerror}): free space, or point SMEMNAS_DATA at "
-            "another folder."
-        ) from error
+        raise DataError(f"cannot write {folder}: {why(error)}. {ADVICE}") from error
     _note_superseded(source, size, folder)
 
 
@@ -233,7 +225,7 @@ def _remove_abandoned(parent: Path, place: str) -> None:
     from filelock import FileLock, Timeout
 
     for left in sorted(p for p in parent.glob(".*.*") if p.is_dir()):
-        owner = left.name.split(".")[1]
+        owner = left.name.split(".")[1].partition("-")[0]
         if owner == place:
             shutil.rmtree(left, ignore_errors=True)
             continue

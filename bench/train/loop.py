@@ -7,13 +7,13 @@ that was killed and resumed ends with the weights of one that was not.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +22,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.errors import RunError
 from smemnas.bench.files import replacing
 from smemnas.bench.train.batches import Pixels, augment, prepare
+from smemnas.bench.train.devices import autocast, check_device, loss_scaler, reproducible
 from smemnas.bench.train.faults import compiled, explained, is_out_of_memory
 from smemnas.bench.train.images import Images
 from smemnas.bench.train.recipes import Recipe
@@ -80,10 +81,10 @@ def train(
         UserError: The device does not exist or lacks the recipe's precision.
         RunError: Out of memory, or the disk is full.
     """
-    check_device(device, recipe)
+    check_device(device, recipe.precision)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with reproducible(recipe, device):
+        with pinned(recipe, device):
             return _train(build, training, validation, recipe, seed, folder, torch.device(device), parent)
     except (RuntimeError, MemoryError) as error:
         other = explained(error, "compile=false")
@@ -116,7 +117,7 @@ def _train(
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
     optimizer = make_optimizer(network, recipe)
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    scaler = loss_scaler(device, recipe.precision)
     forward = compiled(network, device) if recipe.compile else network
     pixels = Pixels(training, device)
     labels = torch.from_numpy(training.labels).to(device)
@@ -135,7 +136,7 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(done + step / steps)
             images = augment(raw, recipe, training, draws)
-            with autocast(device, recipe):
+            with autocast(device, recipe.precision):
                 loss = F.cross_entropy(forward(images), labels[at], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             if scaler.is_enabled():
@@ -196,7 +197,7 @@ def error_percent(network: nn.Module, images: Images, recipe: Recipe, device: to
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     rows = list(torch.arange(len(images)).split(EVALUATION_BATCH))
     for at, raw in zip(rows, pixels.batches(rows), strict=True):
-        with autocast(device, recipe):
+        with autocast(device, recipe.precision):
             logits = network(prepare(raw, recipe, images))
         wrong += (logits.argmax(dim=1) != labels[at]).sum()
     return 100.0 * int(wrong) / len(images)
@@ -210,7 +211,7 @@ def weights_error(
     Raises:
         RunError: The weights are gone or unreadable.
     """
-    with reproducible(recipe, device):
+    with pinned(recipe, device):
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network = build(images.n_classes).to(device=torch.device(device), memory_format=layout)
         try:
@@ -223,64 +224,14 @@ def weights_error(
         return error_percent(network, images, recipe, torch.device(device))
 
 
+def pinned(recipe: Recipe, device: str) -> AbstractContextManager[None]:
+    """Return the context in which a recipe gives the same weights again; one thread where it computes on the CPU."""
+    return reproducible(device, deterministic=recipe.deterministic, one_thread=True, tuned=True)
+
+
 def stream(seed: int, purpose: int, epoch: int = 0) -> int:
     """Return the seed of one stream of random numbers."""
     return int(np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def autocast(device: torch.device, recipe: Recipe) -> torch.amp.autocast:
-    """Return the context of the recipe's precision."""
-    kind = torch.float16 if recipe.precision == "fp16" else torch.bfloat16
-    return torch.amp.autocast(device.type, dtype=kind, enabled=recipe.precision != "float32")
-
-
-def check_device(device: str, recipe: Recipe) -> None:
-    """Check that a device exists and has the precision of a recipe.
-
-    Raises:
-        UserError: It does not.
-    """
-    kind, _, number = device.partition(":")
-    if kind == "cuda":
-        found = torch.cuda.device_count()
-        if not (number or "0").isdecimal() or int(number or 0) >= found:
-            raise UserError(f"no device {device!r}: torch sees {found} CUDA devices; leave it out, or use cpu.")
-        if recipe.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise UserError(f"{device} has no bf16: set precision=fp16 or precision=float32.")
-    elif device == "cpu":
-        if recipe.precision == "fp16":
-            raise UserError("fp16 needs a CUDA device: set precision=float32 (or bf16 on a processor that has it).")
-        if recipe.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            raise UserError("this processor has no bf16: set precision=float32.")
-    else:
-        raise UserError(f"no device {device!r}: use cpu, cuda or cuda:K.")
-
-
-@contextlib.contextmanager
-def reproducible(recipe: Recipe, device: str) -> Iterator[None]:
-    """Pin what results depend on beside the seed, and leave the caller's torch as it was.
-
-    One thread on the CPU: sums in another order give other last bits.
-    """
-    cuda = device.startswith("cuda")
-    if cuda and recipe.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    settings = torch.backends.cudnn, torch.utils.deterministic
-    threads, before = torch.get_num_threads(), (settings[0].benchmark, settings[1].fill_uninitialized_memory)
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else [], device_type="cuda"):
-        try:
-            if not cuda:
-                torch.set_num_threads(1)
-            settings[0].benchmark = not recipe.deterministic
-            settings[1].fill_uninitialized_memory = False  # costs some per cent, and nothing reads such memory
-            torch.use_deterministic_algorithms(recipe.deterministic)
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            settings[0].benchmark, settings[1].fill_uninitialized_memory = before
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _resume(

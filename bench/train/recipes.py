@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from smemnas.bench.errors import UserError, choose, suggest
+from smemnas.bench.train.devices import PRECISIONS
 
 OPTIMIZERS = ("sgd", "rmsprop_tf")
 SCHEDULES = ("cosine", "constant")
 #: What a field takes, for messages.
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 T = TypeVar("T", bound=Any)
-PRECISIONS = ("float32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)

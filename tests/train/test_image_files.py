@@ -352,7 +352,7 @@ def test_a_full_disk_while_decoding_is_one_line(pictures, monkeypatch, data_home
         return real(file, *args, **options)
 
     monkeypatch.setattr(np, "save", full)
-    refused(pictures[0], "cannot write decoded images", "free space", "SMEMNAS_DATA")
+    refused(pictures[0], "cannot write", "the disk is full", "SMEMNAS_DATA")
     assert not [p for p in (data_home / "images" / "decoded").iterdir() if p.is_dir()]
 
 

@@ -13,8 +13,10 @@ from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.registry import load_plugin  # noqa: E402
 from smemnas.bench.train import benchmark as trained  # noqa: E402
+from smemnas.bench.train import devices as places  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.benchmark import RESULT, TrainedBenchmark, find_devices  # noqa: E402
+from smemnas.bench.train.benchmark import RESULT, TrainedBenchmark  # noqa: E402
+from smemnas.bench.train.devices import find_devices  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
 from smemnas.bench.train.recipes import Recipe  # noqa: E402
@@ -244,7 +246,7 @@ def test_what_makes_no_sense_is_one_line(call, words):
 
 def test_a_cuda_device_trains_one_at_a_time(tmp_path, monkeypatch):
     """The lock that pins trainings to devices, without a device: two are given out, the third waits."""
-    monkeypatch.setattr(trained.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(places.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: None)
     waits = []
 
@@ -255,13 +257,13 @@ def test_a_cuda_device_trains_one_at_a_time(tmp_path, monkeypatch):
         waits.append(seconds)
         raise Busy
 
-    monkeypatch.setattr(trained.time, "sleep", wait)
+    monkeypatch.setattr(places.time, "sleep", wait)
     devices = ("cuda:0", "cuda:1")
-    with trained.claimed(devices) as first, trained.claimed(devices) as second:
+    with places.claimed(devices) as first, places.claimed(devices) as second:
         assert (first, second) == devices
-        with pytest.raises(Busy), trained.claimed(devices):
+        with pytest.raises(Busy), places.claimed(devices):
             pass
-    with trained.claimed(devices) as again:
+    with places.claimed(devices) as again:
         assert again == "cuda:0"
     assert len(waits) == 1
     assert len(os.listdir(next(tmp_path.glob("smemnas-devices-*")))) <= 2

@@ -224,10 +224,11 @@ def test_devices_and_precisions_that_are_not_there(monkeypatch):
         ("cpu", bf16, "no bf16"),
         ("cpu", fp16, "fp16 needs a CUDA device"),
         ("cuda:99", PLAIN, "no device 'cuda:99'"),
-        ("gpu", PLAIN, "use cpu, cuda or cuda:K"),
+        ("cuda:", PLAIN, "no device 'cuda:'"),
+        ("gpu", PLAIN, "Known: auto, cpu"),
     ):
         with pytest.raises(UserError, match=words):
-            loop.check_device(device, recipe)
+            loop.check_device(device, recipe.precision)
 
 
 def test_bf16_and_memory_layout_train_alike(tmp_path, monkeypatch):

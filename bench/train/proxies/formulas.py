@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.train.batches import Pixels, prepare
 from smemnas.bench.train.images import Images, open_images
-from smemnas.bench.train.loop import INIT, ORDER, reproducible, stream
+from smemnas.bench.train.loop import INIT, ORDER, pinned, stream
 from smemnas.bench.train.recipes import Recipe
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
@@ -113,7 +113,7 @@ def measure(
     if batch < 2:
         raise UserError(f"proxies compare images: give a batch of at least 2, got {batch}.")
     found = Measured(*({name: np.empty(len(X)) for name in wanted} for _ in range(2)))
-    with reproducible(_PLAIN, device):
+    with pinned(_PLAIN, device):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(stream(seed, ORDER)))[:batch]
         raw = next(Pixels(images, torch.device(device)).batches([order]))
         inputs, labels = prepare(raw, _PLAIN, images), torch.from_numpy(images.labels)[order].to(device)

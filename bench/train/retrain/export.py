@@ -18,7 +18,7 @@ from smemnas.bench.files import make_folder, replacing, why, write_bytes, write_
 from smemnas.bench.outputs import EXPORT, claim
 from smemnas.bench.program import install
 from smemnas.bench.provenance import environment
-from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.devices import find_device
 from smemnas.bench.train.networks.counting import multiply_adds, parameters
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, read
 from smemnas.bench.train.networks.mnv3.subnet import name_of, read_name

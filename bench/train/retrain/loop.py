@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +26,10 @@ from smemnas.bench.files import write_json, write_text
 from smemnas.bench.outputs import RETRAINING
 from smemnas.bench.runs.folder import locked
 from smemnas.bench.train.batches import cut_out
+from smemnas.bench.train.devices import autocast, check_device, reproducible
 from smemnas.bench.train.distributed import Processes, processes
 from smemnas.bench.train.faults import explained, is_out_of_memory
 from smemnas.bench.train.images import open_images
-from smemnas.bench.train.loop import autocast, check_device
 from smemnas.bench.train.networks.mnv3.checkpoint import save
 from smemnas.bench.train.retrain.folder import (
     CHECKPOINT,
@@ -58,7 +56,6 @@ from smemnas.bench.train.retrain.parts import (
     make_scheduler,
 )
 from smemnas.bench.train.retrain.plan import RetrainPlan
-from smemnas.bench.train.retrain.recipes import RetrainRecipe
 from smemnas.bench.train.retrain.state import Machine, Training, read_accuracies, result_of, start
 
 #: Updates between two looks at the loss.
@@ -103,7 +100,7 @@ def retrain(
         with (
             processes(machine.device) as group,
             locked(out, RETRAINING) if group.rank == 0 else nullcontext(),
-            _settings(plan.recipe, group.device),
+            reproducible(group.device, deterministic=plan.recipe.deterministic, tuned=True),
         ):
             return _retrain(plan, out, machine, group, report, progress)
     except (RuntimeError, MemoryError, OSError) as error:
@@ -125,7 +122,7 @@ def _retrain(
     """Do what `retrain` says, as one of a group of processes."""
     recipe = plan.recipe
     check_parts(recipe, group.world * machine.accumulate)
-    check_device(str(group.device), recipe.numerics)
+    check_device(str(group.device), recipe.precision)
     images = open_images(plan.data, "train", size=plan.size or None)
     identity = {"format": FORMAT, "plan": plan.to_dict(), "data_sha256": images.sha256}
     before = finished(out, identity)
@@ -213,7 +210,7 @@ def _epoch(training: Training, epoch: int, progress: Progress | None) -> Row:
                 images = cut_out(images, recipe.cutout, draws)
             if mix is not None:
                 images, labels = mix(images, labels)
-            with autocast(group.device, recipe.numerics):
+            with autocast(group.device, recipe.precision):
                 logits = training.forward(images)
                 taught = None if training.teacher is None else training.teacher(images)
             loss = loss_of(logits.float(), labels)
@@ -277,22 +274,3 @@ def _write(training: Training, out: Path) -> None:
         },
     )
     write_text(out / METRICS, "".join(json.dumps(row, allow_nan=False) + "\n" for row in training.rows))
-
-
-@contextmanager
-def _settings(recipe: RetrainRecipe, device: torch.device) -> Iterator[None]:
-    """Set torch up as the recipe wants it, and leave it and all generators as they were."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    if recipe.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(recipe.deterministic)
-    torch.backends.cudnn.benchmark = not recipe.deterministic
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from smemnas.bench.errors import UserError
+from smemnas.bench.train.devices import autocast
 from smemnas.bench.train.distributed import Processes
-from smemnas.bench.train.loop import autocast
 from smemnas.bench.train.retrain.images import Photos, evaluation_batches
 from smemnas.bench.train.retrain.recipes import RetrainRecipe
 
@@ -121,7 +121,7 @@ def top_accuracies(
     correct = torch.zeros(2, dtype=torch.float64, device=group.device)
     mine = np.arange(group.rank, len(photos), group.world)
     for images, labels in evaluation_batches(photos, mine, group.device, workers):
-        with autocast(group.device, recipe.numerics):
+        with autocast(group.device, recipe.precision):
             logits = net(images.contiguous(memory_format=layout)).float()
         best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
         correct += torch.stack([best[:, 0].sum(), best.sum()])

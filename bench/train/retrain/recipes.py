@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smemnas.bench.errors import UserError, choose
-from smemnas.bench.train.recipes import PRECISIONS, Recipe, changed
+from smemnas.bench.train.devices import PRECISIONS
+from smemnas.bench.train.recipes import changed
 from smemnas.bench.values import literal
 
 OPTIMIZERS = ("sgd", "momentum", "rmsproptf", "adamw", "nadamw", "lamb", "lion")
@@ -138,19 +139,6 @@ class RetrainRecipe:
     def peak_lr(self) -> float:
         """Learning rate at the batch size of the recipe."""
         return self.lr * self.batch / self.lr_per if self.lr_per else self.lr
-
-    @property
-    def numerics(self) -> Recipe:
-        """The part that the training of any network has: precision and layout."""
-        return Recipe(
-            self.name,
-            epochs=self.epochs,
-            batch=self.batch,
-            lr=self.lr,
-            precision=self.precision,
-            channels_last=self.channels_last,
-            deterministic=self.deterministic,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

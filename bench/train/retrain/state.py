@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from smemnas.bench.errors import DataError, RunError, UserError
 from smemnas.bench.provenance import environment
+from smemnas.bench.train.devices import loss_scaler
 from smemnas.bench.train.distributed import Processes
 from smemnas.bench.train.faults import check_shared_memory, compiled, most_workers
 from smemnas.bench.train.images import Images, open_images
@@ -145,7 +146,7 @@ def start(
     if note and group.rank == 0:
         print(f"note: {note}", file=sys.stderr)
     optimizer = make_optimizer(net, recipe)
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    scaler = loss_scaler(device, recipe.precision)
     trained = [images, held_out] if plan.all_images else [images]
     training = Training(
         plan=plan,

@@ -28,7 +28,7 @@ from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train.benchmark import TEST_ERROR, VALID_ERROR, TrainedBenchmark, judged_objectives
-from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.devices import find_device
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
 from smemnas.bench.train.networks.mnv3.subnet import decode

@@ -14,7 +14,7 @@ import torch
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.train.batches import Pixels
-from smemnas.bench.train.distributed import find_device
+from smemnas.bench.train.devices import find_device
 from smemnas.bench.train.image_files import known_files
 from smemnas.bench.train.images import SETS, absolute, open_images
 from smemnas.bench.train.networks.counting import multiply_adds, parameters

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,10 @@ from smemnas.bench.outputs import SUPERNET
 from smemnas.bench.provenance import environment
 from smemnas.bench.runs.folder import locked
 from smemnas.bench.train.batches import Pixels, augment, resized_crops
-from smemnas.bench.train.distributed import Processes, check_amp, processes
+from smemnas.bench.train.devices import autocast, check_amp, reproducible
+from smemnas.bench.train.distributed import Processes, processes
 from smemnas.bench.train.faults import is_out_of_memory
 from smemnas.bench.train.images import Images, absolute, open_images
-from smemnas.bench.train.loop import autocast
 from smemnas.bench.train.networks.mnv3.checkpoint import own_content, read, save
 from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
@@ -116,7 +115,7 @@ def train_supernet(
         with (
             processes(device) as group,
             locked(out, SUPERNET) if group.rank == 0 else nullcontext(),
-            _determinism(plan, group.device),
+            reproducible(group.device, deterministic=plan.deterministic),
         ):
             return _train(plan, out, group, accumulate, report, progress)
     except (RuntimeError, MemoryError) as error:
@@ -286,7 +285,7 @@ def sandwich(
     losses: list[Tensor] = []
     target: Tensor = labels
     for arch in subnets:
-        with autocast(images.device, recipe):
+        with autocast(images.device, recipe.precision):
             logits = net(images, arch)
         logits = logits.float()
         smoothing = recipe.label_smoothing if target is labels else 0.0
@@ -332,17 +331,3 @@ def _write(training: Training, out: Path) -> None:
         },
     )
     write_text(out / METRICS, "".join(json.dumps(row, allow_nan=False) + "\n" for row in training.rows))
-
-
-@contextmanager
-def _determinism(plan: SupernetPlan, device: torch.device) -> Iterator[None]:
-    """Allow only operations whose result never varies, where the plan wants that; leave torch as it was."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if plan.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,95 @@
+"""Each idea has one home: what would be a second one, written anywhere else, fails here.
+
+An idea is known by the names that its code must use. A row's pattern is matched against all dotted names of a file,
+as its imports resolve them ("joblib.Parallel"), its method calls (".rename()"), the functions and classes that it
+defines ("def fit") and its texts ("'job.json'"). New rows are welcome.
+"""
+
+import ast
+import re
+from typing import NamedTuple
+
+import pytest
+from test_layers import FILES, ROOT
+
+
+class Idea(NamedTuple):
+    """What is written once.
+
+    Attributes:
+        pattern: Of the names that give it away.
+        homes: The files that may use them, each of which does.
+    """
+
+    pattern: str
+    homes: tuple[str, ...]
+
+
+IDEAS = {
+    "atomic replacement": Idea(
+        r"os\.(replace|rename|renames)|shutil\.move|tempfile\.(mkstemp|NamedTemporaryFile)|\.rename\(\)",
+        ("bench/files.py",),
+    ),
+    "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/runs/folder.py",)),
+    "determinism": Idea(
+        r"torch\.(use_deterministic_algorithms|backends\.cudnn.*)|.*CUBLAS_WORKSPACE_CONFIG.*",
+        ("bench/train/devices.py",),
+    ),
+    "precision": Idea(
+        r"torch\.(autocast|(amp|cuda\.amp|cpu\.amp)\.(autocast|GradScaler)|bfloat16|float16|cuda\.is_bf16_supported)",
+        ("bench/train/devices.py",),
+    ),
+    "devices": Idea(r"torch\.cuda\.(device_count|get_device_properties)", ("bench/train/devices.py",)),
+}
+
+
+def names_of(path):
+    """Return all that a file names, see the module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    known, found = {}, set()
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    hints = {id(n) for node in ast.walk(tree) for hint in annotations(node) for n in ast.walk(hint)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if id(node) in docstrings or id(node) in hints:
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found.add(f".{node.func.attr}()")
+        if isinstance(node, ast.Attribute | ast.Name):
+            root, _, rest = ast.unparse(node).partition(".")
+            found.add(".".join(filter(None, (known.get(root, root), rest))))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(repr(node.value))
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(f"{'class' if isinstance(node, ast.ClassDef) else 'def'} {node.name}")
+    return found
+
+
+def annotations(node):
+    """Return the annotations of a node: naming a type is no use of it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.returns] if node.returns else []
+    return [node.annotation] if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation else []
+
+
+NAMES = {path.relative_to(ROOT).as_posix(): names_of(path) for path in FILES}
+
+
+@pytest.mark.parametrize("idea", IDEAS)
+def test_an_idea_has_one_home(idea):
+    pattern, homes = IDEAS[idea]
+    found = {file: [n for n in sorted(names) if re.fullmatch(pattern, n)] for file, names in NAMES.items()}
+    found = {file: names for file, names in found.items() if names}
+    strays = {file: names for file, names in found.items() if file not in homes}
+    assert not strays, f"{idea} is written in {', '.join(homes)}: use that"
+    assert found.keys() == set(homes), "a row names a file that has nothing of the idea"

@@ -30,6 +30,13 @@ IDEAS = {
         r"os\.(replace|rename|renames)|shutil\.move|tempfile\.(mkstemp|NamedTemporaryFile)|\.rename\(\)",
         ("bench/files.py",),
     ),
+    "pool of processes": Idea(
+        r"joblib\.(Parallel|delayed|parallel_config|parallel_backend)|multiprocessing\..*|concurrent\.futures\.Process.*",
+        ("bench/workers/local.py",),
+    ),
+    "places where tasks run": Idea(
+        r"smemnas\.bench\.workers\.backends\.run_tasks", ("bench/ranking/study.py", "bench/studies/execution.py")
+    ),
     "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/runs/folder.py",)),
     "determinism": Idea(
         r"torch\.(use_deterministic_algorithms|backends\.cudnn.*)|.*CUBLAS_WORKSPACE_CONFIG.*",

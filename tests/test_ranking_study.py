@@ -49,6 +49,8 @@ class Slow(Surrogate):
         if self.seed == 1 and len(y) > 30:
             if self.trouble == "raise":
                 raise ArithmeticError("no more ideas")
+            if self.trouble == "hang":
+                time.sleep(1000)
             if self.trouble == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
         self.w = np.linalg.lstsq(Z, y, rcond=None)[0]
@@ -258,6 +260,38 @@ def test_a_worker_that_dies_takes_no_other_trial_with_it(tmp_path, plugin):
     failed = [r for r in records(out / "trials.csv") if r["status"] != "ok"]
     assert [(r["surrogate"], r["n_train"], r["seed"], r["status"]) for r in failed] == [("bad", "40", "1", "failed")]
     assert "worker process died" in failed[0]["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_trial_that_hangs_is_ended(tmp_path, plugin, jobs):
+    args = (
+        *("--plugin", plugin, "rank", "--space", "toy", "--surrogates", "kernel_ridge", "--encodings", "int"),
+        *("--variant", "bad=slow:trouble=hang", "--n-train", "20,40", "--seeds", 2, "--jobs", jobs),
+        *("--no-calibration", "--no-figures", "--quiet"),
+    )
+    rank(*args, "--timeout", 20, "--out", tmp_path / "out", code=1)
+    rows = records(tmp_path / "out" / "trials.csv")
+    failed = [r for r in rows if r["status"] != "ok"]
+    assert [(r["surrogate"], r["n_train"], r["seed"], r["reason"]) for r in failed] == [
+        ("bad", "40", "1", "no result after 20 s")
+    ]
+    assert len(rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--backend", "cloud"), "--backend takes one of loky, dask, ray"),
+        (("--backend", "dask"), "needs the scheduler's --address"),
+        (("--address", "tcp://127.0.0.1:1"), "--address names a cluster"),
+        (("--timeout", "0"), "--timeout must be above 0"),
+    ],
+)
+def test_a_place_that_makes_no_sense_is_refused(tmp_path, options, words):
+    text = rank("rank", "--space", "toy", "--surrogates", "random", "--out", tmp_path / "out", *options, code=2)
+    assert words in text
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

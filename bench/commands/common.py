@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -61,6 +61,8 @@ class Names(click.ParamType):  # type: ignore[type-arg]  # not generic before cl
         """Split it."""
         return names(label(param), value) if isinstance(value, str) else tuple(value)
 
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 SEED = Whole(0, LARGEST_SEED)
 BUDGET = Whole(1, LARGEST_BUDGET)
@@ -120,6 +122,39 @@ full_space_option = click.option(
     help="Where a table covers a part of its space: search all of it. What has no value then fails and costs budget. "
     "Default: search among what the table has.",
 )
+
+
+def place_options(task: str) -> Callable[[F], F]:
+    """Return the options of a command that has many tasks: how many workers, where, and how long each task may take."""
+    options = (
+        click.option(
+            "--jobs",
+            "n_jobs",
+            type=JOBS,
+            help=f"Worker processes, never more than {task}s or four per CPU.  [default: one per CPU]",
+        ),
+        click.option(
+            "--timeout",
+            type=SECONDS,
+            metavar="SECONDS",
+            help=f"End a {task} that takes longer; it becomes a failed row.",
+        ),
+        click.option(
+            "--backend",
+            default="loky",
+            show_default=True,
+            metavar="loky|dask|ray",
+            help="Processes of this machine, or the workers of an existing cluster.",
+        ),
+        click.option("--address", default="", help="Address of the Dask scheduler or of the Ray head."),
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def label(param: click.Parameter | None) -> str:

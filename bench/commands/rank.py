@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smemnas.bench.commands.common import FOLDER, JOBS, NAMES, SAMPLE, Command, parse_params
+from smemnas.bench.commands.common import FOLDER, NAMES, SAMPLE, Command, parse_params, place_options
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import named
 from smemnas.bench.values import names
@@ -78,12 +78,7 @@ from smemnas.bench.values import names
 @click.option("--contrast", "contrasts", multiple=True, metavar="A,B", help="Also show A minus B; repeatable.")
 @click.option("--no-calibration", is_flag=True, help="Skip the win probabilities, which cost two more fits.")
 @click.option("--no-figures", is_flag=True, help="Tables only.")
-@click.option(
-    "--jobs",
-    "n_jobs",
-    type=JOBS,
-    help="Worker processes, never more than trials or four per CPU.  [default: one per CPU]",
-)
+@place_options("trial")
 @click.option(
     "--out",
     type=FOLDER,
@@ -113,6 +108,9 @@ def rank_command(
     no_calibration: bool,
     no_figures: bool,
     n_jobs: int | None,
+    timeout: float | None,
+    backend: str,
+    address: str,
     out: Path | None,
     quiet: bool,
 ) -> None:
@@ -173,6 +171,9 @@ def rank_command(
         contrasts=[_pair(text) for text in contrasts],
         calibration=not no_calibration,
         jobs=n_jobs,
+        timeout=timeout,
+        backend=backend,
+        address=address,
         figures=not no_figures,
         plugins=plugins,
         out=out,

@@ -9,14 +9,13 @@ import click
 from smemnas.bench.commands.common import (
     BUDGET,
     FOLDER,
-    JOBS,
     NAMES,
     NUMBER,
-    SECONDS,
     Command,
     constraint_option,
     full_space_option,
     parse_params,
+    place_options,
     reference_option,
 )
 from smemnas.bench.program import named
@@ -60,23 +59,7 @@ from smemnas.bench.program import named
     help="Fewer seeds for a method or variant that takes long, some of --seeds; repeatable.",
 )
 @click.option("--budget", type=BUDGET, help="Paid evaluations of a run.  [default: 300]")
-@click.option(
-    "--jobs",
-    "n_jobs",
-    type=JOBS,
-    help="Worker processes, never more than runs or four per CPU.  [default: one per CPU]",
-)
-@click.option(
-    "--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer; it becomes a failed row."
-)
-@click.option(
-    "--backend",
-    default="loky",
-    show_default=True,
-    metavar="loky|dask|ray",
-    help="Processes of this machine, or the workers of an existing cluster.",
-)
-@click.option("--address", default="", help="Address of the Dask scheduler or of the Ray head.")
+@place_options("run")
 @click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
 @click.option("--champion", help="The variant that is tested against every other one.")
 @click.option(

@@ -25,6 +25,7 @@ from smemnas.bench.ranking.trial import Variant
 from smemnas.bench.report.ranking.files import write_ranking
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.values import several
+from smemnas.bench.workers.backends import Place
 
 #: A surrogate with parameters, under the name that tables show; `Variant` is the same of a method.
 SurrogateVariant = Variant
@@ -54,6 +55,9 @@ class RankOptions:
         contrasts: Pairs of surrogates, of which the difference is shown.
         calibration: Measure win probabilities, which costs two more fits.
         jobs: Worker processes; 1 works in this process, None takes one per CPU.
+        timeout: Seconds after which a trial is ended and counted as failed.
+        backend: "loky", "dask" or "ray".
+        address: Of the Dask scheduler or the Ray head.
         figures: Write figures beside the tables.
         plugins: Plug-in files.
         out: Folder of the study; None takes "runs/rank/SPACE-DATASET".
@@ -78,6 +82,9 @@ class RankOptions:
     contrasts: Sequence[tuple[str, str]] = ()
     calibration: bool = True
     jobs: int | None = 1
+    timeout: float | None = None
+    backend: str = "loky"
+    address: str = ""
     figures: bool = True
     plugins: Sequence[str | Path] = ()
     out: str | Path | None = None
@@ -119,11 +126,13 @@ def rank(options: RankOptions, *, progress: Shown = False) -> Ranking:
         DataError: The table is not installed.
         RunError: The folder holds something else, is in use or cannot be written.
     """
+    place = Place(options.backend, options.jobs, options.address, options.timeout)
+    place.check()
     plan, data, contrasts = _plan_of(options)
     plan = check_plan(plan, data, contrasts)
     out = _folder_of(options, data.benchmark.dataset)
     with shown_progress(f"ranking study in {out}", progress) as tell:
-        log, encodings = run_ranking(plan, data, out, n_jobs=options.jobs, progress=tell)
+        log, encodings = run_ranking(plan, data, out, place=place, progress=tell)
     tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings))
     write_ranking(out, tables)
     if options.figures:
@@ -154,8 +163,8 @@ def _plan_of(options: RankOptions) -> tuple[RankPlan, Data, list[tuple[str, str]
     folder = ""
     if options.dataset and evaluator_of(options.dataset):  # it keeps its trainings there
         folder = str(_folder_of(options, options.dataset).resolve())
-    place = options.space, options.dataset, options.objective, options.proxies, options.proxy_data, options.sample
-    data = data_of(*place, folder)
+    source = options.space, options.dataset, options.objective, options.proxies, options.proxy_data, options.sample
+    data = data_of(*source, folder)
     variants = choose_variants(data, several("--surrogates", options.surrogates), options.full)
     contrasts = []
     for pair in options.contrasts:

@@ -32,6 +32,8 @@ N_TEST = 1000
 #: Draws on which encodings are chosen; a study's own seeds are smaller.
 DEVELOPMENT_SEEDS = (1000, 1001, 1002, 1003, 1004)
 DEVELOPMENT_TRAIN = 100
+#: What `data_of` takes.
+Source = tuple[str, str, str, str, str, int, str]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class RankPlan:
     folder: str = ""
 
     @property
-    def place(self) -> tuple[str, str, str, str, str, int, str]:
+    def source(self) -> Source:
         """What `data_of` opens the same data with, in another process too."""
         return self.space, self.dataset, self.objective, self.proxies, self.proxy_data, self.sample, self.folder
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,25 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from smemnas.bench.errors import Unusable
+from smemnas.bench.errors import Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.outputs import RANKING
 from smemnas.bench.provenance import environment
 from smemnas.bench.ranking.data import Data, data_of
-from smemnas.bench.ranking.plan import RankPlan, learns
+from smemnas.bench.ranking.plan import RankPlan, Source, learns
 from smemnas.bench.ranking.trial import Task, run_task
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.runs.run import Progress, locked
 from smemnas.bench.schema import RankRow, decode, is_signed, signed_line
-from smemnas.bench.workers.backends import workers_for
-from smemnas.bench.workers.child import end_with, safe_children
+from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks, workers_for
 from smemnas.surrogates.base import SURROGATES
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"
 ADVICE = "restore or remove the file."
 Row = Mapping[str, Any]
-Place = tuple[str, str, str, str, str, int, str]
 
 #: What the `time` of a row holds at least.
 TIMES = {"fit", "rank", "calibrate", "memory_mb"}
@@ -95,7 +92,7 @@ def _is_whole(row: RankRow) -> bool:
 
 
 def run_ranking(
-    plan: RankPlan, data: Data, out: Path, *, n_jobs: int | None = 1, progress: Progress | None = None
+    plan: RankPlan, data: Data, out: Path, *, place: Place = ALONE, progress: Progress | None = None
 ) -> tuple[RankLog, dict[str, tuple[str, ...]]]:
     """Run what is missing of a study.
 
@@ -103,7 +100,7 @@ def run_ranking(
         plan: The study.
         data: What it ranks.
         out: Its folder.
-        n_jobs: Worker processes, never more than trials are missing; 1 works in this process, None takes one per CPU.
+        place: Where its trials run, never on more workers than are missing, and the time that each may take.
         progress: Called with (trials done, trials).
 
     Returns:
@@ -111,9 +108,10 @@ def run_ranking(
 
     Raises:
         RunError: The folder is in use or cannot be written, or its log is corrupt.
-        UserError: Workers do not know a surrogate.
+        UserError: Workers do not know a surrogate, or `place` makes no sense.
     """
-    for variant in plan.variants if n_jobs != 1 else ():
+    place.check()
+    for variant in plan.variants if place != ALONE else ():
         if not variant.column:
             require_known_elsewhere("surrogate", SURROGATES.get(variant.surrogate), plan.plugins)
     with locked(out, RANKING):
@@ -124,10 +122,10 @@ def run_ranking(
             needed = plan.rows_to_measure(data)
             count = _Count(progress, len(needed) + len(development) + _expected(plan, data))
             if data.measured is not None and len(needed):
-                data.measured.measure(data.X[needed], jobs=workers_for(n_jobs, len(needed)), progress=count.add)
-            _run_missing(development, plan, data, log, n_jobs, count)
+                data.measured.measure(data.X[needed], jobs=workers_for(place.workers, len(needed)), progress=count.add)
+            _run_missing(development, plan, data, log, place, count)
             chosen = choose_encodings(plan, data, log)
-            _run_missing(list(plan.tasks(chosen)), plan, data, log, n_jobs, count)
+            _run_missing(list(plan.tasks(chosen)), plan, data, log, place, count)
     return log, chosen
 
 
@@ -173,9 +171,7 @@ def choose_encodings(plan: RankPlan, data: Data, log: RankLog) -> dict[str, tupl
     return chosen
 
 
-def _run_missing(
-    tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, n_jobs: int | None, count: _Count
-) -> None:
+def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, place: Place, count: _Count) -> None:
     """Run the pools of each task that the log has no finished row of."""
     pending = []
     for task in tasks:
@@ -184,57 +180,34 @@ def _run_missing(
         if missing:
             pending.append(replace(task, pools=missing))
     count.add(len(tasks) - len(pending))
-    workers = 1 if n_jobs == 1 else max(2, workers_for(n_jobs, len(pending)))  # one of its own may die alone
-    for done in _execute(pending, plan.place, data, workers, plan.plugins):
+    for done in _execute(pending, plan, data, place):
         for row in done:
             log.append(row)
         count.add(1)
 
 
-def _execute(
-    tasks: list[Task], place: Place, data: Data, n_jobs: int, plugins: tuple[str, ...]
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of each task as it finishes.
-
-    A worker that dies (out of memory, a crash in compiled code) takes the pool with it. The tasks that were
-    running then are tried again one by one, each in a pool of its own, so that the guilty one is found.
-    """
-    if n_jobs == 1:
+def _execute(tasks: list[Task], plan: RankPlan, data: Data, place: Place) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each task as it finishes; those of one that was ended, or whose process died, are failures."""
+    if place == ALONE:
         for task in tasks:
             yield run_task(data, task)
         return
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    left = dict(enumerate(tasks))
-    while left:
-        try:
-            for k, rows in _in_pool(list(left.items()), place, n_jobs, plugins):
-                del left[k]
-                yield rows
-        except TerminatedWorkerError:
-            for k in list(left)[:n_jobs]:  # workers take tasks in order
-                task = left.pop(k)
-                try:
-                    [(_, rows)] = _in_pool([(k, task)], place, 2, plugins)
-                except TerminatedWorkerError:
-                    reason = "the worker process died: out of memory, or a crash in compiled code"
-                    rows = [{"key": task.key(data, p), "status": "failed", "reason": reason} for p in task.pools]
-                yield rows
+    calls = [(task, plan.source, plan.plugins) for task in tasks]
+    for k, answer, reason in run_tasks(_run_in_child, calls, place, here()):
+        rows, refusal = answer or ([], "")
+        reason = reason or refusal
+        if reason:
+            rows = [{"key": tasks[k].key(data, p), "status": "failed", "reason": reason} for p in tasks[k].pools]
+        yield rows
 
 
-def _in_pool(
-    tasks: list[tuple[int, Task]], place: Place, n_jobs: int, plugins: tuple[str, ...]
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    from joblib import Parallel, delayed, parallel_config
-
-    with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
-        yield from pool(delayed(_work)(k, task, place, plugins, os.getpid()) for k, task in tasks)
-
-
-def _work(k: int, task: Task, place: Place, plugins: tuple[str, ...], parent: int) -> tuple[int, list[dict[str, Any]]]:
-    """Run the k-th task in a worker process, which ends when the main process does."""
-    end_with(parent)
-    for plugin in plugins:
-        load_plugin(plugin)
-    return k, run_task(data_of(*place), task)
+def _run_in_child(
+    task: Task, source: Source, plugins: tuple[str, ...]
+) -> tuple[tuple[list[dict[str, Any]], str], bool]:
+    """Run a task in a process that may be ended; return its rows, or why there are none."""
+    try:
+        for plugin in plugins:
+            load_plugin(plugin)
+        return (run_task(data_of(*source), task), ""), True
+    except UserError as error:  # the data is not where this process is
+        return ([], str(error)), True

@@ -7,7 +7,6 @@ row with its reason; the others go on. The folder of a study may hold runs of se
 from __future__ import annotations
 
 import json
-import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from smemnas.bench.runs.history import read_seconds
 from smemnas.bench.runs.run import JOB, LOG, TIMING, Job, Progress, run
 from smemnas.bench.schema import PlanEntry, StatusFile, read
 from smemnas.bench.studies.plan import Plan, parts_of
-from smemnas.bench.workers.backends import Place, run_tasks
+from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks
 from smemnas.bench.workers.child import PAUSE
 from smemnas.surrogates.base import single_thread
 
@@ -34,8 +33,6 @@ STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
 DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"
 #: What to do about a run that cannot be used.
 RERUN = "study --rerun makes it anew"
-#: In this process, one run after the other, without a limit of time.
-ALONE = Place(workers=1)
 
 
 class State(NamedTuple):
@@ -137,10 +134,8 @@ def _execute(
                 yield job, run_job(job, out, plugins, rerun)
         return
     out = out.resolve()  # workers may stand in another folder
-    data = os.environ.get("SMEMNAS_DATA")
-    environment = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
     tasks = [(job, out, plugins, rerun) for job in jobs]
-    for k, answer, reason in run_tasks(_run_in_child, tasks, place, environment):
+    for k, answer, reason in run_tasks(_run_in_child, tasks, place, here()):
         if reason:
             _write_status(folder_of(out, jobs[k]), FAILED, error=reason)
         yield jobs[k], State(FAILED, reason) if reason else State(*answer)

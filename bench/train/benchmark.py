@@ -32,7 +32,7 @@ from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
 from smemnas.bench.train.images import Images, open_images
 from smemnas.bench.train.recipes import Recipe
-from smemnas.bench.workers.child import safe_children
+from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
@@ -242,15 +242,12 @@ class TrainedBenchmark(Benchmark):
             for place, x in missing:
                 run_training(self.setting, x, seed, place, self.devices, None)
             return
-        from joblib import Parallel, delayed, parallel_config
-
         module = sys.modules[type(self.space).__module__]
         plugin = str(module.__file__) if module.__name__.startswith(PLUGIN_PREFIX) else None
         setting = pickle.dumps(self.setting) if plugin else self.setting
-        with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
-            Parallel(n_jobs=workers, batch_size=1)(
-                delayed(_work)(setting, plugin, x, seed, place, self.devices, os.getpid()) for place, x in missing
-            )
+        tasks = [(setting, plugin, x, seed, place, self.devices, os.getpid()) for place, x in missing]
+        for _ in in_processes(_work, tasks, workers, end=False):  # each ends after its epoch
+            pass
 
 
 def _work(

@@ -16,12 +16,14 @@ import re
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.program import install
 from smemnas.bench.values import LONGEST, MOST_WORKERS, real, whole
-from smemnas.bench.workers.child import Ended, end_with, safe_children, slot
+from smemnas.bench.workers.child import Ended, slot
+from smemnas.bench.workers.local import Lost, in_processes
 
 BACKENDS = ("loky", "dask", "ray")
 #: Seconds that a cluster may take to answer.
@@ -79,6 +81,16 @@ class Place(NamedTuple):
             raise UserError("--backend dask needs the scheduler's --address, like tcp://HOST:8786.")
 
 
+#: In this process, one task after the other, without a limit of time.
+ALONE = Place(workers=1)
+
+
+def here() -> dict[str, str]:
+    """Return the variables of this process that tasks need in others, which may stand in another folder."""
+    data = os.environ.get("SMEMNAS_DATA")
+    return {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
+
+
 def run_tasks(
     function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], place: Place, environment: Mapping[str, str]
 ) -> Iterator[Outcome]:
@@ -130,17 +142,9 @@ def workers_for(wanted: int | None, tasks: int) -> int:
 
 
 def work(
-    k: int,
-    study: str,
-    module: str,
-    task: bytes,
-    timeout: float | None,
-    environment: Mapping[str, str],
-    parent: int = 0,
+    k: int, study: str, module: str, task: bytes, timeout: float | None, environment: Mapping[str, str]
 ) -> tuple[int, Any, str]:
     """Run the k-th task in the child of this worker's thread."""
-    if parent:
-        end_with(parent)
     try:
         answer, sound = slot().run(study, module, task, timeout, environment)
     except Ended as error:
@@ -156,20 +160,15 @@ def _on_this_machine(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tup
     Raises:
         RunError: They are killed again and again.
     """
-    from concurrent.futures.process import BrokenProcessPool
-
-    from joblib import Parallel, delayed, parallel_config
-
+    assert place.workers is not None
     left = {call[0]: call for call in calls}
     for _ in range(ATTEMPTS):
         try:
-            with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
-                pool = Parallel(n_jobs=place.workers, batch_size=1, return_as="generator_unordered")
-                for found in pool(delayed(work)(*call, os.getpid()) for call in list(left.values())):
-                    del left[found[0]]
-                    yield found
+            for found in in_processes(work, list(left.values()), place.workers):
+                del left[found[0]]
+                yield found
             return
-        except BrokenProcessPool:
+        except Lost:
             continue
     raise RunError(
         f"worker processes were killed {ATTEMPTS} times, perhaps for lack of memory: give fewer --jobs. "

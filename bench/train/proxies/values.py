@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.benchmark import SHAPE
 from smemnas.bench.train.images import Images, absolute, open_images
-from smemnas.bench.workers.child import end_with, safe_children
+from smemnas.bench.workers.local import in_processes
 from smemnas.methods.features import Features
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
@@ -230,13 +229,8 @@ class ProxyValues(Features):
             for block in blocks:
                 yield block, _entries(block, *arguments)
             return
-        from joblib import Parallel, delayed, parallel_config
-
-        with safe_children(), parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = Parallel(n_jobs=min(jobs, len(blocks)), batch_size=1, return_as="generator_unordered")
-            yield from pool(
-                delayed(_work)(block, self._space, self.data, *arguments[2:], os.getpid()) for block in blocks
-            )
+        tasks = [(block, self._space, self.data, *arguments[2:]) for block in blocks]
+        yield from in_processes(_work, tasks, min(jobs, len(blocks)))
 
     def _keep(self, X: IntArray, entries: Sequence[Entry]) -> None:
         """Take over new values and append them to the file; what another process has written first counts."""
@@ -311,10 +305,9 @@ def _entries(
 
 
 def _work(
-    X: IntArray, space: SearchSpace, data: ProxyData, names: tuple[str, ...], seed: int, batch: int, parent: int
+    X: IntArray, space: SearchSpace, data: ProxyData, names: tuple[str, ...], seed: int, batch: int
 ) -> tuple[IntArray, list[Entry]]:
-    """Measure architectures in a worker process, which opens the images itself and ends when its parent does."""
-    end_with(parent)
+    """Measure architectures in a worker process, which opens the images itself."""
     return X, _entries(X, space, data.images(), names, seed, batch)
 
 

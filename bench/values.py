@@ -8,14 +8,15 @@ reads "nan", a range of a trillion seeds fills the memory before it is looked at
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import os
 import re
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
-from smemnas.bench.errors import UserError
+from smemnas.bench.errors import UserError, suggest
 
 #: Seeds are what numpy, scikit-learn and torch all take.
 LARGEST_SEED = 2**32 - 1
@@ -184,6 +185,64 @@ def _fault(value: object, depth: int) -> str:
             return "the keys of a mapping are names in quotes"
         return next(filter(None, (_fault(v, depth + 1) for v in value.values())), "")
     return "a value is a number, a text, a list or a mapping of names"
+
+
+def read_pairs(what: str, items: Sequence[str], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read KEY=VALUE items, wherever a user writes some: options, parts of names, changes of a recipe.
+
+    Args:
+        what: What takes them, for messages: an option, or "a training".
+        items: As they were written.
+        known: The keys that there are with the type of each value, `Any` for one that is looked at later; None takes
+            any key.
+
+    Raises:
+        UserError: An item has another form, a key is unknown or given twice, or a value is of another kind.
+    """
+    found: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if not equals or not key or not (text or (known or {}).get(key) is str):
+            raise UserError(f"{what} takes KEY=VALUE, got {shown(item)}.")
+        if known is not None and key not in known:
+            raise UserError(f"{what} has no {key!r}.{suggest(key, known)}")
+        if key in found:
+            raise UserError(f"{what} sets {key!r} twice.")
+        value = literal(text, f"{what} {key}")
+        found[key] = value if known is None else of_kind(key, value, known[key])
+    return found
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    tuple: "whole numbers joined by dashes",
+}
+
+
+def of_kind(key: str, value: Any, kind: Any) -> Any:
+    """Return a value as a field of some type has it; a whole number is a number, and 1-2-3 are several of them.
+
+    Args:
+        key: Whose value it is.
+        value: As Python reads it.
+        kind: An annotation: one of int, float, bool, str, `tuple` (of whole numbers), a union of some, or `Any`.
+
+    Raises:
+        UserError: It is of another kind.
+    """
+    kinds = get_args(kind) or (kind,)
+    if Any in kinds or type(value) in kinds:
+        return value
+    if float in kinds and type(value) is int:
+        return float(value)
+    if tuple in kinds and type(value) in (int, str):
+        with contextlib.suppress(ValueError):
+            return tuple(int(part) for part in str(value).split("-"))
+    wanted = " or ".join(_KINDS[k] for k in kinds if k in _KINDS)
+    raise UserError(f"{key} takes {wanted}, got {shown(value)}.")
 
 
 _SEEDS = re.compile(r"([0-9]+)(?:-([0-9]+))?")

@@ -366,7 +366,7 @@ RANDOM = ("run", "--method", "random", "--space", "toy")
         ((*RANDOM, "--budget", "-5"), ("--budget must be at least 1",), 2),
         ((*RANDOM, "--budget", "many"), ("--budget", "'many'"), 2),
         ((*RANDOM, "--seed", "-1"), ("--seed must be at least 0",), 2),
-        ((*RANDOM, "--param", "batch"), ("NAME=VALUE",), 2),
+        ((*RANDOM, "--param", "batch"), ("KEY=VALUE",), 2),
         ((*RANDOM, "--param", "batsh=3"), ("no parameter 'batsh'", "'batch'"), 2),
         ((*RANDOM, "--param", "batch=0"), ("'batch'", "at least 1"), 2),
         ((*RANDOM, "--param", "batch.size=3"), ("no parameter",), 2),

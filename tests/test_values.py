@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 
@@ -10,7 +12,17 @@ from smemnas.bench.commands.root import cli as root
 from smemnas.bench.commands.study_text import parse_shard
 from smemnas.bench.errors import UserError
 from smemnas.bench.ranking.plan import parse_draws, parse_n_test, parse_sizes
-from smemnas.bench.values import LARGEST_SEED, fault_of_text, literal, names, parse_numbers, parse_seeds, real, whole
+from smemnas.bench.values import (
+    LARGEST_SEED,
+    fault_of_text,
+    literal,
+    names,
+    parse_numbers,
+    parse_seeds,
+    read_pairs,
+    real,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,16 +123,44 @@ def test_literals_that_no_file_can_hold(text):
     assert len(str(caught.value)) < 250
 
 
+def test_pairs_have_the_types_of_their_fields():
+    known = {"n": int, "x": float, "on": bool, "mode": str, "sides": tuple, "some": int | None, "any": Any}
+    items = ["n=3", " x = 1", "on=true", "mode=", "sides=8-16", "some=none", "any=[1]"]
+    found = read_pairs("--set", items, known)
+    assert found == {"n": 3, "x": 1.0, "on": True, "mode": "", "sides": (8, 16), "some": None, "any": [1]}
+    assert type(found["x"]) is float
+    assert read_pairs("--set", ["sides=8"], known) == {"sides": (8,)}
+    assert read_pairs("--set", ["new=x=y"]) == {"new": "x=y"}
+    for item, words in (
+        ("nn=3", "--set has no 'nn'. Did you mean 'n'"),
+        ("n=2.5", "n takes a whole number, got 2.5."),
+        ("n=", "--set takes KEY=VALUE, got 'n='."),
+        ("n=true", "n takes a whole number, got True."),
+        ("x=fast", "x takes a number, got 'fast'."),
+        ("on=1", "on takes true or false, got 1."),
+        ("mode=1", "mode takes text, got 1."),
+        ("sides=a-b", "sides takes whole numbers joined by dashes, got 'a-b'."),
+        ("sides=true", "sides takes whole numbers joined by dashes, got True."),
+        ("some=x", "some takes a whole number, got 'x'."),
+        ("x=1e999", "--set x: numbers are finite"),
+    ):
+        with pytest.raises(UserError) as caught:
+            read_pairs("--set", [item], known)
+        assert str(caught.value).startswith(words), item
+    with pytest.raises(UserError, match="--set sets 'n' twice"):
+        read_pairs("--set", ["n=1", "n=1"], known)
+
+
 def test_parameters_of_a_method():
     assert parse_params(("a=1", "surrogate.b=x", "surrogate.c=[1]")) == {
         "a": 1,
         "surrogate_params": {"b": "x", "c": [1]},
     }
     for items, words in (
-        (("a",), "takes NAME=VALUE"),
-        (("=1",), "takes NAME=VALUE"),
-        (("a=",), "takes NAME=VALUE"),
-        (("a= ",), "takes NAME=VALUE"),
+        (("a",), "takes KEY=VALUE"),
+        (("=1",), "takes KEY=VALUE"),
+        (("a=",), "takes KEY=VALUE"),
+        (("a= ",), "takes KEY=VALUE"),
         (("a=1", "a=2"), "sets 'a' twice"),
         (("surrogate_params=5", "surrogate.b=1"), "sets 'surrogate.b' twice"),
         (("batch={[]: 1}",), "--param batch: a value is"),

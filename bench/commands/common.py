@@ -18,8 +18,8 @@ from smemnas.bench.values import (
     MOST_SAMPLED,
     MOST_WORKERS,
     fault_of_text,
-    literal,
     names,
+    read_pairs,
     real,
     shown,
     whole,
@@ -232,18 +232,13 @@ def split(text: str) -> tuple[str, ...]:
 
 
 def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, Any]:
-    """Turn NAME=VALUE items into parameters; "surrogate.width=1" goes to `surrogate_params`.
+    """Turn KEY=VALUE items into parameters; "surrogate.width=1" goes to `surrogate_params`.
 
     Raises:
-        UserError: An item has no name, "=" or value, a value cannot be held, or a name is given twice.
+        UserError: An item has another form, a value cannot be held, or a name is given twice.
     """
     params: dict[str, Any] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        name = name.strip()
-        if not equals or not name or not text.strip():
-            raise UserError(f"{option} takes NAME=VALUE, got {shown(item)}.")
-        value = literal(text, f"{option} {name}")
+    for name, value in read_pairs(option, items).items():
         owner, dot, inner = name.partition(".")
         target = params.setdefault(f"{owner}_params", {}) if dot else params
         key = inner if dot else name

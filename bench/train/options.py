@@ -12,17 +12,17 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import quote, unquote
 
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError
 from smemnas.bench.train.benchmark import TrainedBenchmark
 from smemnas.bench.train.images import absolute, open_images
 from smemnas.bench.train.recipes import Recipe, find_recipe
-from smemnas.bench.values import literal
+from smemnas.bench.values import read_pairs
 
 KIND = "train"
 DEFAULT_RECIPE = "nb201-12"
 DEFAULT_RECIPES = {"digits": "tiny"}
 #: Keys beside the fields of a recipe, and what they take.
-KEYS: dict[str, type] = {
+KEYS: dict[str, Any] = {
     "channels": int,
     "cells": int,
     "width": float,
@@ -92,21 +92,12 @@ def make_options(data: str, recipe: str = "", items: Sequence[str] = ()) -> Trai
         UserError: An unknown recipe or key, or a value that makes no sense.
     """
     base = find_recipe(recipe or DEFAULT_RECIPES.get(data, DEFAULT_RECIPE))
-    values: dict[str, Any] = {}
-    changes: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals:
-            raise UserError(f"an option of a training is KEY=VALUE, got {item!r}.")
-        if key in KEYS:
-            values[key] = _value(key, text, KEYS[key])
-        elif key in RECIPE_KEYS:
-            changes[key] = literal(text, key)
-        else:
-            raise UserError(f"a training has no option {key!r}.{suggest(key, [*KEYS, *RECIPE_KEYS])}")
+    given = read_pairs("a training", items, KEYS | dict.fromkeys(sorted(RECIPE_KEYS), Any))  # the recipe checks its own
+    values = {key: value for key, value in given.items() if key in KEYS}
+    changes = {key: value for key, value in given.items() if key not in KEYS}
     data = absolute(data)
-    given = sorted({**values, **changes}.items())
-    parts = [KIND, quote(data, safe=""), base.name, *(f"{key}={_text(value)}" for key, value in given)]
+    named = [f"{key}={_text(given[key])}" for key in sorted(given)]
+    parts = [KIND, quote(data, safe=""), base.name, *named]
     return TrainOptions(data, base.overridden(changes), values, "+".join(parts))
 
 
@@ -136,19 +127,6 @@ def open_trained(
     return parse_name(name).open(space, objectives, device=device, jobs=jobs)
 
 
-def _value(key: str, text: str, kind: type) -> Any:
-    """Return the value of one of `KEYS`; several whole numbers are joined by dashes.
-
-    Raises:
-        UserError: It is of another kind.
-    """
-    try:
-        return tuple(int(part) for part in text.split("-")) if kind is tuple else kind(text)
-    except ValueError as error:
-        wanted = "whole numbers joined by dashes" if kind is tuple else "a whole number" if kind is int else "a number"
-        raise UserError(f"{key} takes {wanted}, got {text!r}.") from error
-
-
 def _text(value: Any) -> str:
-    """Invert `literal` and `_value`."""
+    """Invert `read_pairs`."""
     return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

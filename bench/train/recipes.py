@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
-from smemnas.bench.errors import UserError, choose, suggest
+from smemnas.bench.errors import UserError, choose
 from smemnas.bench.train.devices import PRECISIONS
+from smemnas.bench.values import of_kind
 
 OPTIMIZERS = ("sgd", "rmsprop_tf")
 SCHEDULES = ("cosine", "constant")
-#: What a field takes, for messages.
-KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 T = TypeVar("T", bound=Any)
 
 
@@ -116,18 +115,15 @@ def changed(recipe: T, changes: Mapping[str, Any]) -> T:
     Raises:
         UserError: No such field, or a value of the wrong kind.
     """
-    kinds = typing.get_type_hints(type(recipe))
-    known = kinds.keys() - {"name"}
-    values = dict(changes)
-    for key, value in changes.items():
-        if key not in known:
-            raise UserError(f"a recipe has no {key!r}.{suggest(key, known)}")
-        wanted = int if kinds[key] == int | None else kinds[key]
-        if wanted is float and type(value) is int:
-            values[key] = float(value)
-        elif type(value) is not wanted:
-            raise UserError(f"{key} takes {KINDS[wanted]}, got {value!r}.")
-    return replace(recipe, **values)
+    kinds = kinds_of(type(recipe))
+    for key in changes:
+        choose("field of a recipe", key, kinds)
+    return replace(recipe, **{key: of_kind(key, value, kinds[key]) for key, value in changes.items()})
+
+
+def kinds_of(recipe: type) -> dict[str, Any]:
+    """Return the fields of a kind of recipe that can be changed, with their types."""
+    return {key: kind for key, kind in typing.get_type_hints(recipe).items() if key != "name"}
 
 
 _NB201 = {"batch": 256, "lr": 0.1, "weight_decay": 5e-4, "flip": True, "crop": 4}

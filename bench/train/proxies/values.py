@@ -26,13 +26,14 @@ from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.benchmark import SHAPE
 from smemnas.bench.train.images import Images, absolute, open_images
+from smemnas.bench.values import read_pairs
 from smemnas.bench.workers.local import in_processes
 from smemnas.methods.features import Features
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 FOLDER, VALUES, SETTING = "proxies", "values.jsonl", "setting.json"
 #: Settings beside the data, and what they take.
-KEYS: dict[str, Callable[[str], Any]] = {
+KEYS: dict[str, Any] = {
     "channels": int,
     "cells": int,
     "width": float,
@@ -75,16 +76,7 @@ class ProxyData(NamedTuple):
             raise UserError(
                 f"proxies are measured on DATA+KEY=VALUE+..., like digits or cifar10+batch=32, got {text!r}."
             )
-        values: dict[str, Any] = {}
-        for item in items:
-            key, _, value = item.partition("=")
-            if key not in KEYS:
-                raise UserError(f"proxies have no setting {key!r}.{suggest(key, KEYS)}")
-            try:
-                values[key] = KEYS[key](value)
-            except ValueError as error:
-                kind = "whole number" if KEYS[key] is int else "number"
-                raise UserError(f"{key} takes a {kind}, got {value!r}.") from error
+        values = read_pairs("what proxies are measured on", items, KEYS)
         if values.get("seed", 0) < 0:
             raise UserError(f"seed must be 0 or more, got {values['seed']}.")
         return ProxyData(absolute(data), values)

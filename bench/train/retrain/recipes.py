@@ -12,8 +12,8 @@ from typing import Any
 
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.train.devices import PRECISIONS
-from smemnas.bench.train.recipes import changed
-from smemnas.bench.values import literal
+from smemnas.bench.train.recipes import changed, kinds_of
+from smemnas.bench.values import read_pairs
 
 OPTIMIZERS = ("sgd", "momentum", "rmsproptf", "adamw", "nadamw", "lamb", "lion")
 SCHEDULES = ("cosine", "step", "poly", "tanh", "constant")
@@ -153,13 +153,7 @@ class RetrainRecipe:
         Raises:
             UserError: No such field, or a value of the wrong kind.
         """
-        changes: dict[str, Any] = {}
-        for item in items:
-            key, equals, text = (part.strip() for part in item.partition("="))
-            if not equals:
-                raise UserError(f"--set takes KEY=VALUE, got {item!r}.")
-            changes[key] = literal(text, key)
-        return changed(self, changes)
+        return changed(self, read_pairs("--set", items, kinds_of(RetrainRecipe)))
 
 
 #: cifar and imagenet: Lu et al., NSGANetV2, ECCV 2020 (MSuNAS), final training. Not given there and chosen: the

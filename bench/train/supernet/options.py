@@ -10,15 +10,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_type_hints
 from urllib.parse import quote, unquote
 
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError
 from smemnas.bench.train.images import absolute
-from smemnas.bench.values import fault_of_text, literal, shown
-
-if TYPE_CHECKING:
-    pass
+from smemnas.bench.values import fault_of_text, read_pairs, shown
 
 KIND = "supernet"
 #: MSuNAS reads networks on 10,000 held-out images of ImageNet, and fine-tunes on CIFAR with these settings.
@@ -42,7 +39,7 @@ class SupernetOptions:
     data: str = ""
     images: int = IMAGES
     epochs: int = 0
-    lr: float = LR
+    lr: int | float = LR
     batch: int = BATCH
 
     def __post_init__(self) -> None:
@@ -76,17 +73,10 @@ def make_options(checkpoint: Path, data: str = "", items: Sequence[str] = ()) ->
     Raises:
         UserError: An unknown key, or a value that makes no sense.
     """
-    known = [f.name for f in fields(SupernetOptions) if f.name not in ("checkpoint", "data")]
-    values: dict[str, object] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or key not in known:
-            raise UserError(
-                f"a supernet's evaluation takes {', '.join(known)} as KEY=VALUE, got {item!r}.{suggest(key, known)}"
-            )
-        values[key] = literal(text, key)
+    kinds = {key: kind for key, kind in get_type_hints(SupernetOptions).items() if key not in ("checkpoint", "data")}
+    values = read_pairs("a supernet's evaluation", items, kinds)
     path = Path(os.path.realpath(os.path.expanduser(checkpoint)))
-    return SupernetOptions(path, absolute(data) if data else "", **values)  # type: ignore[arg-type]
+    return SupernetOptions(path, absolute(data) if data else "", **values)
 
 
 def parse_name(name: str) -> SupernetOptions:

@@ -220,7 +220,7 @@ def test_the_reference_front_is_near_the_measured_one(bench, refit, measured):
     F = bench.values(front)
     grid = np.arange(150, 451)
     gap = best_below(error, flops, grid) - best_below(F[:, 0], F[:, 1], grid)
-    assert gap.max() < 0.35
+    assert gap.max() < 0.33  # at 178 M MAdds, where few networks were measured
     assert gap.mean() < 0.2
     middle = front[(F[:, 1] > 150) & (F[:, 1] < 450)]
     assert len(middle) > 50

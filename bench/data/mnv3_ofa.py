@@ -215,12 +215,12 @@ def _searched(dataset: str) -> IntArray:
             benchmark.with_objectives(names),
             seed=0,
             steps=100,
-            generations=15,
+            generations=20,
             start=found,
             chains=64,
             children=500,
             size=300,
-            passes=1,
+            passes=0,
         )
         found = np.unique(np.vstack([found, new]), axis=0)
     return select(benchmark, found)

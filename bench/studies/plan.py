@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
-from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, datasets_of, evaluator_of
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, base_of, datasets_of, evaluator_of
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.errors import UserError, suggest
@@ -149,8 +149,8 @@ def parts_of(method: str, params: Mapping[str, Any], space: str, dataset: str) -
     """Yield kind and entry of everything registered that a run needs."""
     yield "method", METHODS.get(method)
     yield "space", SPACES.get(space)
-    if f"{space}/{dataset}" in BENCHMARKS:
-        yield "benchmark", BENCHMARKS.get(f"{space}/{dataset}")
+    if f"{space}/{base_of(dataset)}" in BENCHMARKS:
+        yield "benchmark", BENCHMARKS.get(f"{space}/{base_of(dataset)}")
     for value in params.values():
         if isinstance(value, str) and value in SURROGATES:
             yield "surrogate", SURROGATES.get(value)
@@ -247,7 +247,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
         known = datasets_of(space)
-        wanted = [dataset] if slash else [d for d in datasets if d in known or evaluator_of(d)]
+        wanted = [dataset] if slash else [d for d in datasets if base_of(d) in known or evaluator_of(d)]
         used.update(wanted)
         if datasets and not wanted:
             raise UserError(

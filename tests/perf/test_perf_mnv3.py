@@ -15,7 +15,7 @@ from test_mnv3 import walk
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import file_digest
-from smemnas.bench.data import mnv3
+from smemnas.bench.data import mnv3, mnv3_ofa
 from smemnas.bench.data.recipe import fetch
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.surrogates.base import single_thread
@@ -77,3 +77,27 @@ def test_installed_benchmark_opens_fast(benchmark, installed):
     benchmark.extra_info.update(ratio=times)
     assert times < 10
     assert benchmark.stats.stats.min < 0.060
+
+
+@pytest.mark.parametrize(("dataset", "limit"), [("ofa", 50e-6), ("ofa+draw=1", 150e-6)])
+def test_the_process_answers_within_50_us(benchmark, dataset, limit):
+    """Error and MAdds of a batch, from 2,162 measured networks; a draw has 2,048 cosines besides."""
+    bench = open_benchmark("mnv3", dataset)
+    X = bench.space.sample(4096, np.random.default_rng(0))
+    bench.evaluate(X[:10], 0)
+    benchmark.pedantic(bench.evaluate, args=(X, 0), rounds=5)
+    benchmark.extra_info["us per architecture"] = 1e6 * benchmark.stats.stats.min / len(X)
+    assert benchmark.stats.stats.min / len(X) < limit
+
+
+def test_the_packaged_process_opens_within_200_ms(benchmark):
+    """From the file to the first answer, nothing kept from before."""
+    X = MNV3(1.0, (224,)).sample(1, np.random.default_rng(0))
+
+    def first_answer():
+        mnv3_ofa.arrays.cache_clear()
+        mnv3_ofa.process.cache_clear()
+        open_benchmark("mnv3", "ofa").evaluate(X, 0)
+
+    benchmark.pedantic(first_answer, rounds=5)
+    assert benchmark.stats.stats.min < 0.2

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,9 +42,7 @@ def cli(embedded, tmp_path):
     """Run ``python cli.py ARGS`` in an empty folder; returns the finished process with text output."""
 
     def call(*args, cwd=tmp_path, timeout=120, **environment):
-        env = {**os.environ, "SMEMNAS_DATA": str(embedded), **{k: str(v) for k, v in environment.items()}}
-        command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
-        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+        return forked.run(*args, cwd=cwd, timeout=timeout, **{"SMEMNAS_DATA": embedded, **environment})
 
     return call
 

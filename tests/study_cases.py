@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+
+import forked
+from forked import command as command
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.runs.run import LOG
@@ -16,13 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")
 
 
-def command(*args: object) -> list[str]:
-    return [sys.executable, str(ROOT / "cli.py"), *(str(a) for a in args)]
-
-
 def study(*args: object, code: int = 0) -> str:
     """Run the command line in a process of its own and return what it printed."""
-    done = subprocess.run(command(*args), capture_output=True, text=True, timeout=300, check=False)
+    done = forked.run(*args, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

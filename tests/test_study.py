@@ -69,7 +69,8 @@ def plugin(tmp_path: Path) -> Path:
 
 
 def test_workers_and_one_process_write_the_same(tmp_path: Path) -> None:
-    args = ("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-6", "--budget", 40, "--quiet")
+    args = ("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-3", "--budget", 40, "--quiet")
+    args = (*args, "--no-figures")
     study(*args, "--jobs", 1, "--out", tmp_path / "one")
     study(*args, "--jobs", 2, "--out", tmp_path / "two")
     assert_same_study(tmp_path / "one", tmp_path / "two")
@@ -83,7 +84,7 @@ def test_a_killed_study_continues_to_the_identical_table(tmp_path: Path, plugin:
         slow = f"slow=stream:pause={pause}"
         return command(
             *("--plugin", plugin, "study", "--methods", "random", "--variant", slow, "--spaces", "toy"),
-            *("--seeds", "0-3", "--budget", 40, "--at", 20, "--jobs", jobs, "--out", out, "--quiet"),
+            *("--seeds", "0-3", "--budget", 40, "--at", 20, "--jobs", jobs, "--out", out, "--quiet", "--no-figures"),
         )
 
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -120,7 +121,7 @@ def test_a_failing_run_is_a_row_and_the_rest_go_on(tmp_path: Path, plugin: Path,
         *("--plugin", plugin, "study", "--methods", "random", "--variant", f"bad=stream:trouble={trouble}"),
         *("--spaces", "toy", "--seeds", "0-2", "--budget", 20, "--jobs", 1, "--out", out),
     )
-    text = study(*args, code=1)
+    text = study(*args, "--no-figures", code=1)
     rows = records(out / "trials.csv")
     assert [r["status"] for r in rows] == ["done"] * 3 + ["done", "failed", "done"]
     assert reason in rows[4]["reason"]
@@ -140,7 +141,7 @@ def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, plugin: P
     out = tmp_path / "out"
     study(
         *("--plugin", plugin, "study", "--methods", "random", "--variant", "bad=stream:trouble=die,pause=0.02"),
-        *("--spaces", "toy", "--seeds", "0-4", "--budget", 40, "--jobs", 2, "--out", out),
+        *("--spaces", "toy", "--seeds", "0-4", "--budget", 40, "--jobs", 2, "--no-figures", "--out", out),
         code=1,
     )
     failed = [r for r in records(out / "trials.csv") if r["status"] != "done"]
@@ -150,6 +151,7 @@ def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, plugin: P
 
 def test_shards_together_are_the_whole(tmp_path: Path) -> None:
     args = ("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-4", "--budget", 30, "--jobs", 1)
+    args = (*args, "--no-figures")
     study(*args, "--quiet", "--out", tmp_path / "whole")
     parts = tmp_path / "parts"
     first = study(*args, "--out", parts, "--shard", "1/3")
@@ -187,7 +189,7 @@ def test_a_finished_study_is_not_touched_and_others_add_to_it(tmp_path: Path) ->
 
 def test_a_plug_in_joins_a_finished_study(tmp_path: Path, plugin: Path) -> None:
     out = tmp_path / "out"
-    rest = ("--spaces", "toy", "--seeds", "0-1", "--budget", 20, "--jobs", 1, "--out", out, "--quiet")
+    rest = ("--spaces", "toy", "--seeds", "0-1", "--budget", 20, "--jobs", 1, "--out", out, "--quiet", "--no-figures")
     study("study", "--methods", "random", *rest)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("random/**/*") if p.is_file()}
     study("--plugin", plugin, "study", "--methods", "random,stream", *rest)

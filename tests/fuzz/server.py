@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,9 +39,10 @@ class Server:
             env={**os.environ, **own, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
 
-    def call(self, args, cwd, env, limit=60.0):
-        """Run a call; returns a dictionary."""
-        request = {"args": list(args), "cwd": str(cwd), "env": env, "limit": limit}
+    def call(self, args, cwd, env, limit=60.0, place=None):
+        """Run a call; returns a dictionary. With a place for its streams it is neither watched nor bounded."""
+        watched, place = place is None, str(place or Path(cwd).parent)
+        request = {"args": list(args), "cwd": str(cwd), "env": env, "limit": limit, "place": place, "watched": watched}
         pickle.dump(request, self.process.stdin)
         self.process.stdin.flush()
         return pickle.load(self.process.stdout)
@@ -122,7 +124,7 @@ def warm_up() -> None:
 def answer(request):
     """Fork, wait with a watchdog, and tell what became of the call."""
     begin = time.perf_counter()
-    place = Path(request["cwd"]).parent
+    place = Path(request["place"])
     pid = os.fork()
     if pid == 0:
         child(request, place)
@@ -162,9 +164,11 @@ def child(request, place):
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
-        watch(files[2], f"{place}{os.sep}")
+        if request["watched"]:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
+            watch(files[2], f"{place}{os.sep}")
+        tempfile.tempdir = None  # that of the environment
         sys.argv = [str(ROOT / "cli.py"), *request["args"]]
         from smemnas.cli import main
 

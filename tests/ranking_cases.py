@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 
-from conftest import ROOT
+import forked
 
 from smemnas.bench.ranking.plan import (
     RankPlan,
@@ -56,8 +54,7 @@ def assert_same(a, b):
 
 
 def rank(*args, code=0):
-    command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = forked.run(*args, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

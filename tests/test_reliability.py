@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from conftest import ROOT
 
@@ -76,9 +77,8 @@ def test_killed_at_ten_random_moments_and_resumed(embedded, uninterrupted, tmp_p
             found.append(log_of(folder).count(b"\n") if (folder / "evals.jsonl").exists() else 0)
         if (folder / "evals.jsonl").exists():
             assert data.startswith(log_of(folder))
-        again = start(embedded, folder)
-        _, problem = again.communicate(timeout=120)
-        assert again.returncode == 0, problem.decode()
+        again = forked.run(*MAIN_JOB, "--out", folder, SMEMNAS_DATA=embedded)
+        assert again.returncode == 0, again.stderr
         assert log_of(folder) == data
         assert (folder / "summary.json").exists()
     assert len(found) >= 5, "most of the processes must have been alive when they were killed"

@@ -6,6 +6,7 @@ dictionaries of args, cwd, env and limit. The answer is code, out, err, seconds 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -153,6 +154,7 @@ def answer(request):
 def child(request, place):
     """Be the program `cli.py`, in the folder and environment of a request."""
     code = 99
+    atexit._clear()  # what libraries left for the end of the process that forks
     try:
         os.setsid()
         files = [os.open(place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for name in ("out", "err", "outside")]
@@ -176,6 +178,7 @@ def child(request, place):
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:

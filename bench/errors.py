@@ -26,6 +26,23 @@ class DataError(UserError):
     exit_code = 1
 
 
+class NotInstalled(DataError):
+    """A table that can be fetched is not there, or of another version.
+
+    Args:
+        name: What `data fetch` takes.
+        text: The message.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name, text)  # both, so that it can be pickled
+        self.name = name
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class RunError(UserError):
     """A run cannot start, continue or be written."""
 

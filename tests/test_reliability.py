@@ -237,7 +237,8 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_several_processes_make_one_table(tmp_path):
-    code = "from smemnas.bench.benchmarks.catalog import open_benchmark as o; print(o('nb201').provenance()['sha256'])"
+    opened = "open_benchmark('nb201', 'analog')"
+    code = f"from smemnas.bench.benchmarks.catalog import open_benchmark; print({opened}.provenance()['sha256'])"
     env = {**os.environ, "SMEMNAS_DATA": str(tmp_path / "new")}
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)

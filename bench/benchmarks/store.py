@@ -38,13 +38,16 @@ def table_folder(name: str) -> Path:
 _temporary_folders: dict[str, Path] = {}
 
 
-def open_or_make(name: str, version: int, make: Callable[[Path], Table]) -> Table:
+def open_or_make(
+    name: str, version: int, make: Callable[[Path], Table], whole: Callable[[Table], bool] = lambda table: True
+) -> Table:
     """Open an installed table, or make it first.
 
     Args:
         name: "space/dataset".
         version: Version of the recipe; a table of another version is made anew.
         make: Writes the table to the given folder.
+        whole: Whether a table of this version may stay as it is.
 
     Raises:
         DataError: The table is corrupt, or cannot be made.
@@ -52,7 +55,7 @@ def open_or_make(name: str, version: int, make: Callable[[Path], Table]) -> Tabl
     folder = _temporary_folders.get(name) or table_folder(name)
     if (folder / "header.json").exists():
         table = Table(folder)
-        if table.header.get("recipe_version") == version:
+        if table.header.get("recipe_version") == version and whole(table):
             return table
     from filelock import FileLock
 
@@ -65,7 +68,7 @@ def open_or_make(name: str, version: int, make: Callable[[Path], Table]) -> Tabl
     try:
         if (folder / "header.json").exists():
             table = Table(folder)
-            if table.header.get("recipe_version") == version:
+            if table.header.get("recipe_version") == version and whole(table):
                 return table
         return make(folder)
     finally:

@@ -38,7 +38,8 @@ def data_list() -> None:
 
 
 @data_group.command("fetch")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--plan", metavar="NAME", help="What a named study needs and is not there, see `study --plan`.")
 @click.option(
     "--from",
     "folder",
@@ -47,8 +48,11 @@ def data_list() -> None:
     help="Folder with the original files; what is missing there is downloaded.",
 )
 @click.option("--original", is_flag=True, help="Also where the table is in the package: it may have more columns.")
-def data_fetch(names: tuple[str, ...], folder: Path | None, original: bool) -> None:
+def data_fetch(names: tuple[str, ...], plan: str | None, folder: Path | None, original: bool) -> None:
     """Download the original files, check them and make the table.
+
+    Each file has several addresses, tried in turn. Of several data sets, those that can be had are made. What a table
+    can do without (zero-cost proxies; latency and energy) stops nothing: fetching again adds it.
 
     Files that other packages' users already have are found through TORCH_HOME, NASBENCH101_PATH,
     NASBENCH201_PATH and NASBENCHMARK_DIR. An interrupted download is continued.
@@ -57,20 +61,56 @@ def data_fetch(names: tuple[str, ...], folder: Path | None, original: bool) -> N
     Examples:
       python -m smemnas data fetch mnv3
       python -m smemnas data fetch nb201-cifar10 --original
+      python -m smemnas data fetch --plan five-problems
       python -m smemnas data fetch nb201-cifar10 nb201-imagenet16-120 --from ~/downloads
     """
-    from smemnas.bench.data.manage import here_without_fetching
-    from smemnas.bench.data.recipe import fetch
+    from smemnas.bench.data.manage import EXTRA, here_without_fetching
+    from smemnas.bench.data.recipe import fetch, find
+    from smemnas.bench.errors import DataError
     from smemnas.bench.report.terminal import is_terminal
 
+    wanted, faults = _what_to_fetch(names, plan)
+    total = len(wanted) + len(faults)
     for name in names:
         _say_new_name(name)
+        if name != EXTRA:
+            find(name)  # a name that is unknown is refused before anything is fetched
+    for name in wanted:
         here = "" if original or folder else here_without_fetching(name)
         if here:
             click.echo(here)
             continue
-        table = fetch(name, folder, progress=is_terminal(sys.stderr))
+        try:
+            table = fetch(name, folder, progress=is_terminal(sys.stderr))
+        except DataError as error:
+            if total == 1:
+                raise
+            faults.append(f"{name}: {error}")
+            continue
         click.echo(f"{table.header['name']}: {table.n_rows:,} rows in {table.path}")
+    if faults:
+        raise DataError(f"{len(faults)} of {total} could not be had: {' | '.join(faults)}")
+
+
+def _what_to_fetch(names: tuple[str, ...], plan: str | None) -> tuple[list[str], list[str]]:
+    """Return the data sets to fetch, and what else a plan lacks.
+
+    Raises:
+        UserError: Nothing is named, or no such plan.
+    """
+    from smemnas.bench.benchmarks.missing import missing_data
+    from smemnas.bench.data.recipe import find
+    from smemnas.bench.errors import UserError
+    from smemnas.bench.studies.published import named_plan
+
+    if plan is None:
+        if not names:
+            raise UserError("name at least one data set (data list shows them), or --plan NAME.")
+        return list(dict.fromkeys(names)), []
+    missing = missing_data(named_plan(plan).cases)
+    sizes = [f"{name} ({size / 1e6:.1f} MB)" if (size := find(name).size) else name for name in missing.fetched]
+    click.echo(f"plan {plan} lacks {', '.join(sizes)}" if sizes else f"plan {plan}: nothing is to be fetched")
+    return list(dict.fromkeys((*names, *missing.fetched))), list(missing.others)
 
 
 @data_group.command("info")

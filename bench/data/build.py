@@ -117,6 +117,8 @@ def header_source(recipe: Recipe, paths: Mapping[str, Path]) -> list[dict[str, A
     """Describe the original files for a table's header; unpublished checksums are computed here."""
     entries: list[dict[str, Any]] = []
     for source in recipe.sources:
+        if source.file not in paths and source.optional:
+            continue
         path = paths[source.file]
         digest = source.sha256 or (file_digest(path) if path.is_file() else "")
         entries.append({"file": source.file, "url": source.url, "sha256": digest, "licence": source.licence})
@@ -139,7 +141,7 @@ def write(
 
     Args:
         recipe: Gives name, version, sources and licence.
-        paths: The source files.
+        paths: The source files; optional ones may be missing, which the header then says.
         target: Folder of the table.
         columns: Rows in grid order, or sorted by the column "key" if `index` is "key".
         default_objectives: What is searched unless told otherwise.
@@ -152,6 +154,7 @@ def write(
         DataError: The table cannot be written.
     """
     space, dataset = recipe.table.split("/", 1)
+    lacks = [source.file for source in recipe.sources if source.file not in paths]
     return write_table(
         target,
         {name: column.values for name, column in columns.items()},
@@ -168,6 +171,7 @@ def write(
         source=header_source(recipe, paths),
         licence=recipe.licence,
         notes=list(notes),
+        **({"lacks": lacks} if lacks else {}),
     )
 
 

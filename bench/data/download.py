@@ -16,6 +16,9 @@ from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError
 from smemnas.bench.files import finish, why
 
+GITHUB = "https://raw.githubusercontent.com/"
+JSDELIVR = "https://cdn.jsdelivr.net/gh/"
+SOFTWARE_HERITAGE = "https://archive.softwareheritage.org/api/1/content/"
 ATTEMPTS = 3
 CHUNK = 1 << 16
 TIMEOUT = (15.0, 60.0)  # seconds to connect, seconds without a byte
@@ -33,6 +36,7 @@ class Source:
         licence: Licence as published.
         mirrors: Further addresses of the same bytes, tried in order.
         how: For a file without address: where a user gets it.
+        optional: What the table lacks without this file; "" where there is no table without it.
     """
 
     file: str
@@ -42,6 +46,23 @@ class Source:
     licence: str
     mirrors: tuple[str, ...] = ()
     how: str = ""
+    optional: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is downloaded from, in order: as published, the mirrors, and keepers of what lies on GitHub."""
+        return tuple(dict.fromkeys(a for a in (self.url, *self.mirrors, *kept_copies(self.url, self.sha256)) if a))
+
+
+def kept_copies(url: str, sha256: str) -> tuple[str, ...]:
+    """Return where a file of a GitHub commit lies besides, also when its repository is gone: a cache and an archive.
+
+    Both give the bytes of the commit or nothing; the checksum is compared as for any address.
+    """
+    if not url.startswith(GITHUB) or not sha256:
+        return ()
+    owner, repository, commit, path = url.removeprefix(GITHUB).split("/", 3)
+    return (f"{JSDELIVR}{owner}/{repository}@{commit}/{path}", f"{SOFTWARE_HERITAGE}sha256:{sha256}/raw/")
 
 
 def check(path: Path, source: Source) -> str:

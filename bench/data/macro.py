@@ -25,6 +25,10 @@ SOURCE = Source(
     "686dee8363cc21cca8c1f321ad5749454f2d9b9ca5972682e137e539bc522297",
     1178821,
     "Apache-2.0",
+    (
+        "https://raw.githubusercontent.com/mingkai-zheng/GENIUS/97361d30b2da337edd0c8e1ed71b7c88b4a85d38/benchmark/"
+        "nas-bench-macro_cifar10.json",
+    ),
 )
 
 

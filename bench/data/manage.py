@@ -29,7 +29,8 @@ class Status(NamedTuple):
     Attributes:
         name: What `data fetch`, `info`, `export` take.
         table: "space/dataset".
-        state: "in the package", "installed", "not installed", "outdated", "corrupt" or "imported".
+        state: "in the package", "installed", "installed in part" (without what a recipe can do without),
+            "not installed", "outdated", "corrupt" or "imported".
         megabytes: Size of what is in the package, else of the original files, or of the table; None if unknown.
         licence: Licence of the original files.
         text: What it is.
@@ -76,10 +77,13 @@ def state_of(recipe: Recipe) -> str:
     if not (folder / "header.json").exists():
         return IN_PACKAGE if recipe.table in packaged() else "not installed"
     try:
-        found = Table(folder).header.get("recipe_version")
+        table = Table(folder)
+        found = table.header.get("recipe_version")
     except DataError:
         return "corrupt"
-    return "installed" if found == recipe.version else "outdated"
+    if found != recipe.version:
+        return "outdated"
+    return "installed in part" if table.header.get("lacks") else "installed"
 
 
 def _extra_state() -> str:

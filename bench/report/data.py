@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLOURS = {
     **dict.fromkeys((IN_PACKAGE, "installed"), "green"),
-    **{"imported": "cyan", "outdated": "yellow", "corrupt": "red"},
+    **{"imported": "cyan", "installed in part": "yellow", "outdated": "yellow", "corrupt": "red"},
 }
 
 

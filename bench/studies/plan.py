@@ -15,6 +15,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, base_of, datasets_of, evaluator_of
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
+from smemnas.bench.benchmarks.missing import refuse_missing
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Entry, load_plugin
 from smemnas.bench.runs.run import Job
@@ -191,6 +192,7 @@ def check_plan(plan: Plan) -> Plan:
         if not seeds or not set(seeds) <= set(plan.seeds):
             raise UserError(f"--method-seeds: the seeds of {name!r} must be among the study's --seeds.")
     cases = []
+    refuse_missing(replace(case, listed=not plan.full_space) for case in plan.cases)
     for case in plan.cases:
         benchmark = benchmark_of(replace(case, listed=not plan.full_space))
         check_bounds(benchmark, case.constraints)

@@ -41,14 +41,14 @@ def test_list_starts_fast(benchmark):
 
 
 def test_cached_table_opens_in_30_ms(benchmark):
-    open_benchmark("nb201")
+    open_benchmark("nb201", "analog")
     benchmark.pedantic(open_benchmark, args=("nb201",), rounds=20)
     assert benchmark.stats.stats.median < 0.030
 
 
 def test_a_million_lookups_per_second(benchmark):
     """Architectures to (error, flops); the reference is indexing a plain array with known rows."""
-    bench = open_benchmark("nb201")
+    bench = open_benchmark("nb201", "analog")
     X = np.tile(bench.space.enumerate(), (8, 1))
     rows = np.tile(np.arange(15625), 8)
     plain = np.array(bench.table.column("error"))
@@ -64,7 +64,7 @@ def test_closed_form_against_svc_on_identical_pairs(benchmark):
     """nb201 one-hot, n = 100, all 9,900 ordered pairs, 2 draws: 200 times faster, tau within 0.01."""
     from sklearn.svm import SVC
 
-    bench = open_benchmark("nb201")
+    bench = open_benchmark("nb201", "analog")
     grid = bench.space.enumerate()
     ours_seconds, svc_seconds, ours_tau, svc_tau = [], [], [], []
     with single_thread():
@@ -95,7 +95,7 @@ def test_closed_form_against_svc_on_identical_pairs(benchmark):
 
 def test_a_thousand_architectures_fit_at_the_cost_of_eight_decompositions(benchmark):
     """Width and penalty given: fit on n = 1,000, beside one eigendecomposition of that size."""
-    bench = open_benchmark("nb201")
+    bench = open_benchmark("nb201", "analog")
     X = bench.space.enumerate()[np.random.default_rng(0).permutation(15625)[:1000]]
     Z, y = bench.space.encode(X, "onehot"), bench.evaluate(X, 0).F[:, 0]
     symmetric = Z @ Z.T

@@ -19,7 +19,7 @@ from smemnas.surrogates.relevance_pairwise import RelevancePairwise
 
 def table(n):
     """Encodings of the whole embedded table, a training set of n rows and the rest."""
-    bench = open_benchmark("nb201")
+    bench = open_benchmark("nb201", "analog")
     grid = bench.space.enumerate()
     rows = np.random.default_rng(0).permutation(len(grid))
     return bench.space.encode(grid, "path"), bench.evaluate(grid, 0).F[:, 0], rows[:n], rows[n:]

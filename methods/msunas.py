@@ -37,7 +37,7 @@ from smemnas.methods.pymoo_adapter import as_population, evaluated, set_up
 from smemnas.methods.selection import even_gaps, pareto_ranks
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
-from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
 
 #: Random architectures among which the extremes are looked for where a space cannot be enumerated.
 EXTREME_DRAWS = 10_000
@@ -86,14 +86,9 @@ class MSuNAS(Method):
         self.population = population
         self.generations = generations
         self._archive = Archive(problem)
-        params = dict(surrogate_params or {})
-        if getattr(SURROGATES.get(surrogate).factory, "uses_blocks", False):
-            none = np.zeros((1, problem.space.n_var), np.int64)
-            parts = problem.space.encoding_parts(encoding)
-            params = {"blocks": tuple(problem.space.encode(none, part).shape[1] for part in parts), **params}
-        problem.space.encoding_parts(encoding)
+        blocks = problem.space.encoding_widths(encoding)
         self._surrogates: list[Surrogate] = [
-            SURROGATES.create(surrogate, seed=seed, params=params) for _ in problem.costly
+            make_surrogate(surrogate, seed=seed, blocks=blocks, params=surrogate_params) for _ in problem.costly
         ]
 
     def tell(self, X: IntArray, F: FloatArray) -> None:

@@ -46,7 +46,7 @@ from smemnas.methods.selection import (
 )
 from smemnas.methods.variation import crossover, mutate, unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
-from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.surrogates.base import make_surrogate, single_thread
 
 INNER = ("mp-moea", "nsga2", "both", "enumerate", "random")
 MATING = ("cross", "union", "within")
@@ -159,10 +159,7 @@ class SMEMNAS(Method):
         self.encoding = encoding
         self._archive = Archive(problem)
         self._choices = np.asarray(problem.space.n_choices)
-        blocks = tuple(
-            problem.space.encode(np.zeros((1, problem.space.n_var), np.int64), part).shape[1]
-            for part in problem.space.encoding_parts(encoding)
-        )
+        blocks = problem.space.encoding_widths(encoding)
         self._features = (
             FEATURES.create("proxies", space=problem.space, params={"names": proxies, "data": proxy_data})
             if proxies
@@ -170,17 +167,14 @@ class SMEMNAS(Method):
         )
         if self._features is not None:
             blocks = (*blocks, len(self._features.names))
-        self._surrogates = [self._make_surrogate(surrogate, surrogate_params or {}, blocks) for _ in problem.costly]
+        self._surrogates = [
+            make_surrogate(surrogate, seed=seed, blocks=blocks, params=surrogate_params) for _ in problem.costly
+        ]
         if explore and not self._surrogates[0].has_posterior:
             raise UserError(
                 f"explore needs a surrogate that says how sure it is, {surrogate!r} does not: take kernel_pairwise, "
                 "relevance_pairwise or gp."
             )
-
-    def _make_surrogate(self, name: str, params: Mapping[str, Any], blocks: tuple[int, ...]) -> Surrogate:
-        if getattr(SURROGATES.get(name).factory, "uses_blocks", False):
-            params = {"blocks": blocks, **params}
-        return SURROGATES.create(name, seed=self.seed, params=params)
 
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Add evaluated architectures to the archive."""

@@ -217,6 +217,15 @@ class SearchSpace(ABC):
                 raise UserError(f"space {self.name!r} has no encoding {part!r}.{suggest(part, self.encodings)}")
         return parts
 
+    def encoding_widths(self, kind: str | None = None) -> tuple[int, ...]:
+        """Return the columns that each part of "a+b" has.
+
+        Raises:
+            UserError: There is no such encoding.
+        """
+        one = np.zeros((1, self.n_var), np.int64)
+        return tuple(self.encode(one, part).shape[1] for part in self.encoding_parts(kind))
+
     def _encode(self, X: IntArray, part: str) -> FloatArray:
         """Compute one encoding; subclasses handle their own names and call this for the common ones."""
         if part == "int":

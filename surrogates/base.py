@@ -8,9 +8,9 @@ answer the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,3 +102,23 @@ def single_thread() -> Iterator[None]:
 
 
 SURROGATES: Registry[Surrogate] = Registry("surrogate", "smemnas.surrogates")
+
+
+def make_surrogate(
+    name: str, *, seed: int, blocks: tuple[int, ...], params: Mapping[str, Any] | None = None
+) -> Surrogate:
+    """Make a registered surrogate.
+
+    Args:
+        name: As it is registered.
+        seed: Root of its randomness.
+        blocks: Columns of each of the encodings that are put side by side, for those surrogates that take them.
+        params: Its parameters.
+
+    Raises:
+        UserError: The name or a parameter is unknown.
+    """
+    given = dict(params or {})
+    if getattr(SURROGATES.get(name).factory, "uses_blocks", False):
+        given = {"blocks": blocks, **given}
+    return SURROGATES.create(name, seed=seed, params=given)

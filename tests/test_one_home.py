@@ -37,6 +37,7 @@ IDEAS = {
     "places where tasks run": Idea(
         r"smemnas\.bench\.workers\.backends\.run_tasks", ("bench/ranking/study.py", "bench/studies/execution.py")
     ),
+    "making a surrogate": Idea(r"'uses_blocks'", ("surrogates/base.py",)),
     "reader of KEY=VALUE": Idea(r".* (takes|is) (a )?(KEY|NAME)=VALUE.*", ("bench/values.py",)),
     "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/runs/folder.py",)),
     "determinism": Idea(

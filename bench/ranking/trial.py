@@ -24,7 +24,7 @@ from smemnas.bench.provenance import git_commit
 from smemnas.bench.ranking.data import Data, Split, split, twin_share
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.surrogates.base import SURROGATES, Surrogate, single_thread
+from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
 
 #: Folds of the training set on whose left-out pairs the win probability is scaled. Two: surrogates whose cost does
 #: not grow with n would spend most of a study here with more.
@@ -225,10 +225,7 @@ def encode(data: Data, encoding: str, rows: IntArray, train: IntArray) -> tuple[
 
 def make(variant: Variant, seed: int, blocks: tuple[int, ...]) -> Surrogate:
     """Make the surrogate, told the blocks of the encoding where it takes them."""
-    params = dict(variant.params)
-    if getattr(SURROGATES.get(variant.surrogate).factory, "uses_blocks", False):
-        params = {"blocks": blocks, **params}
-    return SURROGATES.create(variant.surrogate, seed=seed, params=params)
+    return make_surrogate(variant.surrogate, seed=seed, blocks=blocks, params=variant.params)
 
 
 _warm: set[str] = set()

@@ -124,7 +124,7 @@ class TrainableMNV3(MNV3):
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model of the network behind a layer that resizes its input, with random weights."""
         need_torch()
-        from smemnas.bench.train.networks.mnv3.trainable import build_mnv3
+        from smemnas.bench.train.networks.mnv3.to_timm import build_mnv3
 
         shape = Shape(self.width, n_classes, self.stem_stride, self.strides)
         return build_mnv3(x, self.resolutions[int(x[RESOLUTION_GENE])], shape)

@@ -33,8 +33,7 @@ from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
 from smemnas.bench.train.networks.mnv3.subnet import decode
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
-from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract
-from smemnas.bench.train.networks.mnv3.trainable import Resized
+from smemnas.bench.train.networks.mnv3.to_timm import Resized, build_timm, extract
 from smemnas.bench.train.networks.trainable import TrainableMNV3
 from smemnas.bench.train.recipes import Recipe
 from smemnas.bench.train.seen_images import same_classes, unseen

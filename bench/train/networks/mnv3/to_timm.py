@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from smemnas.bench.train.networks.mnv3.layers import BN_EPS, BN_MOMENTUM, ElasticBlock, FirstBlock, middle
 from smemnas.bench.train.networks.mnv3.subnet import Shape, Subnet, as_subnet
@@ -145,3 +146,28 @@ def _norm(name: str, bn: nn.BatchNorm2d, channels: int | None = None) -> Weights
     return {f"{name}.{key}": value for key, value in parts.items()} | {
         f"{name}.num_batches_tracked": bn.num_batches_tracked
     }
+
+
+class Resized(nn.Module):
+    """A network at its own resolution, whatever size the images have.
+
+    Args:
+        size: Side of the images that the network sees.
+        network: The network.
+    """
+
+    def __init__(self, size: int, network: nn.Module) -> None:
+        super().__init__()
+        self.size = size
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(n, n_classes)`` of images ``(n, 3, h, w)``, resized bilinearly with antialiasing."""
+        if images.shape[-2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        return self.network(images)
+
+
+def build_mnv3(x: IntArray, resolution: int, shape: Shape) -> nn.Module:
+    """Return the network of genotype ``(46,)`` with random weights."""
+    return Resized(resolution, build_timm(x, shape))

@@ -123,7 +123,7 @@ def test_help_names_what_was_called(call, monkeypatch, words):
 
 ERRORS = {
     "no table": (("data", "info", "nb201-imagenet16-120"), "{} data fetch nb201-imagenet16-120"),
-    "no file": (("data", "fetch", "macro-cifar10", "--from", "."), "{} data fetch macro-cifar10 --from DIR"),
+    "no file": (("data", "fetch", "nb201-official-cifar10", "--from", "."), "{} data fetch nb201-official-cifar10"),
     "usage": (("run",), "See {} run --help."),
     "usage of a group": (("data", "improve", "--nothing"), "See {} data improve --help."),
 }

@@ -75,6 +75,8 @@ def search(
 ) -> Loop:
     """Run the loop until the budget is spent, the method is done, or it asks too often for known rows.
 
+    In one piece: the order of ask, check, evaluate, log and tell is what makes runs resume, and is read in one sitting.
+
     Args:
         method: Asked and told.
         benchmark: Evaluates.

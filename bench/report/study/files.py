@@ -103,19 +103,7 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
         "space. Smaller is better in every column but A12.",
         "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
     ]
-    marks = {r.mark for r in tables.rows}
-    if len(plan.variants) > 1 and BEST in marks:
-        best, equal = ("Bold and *", "Underlined and ~") if signs else ("Bold", "Underlined")
-        text = f"{best}: the best mean. {equal}: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
-        text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
-        lowest = smallest_p(len(plan.variants) - 1, seeds)
-        if lowest >= SIGNIFICANCE:
-            text += (
-                f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
-            )
-        elif any(0 < r.n and smallest_p(len(plan.variants) - 1, r.n) >= SIGNIFICANCE for r in tables.rows):
-            text += " Methods with too few runs to show a difference are not underlined."
-        lines.append(text)
+    lines += _on_marks(tables, signs)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
     size = next((r.against.family_size for r in tables.rows if r.against), 0)
@@ -157,24 +145,45 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
             "Contrasts: mean paired difference of regret, first minus second; negative and A12 above 0.5 mean that "
             "the first is better. Holm within each family, over all its cases and checkpoints."
         )
-    for case in plan.cases:
-        reference = tables.references[case]
-        if case.reference:
-            lines.append(
-                f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
-                f"{'' if '@' in case.reference else '@1.1'} (after @ the reference point in units of that box)."
-            )
-        if reference is None:
-            lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
-        elif known_reference(case) is None:
-            lines.append(
-                f"{case}: no reference front is known; that of all finished runs of this study stands for it, so "
-                "regrets compare these runs only and change when others join. Test errors: in the runs' own reports."
-            )
-        elif not reference.exact:
-            lines.append(f"{case}: the reference front is the best known one, not proven.")
-        lines += [f"{case}: {text}" for text in remarks(tables, case)]
-        lines += [f"{case}: {note}" for note in notes_of(benchmark_of(case))]
+    return lines + [line for case in plan.cases for line in _on_case(tables, case)]
+
+
+def _on_marks(tables: Tables, signs: bool) -> list[str]:
+    """Return what is marked in the tables, and by what; nothing where nothing is."""
+    plan = tables.plan
+    if len(plan.variants) < 2 or all(r.mark != BEST for r in tables.rows):
+        return []
+    best, equal = ("Bold and *", "Underlined and ~") if signs else ("Bold", "Underlined")
+    text = f"{best}: the best mean. {equal}: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
+    text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
+    lowest = smallest_p(len(plan.variants) - 1, len(plan.seeds))
+    if lowest >= SIGNIFICANCE:
+        text += f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
+    elif any(0 < r.n and smallest_p(len(plan.variants) - 1, r.n) >= SIGNIFICANCE for r in tables.rows):
+        text += " Methods with too few runs to show a difference are not underlined."
+    return [text]
+
+
+def _on_case(tables: Tables, case: Case) -> list[str]:
+    """Return by what the runs of a case are measured, and what is to be said of them and of the data."""
+    lines = []
+    reference = tables.references[case]
+    if case.reference:
+        lines.append(
+            f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
+            f"{'' if '@' in case.reference else '@1.1'} (after @ the reference point in units of that box)."
+        )
+    if reference is None:
+        lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
+    elif known_reference(case) is None:
+        lines.append(
+            f"{case}: no reference front is known; that of all finished runs of this study stands for it, so "
+            "regrets compare these runs only and change when others join. Test errors: in the runs' own reports."
+        )
+    elif not reference.exact:
+        lines.append(f"{case}: the reference front is the best known one, not proven.")
+    lines += [f"{case}: {text}" for text in remarks(tables, case)]
+    lines += [f"{case}: {note}" for note in notes_of(benchmark_of(case))]
     return lines
 
 

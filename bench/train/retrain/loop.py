@@ -169,6 +169,8 @@ def _retrain(
 def _epoch(training: Training, epoch: int, progress: Progress | None) -> Row:
     """Train one epoch.
 
+    In one piece: an epoch's batches, steps and sums are one loop over the same tensors.
+
     Raises:
         RunError: The loss is no number.
     """

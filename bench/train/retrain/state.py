@@ -114,6 +114,8 @@ def start(
 ) -> Training:
     """Build all that the training works on, and load it from the folder where there is a checkpoint.
 
+    In one piece: the order in which random streams are seeded and parts are built decides the weights.
+
     Raises:
         RunError: The folder holds another training.
     """

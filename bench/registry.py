@@ -117,6 +117,7 @@ class Registry(Generic[T]):
             )
         home = SUITE if entry.origin.partition(".")[0] == _SUITE else (_loading[-1] if _loading else SESSION)
         self._entries[entry.name] = replace(entry, home=home)
+        _registered.setdefault(home, []).append((self._entries, entry.name))
 
     def discover(self) -> None:
         """Import every module of the package once (or the one module that it is), then the installed plug-ins."""
@@ -225,6 +226,10 @@ class Plugin(NamedTuple):
 
 
 _loaded_files: dict[Path, Plugin] = {}
+#: Digest of each of these files alone, as it was loaded.
+_digests: dict[Path, str] = {}
+#: Home to what was registered from there: names and what holds them.
+_registered: dict[str, list[tuple[dict[str, Any], str]]] = {}
 
 
 def load_plugin(path: str | Path) -> Plugin:
@@ -236,10 +241,15 @@ def load_plugin(path: str | Path) -> Plugin:
         UserError: The file is missing or fails to import.
     """
     file = Path(path).expanduser().resolve()
-    if file in _loaded_files:
+    if file in _loaded_files and (not file.is_file() or _digest(file) == _digests[file]):
         return _loaded_files[file]
+    if file in _loaded_files:
+        raise UserError(f"plug-in {path} was edited after it was loaded: start again (in a notebook, the kernel).")
     if not file.is_file():
         raise UserError(f"plug-in {str(path)!r} is not a file: give the path of a Python file.")
+    copy = _loaded_copy(file)
+    if copy is not None:
+        return copy
     name = f"{PLUGIN_PREFIX}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -265,8 +275,25 @@ def load_plugin(path: str | Path) -> Plugin:
         _loading.pop()
         if added:
             sys.path.remove(place)
-    _loaded_files[file] = plugin
+    _loaded_files[file], _digests[file] = plugin, _digest(file)
     return plugin
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _loaded_copy(file: Path) -> Plugin | None:
+    """Return a file whose like was loaded from another place as that one; None where nothing of its content was.
+
+    One that imports files beside it is known by those too, which only its own import can tell, so it is no such copy.
+    """
+    digest = _digest(file)
+    for path, plugin in _loaded_files.items():
+        there = all(name in entries for entries, name in _registered.get(str(path), ()))
+        if there and _digests[path] == digest and plugin.sha256 == _combined({"": file}):
+            return plugin._replace(file=file.name, path=str(file))
+    return None
 
 
 #: Names of modules that plug-ins imported from beside them, and from where.
@@ -288,10 +315,20 @@ def _identity(file: Path) -> str:
             if path is not None and name not in sources:
                 sources[name] = path
                 waiting.append((path, name if path.name == "__init__.py" else name.rpartition(".")[0]))
+    return _combined(sources)
+
+
+def _combined(sources: Mapping[str, Path]) -> str:
+    """Return one digest of the names and contents of some files."""
     digest = hashlib.sha256()
     for name, path in sorted(sources.items()):
         digest.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def identity_of(entry: Entry[Any]) -> str:
+    """Return what identifies the plug-in file that registered a name; "" where none did."""
+    return "" if entry.home in ("", SUITE, SESSION) else load_plugin(entry.home).sha256
 
 
 def _neighbour(name: str, folder: Path) -> Path | None:

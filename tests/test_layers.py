@@ -16,6 +16,7 @@ FOLDERS = ("bench", "methods", "spaces", "surrogates")
 LAYERS = (
     "smemnas.bench.display",
     "smemnas.bench.colours",
+    "smemnas.bench.log",
     "smemnas.bench.program",
     "smemnas.bench.errors",
     "smemnas.bench.registry",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 from edits import edit_job
 from study_cases import records, study
 
+from smemnas import RankOptions, rank
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
-from smemnas.bench.registry import load_plugin
+from smemnas.bench.registry import Plugin, load_plugin
 from smemnas.bench.runs.run import make_job, run
 from smemnas.bench.studies.execution import run_study
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.workers.backends import Place
 from smemnas.methods.base import METHODS
 from smemnas.methods.random_search import RandomSearch
+from smemnas.surrogates.base import SURROGATES
 
 METHOD = """
 from helper import STEP
@@ -170,3 +173,69 @@ def test_what_worker_processes_do_not_know_is_refused_before_anything_runs(tmp_p
         assert {s.status for s in run_study(list(plan.jobs()), tmp_path / "out")} == {"done"}
     finally:
         METHODS._entries.pop("from-a-notebook", None)
+
+
+ALONE = """
+from smemnas import SURROGATES, Surrogate
+
+@SURROGATES.register("{name}", summary="For tests")
+class Mine(Surrogate):
+    def __init__(self, *, seed=0):
+        pass
+
+    def fit(self, Z, y):
+        return self
+
+    def rank(self, Z):
+        return {sign}Z.sum(axis=1)
+"""
+
+
+@pytest.fixture
+def surrogate(tmp_path):
+    """The name of a surrogate of a plug-in file, and the file."""
+    name = f"summed-{len(SURROGATES.names())}"
+    file = tmp_path / "here" / "summed.py"
+    file.parent.mkdir()
+    file.write_text(ALONE.format(name=name, sign=""))
+    yield name, file
+    SURROGATES._entries.pop(name, None)
+
+
+def test_a_copy_of_a_loaded_file_is_the_same_plugin(surrogate, tmp_path):
+    _, file = surrogate
+    first = load_plugin(file)
+    copy = tmp_path / "there.py"
+    shutil.copy(file, copy)
+    assert load_plugin(copy) == Plugin("there.py", first.sha256, str(copy))
+
+
+def test_an_edited_file_is_refused_by_the_process_that_loaded_it(surrogate):
+    _, file = surrogate
+    load_plugin(file)
+    text = file.read_text()
+    file.write_text(text + "# edited\n")
+    with pytest.raises(UserError, match=r"summed\.py was edited after it was loaded: start again"):
+        load_plugin(file)
+    file.write_text(text)
+    assert load_plugin(file).path == str(file)
+
+
+def test_a_ranking_study_knows_the_plugin_of_a_surrogate_by_its_content(surrogate, tmp_path):
+    """The trials of an edited surrogate are made anew, those of the suite's own are kept."""
+    name, file = surrogate
+    load_plugin(file)
+    options = RankOptions("toy", surrogates=[name, "knn"], n_train=[20], seeds=range(2), n_test=50, figures=False)
+    options = replace(options, calibration=False, out=tmp_path / "ranks")
+    lines = rank(options).folder.joinpath("ranking.jsonl").read_text().splitlines()
+    rank(options)
+    assert options.out.joinpath("ranking.jsonl").read_text().splitlines() == lines
+    keys = [json.loads(line)["key"] for line in lines]
+    assert {key["surrogate"]: key.get("plugin") for key in keys} == {name: load_plugin(file).sha256, "knn": None}
+    SURROGATES._entries.pop(name)
+    edited = tmp_path / "edited.py"
+    edited.write_text(ALONE.format(name=name, sign="-"))
+    load_plugin(edited)
+    rank(options)
+    more = options.out.joinpath("ranking.jsonl").read_text().splitlines()[len(lines) :]
+    assert {json.loads(line)["key"]["surrogate"] for line in more} == {name}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smemnas.bench.benchmarks.catalog import evaluator_of
 from smemnas.bench.errors import UserError
+from smemnas.bench.log import logger
 from smemnas.bench.ranking.data import Data, data_of
 from smemnas.bench.ranking.plan import (
     N_TEST,
@@ -22,7 +23,7 @@ from smemnas.bench.ranking.plan import (
 from smemnas.bench.ranking.study import run_ranking
 from smemnas.bench.ranking.tables import RankTables, collect, tabulate
 from smemnas.bench.ranking.trial import Variant
-from smemnas.bench.report.ranking.files import write_ranking
+from smemnas.bench.report.ranking.files import failures, write_ranking
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.values import several
 from smemnas.bench.workers.backends import Place
@@ -139,7 +140,11 @@ def rank(options: RankOptions, *, progress: Shown = False) -> Ranking:
         from smemnas.bench.report.ranking.figures import write_figures
 
         write_figures(out, tables)
-    return Ranking(out, tables)
+    found = Ranking(out, tables)
+    logger.info("%r", found)
+    for text in failures(tables):
+        logger.warning("%s", text)
+    return found
 
 
 def _folder_of(options: RankOptions, dataset: str) -> Path:

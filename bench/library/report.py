@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smemnas.bench.display import counted, html_table
+from smemnas.bench.log import logger
 from smemnas.bench.outputs import REPORT, claim
 from smemnas.bench.registry import load_plugin
 from smemnas.bench.report.page.page import write_page, write_report_files
@@ -101,4 +102,8 @@ def report(options: ReportOptions) -> Report:
     groups, unfinished = make_groups(find_runs([str(path) for path in runs]), options.baseline, options.champion)
     files = write_report_files(out, groups, unfinished, figures=options.figures)
     page = write_page(out, groups, unfinished, title=options.title, files=files, evaluated=options.evaluated)
-    return Report(page, tuple(groups), tuple(unfinished), tuple(out / name for name in files))
+    made = Report(page, tuple(groups), tuple(unfinished), tuple(out / name for name in files))
+    logger.info("%r", made)
+    for left in unfinished:
+        logger.warning("left out: %s on %s, seeds %s: %s", left.method, left.case, left.seeds, left.reason)
+    return made

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.catalog import find_problem
 from smemnas.bench.errors import UserError, choose
+from smemnas.bench.log import logger
 from smemnas.bench.report.run import write_report
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.runs import run as runs
 from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Result
 from smemnas.bench.values import several
 
@@ -133,7 +135,7 @@ def run_job(
         UserError: The job makes no sense.
     """
     with shown_progress(f"{job.label} on {job.place}", progress) as tell:
-        return runs.run(
+        result = runs.run(
             job,
             Path(folder).expanduser(),
             benchmark=benchmark,
@@ -141,6 +143,10 @@ def run_job(
             continue_from_log=continue_from_log,
             progress=tell,
         )
+    logger.info("%r in %s", result, result.folder)
+    for note in (*notes_of(result.benchmark), *filter(None, (result.note,))):
+        logger.info("note: %s", note)
+    return result
 
 
 def _what(options: RunOptions) -> tuple[str, str, tuple[str, ...]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from smemnas.bench.display import notebook_picture
 from smemnas.bench.errors import UserError
-from smemnas.bench.report.study.files import write_study
+from smemnas.bench.log import logger
+from smemnas.bench.report.study.files import failures, write_study
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.studies.comparison import Tables, tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
@@ -165,7 +166,11 @@ def study(options: StudyOptions, *, progress: Shown = False) -> Study:
             from smemnas.bench.report.study.figures import write_figures
 
             write_figures(out, tables)
-    return Study(out, tables, tuple(states))
+    found = Study(out, tables, tuple(states))
+    logger.info("%r", found)
+    for text in failures(tables):
+        logger.warning("%s", text)
+    return found
 
 
 def plan_of(options: StudyOptions) -> Plan:

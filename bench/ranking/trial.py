@@ -22,6 +22,7 @@ from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.metrics.order import calibration, order_metrics, platt_slope, sigmoid
 from smemnas.bench.provenance import git_commit
 from smemnas.bench.ranking.data import Data, Split, split, twin_share
+from smemnas.bench.registry import identity_of
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
@@ -81,7 +82,9 @@ class Task:
         """Return what determines the scores of one of its trials."""
         named = (self.variant.column, *(data.appended if self.encoding.endswith(PROXY_SUFFIX) else ()))
         used = [name for name in named if name in data.measured_names]
+        plugin = "" if self.variant.column else identity_of(SURROGATES.get(self.variant.surrogate))
         return {
+            **({"plugin": plugin} if plugin else {}),
             **({"proxies": [data.measured.fingerprint, *used]} if data.measured and used else {}),
             "space": data.benchmark.space.name,
             "dataset": data.benchmark.dataset,

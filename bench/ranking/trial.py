@@ -25,7 +25,7 @@ from smemnas.bench.ranking.data import Data, Split, split, twin_share
 from smemnas.bench.registry import identity_of
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
+from smemnas.surrogates.base import SURROGATES, Surrogate, make_surrogate, single_thread
 
 #: Folds of the training set on whose left-out pairs the win probability is scaled. Two: surrogates whose cost does
 #: not grow with n would spend most of a study here with more.

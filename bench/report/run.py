@@ -34,11 +34,6 @@ APPROXIMATED = (
 )
 
 
-def front_of(result: Result) -> tuple[IntArray, FloatArray]:
-    """Return genotypes ``(k, n_var)`` and objectives of `Result.front`."""
-    return result.front.X, result.front.F
-
-
 def summarise(result: Result, benchmark: Benchmark, reference: Reference | None) -> dict[str, Any]:
     """Return what the run achieved, with the conventions that make the numbers comparable."""
     job = result.job

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clock import ratio
 from data_files import SHARED, original
-from test_mnv3 import walk
+from mnv3_walk import walk
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.table import file_digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_indicators import dominates, hypervolume_by_cells
+from slow_indicators import dominates, hypervolume_by_cells
 
 from smemnas.methods.selection import (
     crowding_distance,

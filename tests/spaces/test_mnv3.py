@@ -6,6 +6,7 @@ import csv
 import numpy as np
 import pytest
 from data_files import original
+from mnv3_walk import decoded, walk
 from scipy.stats import chisquare
 
 from smemnas.bench.errors import DataError, UserError
@@ -32,61 +33,6 @@ FINE = MNV3(resolutions=range(192, 257, 4))
 def grid(space, n, seed=0):
     """Genotypes with random inactive genes."""
     return np.random.default_rng(seed).integers(0, space.n_choices, size=(n, space.n_var))
-
-
-def decoded(space, x):
-    """The network as nested tuples, read off the genes one by one."""
-    stages = []
-    for s in range(5):
-        genes = [int(g) for g in x[9 * s : 9 * s + 9]]
-        depth = (2, 3, 4)[genes[0]]
-        stages.append(tuple(((3, 5, 7)[genes[1 + j]], (3, 4, 6)[genes[5 + j]]) for j in range(depth)))
-    return space.resolutions[int(x[45])], tuple(stages)
-
-
-def walk(space, x, classes=1000):
-    """Parameters and multiply-adds of one network, convolution by convolution."""
-
-    def wide(v):
-        near = int((v + 4) / 8) * 8
-        return max(8, near if near >= 0.9 * v else near + 8)
-
-    params = madds = 0
-
-    def conv(c_in, c_out, kernel, side, groups=1, norm=True):
-        nonlocal params, madds
-        weights = c_in // groups * c_out * kernel * kernel
-        params += weights + (2 * c_out if norm else 0)
-        madds += weights * side * side
-
-    def linear(c_in, c_out, bias):
-        nonlocal params, madds
-        params += c_in * c_out + (c_out if bias else 0)
-        madds += c_in * c_out
-
-    resolution, stages = decoded(space, x)
-    side, c = (resolution + 1) // 2, wide(16 * space.width)
-    conv(3, c, 3, side)
-    conv(c, c, 3, side, groups=c)
-    conv(c, c, 1, side)
-    table = ((24, 2, 0), (40, 2, 1), (80, 2, 0), (112, 1, 1), (160, 2, 1))
-    for (base, stride, squeeze), layers in zip(table, stages, strict=True):
-        out = wide(base * space.width)
-        for j, (kernel, expansion) in enumerate(layers):
-            mid = wide(c * expansion)
-            conv(c, mid, 1, side)
-            if j == 0 and stride == 2:
-                side = (side + 1) // 2
-            conv(mid, mid, kernel, side, groups=mid)
-            if squeeze:
-                linear(mid, wide(mid // 4), True)
-                linear(wide(mid // 4), mid, True)
-            conv(mid, out, 1, side)
-            c = out
-    conv(c, wide(960 * space.width), 1, side)
-    linear(wide(960 * space.width), wide(1280 * space.width), False)
-    linear(wide(1280 * space.width), classes, True)
-    return params, madds
 
 
 def counts(space, X):

@@ -20,7 +20,7 @@ from smemnas.spaces import _graph101 as graphs
 from smemnas.spaces._graph101 import OPERATIONS
 from smemnas.spaces.nb101 import NB101
 
-EC_NAS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"
+EC_NAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"
 needs_file = pytest.mark.skipif(
     not EC_NAS.exists(), reason="put the original files there to run this: ../shared/data/nb101/energy_4V9E.tfrecord"
 )

@@ -17,7 +17,7 @@ from smemnas.bench.data import download as download_module
 from smemnas.bench.data.recipe import RECIPES, Recipe, Source, fetch, find, open_table, recipes, register
 from smemnas.bench.errors import DataError, UserError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONTENT = bytes(range(256)) * 4000  # about 1 MB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 SIZE = len(CONTENT)

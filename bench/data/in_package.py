@@ -1,6 +1,6 @@
 """Tables that lie in the package itself: exactly the numbers that their recipes make, without a download.
 
-For each there are two files in `packaged/`: `NAME.json` with the header of the table as its recipe writes it, and
+For each there are two files in `embedded/`: `NAME.json` with the header of the table as its recipe writes it, and
 where each column lies in `NAME.bin`. Nothing is rounded: a column is the 64-bit patterns of its values as integers,
 and what comes out has the checksum of the recipe's own column file, which is compared whenever a column is read. The
 package may leave out columns that no search needs (zero-cost proxies). As header and checksum are those of the whole
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.table import FORMAT, Table, header_digest
 from smemnas.bench.errors import DataError
 
-PACKAGED = Path(__file__).parent / "packaged"
+PACKAGED = Path(__file__).parent / "embedded"
 REINSTALL = "the installation of smemnas is damaged, install it again."
 
 

@@ -39,7 +39,7 @@ from smemnas.spaces.base import IntArray
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.mnv3_costs import N_STAGES
 
-FILE = Path(__file__).parent / "packaged" / "mnv3-ofa.npz"
+FILE = Path(__file__).parent / "embedded" / "mnv3-ofa.npz"
 #: Digest of what the file holds, see `digest`.
 SHA256 = "e331fea8246b9cbb783d25d8536c33133cbda3d0e18164863e44731be9ebdb45"
 #: Errors are kept in units of 10^-4 points.

@@ -12,12 +12,13 @@ from smemnas.bench.errors import UserError
 from smemnas.bench.log import logger
 from smemnas.bench.report.study.files import failures, write_study
 from smemnas.bench.report.terminal import Shown, shown_progress
-from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
 from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 from smemnas.bench.studies.published import named_plan
 from smemnas.bench.studies.shown import html
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
 from smemnas.bench.values import parse_numbers, parse_seeds, several, whole
 from smemnas.bench.workers.backends import Place

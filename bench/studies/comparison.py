@@ -8,202 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
-from smemnas.bench.benchmarks.outcomes import Reference
-from smemnas.bench.display import counted
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import WORSE, Interval, Ratio
-from smemnas.bench.studies.curves import Curve, curve_of
+from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
 from smemnas.bench.studies.plan import Plan
-from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks, problem_ranks, seed_ranks
+from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
+from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, ContrastRow, Lead, Row, Tables
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two groups of runs compared by their hypervolume regret at one checkpoint.
-
-    Attributes:
-        pairs: Seeds that both sides finished.
-        difference: Mean paired difference of regret; negative means that the first is better.
-        ratio: Ratio of the mean regrets.
-        p: Exact Wilcoxon signed-rank, two-sided.
-        p_holm: Adjusted within the family; NaN until then.
-        family_size: Number of comparisons adjusted together.
-        a12: Chance that a run of the first is better than one of the second (Vargha-Delaney).
-        wins: Share of seeds in which the first is better, ties one half.
-    """
-
-    pairs: int
-    difference: Interval
-    ratio: Interval
-    p: float
-    p_holm: float
-    family_size: int
-    a12: float
-    wins: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One variant on one case at one checkpoint.
-
-    Attributes:
-        at: Evaluations.
-        n: Finished runs.
-        failed: Runs that failed.
-        regret: Mean hypervolume regret on the searched split.
-        regret_sd: Its standard deviation over runs.
-        igd_plus: Mean IGD+.
-        reported: Mean hypervolume regret on the test split; NaN where there is one split.
-        floor: Reported regret of a perfect search.
-        against: Comparison with the baseline; None for the baseline itself.
-        epsilon: Mean additive epsilon.
-        best: Mean of the smallest value of the first costly objective.
-        area: Mean of the regret's mean over the evaluations so far.
-        mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly worse.
-        p_best: p-value against the best, adjusted over the methods at this checkpoint; NaN for the best.
-        short: Finished runs that had ended before so many evaluations; their last values count.
-        barren: Finished runs without a feasible evaluation that succeeded.
-    """
-
-    case: Case
-    variant: str
-    at: int
-    n: int
-    failed: int
-    regret: Interval
-    regret_sd: float
-    igd_plus: Interval
-    reported: Interval
-    floor: float
-    against: Comparison | None
-    epsilon: Interval
-    best: Interval
-    area: Interval
-    mark: str
-    p_best: float
-    short: int = 0
-    barren: int = 0
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """How soon a variant reaches a target on one case.
-
-    Attributes:
-        target: Hypervolume regret.
-        n: Finished runs.
-        reached: Runs that got there within the budget.
-        median: Median evaluations; inf where half of the runs or more did not get there.
-        ratio: Median evaluations over those of the baseline; None for the baseline itself.
-        seconds: Mean wall time of a run.
-        method_seconds: Mean wall time in the method.
-    """
-
-    case: Case
-    variant: str
-    target: float
-    n: int
-    reached: int
-    median: float
-    ratio: Ratio | None
-    seconds: float
-    method_seconds: float
-
-
-@dataclass(frozen=True)
-class ContrastRow:
-    """A contrast of the plan on one case at one checkpoint."""
-
-    case: Case
-    family: str
-    name: str
-    at: int
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
-class ChampionRow:
-    """The champion against another variant on one case at one checkpoint; a negative difference is in its favour."""
-
-    case: Case
-    variant: str
-    at: int
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
-class Lead:
-    """How soon the champion has what another variant has at the budget.
-
-    Attributes:
-        variant: The other one.
-        target: Its mean hypervolume regret at the budget, or the plan's target.
-        pairs: Seeds that both finished.
-        reached: Runs of the champion that got there, among the pairs.
-        median: Its median evaluations; inf where half of the runs or more did not get there.
-        ratio: Median evaluations over those of the other variant.
-    """
-
-    case: Case
-    variant: str
-    target: float
-    pairs: int
-    reached: int
-    median: float
-    ratio: Ratio
-
-
-@dataclass(frozen=True, repr=False)
-class Tables:
-    """Everything that a study's report shows.
-
-    Attributes:
-        evaluations_to_target: For each case and variant, seed to evaluations (inf: not reached).
-        champion: The champion against each other variant; empty without a champion, as is `leads`.
-        seed_ranks: Ranks over the seeds of each case, with their test.
-        problem_ranks: Ranks of the mean regrets across cases; empty for one case.
-        curves: For each case and variant with a finished run and a reference front.
-        references: By what the runs of each case are measured: the known front, else that of all of them.
-    """
-
-    plan: Plan
-    trials: Sequence[Trial]
-    rows: Sequence[Row]
-    arrivals: Sequence[Arrival]
-    contrasts: Sequence[ContrastRow]
-    evaluations_to_target: dict[tuple[Case, str], dict[int, float]]
-    champion: Sequence[ChampionRow] = ()
-    leads: Sequence[Lead] = ()
-    seed_ranks: Sequence[SeedRanks] = ()
-    problem_ranks: Sequence[ProblemRanks] = ()
-    curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
-    references: Mapping[Case, Reference | None] = field(default_factory=dict)
-
-    def summary(self) -> str:
-        """Return how much it compares: "3 methods on 1 problem, 15 of 15 runs done"."""
-        methods, problems = counted(len(self.plan.variants), "method"), counted(len(self.plan.cases), "problem")
-        done = len(self.trials) - len(self.unfinished())
-        return f"{methods} on {problems}, {done:,} of {counted(len(self.trials), 'run')} done"
-
-    def __repr__(self) -> str:
-        return f"<Tables of {self.summary()}>"
-
-    def _repr_html_(self) -> str:
-        from smemnas.bench.studies.shown import html
-
-        return html(self, f"Study of {self.summary()}")
-
-    def unfinished(self) -> list[Trial]:
-        """Return the runs that failed or are missing."""
-        return [t for t in self.trials if t.status != DONE]
 
 
 def compare(first: FloatArray, second: FloatArray) -> Comparison:

@@ -21,11 +21,12 @@ from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
 from smemnas.bench.runs.guard import fault
 from smemnas.bench.runs.run import Job
-from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING
 from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant
 from smemnas.bench.studies.references import reference_for
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure, unfinished
 from smemnas.bench.values import seed_text
 from smemnas.spaces.base import FloatArray

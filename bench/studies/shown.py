@@ -10,7 +10,7 @@ from smemnas.bench.display import html_table
 from smemnas.bench.metrics.statistics import Interval
 
 if TYPE_CHECKING:
-    from smemnas.bench.studies.comparison import Row, Tables
+    from smemnas.bench.studies.tables import Row, Tables
 
 HEAD = ("problem", "method", "runs", "regret", "95 % interval", "p (Holm)", "")
 

@@ -18,9 +18,10 @@ from smemnas.bench.report.cells import Section, markdown_table, number, p_value,
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, print_study, write_study
 from smemnas.bench.report.study.latex import escape, latex
 from smemnas.bench.report.study.sections import sections, time_sections
-from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, run_study
 from smemnas.bench.studies.plan import Plan, Variant
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
 from smemnas.bench.values import seed_text
 

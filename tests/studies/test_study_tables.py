@@ -20,9 +20,10 @@ from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.run import LOG
 from smemnas.bench.studies import references
-from smemnas.bench.studies.comparison import Tables, tabulate
+from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study
 from smemnas.bench.studies.plan import Contrast, Plan
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial, collect, evaluations_to, measure, reported_floor
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.toy import error, front

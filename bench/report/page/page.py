@@ -29,8 +29,8 @@ from smemnas.bench.report.page.sources import sources
 from smemnas.bench.report.study.files import conventions, remarks, write_study
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
-from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.groups import Group, Unfinished
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.values import seed_text
 
 ASSETS = Path(__file__).parent / "assets"

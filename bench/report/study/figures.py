@@ -19,8 +19,8 @@ from smemnas.bench.metrics.indicators import median_attainment, nondominated
 from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
-from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial
 from smemnas.spaces.base import FloatArray
 

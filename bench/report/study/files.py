@@ -36,8 +36,8 @@ from smemnas.bench.report.study.records import (
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Job
-from smemnas.bench.studies.comparison import Tables
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
+from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial
 from smemnas.bench.values import seed_text
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
-from smemnas.bench.studies.comparison import Comparison, Tables
+from smemnas.bench.studies.tables import Comparison, Tables
 
 
 def _case(case: Case) -> dict[str, Any]:

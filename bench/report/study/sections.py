@@ -7,8 +7,8 @@ import math
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, Interval, Ratio, smallest_p
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
-from smemnas.bench.studies.comparison import Arrival, ChampionRow, Comparison, Lead, Row, Tables
 from smemnas.bench.studies.ranks import ProblemRanks
+from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, Row, Tables
 
 #: Heads of the tables; a row is made by the function of the same name below.
 QUALITY = (

@@ -17,8 +17,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	mkdir -p build/types/smemnas
-	ln -sfn $(foreach name,__init__.py __main__.py,$(CURDIR)/smemnas/$(name)) $(foreach name,bench methods spaces surrogates cli.py,$(CURDIR)/$(name)) build/types/smemnas
+	$(BIN)/python tests/link_types.py
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev

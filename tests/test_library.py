@@ -95,7 +95,7 @@ def test_one_search_in_ten_lines(execute, tmp_path):
     assert len(names["result"].F) == 100
     front = names["result"].front
     assert len(printed.splitlines()) == len(front) >= 5
-    assert front.F[:, 0].min() < 7.5  # the best cell has 6.67 %, the median cell 13 %
+    assert front.F[:, 0].min() < 9.0  # the best cell has 8.39 % (validation), the median cell 12.7 %
     assert (tmp_path / "runs" / "first" / "evals.jsonl").read_bytes().count(b"\n") == 100
 
 

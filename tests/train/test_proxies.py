@@ -9,8 +9,7 @@ from small_images import one_thread  # noqa: E402, F401
 from smemnas.bench.errors import UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
-from smemnas.bench.train.proxies import formulas as proxies  # noqa: E402
-from smemnas.bench.train.proxies.formulas import PROXIES, SMALL, grad_norm, jacob_cov, nwot, synflow  # noqa: E402
+from smemnas.bench.train.proxies.formulas import PROXIES, SMALL, grad_norm, jacob_cov, nwot, proxies, synflow  # noqa: E402
 
 nn = torch.nn
 pytestmark = pytest.mark.usefixtures("one_thread")

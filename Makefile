@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 LOWEST ?= .venv-lowest
 
-.PHONY: run test test-train test-lowest lint types unit perf clean
+.PHONY: run test test-train test-long test-lowest lint types unit perf clean
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
@@ -27,8 +27,12 @@ perf: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/perf --benchmark-enable
 
 test-train: $(VENV)/.train
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" tests/train
 	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
+
+# Whole chains of trainings that other tests show in parts.
+test-long: $(VENV)/.train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long tests/train
 
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are
 # checked on the newest versions only.

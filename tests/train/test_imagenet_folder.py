@@ -75,6 +75,7 @@ def test_one_epoch_reading_and_export(imagenet, tmp_path, call):
     assert config["facts"]["validation images"] == 1000
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_search_retraining_and_export(imagenet, tmp_path, call):
     folder, net, search = imagenet / "images", tmp_path / "net", tmp_path / "search"

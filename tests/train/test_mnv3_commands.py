@@ -13,6 +13,7 @@ THREADS = ("--threads", "1", "--device", "cpu")
 ARCH = "r8-3333-3333-3333-3333-3333"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_train_info_eval_export(cli, tmp_path, one_line_error):
     """Each command in turn on one training, and the mistakes that are likely with it."""

@@ -120,6 +120,7 @@ def test_phases_open_one_after_another():
     assert {step_subnets(plan, (24, 32), 11, s)[1] for s in range(20)} == {24, 32}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_learns_and_only_recalibrated_sub_networks_show_it(images, tmp_path):
     plan = tiny(images, epochs=12, phases=("largest", "expansion-4", "all"), n_random=2, resolutions=(8, 12))
@@ -171,6 +172,7 @@ def test_a_killed_training_ends_as_one_that_was_not(images, tmp_path, place, epo
     assert (tmp_path / "killed" / "metrics.jsonl").read_text().count("\n") == 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_equal_one_that_accumulates_and_resume(images, tmp_path):
     pytest.importorskip(

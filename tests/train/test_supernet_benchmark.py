@@ -237,6 +237,7 @@ def test_memory_that_runs_out_keeps_what_was_read(checkpoint, monkeypatch):
     assert opened(checkpoint).evaluate(X[:8], 0).F.shape == (8, 2)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_search_from_the_command_line(cli, checkpoint, tmp_path, one_line_error):
     """A killed search ends with the log of one that was not."""

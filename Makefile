@@ -21,7 +21,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/perf
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" --ignore=tests/perf
 
 perf: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/perf --benchmark-enable
@@ -30,9 +30,9 @@ test-train: $(VENV)/.train
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" tests/train
 	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
 
-# Whole chains of trainings that other tests show in parts.
+# What takes a good part of a minute each: whole chains of trainings, many kills, baselines that beat random search.
 test-long: $(VENV)/.train
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long tests/train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long
 
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are
 # checked on the newest versions only.

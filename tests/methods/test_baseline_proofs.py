@@ -96,6 +96,7 @@ def test_random_search_has_the_exact_expectation(embedded_error):
 # ---- the single-objective baselines ----
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_published_baselines_beat_random_search(embedded_error):
     """Error after 100 evaluations, paired by seed, exact signed-rank test, Holm over the three."""

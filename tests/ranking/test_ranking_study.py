@@ -192,7 +192,7 @@ def test_a_torn_last_line_is_dropped_and_a_corrupt_one_refused(toy, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_killed_study_continues_to_the_identical_tables(tmp_path, plugin, jobs):
     def args(out, workers):
         return (
@@ -263,7 +263,7 @@ def test_a_worker_that_dies_takes_no_other_trial_with_it(tmp_path, plugin):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_trial_that_hangs_is_ended(tmp_path, plugin, jobs):
     args = (
         *("--plugin", plugin, "rank", "--space", "toy", "--surrogates", "kernel_ridge", "--encodings", "int"),

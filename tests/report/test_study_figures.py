@@ -153,6 +153,7 @@ def test_file_names_are_plain_and_differ() -> None:
     assert _file_name("toy/t (error, flops; flops>=9)") != _file_name("toy/t (error, flops; flops<=9)")
 
 
+@pytest.mark.long
 def test_a_study_gets_all_its_figures(tmp_path: Path) -> None:
     variants = (Variant("random", "random"), *(Variant(f"e{n}", "nsga2", {"population": n}) for n in (10, 20)))
     cases = (Case("toy"), Case("toy", "", ("error",)))

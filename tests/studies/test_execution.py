@@ -109,6 +109,7 @@ def test_a_run_that_hangs_is_ended_and_can_be_continued(
     assert all(r["status"] == "done" for r in records(out / "trials.csv"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 def test_four_workers_killed_five_times_give_the_identical_table(tmp_path: Path, plugin: Path) -> None:

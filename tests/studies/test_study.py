@@ -78,7 +78,7 @@ def test_workers_and_one_process_write_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_killed_study_continues_to_the_identical_table(tmp_path: Path, plugin: Path, jobs: int) -> None:
     def args(pause: float, out: Path) -> list[str]:
         slow = f"slow=stream:pause={pause}"

@@ -50,6 +50,7 @@ def train(folder, out, *more):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_epoch_reading_and_export(imagenet, tmp_path, call):
     folder, out = imagenet / "images", tmp_path / "net"

@@ -74,7 +74,7 @@ def original():
     return build
 
 
-@pytest.mark.parametrize("width", [1.0, 1.2])
+@pytest.mark.parametrize("width", [pytest.param(1.0, marks=pytest.mark.long), 1.2])
 @torch.no_grad()
 def test_random_sub_networks_equal_the_original_and_timm(width, original):
     space, ours, theirs = MNV3(width), supernet(Shape(width)), original(width)

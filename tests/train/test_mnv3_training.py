@@ -142,7 +142,11 @@ def test_it_learns_and_only_recalibrated_sub_networks_show_it(images, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "epochs"),
-    [("supernet_training.sandwich", 1), ("os.replace", 1), ("torch.save", 2)],
+    [
+        ("supernet_training.sandwich", 1),
+        ("os.replace", 1),
+        pytest.param("torch.save", 2, marks=pytest.mark.long),
+    ],
     ids=["in a step", "before the checkpoint is in place", "before a later checkpoint is written"],
 )
 def test_a_killed_training_ends_as_one_that_was_not(images, tmp_path, place, epochs):

@@ -55,7 +55,7 @@ def test_memory_grows_by_less_than_1400_bytes_a_row(large, tmp_path):
     """So that a million rows fit into 1.5 GB together with the interpreter."""
     code = (
         "import resource, sys; from smemnas.bench.data.user import import_table; import smemnas.spaces.mnv3\n"
-        "import smemnas.bench.benchmarks.base as b; b.datasets_of('mnv3')\n"
+        "import smemnas.bench.benchmarks.catalog as b; b.datasets_of('mnv3')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"import_table(sys.argv[1], 'mnv3', 'large', **{GIVEN!r})\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

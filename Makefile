@@ -24,7 +24,7 @@ unit: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" --ignore=tests/perf
 
 perf: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/perf --benchmark-enable
+	$(BIN)/python -m pytest tests/perf --benchmark-enable -m "not long"
 
 test-train: $(VENV)/.train
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" tests/train
@@ -32,7 +32,8 @@ test-train: $(VENV)/.train
 
 # What takes a good part of a minute each: whole chains of trainings, many kills, baselines that beat random search.
 test-long: $(VENV)/.train
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long --ignore=tests/perf
+	$(BIN)/python -m pytest tests/perf --benchmark-enable -m long
 
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are
 # checked on the newest versions only.

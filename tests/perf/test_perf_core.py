@@ -59,6 +59,7 @@ def test_a_million_lookups_per_second(benchmark):
     assert times < 200
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_closed_form_against_svc_on_identical_pairs(benchmark):
     """nb201 one-hot, n = 100, all 9,900 ordered pairs, 2 draws: 200 times faster, tau within 0.01."""

@@ -68,6 +68,7 @@ def test_300_runs(benchmark, runs, tmp_path):
     assert times < 25
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_900_runs(benchmark, runs, tmp_path):
     """The 300 runs again under other seeds, in proportion to what 300 take."""

@@ -51,6 +51,7 @@ def test_a_thousand_rows_at_fixed_settings(benchmark):
     assert tau > gp_tau - 0.005
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_thousands_of_rows_with_tuning(benchmark):
     """n = 2,500: tune, fit and rank 15,625 within 2 GB; the Gaussian process fits once, at fixed settings."""

@@ -35,6 +35,8 @@ Row = Mapping[str, Any]
 
 #: What the `time` of a row holds at least.
 TIMES = {"fit", "rank", "calibrate", "memory_mb"}
+#: Scores that are undefined for one reason.
+UNDEFINED_TOGETHER = ("tau", "spearman", "pair_accuracy")
 
 
 def key_text(key: Mapping[str, Any]) -> str:
@@ -86,8 +88,14 @@ class RankLog(LineLog):
 
 
 def _is_whole(row: RankRow) -> bool:
-    """Whether a row holds all that tables are made of; one without a checksum may have lost some."""
-    scored = bool(row.scores) and all("tau" in scores for scores in row.scores.values())
+    """Whether a row holds all that tables are made of; one without a checksum may have lost some.
+
+    Where all truths are equal, tau, rank correlation and accuracy of pairs are undefined, all three or none.
+    """
+    scored = bool(row.scores) and all(
+        "tau" in scores and len({scores.get(name) is None for name in UNDEFINED_TOGETHER}) == 1
+        for scores in row.scores.values()
+    )
     return scored and bool(row.n_ranked) and row.twins is not None and row.time.keys() >= TIMES
 
 

@@ -190,6 +190,21 @@ def test_a_torn_last_line_is_dropped_and_a_corrupt_one_refused(toy, tmp_path):
         RankLog(torn / LOG)
 
 
+@pytest.mark.parametrize("name", ["tau", "spearman", "pair_accuracy"])
+def test_a_row_without_checksum_that_lost_one_score_is_refused(toy, tmp_path, name):
+    """These three are undefined together or not at all, so that a surrogate does not vanish from the tables."""
+    write_ranking(tmp_path, make(toy, tmp_path))
+    lines = (tmp_path / LOG).read_text().splitlines()
+    row = json.loads(lines[2])
+    del row["sum"]
+    (tmp_path / LOG).write_text("\n".join([*lines[:2], json.dumps(row), *lines[3:]]) + "\n")
+    assert len(RankLog(tmp_path / LOG).rows) == len(lines)  # as earlier versions wrote it
+    next(iter(row["scores"].values()))[name] = None
+    (tmp_path / LOG).write_text("\n".join([*lines[:2], json.dumps(row), *lines[3:]]) + "\n")
+    with pytest.raises(RunError, match="line 3 is corrupt"):
+        RankLog(tmp_path / LOG)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])

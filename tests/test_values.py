@@ -295,3 +295,10 @@ def test_odd_values_of_single_options(args, words, fails, tmp_path, monkeypatch)
 def test_a_data_folder_in_the_home_of_nobody(fails, monkeypatch):
     monkeypatch.setenv("SMEMNAS_DATA", "~nobody-here/x")
     fails(("run", "--method", "random", "--space", "nb201"), "SMEMNAS_DATA", "~nobody-here/x")
+
+
+def test_an_option_is_no_path(cli, one_line_error, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call = ("run", "--method", "random", "--space", "toy", "--budget", 3, "--out", "--quiet")
+    one_line_error(cli(*call), "--out", "got '--quiet'", "./--quiet", code=2)
+    assert list(tmp_path.iterdir()) == []

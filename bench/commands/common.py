@@ -91,6 +91,8 @@ class UserPath(click.Path):
             self.fail(f"{text.encode(errors='backslashreplace').decode()!r} is not UTF-8: rename it.", param, ctx)
         if not text.strip() or "\0" in text:
             self.fail(f"expected a path, got {text!r}.", param, ctx)
+        if text.startswith("--"):  # click takes the next word for a value, whatever it is
+            self.fail(f"expected a path, got {text!r}: a path that begins so is written ./{text}.", param, ctx)
         if len(data) > PATH_BYTES or any(len(name) > NAME_BYTES for name in data.split(b"/")):
             self.fail(f"{text[:40]}... is longer than a path can be.", param, ctx)
         return super().convert(text, param, ctx)

@@ -170,7 +170,7 @@ def calls(draw) -> Call:
     path = draw(st.sampled_from(sorted(EVERY)))
     command = EVERY[path]
     args = list(BASES.get(path, ()))
-    wrong = path in HOPELESS
+    wrong, wrong_plugin = path in HOPELESS, False
     before: list[str] = []
     options = [p for p in command.params if isinstance(p, click.Option) and not p.is_eager]
     for _ in range(draw(st.integers(1, 3))):
@@ -204,13 +204,12 @@ def calls(draw) -> Call:
             extra = draw(st.sampled_from(("--nonsense", "--out", "--=", "-x", "surplus", "r", "--help-me", "--seed=")))
             args.append(extra)
         else:
-            value, bad = draw(values(PLUGINS))
-            wrong |= bad
+            value, wrong_plugin = draw(values(PLUGINS))
             before = ["--plugin", value]
     if "train" in args and "--evaluator" in args:
         args += ["--data", "nowhere"]
     args = [arg for arg in args if arg not in ("-h", "--help")]
-    return Call((*before, *path, *(a for a in args if "\0" not in a)), wrong and "--" not in args)
+    return Call((*before, *path, *(a for a in args if "\0" not in a)), (wrong or wrong_plugin) and "--" not in args)
 
 
 PLUGINS = next(p for p in root.params if p.name == "plugins")

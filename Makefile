@@ -28,12 +28,12 @@ perf: $(VENV)/.dev
 
 test-train: $(VENV)/.train
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" tests/train
-	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
 
 # What takes a good part of a minute each: whole chains of trainings, many kills, baselines that beat random search.
 test-long: $(VENV)/.train
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long --ignore=tests/perf
 	$(BIN)/python -m pytest tests/perf --benchmark-enable -m long
+	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
 
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are
 # checked on the newest versions only.

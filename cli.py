@@ -45,11 +45,11 @@ def _run(args: list[str] | None) -> int:
 
     from smemnas.bench.commands.root import cli
     from smemnas.bench.errors import UserError, one_line
-    from smemnas.bench.program import program
+    from smemnas.bench.program import program, shown_notes
     from smemnas.bench.workers.child import safe_children
 
     try:
-        with safe_children():
+        with safe_children(), shown_notes():
             code = cli.main(args=args, prog_name=program(), standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as ended:

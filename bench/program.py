@@ -7,11 +7,15 @@ name in its place that this process was called by. Little is imported here: `com
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 #: Stands for the program in every message; it works wherever the suite is installed.
 PROGRAM = "python -m smemnas"
+#: Set in the processes of a command: what is worth a note is shown, see `bench.log`.
+NOTES = "SMEMNAS_NOTES"
 _IN_CLONE, _INSTALLED = "python cli.py", "smemnas"
 _PACKAGE = os.path.dirname(os.path.realpath(sys.modules["smemnas"].__file__ or ""))
 _ROOT = os.path.dirname(_PACKAGE)
@@ -33,6 +37,20 @@ def named(text: str) -> str:
     # What a run wrote before `PROGRAM` was what stands there may still hold the name in a clone.
     text = text.replace(PROGRAM, name).replace(_IN_CLONE, name)
     return text.replace(" -m smemnas", " cli.py") if name == _IN_CLONE and "torchrun" in text else text
+
+
+@contextlib.contextmanager
+def shown_notes() -> Iterator[None]:
+    """Let this process, and those that it starts within the block, show what is worth a note on standard error."""
+    before = os.environ.get(NOTES)
+    os.environ[NOTES] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[NOTES]
+        else:
+            os.environ[NOTES] = before
 
 
 def in_clone() -> bool:

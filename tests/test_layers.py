@@ -16,8 +16,8 @@ FOLDERS = ("bench", "methods", "spaces", "surrogates")
 LAYERS = (
     "smemnas.bench.display",
     "smemnas.bench.colours",
-    "smemnas.bench.log",
     "smemnas.bench.program",
+    "smemnas.bench.log",
     "smemnas.bench.errors",
     "smemnas.bench.registry",
     "smemnas.bench.provenance",

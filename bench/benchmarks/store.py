@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +78,8 @@ def _make_temporary(name: str, make: Callable[[Path], Table], error: OSError) ->
     """Make a table for this process only, because the data folder cannot be written."""
     import atexit
 
+    from smemnas.bench.log import note
+
     try:
         folder = Path(tempfile.mkdtemp(prefix="smemnas-"))
     except OSError as second:
@@ -87,10 +88,9 @@ def _make_temporary(name: str, make: Callable[[Path], Table], error: OSError) ->
             "Point SMEMNAS_DATA at a writable folder with free space."
         ) from error
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    print(
-        f"note: {data_folder()} cannot be written ({error.strerror}); the table is made for this process only. "
-        "Point SMEMNAS_DATA at a writable folder to keep it.",
-        file=sys.stderr,
+    note(
+        f"{data_folder()} cannot be written ({error.strerror}); the table is made for this process only. "
+        "Point SMEMNAS_DATA at a writable folder to keep it."
     )
     _temporary_folders[name] = folder / name
     return make(folder / name)

@@ -28,7 +28,6 @@ A source without `url` is one that users bring themselves (`how` says where it c
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +146,6 @@ def fetch(
     from_dir: str | Path | None = None,
     *,
     progress: bool = False,
-    tell: Callable[[str], None] | None = None,
 ) -> Table:
     """Install a data set: find or download its original files, check them, make the table.
 
@@ -160,13 +158,14 @@ def fetch(
         name: Recipe (or table) name.
         from_dir: Folder with the original files (or one folder above), or the file itself.
         progress: Show a progress bar on standard error.
-        tell: Gets a line about each part that is left out; without, they are printed on standard error.
 
     Raises:
         UserError: Unknown name.
         DataError: A file is missing, truncated, corrupt or not what the recipe reads; no table is left then.
     """
-    recipe, tell = find(name), tell or _to_standard_error
+    from smemnas.bench.log import note
+
+    recipe = find(name)
     if from_dir is not None and not Path(from_dir).expanduser().exists():
         raise DataError(f"--from {from_dir}: no such folder. Expected one with {_names(recipe)}.")
     try:
@@ -194,7 +193,7 @@ def fetch(
 
     table = open_or_make(recipe.table, recipe.version, make, whole)
     for optional, fault in faults.items():
-        tell(f"note: {recipe.table} is without {optional}: {fault}")
+        note(f"{recipe.table} is without {optional}: {fault}")
     return table
 
 
@@ -208,11 +207,6 @@ def _is_there(
         faults[source.optional] = str(error)
         return False
     return True
-
-
-def _to_standard_error(text: str) -> None:
-    """Print a line on standard error."""
-    print(text, file=sys.stderr)
 
 
 def obtain(source: Source, recipe: Recipe, from_dir: str | Path | None = None, *, progress: bool = False) -> Path:

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing_folder, why
+from smemnas.bench.log import note
 from smemnas.bench.train.image_decoding import decode
 from smemnas.bench.train.image_lists import Entry, list_folder, list_tar, printable
 
@@ -213,10 +213,9 @@ def _note_superseded(source: Path, size: int | None, folder: Path) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if same and header.parent != folder and held >= WORTH_A_LINE:
-            print(
-                f"note: {header.parent} holds an earlier state of {printable(source)} ({held:.1f} GB): remove it if "
-                "nothing uses it any more.",
-                file=sys.stderr,
+            note(
+                f"{header.parent} holds an earlier state of {printable(source)} ({held:.1f} GB): remove it if "
+                "nothing uses it any more."
             )
 
 
@@ -319,10 +318,9 @@ def _note_span(source: Path, pixels: NDArray[np.uint8]) -> None:
     rows = _sampled(len(pixels))
     low, high = min(int(pixels[r].min()) for r in rows), max(int(pixels[r].max()) for r in rows)
     if high - low < SPAN:
-        print(
-            f"note: the pixels of {printable(source)} lie between {low} and {high} of 255: are its images scaled to "
-            "the full range of their files?",
-            file=sys.stderr,
+        note(
+            f"the pixels of {printable(source)} lie between {low} and {high} of 255: are its images scaled to "
+            "the full range of their files?"
         )
 
 

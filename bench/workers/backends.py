@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.program import install
+from smemnas.bench.program import NOTES, install
 from smemnas.bench.values import LONGEST, MOST_WORKERS, real, whole
 from smemnas.bench.workers.child import Ended, slot
 from smemnas.bench.workers.local import Lost, in_processes
@@ -88,7 +88,8 @@ ALONE = Place(workers=1)
 def here() -> dict[str, str]:
     """Return the variables of this process that tasks need in others, which may stand in another folder."""
     data = os.environ.get("SMEMNAS_DATA")
-    return {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
+    folder = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
+    return {**folder, **{name: os.environ[name] for name in (NOTES,) if name in os.environ}}
 
 
 def run_tasks(

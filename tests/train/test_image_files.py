@@ -226,10 +226,10 @@ def test_big_endian_images_of_16_bits_are_scaled(tmp_path):
     np.testing.assert_array_equal(decoded(tmp_path, image, ".pgm")[..., 1], np.rint(deep / 257).astype(np.uint8))
 
 
-def test_images_with_a_part_of_their_range_are_noted(tmp_path, capsys):
+def test_images_with_a_part_of_their_range_are_noted(tmp_path, caplog):
     """12-bit images in files of 16 bits keep 16 grey values."""
     decoded(tmp_path, Image.fromarray((GREY * 64).astype(np.uint16)), ".png")
-    assert "lie between 0 and 16 of 255" in capsys.readouterr().err
+    assert "lie between 0 and 16 of 255" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_modes_that_pillow_knows_by_colour(tmp_path, recwarn):
     assert not list(recwarn)
 
 
-def test_replaced_images_of_the_same_names_and_lengths_are_decoded_anew(tmp_path, capsys, monkeypatch):
+def test_replaced_images_of_the_same_names_and_lengths_are_decoded_anew(tmp_path, caplog, monkeypatch):
     """Uncompressed files of one size: only their content and their times tell them apart."""
 
     def write(value):
@@ -278,7 +278,7 @@ def test_replaced_images_of_the_same_names_and_lengths_are_decoded_anew(tmp_path
     assert (before[0][..., 0] == 10).all()
     assert (after[0][..., 0] == 200).all()
     assert before[2] != after[2]
-    assert "holds an earlier state of" in capsys.readouterr().err
+    assert "holds an earlier state of" in caplog.text
 
 
 def decoded_folder(home):

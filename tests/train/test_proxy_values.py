@@ -139,12 +139,12 @@ def test_images_are_known_by_what_they_are_not_by_their_place(home, tmp_path):
     assert one.values(X[:1]) == two.values(X[:1])
 
 
-def test_a_folder_that_cannot_be_written_costs_memory_only(home, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_written_costs_memory_only(home, monkeypatch, caplog):
     (home / "file").write_text("")
     monkeypatch.setattr("smemnas.bench.train.proxies.values.data_folder", lambda: home / "file")
     found = ProxyValues(NB201(), "synflow", SMALL)
     assert (found.values(X[:2]) > 0).all()
-    assert "Point SMEMNAS_DATA at a writable folder" in capsys.readouterr().err
+    assert "Point SMEMNAS_DATA at a writable folder" in caplog.text
 
 
 def test_two_processes_measure_what_one_does(home, tmp_path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import RunError, UserError, suggest
 from smemnas.bench.files import write_json
+from smemnas.bench.log import note
 from smemnas.bench.registry import PLUGIN_PREFIX
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train import need_torch
@@ -155,10 +155,9 @@ class ProxyValues(Features):
             if not (folder / SETTING).exists():
                 write_json(folder / SETTING, self.setting)
         except (OSError, RunError):
-            print(
-                f"note: {folder} cannot be written; proxies are kept for this process only. Point SMEMNAS_DATA at a "
-                "writable folder to keep them.",
-                file=sys.stderr,
+            note(
+                f"{folder} cannot be written; proxies are kept for this process only. Point SMEMNAS_DATA at a "
+                "writable folder to keep them."
             )
             return None
         return folder

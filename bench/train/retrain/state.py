@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smemnas.bench.errors import DataError, RunError, UserError
+from smemnas.bench.log import note
 from smemnas.bench.provenance import environment
 from smemnas.bench.train.devices import loss_scaler
 from smemnas.bench.train.distributed import Processes
@@ -144,9 +144,9 @@ def start(
     if plan.inherit and inherit(net, plan, images, calibration):
         classifier = "inherited"
     tutor = teacher(plan, images, calibration, device)
-    note = inherited_note(plan, images, held_out)
-    if note and group.rank == 0:
-        print(f"note: {note}", file=sys.stderr)
+    inherited = inherited_note(plan, images, held_out)
+    if inherited and group.rank == 0:
+        note(inherited)
     optimizer = make_optimizer(net, recipe)
     scaler = loss_scaler(device, recipe.precision)
     trained = [images, held_out] if plan.all_images else [images]
@@ -185,10 +185,9 @@ def start(
     elif not recipe.ema_warmup and left > LEFT_OF_START:
         training.ema_warmup = True
         if group.rank == 0:
-            print(
-                f"note: after {updates} updates, ema={recipe.ema:g}: {100 * left:.0f} % of the moving average would "
-                "be the weights of the start: its decay rises slowly instead, as with ema_warmup=true.",
-                file=sys.stderr,
+            note(
+                f"after {updates} updates, ema={recipe.ema:g}: {100 * left:.0f} % of the moving average would "
+                "be the weights of the start: its decay rises slowly instead, as with ema_warmup=true."
             )
     return training
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from smemnas.bench.errors import UserError
+from smemnas.bench.log import note
 from smemnas.bench.train.batches import Pixels
 from smemnas.bench.train.devices import find_device
 from smemnas.bench.train.image_files import known_files
@@ -113,11 +113,11 @@ def evaluate(
     rng = np.random.default_rng(seed)
     candidates += [(Choices().sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
     supernet = supernet.to(where, memory_format=torch.channels_last)
-    (train, read), note = splits_for(content, plan, ("train", split), supernet.shape.n_classes, where)
+    (train, read), warning = splits_for(content, plan, ("train", split), supernet.shape.n_classes, where)
     for _, side in candidates:
         read.images.check_side(side)
-    if note:
-        print(f"note: {note}", file=sys.stderr)
+    if warning:
+        note(warning)
     values: list[float] = []
     measured_on = calibration(plan, train)
     for start in range(0, len(candidates), CHUNK):

@@ -43,6 +43,7 @@ class LogRow(Strict, frozen=True, gc=False):
     F: tuple[float | None, ...]
     status: Literal["ok", "failed"]
     error: str
+    seconds: Seconds | None = None
     sum: str = ""
 
 
@@ -79,6 +80,7 @@ class JobEntry(Strict, frozen=True):
     constraints: tuple[Text, ...] = ()
     listed: bool = False
     reference: str = ""
+    budget_time: Seconds = 0.0
 
 
 class JobFile(Strict, frozen=True):

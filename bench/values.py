@@ -33,6 +33,9 @@ LONGEST_TEXT, LONGEST_LITERAL, DEEPEST = 10_000, 4_000, 16
 _WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INT64 = 2**63
+#: Seconds of each unit of a duration, largest first.
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS))
 
 
 def shown(value: object) -> str:
@@ -85,6 +88,32 @@ def real(option: str, value: object, low: float = -1e300, high: float = 1e300, *
     if number > high:
         raise UserError(f"{option} must be at most {high:g}, got {shown_number(value)}.")
     return number
+
+
+def duration(option: str, value: object) -> float:
+    """Return seconds of a duration like "90s", "30m", "2h", "1d" or "1h30m"; a number that is no text is seconds.
+
+    Raises:
+        UserError: It is none, not above 0, or longer than ten years.
+    """
+    if not isinstance(value, str):
+        return real(option, value, 0.0, LONGEST, above=0.0)
+    found = _DURATION.fullmatch(value.strip().lower())
+    if found is None or not any(found.groups()):
+        raise UserError(f"{option} takes a duration with its unit, like 90s, 30m, 2h, 1d or 1h30m; got {shown(value)}.")
+    parts = zip(found.groups(), _UNITS.values(), strict=True)
+    return real(option, sum(float(part) * seconds for part, seconds in parts if part), 0.0, LONGEST, above=0.0)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as `duration` reads it, "1h30m"; fractions of a second only below a minute."""
+    if seconds < 60:
+        return f"{seconds:g}s"
+    left, parts = round(seconds), []
+    for unit, size in _UNITS.items():
+        count, left = divmod(left, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts)
 
 
 def shown_number(value: object) -> str:

@@ -41,6 +41,10 @@ class Benchmark(ABC):
     recheck_every: int = 1
     #: Whether searches leave the listed architectures, see `listed`; all others then fail.
     full_space: bool = False
+    #: Whether `Evaluation.seconds` are the training time of what was evaluated, so that it can be a budget.
+    timed: bool = False
+    #: How many evaluations go on side by side where each costs real time; 0 where it does not.
+    at_once: int = 0
     _problem: tuple[object, Problem] | None = None
 
     def __repr__(self) -> str:

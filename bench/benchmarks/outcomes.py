@@ -18,7 +18,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         F: Objectives ``(n, n_obj)``, minimised; NaN where an evaluation failed.
-        seconds: Cost of each evaluation ``(n,)`` in seconds (0 for tables).
+        seconds: Cost of each evaluation ``(n,)`` in seconds: measured, or the training time that a table records for
+            the very training it answers with; NaN where it records none for a row, 0 where it records no times.
         errors: Reason of each failure, "" where there is none.
     """
 

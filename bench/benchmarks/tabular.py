@@ -12,6 +12,7 @@ from smemnas.bench.benchmarks.lookup import lacks_values, rows_of, values_of
 from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.timed import time_column
 from smemnas.bench.errors import DataError
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 from smemnas.spaces.listed import ListedSpace
@@ -52,6 +53,8 @@ class TabularBenchmark(Benchmark):
         self.report_names = tuple(
             str(columns[o.name].get("report", o.name)) if o.name in searchable else o.name for o in self.objectives
         )
+        self._time = time_column(table.columns, [o.name for o in self.objectives])
+        self.timed = bool(self._time)
         self._listed: dict[tuple[str, ...], ListedSpace | None] = {}
 
     @property
@@ -111,11 +114,12 @@ class TabularBenchmark(Benchmark):
         rows = self.rows(X)
         F = np.stack([self._column(o.name, X, rows, seed) for o in self.objectives], axis=1)
         bad = np.isnan(F)
+        seconds = values_of(self.table.column(self._time), rows, seed) if self._time else np.zeros(len(X))
         if not bad.any():
-            return Evaluation(F, np.zeros(len(X)), ("",) * len(X))
+            return Evaluation(F, seconds, ("",) * len(X))
         texts = np.array(["", *(f"no value of {o.name} in the table" for o in self.objectives)], dtype=object)
         errors = texts[np.where(bad.any(axis=1), 1 + bad.argmax(axis=1), 0)]
-        return Evaluation(F, np.zeros(len(X)), tuple(errors.tolist()))
+        return Evaluation(F, seconds, tuple(errors.tolist()))
 
     def report(self, X: IntArray) -> FloatArray:
         """Look up the columns of the test split, averaged over trainings."""

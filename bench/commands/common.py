@@ -17,6 +17,7 @@ from smemnas.bench.values import (
     LONGEST,
     MOST_SAMPLED,
     MOST_WORKERS,
+    duration,
     fault_of_text,
     names,
     read_pairs,
@@ -52,6 +53,16 @@ class Real(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
         return real(label(param), value, self.low, self.high, above=self.above)
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """A duration with its unit, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        return duration(label(param), value) if isinstance(value, str) else float(value)
+
+
 class Names(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
     """Names with commas between them; the value is a tuple of at least one, () only by default."""
 
@@ -71,6 +82,7 @@ SECONDS = Real(0.0, LONGEST, above=0.0)
 NUMBER = Real()
 SAMPLE = Whole(0, MOST_SAMPLED)
 NAMES = Names()
+DURATION = Duration()
 
 #: Bytes that file systems take for a path, and for one name in it.
 PATH_BYTES, NAME_BYTES = 4095, 255

@@ -176,6 +176,13 @@ def data_verify(name: str | None) -> None:
     "unit - for none; :signed where values may be negative.",
 )
 @click.option(
+    "--time",
+    "times",
+    multiple=True,
+    metavar="COLUMN",
+    help="Seconds that the training took; A,B,C where each of several trainings has its own. For --budget-time.",
+)
+@click.option(
     "--partner",
     "partners",
     multiple=True,
@@ -206,6 +213,7 @@ def data_import(
     operations: str,
     accuracies: tuple[str, ...],
     metrics: tuple[str, ...],
+    times: tuple[str, ...],
     partners: tuple[str, ...],
     missing: tuple[str, ...],
     separator: str | None,
@@ -243,7 +251,7 @@ def data_import(
         Request(
             *(file, space, name, arch, accuracies, metrics, partners, missing),
             *(parse_params(params, "--space-param"), licence, overwrite, Dialect(separator, decimal, encoding)),
-            *(Long(seed_column, epoch_column, at, device_column, repeated), form, operations),
+            *(Long(seed_column, epoch_column, at, device_column, repeated), form, operations, times),
         )
     )
     if dry_run:

@@ -10,6 +10,7 @@ import click
 from smemnas.bench.commands.common import (
     ANY_PATH,
     BUDGET,
+    DURATION,
     FOLDER,
     NAMES,
     SEED,
@@ -28,7 +29,15 @@ def job_options(command: Any) -> Any:
         click.option(
             "--objectives", type=NAMES, default=(), metavar="A,B", help="What to minimise, for example error,flops."
         ),
-        click.option("--budget", type=BUDGET, default=340, show_default=True, help="Paid evaluations."),
+        click.option("--budget", type=BUDGET, help="Paid evaluations.  [default: 340, or what --budget-time allows]"),
+        click.option(
+            "--budget-time",
+            type=DURATION,
+            default=0.0,
+            metavar="TIME",
+            help="Training time to spend, like 90s, 30m, 2h, 1d, where evaluations have one; that which passes it is "
+            "the last. With --budget whichever comes first.",
+        ),
         click.option(
             "--param",
             "params",
@@ -87,7 +96,8 @@ def run_command(
     problem: str | None,
     dataset: str | None,
     objectives: tuple[str, ...],
-    budget: int,
+    budget: int | None,
+    budget_time: float,
     params: tuple[str, ...],
     constraints: tuple[str, ...],
     full_space: bool,
@@ -115,6 +125,7 @@ def run_command(
       python -m smemnas run --method random --space toy --budget 50 --out runs/mine
       python -m smemnas run --method smemnas --problem in1k-mop8-like
       python -m smemnas run --method smemnas --space nb201 --constraint "flops<=60"
+      python -m smemnas run --method random --space nb101 --dataset ecnas4 --budget-time 2h
       python -m smemnas run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python -m smemnas run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
     """
@@ -129,6 +140,7 @@ def run_command(
         dataset=dataset or "",
         objectives=objectives,
         budget=budget,
+        budget_time=budget_time,
         seed=seed,
         params=parse_params(params),
         problem=problem or "",

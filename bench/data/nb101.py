@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
+from smemnas.bench.benchmarks.timed import WITH_TIMES
 from smemnas.bench.data.build import Column, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.nb101_file import ACCURACIES, BUDGETS, ENERGY, REPEATS, SECONDS, Collection, collect
@@ -251,4 +252,4 @@ def _opener(dataset: str) -> Callable[[Sequence[str]], TabularBenchmark]:
 
 
 for _dataset, _made in RECIPES.items():
-    BENCHMARKS.register(_made.table, summary=_made.text)(_opener(_dataset))
+    BENCHMARKS.register(_made.table, summary=f"{_made.text}; {WITH_TIMES}")(_opener(_dataset))

@@ -19,8 +19,9 @@ import numpy as np
 
 from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table, file_digest, write_table
+from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column, describe
-from smemnas.bench.data.user_columns import Faults, Read, declared, pair, read_columns
+from smemnas.bench.data.user_columns import Faults, Read, check_times, declared, pair, read_columns
 from smemnas.bench.data.user_export import Described, check_described, read_description
 from smemnas.bench.data.user_files import open_sheet
 from smemnas.bench.data.user_names import Named, name_rows
@@ -53,6 +54,7 @@ class Request(NamedTuple):
         long: What several rows of one architecture mean.
         form: How architectures are written, one of the space's `forms`; None where they say it themselves.
         operations: What the numbers 0, 1, ... of a tuple stand for, with commas between.
+        times: `--time`.
     """
 
     file: Path
@@ -70,6 +72,7 @@ class Request(NamedTuple):
     long: Long = Long()
     form: str | None = None
     operations: str = ""
+    times: tuple[str, ...] = ()
 
 
 class Draft(NamedTuple):
@@ -113,6 +116,7 @@ def import_table(
     long: Long = Long(),  # noqa: B008
     form: str | None = None,
     operations: str = "",
+    time: str = "",
 ) -> Table:
     """Read a user's file, check every value and write the table; nothing is written if anything is wrong.
 
@@ -132,6 +136,7 @@ def import_table(
         long: Of a file with several rows for each architecture.
         form: Of the names of architectures.
         operations: Order of the operations of a tuple.
+        time: Column of the seconds that a training took, or several with commas.
 
     Raises:
         UserError: An unknown space, parameter, column, split or unit; a name that is taken; a likely mistake.
@@ -140,7 +145,7 @@ def import_table(
     marks = () if missing is None else (missing,) if isinstance(missing, str | float | int) else tuple(missing)
     request = Request(
         *(Path(file).expanduser(), space, name, arch, tuple(accuracies), tuple(metrics), tuple(partners), marks),
-        *(dict(space_params or {}), licence, overwrite, dialect, long, form, operations),
+        *(dict(space_params or {}), licence, overwrite, dialect, long, form, operations, (time,) * bool(time)),
     )
     return write_draft(draft_table(request))
 
@@ -228,6 +233,8 @@ class _Understanding:
         values: dict[str, tuple[Read, FloatArray]] = {}
         if not faults.found:
             values = gather(named, read, cells, long, sheet, self._label(named), faults)
+            with faults.noted():
+                check_times(values, sheet.file, self._label(named))
         columns, header = self._finish(named, values, pairs) if not faults.found else ({}, {})
         return Draft(
             *(request, tuple(self._said), {r.role.stored: r for r in read} if not values else _reads(values)),
@@ -239,7 +246,8 @@ class _Understanding:
         """Return what is declared: by options, or by the description beside the file."""
         request, found = self._request, self._described
         if found is None:
-            return declared(self._sheet, request.accuracies, request.metrics, self._space, self._faults)
+            given = request.accuracies, request.metrics, self._space, self._faults, request.times
+            return declared(self._sheet, *given)
         self._said.append(f"columns as {found.name} describes them")
         roles = []
         for stored, column in found.columns.items():
@@ -256,6 +264,7 @@ class _Understanding:
                     more=bool(column.negated),
                     scale="percent",
                     signed=True,
+                    time=column.role == TIME_ROLE,
                 )
                 if role.stored != stored:
                     raise DataError(f"{found.name}: {stored!r} cannot be {role.name!r} with the opposite sign.")
@@ -299,19 +308,17 @@ class _Understanding:
         known = np.zeros(len(named.keys), dtype=bool)
         for _, numbers in values.values():
             known |= np.isfinite(numbers).reshape(len(numbers), -1).any(axis=1)
-        described = [self._column(name, read, numbers[known], pairs) for name, (read, numbers) in values.items()]
-        columns = dict(zip(values, described, strict=True))
+        columns = {name: self._column(name, read, numbers[known], pairs) for name, (read, numbers) in values.items()}
         X, keys, n = named.X[known], named.keys[known], int(known.sum())
         table = {name: c._replace(values=self._placed(c.values, keys)) for name, c in columns.items()}
         if not space.is_enumerable:
             table["key"] = Column(keys, "", "none", "info", "canonical key")
             table["genotype"] = Column(X.astype(np.int16), "", "none", "info", "genotype")
-        source = [
-            {"file": sheet.file, "url": "", "sha256": file_digest(request.file), "licence": request.licence or ""}
-        ]
+        digest, licence = file_digest(request.file), request.licence or ""
+        source = [{"file": sheet.file, "url": "", "sha256": digest, "licence": licence}]
+        aliases = {"error": "val_error"} if "val_error" in columns else {}
         header: dict[str, Any] = {
-            "default_objectives": _defaults(columns, space),
-            "aliases": {"error": "val_error"} if "val_error" in columns else {},
+            **{"default_objectives": _defaults(columns, space), "aliases": aliases},
             "licence": request.licence or "not stated",
             "notes": [*_notes(columns, sheet.file, n, len(known) - n, space), *self._how_rows(named)],
             "source": source,

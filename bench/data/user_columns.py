@@ -6,7 +6,7 @@ Every check is made on its own and what it refuses is collected, so that `data i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +18,11 @@ from smemnas.bench.data.user_roles import (
     Role,
     parse_accuracy,
     parse_metric,
+    parse_time,
     without_split,
 )
 from smemnas.bench.data.user_sheet import Sheet
+from smemnas.bench.display import counted
 from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.spaces.base import FloatArray, SearchSpace
 
@@ -71,12 +73,18 @@ class Read(NamedTuple):
 
 
 def declared(
-    sheet: Sheet, accuracies: Sequence[str], metrics: Sequence[str], space: SearchSpace, faults: Faults
+    sheet: Sheet,
+    accuracies: Sequence[str],
+    metrics: Sequence[str],
+    space: SearchSpace,
+    faults: Faults,
+    times: Sequence[str] = (),
 ) -> list[Role]:
     """Return the roles that a user declares, each under a name of its own."""
     roles: list[Role] = []
     costs = {c.name for c in space.costs}
-    for given, parse in [(a, parse_accuracy) for a in accuracies] + [(m, parse_metric) for m in metrics]:
+    given_as = ((parse_accuracy, accuracies), (parse_metric, metrics), (parse_time, times))
+    for given, parse in [(given, parse) for parse, options in given_as for given in options]:
         with faults.noted():
             role = parse(given, sheet)
             _check_name(role, roles, costs, space.name)
@@ -200,6 +208,32 @@ def _check_sign(role: Role, values: FloatArray, file: str) -> None:
         f"{file}, row {row}, column {source!r}: {what}. If it means infeasible, give --missing {found:g}; if it is a "
         f"value, {role.given}:signed."
     )
+
+
+def check_times(values: Mapping[str, tuple[Read, FloatArray]], file: str, label: Callable[[int], str]) -> None:
+    """Refuse an architecture that has a value of a column that is searched and no training time.
+
+    Args:
+        values: Each column and its numbers ``(a,)`` or ``(a, trainings)``.
+        file: For messages.
+        label: Name of an architecture by its position.
+
+    Raises:
+        DataError: There is one, or a training took no time at all.
+    """
+    for read, seconds in (pair for pair in values.values() if pair[0].role.time):
+        if (seconds <= 0).any():
+            raise DataError(f"{file}, {read.role.given}: a training of 0 seconds; leave the cell empty or mend it.")
+        trainings = np.isfinite(seconds).reshape(len(seconds), -1).sum(axis=1)
+        for other, numbers in values.values():
+            have = np.isfinite(numbers).reshape(len(numbers), -1).sum(axis=1)
+            lacking = (have > 0) & (trainings != have) & ((trainings != 1) | (seconds.ndim > 1))
+            if other.role.role == "objective" and lacking.any():
+                k = int(np.flatnonzero(lacking)[0])
+                raise DataError(
+                    f"{file}: {label(k)} has {counted(int(have[k]), 'value')} of {other.role.name} and {trainings[k]} "
+                    f"of {read.role.given}: give a time for each training, or one column for all."
+                )
 
 
 def _first(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column
 from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
 from smemnas.bench.errors import DataError, UserError
@@ -237,7 +238,7 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
             raise ValueError(f"{stored!r} is no name of a column")
         texts = {k: str(_typed(entry.get(k, ""), str)) for k in ("unit", "split", "role", "text", "report", "negated")}
         kind = np.dtype(str(entry["dtype"]))
-        if kind.kind not in "fiu" or texts["role"] not in ("objective", "report", "proxy", "info"):
+        if kind.kind not in "fiu" or texts["role"] not in ("objective", "report", "proxy", "info", TIME_ROLE):
             raise ValueError(f"column {stored!r} has dtype {kind} and role {texts['role']!r}")
         if texts["report"] and texts["report"] not in entries:
             raise ValueError(f"column {stored!r} is reported by {texts['report']!r}, which is not there")

@@ -2,6 +2,7 @@
 
     --accuracy [NAME=]COLUMN[,COLUMN...]:SPLIT[:fraction|percent][:max]
     --metric   [NAME=]COLUMN[,COLUMN...]:UNIT[:SPLIT][:max|min][:fraction|percent][:signed]
+    --time     COLUMN[,COLUMN...]
 
 Several columns are several trainings. Everything is minimised inside: an accuracy becomes an error, a quantity of
 which more is better is stored negated as `neg_NAME`. A declaration that contradicts the name of its column is
@@ -14,6 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from smemnas.bench.benchmarks.timed import TIME_NAME, TIME_ROLE
 from smemnas.bench.data.user_sheet import Sheet
 from smemnas.bench.errors import UserError
 
@@ -54,6 +56,7 @@ class Role(NamedTuple):
         more: Whether more is better (never with `accuracy`).
         scale: "fraction", "percent", or "" where the values must show it.
         signed: Whether values below zero are values.
+        time: Whether it is the training time, which is neither searched nor reported.
     """
 
     given: str
@@ -65,6 +68,7 @@ class Role(NamedTuple):
     more: bool
     scale: str
     signed: bool
+    time: bool = False
 
     @property
     def stored(self) -> str:
@@ -73,7 +77,9 @@ class Role(NamedTuple):
 
     @property
     def role(self) -> str:
-        """Whether it is searched or reported."""
+        """Whether it is searched, reported, or the training time."""
+        if self.time:
+            return TIME_ROLE
         return "report" if self.split == "test" else "objective"
 
 
@@ -166,6 +172,18 @@ def parse_metric(given: str, sheet: Sheet) -> Role:
         *(f"--metric {given}", columns, stored, "" if unit == "-" else unit, split),
         *(False, "max" in words, _scale(words, given), "signed" in words),
     )
+
+
+def parse_time(given: str, sheet: Sheet) -> Role:
+    """Read `--time`: the column of the seconds that a training took, or one for each training.
+
+    Raises:
+        UserError: An unknown column, or a name of its own.
+    """
+    name, columns = _sources(given, sheet, "--time")
+    if name:
+        raise UserError(f"--time takes COLUMN or COLUMN,COLUMN, stored as {TIME_NAME}; got {given!r}.")
+    return Role(f"--time {given}", columns, TIME_NAME, "s", "none", False, False, "", False, True)
 
 
 def _keywords(given: str, known: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -108,7 +108,7 @@ def gather(
     spread = _Spread(named, long, rows, seed[rows], device[rows], label, sheet.file)
     for column in columns:
         with faults.noted():
-            if long.device and column.role.split == "none":
+            if long.device and column.role.split == "none" and not column.role.time:
                 for i, slug in enumerate(slugs):
                     here = column._replace(role=column.role._replace(name=f"{column.role.name}_{slug}"))
                     result[here.role.stored] = (here, spread.values(column, device[rows] == i))

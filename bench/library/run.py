@@ -17,7 +17,7 @@ from smemnas.bench.runs import run as runs
 from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Result
-from smemnas.bench.values import several
+from smemnas.bench.values import duration, several
 
 EVALUATORS = ("table", "train", "supernet")
 
@@ -31,7 +31,8 @@ class RunOptions:
         space: Registered space; "" with `problem`.
         dataset: Data set of the space; "" takes its default.
         objectives: What to minimise; none takes the data set's defaults.
-        budget: Paid evaluations.
+        budget: Paid evaluations; None takes 340, or as many as `budget_time` allows.
+        budget_time: Training time that the run may spend, in seconds or like "2h"; 0 is no limit.
         seed: Root of all randomness.
         params: Method parameters that differ from the defaults.
         problem: A named problem instead of space, data set and objectives.
@@ -53,7 +54,8 @@ class RunOptions:
     space: str = ""
     dataset: str = ""
     objectives: Sequence[str] = ()
-    budget: int = 340
+    budget: int | None = None
+    budget_time: float | str = 0.0
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
@@ -98,6 +100,7 @@ def run(options: RunOptions, *, progress: Shown = False) -> Result:
         constraints=several("--constraint", options.constraints),
         full_space=options.full_space,
         reference=options.reference,
+        budget_time=duration("--budget-time", options.budget_time) if options.budget_time else 0.0,
     )
     folder = Path("runs") / job.folder if options.out is None else Path(options.out).expanduser()
     result = run_job(

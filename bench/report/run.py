@@ -48,6 +48,7 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         "reported": list(benchmark.report_names),
         "seed": job.seed,
         "budget": job.budget,
+        **({"budget_time": job.budget_time, "training_seconds": result.seconds["training"]} if job.budget_time else {}),
         "evaluations": len(result.F),
         "failed": failed,
         **({"constraints": list(job.constraints), "infeasible": infeasible} if job.constraints else {}),

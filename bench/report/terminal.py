@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from smemnas.bench.display import in_notebook, notebook_bar
 from smemnas.bench.program import named
+from smemnas.bench.runs.result import done_of
 from smemnas.bench.runs.run import Progress, Result
 
 #: Fronts longer than this are shortened on screen; front.csv has them whole.
@@ -95,9 +96,12 @@ def print_run(result: Result) -> None:
     out.print(table)
     if len(F) > ROWS_SHOWN:
         out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")
+    seconds = result.seconds
     failed = f", {summary['failed']} failed" if summary["failed"] else ""
     infeasible = f", {summary['infeasible']} infeasible ({', '.join(summary['constraints'])})" if limits else ""
-    out.print(f"evaluations  {summary['evaluations']} of {summary['budget']}{failed}{infeasible}", soft_wrap=True)
+    timed = done_of(summary["evaluations"], result.job, seconds) if result.job.budget_time else ""
+    spent = timed or f"{summary['evaluations']} of {summary['budget']}"
+    out.print(f"evaluations  {spent}{failed}{infeasible}", soft_wrap=True)
     if "hypervolume" in summary:
         given = summary["reference"].get("given")
         point = f"{summary['reference']['reference_point']:g}"
@@ -115,7 +119,6 @@ def print_run(result: Result) -> None:
             f"(a perfect search would report {summary['reported_regret_floor']:.4f})",
             soft_wrap=True,
         )
-    seconds = result.seconds
     out.print(
         f"time         {seconds['total']:.2f} s ({seconds['method']:.2f} s in the method, "
         f"{seconds['evaluate']:.2f} s in evaluations)"

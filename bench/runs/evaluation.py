@@ -11,6 +11,7 @@ run stops too (`refuse_hopeless`).
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,9 @@ MACHINE_NAMES = {"OutOfMemoryError", "AcceleratorError"}
 MACHINE_WORDS = ("DefaultCPUAllocator: can't allocate memory", "not enough memory", "CUDA error")
 
 
-def evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int, costs: bool = True) -> list[Row]:
+def evaluate(
+    benchmark: Benchmark, X: IntArray, seed: int, first: int, costs: bool = True, timed: bool = False
+) -> list[Row]:
     """Evaluate genotypes ``(n, n_var)`` and make their log rows; a failure is a row with its reason.
 
     Args:
@@ -44,6 +47,7 @@ def evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int, costs: bo
         seed: Evaluation seed.
         first: Position of the first row in the log.
         costs: Whether free objectives are compared with the space's.
+        timed: Whether rows get their training times.
 
     Raises:
         UserError: Something is wrong with the benchmark itself, not with an architecture.
@@ -59,7 +63,25 @@ def evaluate(benchmark: Benchmark, X: IntArray, seed: int, first: int, costs: bo
         F = tuple(v if good else None for v, good in zip(rows[k].F, finite[k], strict=True))
         reason = outcome.errors[k] or "an objective is not finite"
         rows[k] = rows[k]._replace(F=F, status="failed", error=reason)
-    return rows
+    return _with_times(benchmark, rows, outcome.seconds.tolist()) if timed else rows
+
+
+def _with_times(benchmark: Benchmark, rows: list[Row], seconds: list[float]) -> list[Row]:
+    """Return rows with their training times; what failed before anything was trained took none.
+
+    Raises:
+        UserError: The time of an evaluation that succeeded is not known.
+    """
+    for row, time in zip(rows, seconds, strict=True):
+        if row.status == "ok" and not 0.0 <= time < math.inf:
+            place = f"{benchmark.space.name}/{benchmark.dataset}"
+            raise UserError(
+                f"{place} has no training time of {row.arch}, so training time cannot be the budget: leave out "
+                "--budget-time and give --budget."
+            )
+    return [
+        row._replace(seconds=time if 0.0 <= time < math.inf else 0.0) for row, time in zip(rows, seconds, strict=True)
+    ]
 
 
 def _measure(benchmark: Benchmark, X: IntArray, seed: int) -> Evaluation:

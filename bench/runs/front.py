@@ -76,7 +76,7 @@ def read_front(folder: Path) -> Front:
     if not (folder / FRONT).exists():
         done = len(History(folder / LOG, None, len(job.objectives)).rows)
         raise RunError(
-            f"the run in {folder} is not finished ({done} of {job.budget} evaluations): give its command again, which "
+            f"the run in {folder} is not finished ({done} evaluations of {job.bound}): give its command again, which "
             "goes on where it stopped."
         )
     try:

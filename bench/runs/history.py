@@ -1,8 +1,9 @@
 """The log of a run: `evals.jsonl`, one row per evaluation in ask order, only ever appended to.
 
 A row is ``{"i", "arch", "x", "F", "status", "error", "sum"}``; a failed objective is null, `sum` is the checksum of
-the text before it (see `bench.schema`; rows of earlier versions have none). There is no time in it, so a resumed run
-is byte-identical to an uninterrupted one; times go to `timing.jsonl`.
+the text before it (see `bench.schema`; rows of earlier versions have none). There is no wall time in it, so a resumed
+run is byte-identical to an uninterrupted one; those go to `timing.jsonl`. Only where training time is the budget a row
+has `seconds` too, what its training took: a resumed run is charged what the log says.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Row(NamedTuple):
         F: Objectives; None where the evaluation failed.
         status: "ok" or "failed".
         error: Reason of a failure.
+        seconds: Training time, where that is the budget.
     """
 
     i: int
@@ -40,6 +42,7 @@ class Row(NamedTuple):
     F: tuple[float | None, ...]
     status: str = "ok"
     error: str = ""
+    seconds: float | None = None
 
     def to_json(self) -> str:
         """Return the line, without its end: JSON, put together here because that takes half the time.
@@ -50,7 +53,8 @@ class Row(NamedTuple):
         F = repr([*self.F]).replace("None", "null")
         if "n" in F.replace("null", ""):
             raise ValueError(f"objectives in a log are finite or null, got {F[1:-1]}")
-        end = f'"status": {_quote(self.status)}, "error": {_quote(self.error)}}}'
+        time = "" if self.seconds is None else f', "seconds": {self.seconds!r}'
+        end = f'"status": {_quote(self.status)}, "error": {_quote(self.error)}{time}}}'
         return signed_line(f'{{"i": {self.i}, "arch": {_quote(self.arch)}, "x": {[*self.x]}, "F": {F}, {end}')
 
 
@@ -144,7 +148,7 @@ class History(LineLog):
                 raise _broken(path, number, f"is corrupt ({have}, expected {n_var} and {n_obj})")
             if found.status == "ok" and None in found.F:
                 raise _broken(path, number, "is corrupt (an objective is missing though nothing failed)")
-            self.rows.append(Row(number, found.arch, found.x, found.F, found.status, found.error))
+            self.rows.append(Row(number, found.arch, found.x, found.F, found.status, found.error, found.seconds))
 
     def append(self, rows: list[Row]) -> None:
         """Write rows, see `LineLog.write`.

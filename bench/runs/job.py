@@ -14,10 +14,16 @@ from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by
+from smemnas.bench.benchmarks.time_names import require_times
+from smemnas.bench.display import counted
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.registry import Plugin, load_plugin
 from smemnas.bench.schema import JobEntry, PluginEntry
+from smemnas.bench.values import LARGEST_BUDGET, duration, duration_text
 from smemnas.methods.base import METHODS
+
+#: Paid evaluations of a run, unless told otherwise.
+EVALUATIONS = 340
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Job:
         listed: Whether it is searched among the architectures that a partial table has values of.
         reference: By what it is measured, where that is given, see `bench.benchmarks.given_reference`; the log does not
             depend on it.
+        budget_time: Training time that it may spend, in seconds, see `bench.runs.clock`; 0 is no limit.
     """
 
     method: str
@@ -50,6 +57,14 @@ class Job:
     constraints: tuple[str, ...] = ()
     listed: bool = False
     reference: str = ""
+    budget_time: float = 0.0
+
+    @property
+    def bound(self) -> str:
+        """What ends it, in words: "340 evaluations", "2h of training", or both."""
+        count = "" if self.budget_time and self.budget == LARGEST_BUDGET else counted(self.budget, "evaluation")
+        time = f"{duration_text(self.budget_time)} of training" if self.budget_time else ""
+        return " or ".join(filter(None, (count, time)))
 
     @property
     def case(self) -> Case:
@@ -57,13 +72,14 @@ class Job:
         return Case(self.space, self.dataset, self.objectives, self.constraints, self.listed, self.reference)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
+        """Return a JSON-able form; what is optional enters only where given."""
         plugins = [plugin._asdict() for plugin in self.plugins]
         entry = {**asdict(self), "objectives": list(self.objectives), "plugins": plugins}
-        del entry["constraints"], entry["listed"], entry["reference"]
+        del entry["constraints"], entry["listed"], entry["reference"], entry["budget_time"]
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         listed = {"listed": True} if self.listed else {}
-        return {**entry, **limits, **listed, **({"reference": self.reference} if self.reference else {})}
+        time = {"budget_time": self.budget_time} if self.budget_time else {}
+        return {**entry, **limits, **listed, **({"reference": self.reference} if self.reference else {}), **time}
 
     @staticmethod
     def of(entry: JobEntry) -> Job:
@@ -143,21 +159,25 @@ def make_job(
     *,
     dataset: str | None = None,
     objectives: tuple[str, ...] = (),
-    budget: int = 340,
+    budget: int | None = None,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
     plugins: tuple[str, ...] = (),
     constraints: tuple[str, ...] = (),
     full_space: bool = False,
     reference: str = "",
+    budget_time: float = 0.0,
 ) -> tuple[Job, Benchmark]:
     """Check a user's wishes, fill in the defaults and return the job with its benchmark.
 
     On a table that covers a part of its space the search is restricted to that part, unless `full_space` is set.
+    Without a budget it is 340 evaluations, or as many as a budget of training time allows.
 
     Raises:
         UserError: A name, parameter or number makes no sense, or (almost) nothing satisfies the constraints.
     """
+    if budget is None:
+        budget = LARGEST_BUDGET if budget_time else EVALUATIONS
     loaded = tuple(load_plugin(plugin) for plugin in plugins)
     if budget < 1:
         raise UserError(f"--budget must be at least 1 evaluation, got {budget}.")
@@ -165,6 +185,9 @@ def make_job(
         raise UserError(f"--seed must be at least 0, got {seed}.")
     METHODS.get(method).resolve(params or {})
     benchmark = open_benchmark(space, dataset, objectives, constraints, full_space=full_space)
+    if budget_time:
+        budget_time = duration("--budget-time", budget_time)
+        require_times(benchmark)
     names = tuple(o.name for o in benchmark.objectives)
     limits, listed = tuple(map(str, benchmark.constraints)), benchmark.listed is not None
     job = Job(
@@ -179,6 +202,7 @@ def make_job(
         limits,
         listed,
         canonical(reference, benchmark),
+        budget_time,
     )
     check_bounds(benchmark, constraints)
     if job.reference:

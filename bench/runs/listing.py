@@ -82,12 +82,16 @@ class AmongListed(Method):
         self._method.tell(X, F)
 
 
-def end_of_list(benchmark: Benchmark, evaluations: int, budget: int) -> str:
-    """Return what to say of a run that ended because all listed architectures were evaluated, "" of any other."""
+def end_of_list(benchmark: Benchmark, evaluations: int, budget: int, spent: str = "") -> str:
+    """Return what to say of a run that ended because all listed architectures were evaluated, "" of any other.
+
+    `spent` is how much of what it spent, where not evaluations are the budget.
+    """
     space = benchmark.problem.space
     if evaluations >= budget or not isinstance(space, ListedSpace) or evaluations < space.size:
         return ""
-    return f"Ended after {evaluations:,} of {budget:,} evaluations: all architectures of the list were evaluated."
+    spent = spent or f"{evaluations:,} of {budget:,} evaluations"
+    return f"Ended after {spent}: all architectures of the list were evaluated."
 
 
 def notes_of(benchmark: Benchmark) -> list[str]:

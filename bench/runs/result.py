@@ -16,11 +16,20 @@ from smemnas.bench.display import counted, figure, html_table
 from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
+from smemnas.bench.values import LARGEST_BUDGET, duration_text
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+def done_of(n: int, job: Job, seconds: Mapping[str, float]) -> str:
+    """Return how much of its budget a run of `n` evaluations spent: "98 of 340 evaluations, 2h3m of 2h of training"."""
+    if not job.budget_time:
+        return f"{n:,} of {counted(job.budget, 'evaluation')}"
+    count = counted(n, "evaluation") if job.budget == LARGEST_BUDGET else f"{n:,} of {job.budget:,} evaluations"
+    return f"{count}, {duration_text(seconds['training'])} of {duration_text(job.budget_time)} of training"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -81,7 +90,8 @@ class Result:
         X: Evaluated genotypes ``(n, n_var)`` in ask order.
         F: Their objectives ``(n, n_obj)``; +inf rows failed.
         feasible: Which of them satisfy the constraints ``(n,)``; all where there are none.
-        seconds: Wall time of this process's part: total, in ask and tell, in evaluations.
+        seconds: Wall time of this process's part: total, in ask and tell, in evaluations; "training" is the training
+            time of all evaluations, where that is the budget.
         note: What a reader must know about how the run came about, and why it ended before its budget was spent
             ("" for an ordinary one).
         benchmark: What evaluated them.
@@ -139,7 +149,7 @@ class Result:
 
     def _done(self) -> str:
         failed = int((~np.isfinite(self.F).all(axis=1)).sum()) if len(self.F) else 0
-        return f"{len(self.F):,} of {counted(self.job.budget, 'evaluation')}{f', {failed:,} failed' * bool(failed)}"
+        return f"{done_of(len(self.F), self.job, self.seconds)}{f', {failed:,} failed' * bool(failed)}"
 
     def _quality(self) -> str:
         found, whole = self.summary["hypervolume"], self.summary["hypervolume_of_reference"]

@@ -20,7 +20,8 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.errors import RunError, Unusable, UserError, describe
-from smemnas.bench.runs.evaluation import FIRST, evaluate, refuse_hopeless
+from smemnas.bench.runs.clock import Clock
+from smemnas.bench.runs.evaluation import FIRST, refuse_hopeless
 from smemnas.bench.runs.folder import ELSEWHERE
 from smemnas.bench.runs.folder import JOB as JOB
 from smemnas.bench.runs.folder import LOG as LOG
@@ -38,6 +39,7 @@ from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.result import Result as Result
 from smemnas.bench.schema import signed_line
+from smemnas.bench.values import duration_text
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import IntArray, row_keys
 
@@ -52,7 +54,7 @@ class Loop(NamedTuple):
     """How the loop went.
 
     Attributes:
-        seconds: Spent in "method", "evaluate", "total".
+        seconds: Spent in "method", "evaluate", "total"; "training" is that of the whole log, where it is the budget.
         ended: Why it ended before the budget was spent, "" where it did not.
     """
 
@@ -72,6 +74,7 @@ def search(
     told_already: int = 0,
     name: str = "",
     judged: bool = True,
+    clock: Clock | None = None,
 ) -> Loop:
     """Run the loop until the budget is spent, the method is done, or it asks too often for known rows.
 
@@ -84,17 +87,18 @@ def search(
         seed: Evaluation seed.
         history: Open log; its rows are replayed first.
         record_time: Takes one JSON line per ask.
-        progress: Called with (evaluations so far, budget) after each batch.
+        progress: Called with (evaluations so far, budget) after each batch, in seconds where time is the budget.
         told_already: Rows of the log that the method knows and that are not to be replayed.
         name: What the method is called in errors.
         judged: Whether free objectives are compared with the space's, and first evaluations that all fail stop the
             run; contracts of methods turn it off, whose numbers are made up.
+        clock: Training time, where that is a budget too.
 
     Raises:
         RunError: The method asks for something else than the log holds or for something invalid, or it raises; the
             machine fails; or the first evaluations all fail for one reason.
     """
-    start = time.perf_counter()
+    start, clock = time.perf_counter(), clock or Clock(0.0)
     name = name or type(method).__name__
     hopeful = not judged or len(history.rows) >= min(
         FIRST, budget - 1
@@ -104,8 +108,9 @@ def search(
     known: dict[bytes, Row] = {}
     for row in history.rows[:replayed]:
         known[np.array(row.x, dtype=np.int64).tobytes()] = row
+    clock.charge(history.rows[:replayed], history.path)
     asked = 0
-    while len(known) < budget and asked < MAX_ASKS_PER_EVALUATION * budget:
+    while not (len(known) >= budget or clock.over or asked >= _most_asks(clock, budget, len(known))):
         before = time.perf_counter()
         with blamed(f"the method {name!r} failed when it was asked"):
             answer = method.ask()
@@ -131,9 +136,10 @@ def search(
                     f"now asks for {wanted!r} (other code, processor or libraries). Run with "
                     "--continue-from-log to tell the method all logged rows and go on, or --overwrite to start again."
                 )
-        fresh = new[len(logged) :]
+        logged = clock.charge(logged, history.path)
+        fresh = [] if clock.over else new[len(logged) :]
         if fresh:
-            rows = evaluate(benchmark, expressed[fresh], seed, replayed + len(logged), judged)
+            rows = clock.evaluate(benchmark, expressed[fresh], seed, replayed + len(logged), judged, history.path)
             after_evaluation = time.perf_counter()
             in_evaluation += after_evaluation - after_ask
             hopeful = hopeful or any(row.status == "ok" for row in rows)
@@ -143,6 +149,7 @@ def search(
         else:
             rows, after_evaluation = [], after_ask
         replayed += len(logged) + len(rows)
+        new = new[: len(logged) + len(rows)]  # shorter where the training time ended within the batch
         for position, row in zip(new, [*logged, *rows], strict=True):
             known[keys[position]] = row
         told = [position for position, key in enumerate(keys) if key in known]
@@ -157,9 +164,10 @@ def search(
                 f'"evaluate": {after_evaluation - after_ask:.6f}, "tell": {done - before_tell:.6f}}}'
             )
         if progress is not None:
-            progress(len(known), budget)
+            progress(*((int(min(clock.spent, clock.limit)), int(clock.limit)) if clock.limit else (len(known), budget)))
     seconds = {"method": in_method, "evaluate": in_evaluation, "total": time.perf_counter() - start}
-    return Loop(seconds, _why_ended(benchmark, len(known), budget, asked))
+    seconds |= {"training": clock.spent} if clock.limit else {}
+    return Loop(seconds, _why_ended(benchmark, len(known), budget, asked, clock))
 
 
 @contextlib.contextmanager
@@ -192,18 +200,24 @@ def _refuse_hopeless(history: History, rows: list[Row], budget: int, benchmark: 
         raise
 
 
-def _why_ended(benchmark: Benchmark, n: int, budget: int, asked: int) -> str:
+def _most_asks(clock: Clock, budget: int, known: int) -> int:
+    """Return how many rows a method may have asked for when so many are known; beyond it is stuck."""
+    return MAX_ASKS_PER_EVALUATION * clock.patience(budget, known)
+
+
+def _why_ended(benchmark: Benchmark, n: int, budget: int, asked: int, clock: Clock) -> str:
     """Return why a run ended after `n` evaluations, "" where its budget is spent."""
-    if n >= budget:
+    if n >= budget or clock.over:
         return ""
-    where = f"Ended early, after {n} of {budget} evaluations"
-    listed = end_of_list(benchmark, n, budget)
+    spent = f"{duration_text(clock.spent)} of {duration_text(clock.limit)} of training" if clock.limit else ""
+    where = f"Ended early, after {spent or f'{n} of {budget} evaluations'}"
+    listed = end_of_list(benchmark, n, budget, spent)
     if listed:
         return listed
     space = benchmark.problem.space
     if n and space.size <= SMALL and n == len(np.unique(space.normalise(space.enumerate()), axis=0)):
         return f"{where}: these are all architectures that there are."
-    if asked >= MAX_ASKS_PER_EVALUATION * budget:
+    if asked >= _most_asks(clock, budget, n):
         return f"{where}: the method asked for {asked:,} architectures, nearly all of them known already."
     return f"{where}: the method had nothing more to ask."
 
@@ -288,6 +302,7 @@ def run(
                 progress=progress,
                 told_already=told,
                 name=job.method,
+                clock=Clock(job.budget_time),
             )
         X, F = history.arrays()
         X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none

@@ -124,6 +124,8 @@ class TrainedBenchmark(Benchmark):
         DataError: The data is not there.
     """
 
+    timed = True
+
     def __init__(
         self,
         space: SearchSpace,
@@ -179,6 +181,11 @@ class TrainedBenchmark(Benchmark):
     def devices(self) -> tuple[str, ...]:
         """The devices to train on, as torch names them."""
         return find_devices(self.device)
+
+    @property
+    def at_once(self) -> int:  # type: ignore[override]
+        """Networks that are trained side by side: on the CPU `jobs`, else one per device."""
+        return self.jobs if self.devices == ("cpu",) else len(self.devices)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -237,7 +244,7 @@ class TrainedBenchmark(Benchmark):
 
     def _train(self, missing: Sequence[tuple[Path, IntArray]], seed: int) -> None:
         """Train architectures, each in its folder, one per device (on the CPU: `jobs`) at a time."""
-        workers = min(len(missing), self.jobs if self.devices == ("cpu",) else len(self.devices))
+        workers = min(len(missing), self.at_once)
         if workers <= 1:
             for place, x in missing:
                 run_training(self.setting, x, seed, place, self.devices, None)

@@ -147,6 +147,7 @@ class PlanEntry(Strict, frozen=True):
     target: float | None
     contrasts: tuple[ContrastEntry, ...]
     champion: str = ""
+    primary: str = ""
     seeds_of: dict[str, tuple[Natural, ...]] = {}
 
 

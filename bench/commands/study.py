@@ -8,6 +8,7 @@ import click
 
 from smemnas.bench.commands.common import (
     BUDGET,
+    EFFECT,
     FOLDER,
     NAMES,
     NUMBER,
@@ -50,7 +51,16 @@ from smemnas.bench.program import named
 @constraint_option
 @full_space_option
 @reference_option
-@click.option("--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7.  [default: 0-10]")
+@click.option(
+    "--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7; auto takes as many as the study needs.  [default: 0-10]"
+)
+@click.option(
+    "--effect",
+    type=EFFECT,
+    default=1.0,
+    show_default=True,
+    help="Difference that the seeds should find in 80 % of studies, in standard deviations of the paired differences.",
+)
 @click.option(
     "--method-seeds",
     "method_seeds",
@@ -96,6 +106,7 @@ def study_command(
     full_space: bool,
     reference: str,
     seeds: str | None,
+    effect: float,
     method_seeds: tuple[str, ...],
     budget: int | None,
     n_jobs: int | None,
@@ -135,10 +146,10 @@ def study_command(
     """
     from smemnas.bench.commands.study_text import parse_method_seeds, parse_shard, split_variant
     from smemnas.bench.library.study import StudyOptions, study
-    from smemnas.bench.report.study.files import failures, print_study
+    from smemnas.bench.report.study.files import failures
+    from smemnas.bench.report.study.screen import print_study
     from smemnas.bench.report.terminal import console
     from smemnas.bench.studies.plan import Variant
-    from smemnas.bench.values import parse_seeds
 
     chosen = [
         Variant(name, method, parse_params(items, "--variant")) for name, method, items in map(split_variant, variants)
@@ -153,7 +164,8 @@ def study_command(
         constraints=constraints,
         full_space=full_space,
         reference=reference,
-        seeds=parse_seeds(seeds) if seeds else None,
+        seeds=seeds or None,
+        effect=effect,
         seeds_of=dict(parse_method_seeds(text) for text in method_seeds),
         budget=budget,
         baseline=baseline or "",
@@ -170,7 +182,7 @@ def study_command(
         plugins=plugins,
         out=out,
     )
-    found = study(options, progress=not quiet)
+    found = study(options, progress=not quiet, say=None if quiet else lambda line: click.echo(named(line)))
     if quiet:
         for line in failures(found.tables):
             click.echo(named(line), err=True)

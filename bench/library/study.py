@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from smemnas.bench.studies.execution import FAILED, State, record_plan, run_stud
 from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 from smemnas.bench.studies.published import named_plan
+from smemnas.bench.studies.question import EFFECT, question_of, said, with_enough_seeds
 from smemnas.bench.studies.shown import html
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
@@ -26,6 +28,10 @@ from smemnas.bench.workers.backends import Place
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+#: Seeds as many as a study needs.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class StudyOptions:
         constraints: What an architecture must satisfy, like "flops<=150".
         full_space: Search whole spaces where tables cover parts of them.
         reference: Ideal and nadir to measure by, like "error=0:20,flops=0:300".
-        seeds: Numbers, or like "0-30"; None takes the plan's, else 0 to 10.
+        seeds: Numbers, or like "0-30"; "auto" takes as many as find a difference of `effect`; None takes the plan's,
+            else 0 to 10.
         seeds_of: Name of a method or variant to fewer seeds.
         budget: Paid evaluations of a run; None takes the plan's, else 300.
         baseline: The variant that the others are tested against; "" takes the first.
@@ -53,6 +60,7 @@ class StudyOptions:
         timeout: Seconds after which a run is ended and counted as failed.
         backend: "loky", "dask" or "ray".
         address: Of the Dask scheduler or the Ray head.
+        effect: Mean paired difference of regret, in its standard deviations, that a study should find in 80 % of cases.
         part: Run only the k-th of n parts, (k, n).
         rerun: Clear and run again what cannot be used.
         figures: Write figures beside the tables.
@@ -80,6 +88,7 @@ class StudyOptions:
     timeout: float | None = None
     backend: str = "loky"
     address: str = ""
+    effect: float = EFFECT
     part: tuple[int, int] = (1, 1)
     rerun: bool = False
     figures: bool = True
@@ -137,7 +146,7 @@ class Study:
         return f"<Study of {self.tables.summary()}, in {self.folder}>"
 
 
-def study(options: StudyOptions, *, progress: Shown = False) -> Study:
+def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str], None] | None = None) -> Study:
     """Run what is missing of a study, write its tables and figures, and return them, as the command `study` does.
 
     A study that was killed continues when it is called again; a run that fails is a row with its reason, the others go
@@ -146,6 +155,7 @@ def study(options: StudyOptions, *, progress: Shown = False) -> Study:
     Args:
         options: What to compare.
         progress: Show a bar on a terminal or in a notebook, or call this with (finished runs, runs).
+        say: Called before the first run with each line on what is compared and what the seeds can show; None logs them.
 
     Raises:
         UserError: A name, number or combination makes no sense.
@@ -153,9 +163,15 @@ def study(options: StudyOptions, *, progress: Shown = False) -> Study:
         RunError: The folder holds something else or cannot be written.
     """
     plan = check_plan(plan_of(options))
+    if options.seeds == AUTO:
+        plan = with_enough_seeds(plan, options.effect)
     place = Place(options.backend, options.jobs, options.address, options.timeout)
     place.check()
     out = Path(options.out or Path("runs") / (options.plan or "study")).expanduser()
+    question = question_of(plan)
+    if question is not None and (say is not None or logger.isEnabledFor(logging.INFO)):
+        for line in said(question, options.effect):
+            (say or logger.info)(line)
     record_plan(out, plan)
     jobs = list(plan.jobs(*options.part))
     with shown_progress(f"study in {out}", progress) as tell:
@@ -194,7 +210,8 @@ def plan_of(options: StudyOptions) -> Plan:
     if spaces or datasets or objectives:
         wanted = spaces or tuple(dict.fromkeys(case.space for case in plan.cases))
         plan = replace(plan, cases=make_cases(wanted, datasets, objectives))
-    seeds = parse_seeds(options.seeds) if isinstance(options.seeds, str) else options.seeds
+    seeds = options.seeds if options.seeds != AUTO else None
+    seeds = parse_seeds(seeds) if isinstance(seeds, str) else seeds
     plan = replace(
         plan,
         seeds=plan.seeds if seeds is None else tuple(seeds),
@@ -205,6 +222,8 @@ def plan_of(options: StudyOptions) -> Plan:
         plugins=tuple(map(str, options.plugins)),
         full_space=options.full_space,
     )
+    if not options.plan or options.champion:  # a published plan says itself what it asks
+        plan = replace(plan, primary=plan.champion or plan.baseline or next((v.name for v in plan.variants), ""))
     if options.seeds_of:
         plan = replace(plan, seeds_of={name: tuple(own) for name, own in options.seeds_of.items()})
     if options.constraints:

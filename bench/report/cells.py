@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import BEST, EQUAL, Interval
+from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN, Interval
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast")
@@ -53,7 +53,7 @@ class Section:
         title: What it is.
         head: Names of the columns; columns without any value are left out.
         rows: Cells, row by row.
-        marks: "best", "equal" or "" for each cell.
+        marks: "best", "equal", "unknown" or "" for each cell.
         breaks: Whether a new value in the first column starts a new block.
         detail: Whether the terminal leaves it out of a large study.
     """
@@ -94,7 +94,8 @@ def _safe(text: str) -> str:
 
 def _styled(text: str, mark: str) -> str:
     value, space, rest = text.partition(" ")
-    return {BEST: f"**{value}**", EQUAL: f"<u>{value}</u>"}.get(mark, value) + space + rest
+    marked = {BEST: f"**{value}**", EQUAL: f"<u>{value}</u>", UNKNOWN: f"{value}?"}
+    return marked.get(mark, value) + space + rest
 
 
 def to_csv(records: Sequence[dict[str, Any]]) -> str:

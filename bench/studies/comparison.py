@@ -1,7 +1,7 @@
 """The tables of a study: each variant on each case, against the baseline, the champion against each, contrasts, ranks.
 
-Runs are paired by seed; a seed counts in a comparison where both sides finished. All rows of the main table
-are one Holm family, all comparisons of the champion another; the contrasts of a plan name theirs.
+Runs are paired by seed; a seed counts in a comparison where both sides finished. What is compared and corrected
+together: `bench.studies.pairs`; the contrasts of a plan name their families.
 """
 
 from __future__ import annotations
@@ -14,41 +14,17 @@ import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import WORSE, Interval, Ratio
+from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
+from smemnas.bench.studies.pairs import Pairs, Regret, adjust, compare, make_pairs, marks_of
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
-from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, ContrastRow, Lead, Row, Tables
+from smemnas.bench.studies.tables import Arrival, ChampionRow, ContrastRow, Lead, Row, Tables
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray
 
-
-def compare(first: FloatArray, second: FloatArray) -> Comparison:
-    """Compare regrets ``(n,)`` paired by seed; pairs with a NaN are left out."""
-    both = np.isfinite(first) & np.isfinite(second)
-    x, y = first[both], second[both]
-    return Comparison(
-        len(x),
-        statistics.mean_difference(x, y),
-        statistics.ratio_of_means(x, y),
-        statistics.wilcoxon(x, y),
-        math.nan,
-        0,
-        statistics.a12(x, y),
-        statistics.paired_wins(x, y),
-    )
-
-
-def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return the comparisons of one family with their p-values adjusted (Holm)."""
-    adjusted = statistics.holm([c.p for c in comparisons])
-    size = int(np.isfinite([c.p for c in comparisons]).sum())
-    return [replace(c, p_holm=float(p), family_size=size) for c, p in zip(comparisons, adjusted, strict=True)]
-
-
 Groups = Mapping[tuple[Case, str], list[Trial]]
-Regret = Mapping[tuple[Case, str], FloatArray]
 
 
 def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
@@ -57,10 +33,9 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
     for trial in trials:
         groups.setdefault((trial.case, trial.variant), []).append(trial)
     regret = {key: np.array([t.regret for t in group]) for key, group in groups.items()}  # (seeds, checkpoints)
-    rows = [row for case in plan.cases for k in range(len(plan.at)) for row in _rows(plan, case, k, groups, regret)]
-    tested = [i for i, row in enumerate(rows) if row.against is not None]
-    for i, comparison in zip(tested, adjust([c for r in rows if (c := r.against) is not None]), strict=True):
-        rows[i] = replace(rows[i], against=comparison)
+    pairs = make_pairs(plan, regret)
+    checkpoints = range(len(plan.at))
+    rows = [row for case in plan.cases for k in checkpoints for row in _rows(plan, case, k, groups, regret, pairs)]
     evaluations: dict[tuple[Case, str], dict[int, float]] = {}
     arrivals = [a for case in plan.cases for a in _arrivals(plan, case, groups, evaluations)]
     return Tables(
@@ -70,7 +45,7 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
         arrivals,
         _contrasts(plan, regret),
         evaluations,
-        _champion(plan, regret),
+        _champion(plan, pairs),
         _leads(plan, groups),
         seed_ranks(plan, regret),
         problem_ranks(plan, {(r.case, r.variant, r.at): r.regret.value for r in rows}),
@@ -87,12 +62,12 @@ def _done(group: Sequence[Trial]) -> list[Trial]:
     return [t for t in group if t.status == DONE]
 
 
-def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> list[Row]:
-    """Return the rows of a case at the k-th checkpoint; the comparisons with the baseline are not adjusted yet."""
+def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs: Pairs) -> list[Row]:
+    """Return the rows of a case at the k-th checkpoint."""
     floor = reported_floor(benchmark_of(case), groups[case, plan.baseline][0].reference)
     columns = [regret[case, v.name][:, k] for v in plan.variants]
     rows = []
-    for variant, values, test in zip(plan.variants, columns, statistics.against_best(columns), strict=True):
+    for variant, values, (mark, p_best) in zip(plan.variants, columns, marks_of(plan, case, k, regret, pairs)):
         group = groups[case, variant.name]
         done = _done(group)
 
@@ -111,12 +86,12 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret) -> lis
                 mean(lambda t: t.igd_plus),
                 mean(lambda t: t.reported),
                 floor,
-                None if variant.name == plan.baseline else compare(values, regret[case, plan.baseline][:, k]),
+                None if variant.name == plan.baseline else pairs[case, k, variant.name, plan.baseline],
                 mean(lambda t: t.epsilon),
                 mean(lambda t: t.best),
                 mean(lambda t: t.area),
-                "" if test.mark == WORSE else test.mark,
-                test.p_holm,
+                mark,
+                p_best,
                 sum(len(t.F) < plan.at[k] for t in done),
                 sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
             )
@@ -185,7 +160,9 @@ def _contrasts(plan: Plan, regret: Regret) -> list[ContrastRow]:
                 rows.append(ContrastRow(case, contrast.family, contrast.name, at, compare(first[:, k], second[:, k])))
     for family in dict.fromkeys(row.family for row in rows):
         members = [i for i, row in enumerate(rows) if row.family == family]
-        for i, comparison in zip(members, adjust([rows[i].comparison for i in members]), strict=True):
+        for i, comparison in zip(
+            members, adjust([rows[i].comparison for i in members], f"contrasts, {family}"), strict=True
+        ):
             rows[i] = replace(rows[i], comparison=comparison)
     return rows
 
@@ -194,16 +171,14 @@ def _rivals(plan: Plan) -> list[str]:
     return [v.name for v in plan.variants if v.name != plan.champion] if plan.champion else []
 
 
-def _champion(plan: Plan, regret: Regret) -> list[ChampionRow]:
-    """Return the champion against each other variant everywhere, adjusted as one family."""
-    rows = [
-        ChampionRow(case, rival, at, compare(regret[case, plan.champion][:, k], regret[case, rival][:, k]))
+def _champion(plan: Plan, pairs: Pairs) -> list[ChampionRow]:
+    """Return the champion against each other variant everywhere."""
+    return [
+        ChampionRow(case, rival, at, pairs[case, k, plan.champion, rival])
         for case in plan.cases
         for k, at in enumerate(plan.at)
         for rival in _rivals(plan)
     ]
-    adjusted = adjust([row.comparison for row in rows])
-    return [replace(row, comparison=comparison) for row, comparison in zip(rows, adjusted, strict=True)]
 
 
 def _leads(plan: Plan, groups: Groups) -> list[Lead]:

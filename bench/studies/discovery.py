@@ -164,10 +164,11 @@ def _plan_of(entry: PlanEntry, file: Path) -> Plan:
         tuple(Contrast(c.name, c.first, c.second, c.family) for c in entry.contrasts),
         champion=entry.champion,
         seeds_of=entry.seeds_of,
+        primary=entry.primary,
     )
     names = {v.name for v in plan.variants}
     others = {*plan.seeds_of, *(name for c in plan.contrasts for name in (*c.first, *c.second))}
-    others |= {plan.baseline, plan.champion} - {""}
+    others |= {plan.baseline, plan.champion, plan.primary} - {""}
     if not others <= names:
         raise Unusable(f"{file} is corrupt (it speaks of {min(others - names)!r}, which is none of its variants)")
     return plan

@@ -71,6 +71,9 @@ class Plan:
         champion: Name of the variant that is compared with every other one; "" is none.
         seeds_of: Name of a variant to those of the seeds that it runs; all where it is not named.
         full_space: Until it is checked: whether partial tables are searched beyond what they have.
+        primary: Name of the variant that the study's primary comparison is about, the champion or else the baseline: it
+            and each other variant at the budget on every case, one Holm family. "" states none, as in plans that were
+            published without one.
     """
 
     variants: tuple[Variant, ...]
@@ -85,6 +88,7 @@ class Plan:
     champion: str = ""
     seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     full_space: bool = False
+    primary: str = ""
 
     def seeds_for(self, variant: Variant) -> tuple[int, ...]:
         """Return the seeds that a variant runs."""
@@ -136,6 +140,7 @@ class Plan:
                 for c in self.contrasts
             ],
             **({"champion": self.champion} if self.champion else {}),
+            **({"primary": self.primary} if self.primary else {}),
             **({"seeds_of": {name: list(seeds) for name, seeds in self.seeds_of.items()}} if self.seeds_of else {}),
         }
 
@@ -186,6 +191,11 @@ def check_plan(plan: Plan) -> Plan:
     for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
         if name not in names:
             raise UserError(f"the {role} {name!r} is not among the methods.{suggest(name, names)}")
+    if plan.primary not in ("", plan.champion or baseline):
+        raise UserError(
+            f"the primary comparison is that of the champion, or of the baseline without one: expected "
+            f"{plan.champion or baseline!r}, got {plan.primary!r}."
+        )
     for name, seeds in plan.seeds_of.items():
         if name not in names:
             raise UserError(f"--method-seeds: {name!r} is not among the methods.{suggest(name, names)}")

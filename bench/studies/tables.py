@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.display import counted
-from smemnas.bench.metrics.statistics import Interval, Ratio
+from smemnas.bench.metrics.statistics import NOTHING, SIGNIFICANCE, Interval, Ratio, smallest_p
 from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.plan import Plan
@@ -29,6 +29,8 @@ class Comparison:
         family_size: Number of comparisons adjusted together.
         a12: Chance that a run of the first is better than one of the second (Vargha-Delaney).
         wins: Share of seeds in which the first is better, ties one half.
+        effect: Mean paired difference over its standard deviation (paired d), negative as `difference`.
+        family: Name of the comparisons adjusted together, see `bench.studies.pairs`.
     """
 
     pairs: int
@@ -39,6 +41,21 @@ class Comparison:
     family_size: int
     a12: float
     wins: float
+    effect: Interval = NOTHING
+    family: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The one verdict on this pair that every table shows.
+
+        "+" where the first is significantly better, "-" where worse, "=" where neither, "?" where so few pairs could
+        not show any difference, "" without a pair.
+        """
+        if not self.pairs:
+            return ""
+        if self.p_holm < SIGNIFICANCE:
+            return "+" if self.difference.value < 0 else "-"
+        return "?" if smallest_p(self.family_size, self.pairs) >= SIGNIFICANCE else "="
 
 
 @dataclass(frozen=True)
@@ -58,8 +75,11 @@ class Row:
         epsilon: Mean additive epsilon.
         best: Mean of the smallest value of the first costly objective.
         area: Mean of the regret's mean over the evaluations so far.
-        mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly worse.
-        p_best: p-value against the best, adjusted over the methods at this checkpoint; NaN for the best.
+        mark: "best" for the smallest mean regret at this checkpoint, "equal" for what is not significantly different
+            from it, "unknown" where so few pairs cannot tell, "" for what is. Where a family of the study compares the
+            two, its verdict stands here too.
+        p_best: p-value against the best, adjusted within that family, else over the methods at this checkpoint; NaN for
+            the best.
         short: Finished runs that had ended before so many evaluations; their last values count.
         barren: Finished runs without a feasible evaluation that succeeded.
     """

@@ -47,7 +47,8 @@ def rank_diagram(ranks: SeedRanks) -> str:
         parts.append(f'<path class="join" d="M{at(bar.low) - 4:.1f},{y:.1f}H{at(bar.high) + 4:.1f}"/>')
     names = ", ".join(f"{name.method} {number(name.rank, 2)}" for name in layout.names)
     caption = f"Mean ranks within {len(ranks.seeds)} seeds after {ranks.at} evaluations, 1 is best; " + (
-        f"Friedman's test: p {_equals(p_value(ranks.p))}. Methods under one bar do not differ significantly."
+        f"Friedman's test: p {_equals(p_value(ranks.p))}. A bar joins mean ranks that differ by less than "
+        "the critical difference; verdicts on pairs are those of the tables."
         if math.isfinite(ranks.p)
         else "too few methods or seeds for a test."
     )

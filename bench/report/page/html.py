@@ -13,7 +13,7 @@ NUMBER = re.compile(r"[<>=~ ]*\[?\s*([+-]?(?:\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|in
 WORDS = frozenset({"method", "contrast", "problem", "case", "reason", "seeds"})
 NOTHING = frozenset({"", "-"})
 #: Classes of the marks that a table of the study gives its cells.
-MARKS = {"best": "best", "equal": "equal"}
+MARKS = {"best": "best", "equal": "equal", "unknown": "unknown"}
 
 
 def text(value: object) -> str:
@@ -49,7 +49,7 @@ def table(
         rows: Cells as text.
         label: What the table is, for screen readers.
         attributes: Data attributes of each row, for example {"m": 2}.
-        marks: "best", "equal" or "" for each cell.
+        marks: "best", "equal", "unknown" or "" for each cell.
         wrap: Columns of long text.
         foot: Rows that stay below the others.
     """

@@ -27,6 +27,7 @@ from smemnas.bench.report.page.data import method_names, page_data, single_objec
 from smemnas.bench.report.page.diagram import rank_diagram
 from smemnas.bench.report.page.sources import sources
 from smemnas.bench.report.study.files import conventions, remarks, write_study
+from smemnas.bench.report.study.primary import sentences as found_in
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.groups import Group, Unfinished
@@ -216,8 +217,8 @@ def _lead(groups: Sequence[Group], unfinished: Sequence[Unfinished]) -> list[str
 
 
 def _summary(groups: Sequence[Group], names: Sequence[str], methods: Sequence[str]) -> str:
-    """Return who is best where, and the tables across problems."""
-    sentences = []
+    """Return what the primary comparison found, who is best where, and the tables across problems."""
+    sentences = [sentence for group in groups for sentence in found_in(group.tables)]
     cases = [(group, case) for group in groups for case in group.tables.plan.cases]
     for name, (group, case) in zip(names, cases, strict=True):
         rows = [r for r in group.tables.rows if r.case == case and r.at == group.budget]

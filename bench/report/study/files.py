@@ -1,4 +1,4 @@
-"""A study on paper and on screen: CSV, Markdown, LaTeX and the terminal.
+"""A study on paper: CSV, Markdown and LaTeX.
 
 All files but times.csv (and the last section of study.md) depend on the runs' logs alone, so they are the same
 however the study was run, interrupted or split.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +15,14 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import write_text
 from smemnas.bench.metrics.indicators import is_approximated
-from smemnas.bench.metrics.statistics import BEST, EQUAL, SIGNIFICANCE, smallest_p
-from smemnas.bench.program import named
-from smemnas.bench.report.cells import WORDS, Section, markdown_table, to_csv
+from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, smallest_p
+from smemnas.bench.report.cells import Section, markdown_table, to_csv
 from smemnas.bench.report.cells import number as number
 from smemnas.bench.report.cells import p_value as p_value
 from smemnas.bench.report.cells import span as span
 from smemnas.bench.report.run import APPROXIMATED
 from smemnas.bench.report.study.latex import latex
+from smemnas.bench.report.study.primary import on_families
 from smemnas.bench.report.study.records import (
     champion_records,
     contrast_records,
@@ -54,7 +53,7 @@ def write_study(out: Path, tables: Tables) -> None:
     Raises:
         RunError: A file cannot be written.
     """
-    for name, text in _files(tables).items():
+    for name, text in texts(tables).items():
         if text:
             write_text(out / name, text)
         else:
@@ -64,7 +63,7 @@ def write_study(out: Path, tables: Tables) -> None:
                 raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
 
 
-def _files(tables: Tables) -> dict[str, str]:
+def texts(tables: Tables) -> dict[str, str]:
     """Return the text of each file; empty where there is nothing to say."""
     records = {
         "study.csv": study_records(tables),
@@ -83,13 +82,8 @@ def _files(tables: Tables) -> dict[str, str]:
     }
 
 
-def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
-    """Return what a reader must know to read the numbers.
-
-    Args:
-        tables: The study.
-        signs: Whether the tables mark values by signs too, as on a console.
-    """
+def conventions(tables: Tables) -> list[str]:
+    """Return what a reader must know to read the numbers."""
     plan = tables.plan
     seeds = len(plan.seeds)
     fewer = "".join(f", {name} only {seed_text(own)}" for name, own in plan.seeds_of.items())
@@ -103,22 +97,17 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
         "space. Smaller is better in every column but A12.",
         "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
     ]
-    lines += _on_marks(tables, signs)
+    lines += on_marks(tables)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
-    size = next((r.against.family_size for r in tables.rows if r.against), 0)
-    if size:
-        lines.append(
-            f"p: exact two-sided Wilcoxon signed-rank test against the baseline, Holm over the {size} comparisons "
-            "of this study. A12: chance that a run is better than one of the baseline (0.5: no difference)."
-        )
+    lines += on_families(tables)
     if any(t.seeds for t in tables.seed_ranks):
         lines.append(
             "Mean ranks within seeds: by regret, 1 is best; only seeds that all these methods finished count, without "
             "methods that have less than half as many runs as the one with most. Friedman's test, corrected for ties. "
             "Mean ranks that differ by less than the critical difference (Nemenyi, all pairs, level "
-            f"{SIGNIFICANCE}) are joined in the diagrams. A mean rank depends on which methods take part: single "
-            "claims rest on the paired tests."
+            f"{SIGNIFICANCE}) are joined in the diagrams. Secondary, and no verdict on a pair: a mean rank depends on "
+            "which methods take part. Verdicts are those of the paired tests."
         )
     if tables.problem_ranks:
         lines.append(
@@ -126,13 +115,11 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
             "problems are never pooled. A mean over fewer than all problems says so."
         )
     if tables.champion:
-        family = max(r.comparison.family_size for r in tables.champion)
         lines.append(
-            f"{plan.champion} against each other method: paired by seed; ratio and difference of mean regrets, "
-            f"{plan.champion} over (minus) the other, below 1 (0) in its favour; exact Wilcoxon, Holm over all "
-            f"{family} comparisons. + significantly better, - significantly worse, = neither; the last column counts. "
-            "? too few pairs to show a difference. In brackets: the difference, where a mean regret is negative (a "
-            "search that sees one of several trainings can beat the front of their means) and a ratio says nothing."
+            f"{plan.champion} against each other method: ratio and difference of mean regrets, {plan.champion} over "
+            "(minus) the other, below 1 (0) in its favour; the last column counts verdicts. In brackets: the "
+            "difference, where a mean regret is negative (a search that sees one of several trainings can beat the "
+            "front of their means) and a ratio says nothing."
         )
     if any(a.ratio for a in tables.arrivals):
         source = "the baseline's mean regret at the budget" if plan.target is None else "given"
@@ -142,25 +129,30 @@ def conventions(tables: Tables, *, signs: bool = False) -> list[str]:
         )
     if tables.contrasts:
         lines.append(
-            "Contrasts: mean paired difference of regret, first minus second; negative and A12 above 0.5 mean that "
-            "the first is better. Holm within each family, over all its cases and checkpoints."
+            "Contrasts (secondary beside a primary comparison): mean paired difference of regret, first minus second; "
+            "negative and A12 above 0.5 mean that the first is better. Holm within each family, over all its cases and "
+            "checkpoints."
         )
     return lines + [line for case in plan.cases for line in _on_case(tables, case)]
 
 
-def _on_marks(tables: Tables, signs: bool) -> list[str]:
-    """Return what is marked in the tables, and by what; nothing where nothing is."""
+def on_marks(tables: Tables, *, signs: bool = False) -> list[str]:
+    """Return what is marked in the tables, and by what; nothing where nothing is.
+
+    Args:
+        tables: The study.
+        signs: Whether values are marked by signs too, as on a console.
+    """
     plan = tables.plan
     if len(plan.variants) < 2 or all(r.mark != BEST for r in tables.rows):
         return []
     best, equal = ("Bold and *", "Underlined and ~") if signs else ("Bold", "Underlined")
-    text = f"{best}: the best mean. {equal}: not significantly worse (level {SIGNIFICANCE}; exact paired Wilcoxon "
-    text += "against the best, Holm over the methods of that column). Mean ranks: only the best is marked."
+    text = f"{best}: the best mean. {equal}: not significantly different from it. ?: too few runs to tell. Not marked: "
+    text += "different. A pair that a family below compares has its verdict; others, secondary: exact paired Wilcoxon, "
+    text += "Holm over the methods of that column. Mean ranks: only the best is marked."
     lowest = smallest_p(len(plan.variants) - 1, len(plan.seeds))
     if lowest >= SIGNIFICANCE:
-        text += f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f}): nothing is underlined."
-    elif any(0 < r.n and smallest_p(len(plan.variants) - 1, r.n) >= SIGNIFICANCE for r in tables.rows):
-        text += " Methods with too few runs to show a difference are not underlined."
+        text += f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f})."
     return [text]
 
 
@@ -262,45 +254,3 @@ def details(tables: Tables) -> str:
 
 def _headed(chosen: Iterable[Section]) -> list[str]:
     return [line for s in chosen for line in (f"## {s.title}", "", *markdown_table(s), "")]
-
-
-def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = False) -> None:
-    """Print the tables, what they mean, what failed and where the files are, on a rich console.
-
-    Args:
-        tables: The study.
-        out: Where its files are.
-        console: A rich console.
-        figures: Whether there are figures too.
-    """
-    anything = any(row.n for row in tables.rows)
-    for section in [*sections(tables), *time_sections(tables)] if anything else []:
-        if not (section.detail and is_large(tables)):
-            _print_section(section, console)
-    for text in conventions(tables, signs=True) if anything else []:
-        console.print(text)
-    for text in failures(tables):
-        console.print(f"unfinished   {named(text)}", soft_wrap=True)
-    names = [name for name, text in _files(tables).items() if text] + ["figures"] * figures
-    console.print(f"files        {out}: {', '.join(names)}", soft_wrap=True)
-
-
-def _print_section(section: Section, console: Any) -> None:
-    """Print one table: the best value bold with a star, what is not significantly worse underlined with a tilde."""
-    from rich.table import Table
-    from rich.text import Text
-
-    console.print(section.title, style="bold")
-    table = Table()
-    for name in section.head:
-        left = name in WORDS
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=not left)
-    signs, styles = {BEST: "*", EQUAL: "~"}, {BEST: "bold", EQUAL: "underline"}
-    previous = None
-    for row, marks in zip(section.rows, section.marks, strict=True):
-        if section.breaks and previous not in (None, row[0]):
-            table.add_section()
-        cells = ["" if section.breaks and row[0] == previous else row[0], *row[1:]]
-        table.add_row(*(Text(c + signs.get(m, ""), styles.get(m, "")) for c, m in zip(cells, marks, strict=True)))
-        previous = row[0]
-    console.print(table)

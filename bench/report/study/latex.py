@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smemnas.bench.metrics.statistics import BEST, EQUAL
+from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 from smemnas.bench.report.cells import WORDS, Section
 
 #: What LaTeX or its text fonts read as something else.
@@ -63,7 +63,7 @@ def _cell(text: str, mark: str) -> str:
     value, space, rest = text.partition(" ")
     style = {BEST: r"\textbf", EQUAL: r"\underline"}.get(mark)
     if style is None:
-        return escape(text)
+        return escape(f"{value}?{space}{rest}" if mark == UNKNOWN else text)
     return f"{style}{{{escape(value)}}}" + space + escape(rest)
 
 

@@ -29,6 +29,8 @@ def _comparison(c: Comparison | None) -> dict[str, Any]:
         "pairs": None if c is None else c.pairs,
         **_interval("difference", None if c is None else c.difference),
         **_interval("ratio", None if c is None else c.ratio),
+        **_interval("effect", None if c is None else c.effect),
+        "family": None if c is None else c.family,
         "p": None if c is None else c.p,
         "p_holm": None if c is None else c.p_holm,
         "family_size": None if c is None else c.family_size,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
-from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, Interval, Ratio, smallest_p
+from smemnas.bench.metrics.statistics import BEST, Interval, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
+from smemnas.bench.report.study.primary import primary
 from smemnas.bench.studies.ranks import ProblemRanks
 from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, Row, Tables
 
@@ -19,15 +20,20 @@ QUALITY = (
     "sd",
     "95 % interval",
     "ratio",
-    "p (Holm)",
+    "d",
+    "its interval",
     "A12",
+    "p (Holm)",
     "test regret",
 )
 INDICATORS = ("evaluations", "method", "mean regret so far", "IGD+", "epsilon")
 ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
 TIME = ("method", "seconds per run", "of these in the method")
-CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "p (Holm)", "A12")
-CHAMPION = ("evaluations", "method", "n", "difference", "95 % interval", "ratio", "its interval", "p (Holm)", "A12")
+CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "d", "A12", "p (Holm)")
+CHAMPION = (
+    *("evaluations", "method", "n", "difference", "95 % interval", "d", "its interval", "A12", "ratio"),
+    *("interval of ratio", "p (Holm)"),
+)
 LEAD = ("method", "target", "reached", "median evaluations", "ratio", "95 % interval")
 
 
@@ -42,10 +48,16 @@ def quality(row: Row) -> list[str]:
         number(row.regret_sd),
         span(row.regret),
         number(c.ratio.value, 2) if c else "1",
-        p_value(c.p_holm) if c else "",
+        *(_effect(c) if c else ("", "")),
         number(c.a12, 2) if c else "",
+        p_value(c.p_holm) if c else "",
         number(row.reported.value),
     ]
+
+
+def _effect(c: Comparison) -> tuple[str, str]:
+    """Return paired d and its interval."""
+    return "-" if math.isnan(c.effect.value) else f"{c.effect.value:+.2f}", span(c.effect, 2)
 
 
 def _remarks(**counts: int) -> str:
@@ -93,8 +105,9 @@ def contrast(name: str, at: int, c: Comparison) -> list[str]:
         str(c.pairs),
         signed(c.difference.value),
         span(c.difference),
-        p_value(c.p_holm),
+        _effect(c)[0],
         number(c.a12, 2),
+        p_value(c.p_holm),
     ]
 
 
@@ -107,16 +120,17 @@ def champion(row: ChampionRow) -> list[str]:
         str(c.pairs),
         signed(c.difference.value),
         span(c.difference),
+        *_effect(c),
+        number(c.a12, 2),
         number(c.ratio.value, 2),
         span(c.ratio, 2),
         p_value(c.p_holm),
-        number(c.a12, 2),
     ]
 
 
 def sections(tables: Tables) -> list[Section]:
     """Return all tables but that of times."""
-    found = [*_overview(tables), *_problem_ranks(tables), *_champion_overview(tables)]
+    found = [*primary(tables), *overview(tables), *_problem_ranks(tables), *_champion_overview(tables)]
     for case in tables.plan.cases:
         found += _of_case(tables, case)
     return found
@@ -176,7 +190,7 @@ def time_sections(tables: Tables) -> list[Section]:
 # --- summaries
 
 
-def _overview(tables: Tables) -> list[Section]:
+def overview(tables: Tables) -> list[Section]:
     """Return mean regret with its standard deviation: methods by problems, or by checkpoints for a single problem."""
     plan = tables.plan
     names = short_names(plan.cases)
@@ -252,7 +266,7 @@ def _champion_overview(tables: Tables) -> list[Section]:
         lines = []
         for variant in (v.name for v in plan.variants if v.name != plan.champion):
             comparisons = [rows[case, variant, n] for case, n in places]
-            verdicts = [_verdict(c) for c in comparisons]
+            verdicts = [c.verdict for c in comparisons]
             cells = [f"{_lead(c)} {v}" if v else "-" for c, v in zip(comparisons, verdicts)]
             lines.append([variant, *cells, "/".join(str(verdicts.count(v)) for v in "+=-")])
         head = [names[c] if several else str(n) for c, n in places]
@@ -264,18 +278,6 @@ def _champion_overview(tables: Tables) -> list[Section]:
 def _lead(c: Comparison) -> str:
     """Return the ratio of two mean regrets, or their difference where a negative one makes a ratio meaningless."""
     return f"({signed(c.difference.value)})" if math.isnan(c.ratio.value) else number(c.ratio.value, 2)
-
-
-def _verdict(c: Comparison) -> str:
-    """Return "+" where the first is significantly better, "-" where worse, "=" where neither, "" without a pair.
-
-    "?" stands where so few pairs could not show any difference.
-    """
-    if not c.pairs:
-        return ""
-    if c.p_holm < SIGNIFICANCE:
-        return "+" if c.difference.value < 0 else "-"
-    return "?" if smallest_p(c.family_size, c.pairs) >= SIGNIFICANCE else "="
 
 
 def _seed_ranks(tables: Tables, case: Case) -> list[Section]:

@@ -85,8 +85,8 @@ KINDS = (RUN, STUDY, RANKING, REPORT, RETRAINING, EXPORT)
 
 #: The files of a run. `retrain/` below it belongs to `retrain` and stays.
 RUN_FILES = (
-    *("job.json", "evals.jsonl", "timing.jsonl", "status.json", "summary.json", "front.csv", "front.png"),
-    *LOCKS[:1],
+    *("job.json", "evals.jsonl", "timing.jsonl", "recommended.jsonl", "status.json", "summary.json", "front.csv"),
+    *("front.png", *LOCKS[:1]),
 )
 #: Trainings of its architectures: trained/SETTING/ARCH-seedN/FILE.
 TRAINED = ("trained", "*", "*-seed*")

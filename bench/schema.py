@@ -58,6 +58,18 @@ class TimeRow(Strict, frozen=True, gc=False):
     sum: str = ""
 
 
+class RecommendedRow(Strict, frozen=True, gc=False):
+    """A line of `recommended.jsonl`: what the method would report after so many evaluations, see `bench.runs.reported`.
+
+    Rows of the log and what the method believes of their objectives.
+    """
+
+    n: Natural
+    rows: tuple[Natural, ...]
+    F: tuple[tuple[float, ...], ...]
+    sum: str = ""
+
+
 class PluginEntry(Strict, frozen=True):
     """A plug-in file that a job needs: its name, the digest of its content, and where it was."""
 

@@ -11,7 +11,7 @@ with objectives beyond those of every feasible row, further the more they break 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,18 @@ from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: First numbers of the seed sequences: one stream for the shared initial design, one for the method itself.
 DESIGN_STREAM, METHOD_STREAM = 1, 2
+
+
+class Recommendation(NamedTuple):
+    """What a method would report if the search ended now.
+
+    Attributes:
+        X: Evaluated genotypes ``(k, n_var)``, each once; no more than the front of the evaluated values has points.
+        F: What the method believes of their objectives ``(k, n_obj)``; none dominates another.
+    """
+
+    X: IntArray
+    F: FloatArray
 
 
 class Method(ABC):
@@ -55,6 +67,13 @@ class Method(ABC):
     @abstractmethod
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Take evaluated genotypes ``(m, n_var)`` with objectives ``(m, n_obj)``, minimised, +inf if failed."""
+
+    def recommend(self) -> Recommendation | None:
+        """Return what to report of all that was told; None, also where it is not defined: the front of what was told.
+
+        Asked after each `tell` where evaluations are noisy (``DATASET+noise=SD``). It may draw nothing from `rng`.
+        """
+        return None
 
 
 class DesignStream:

@@ -7,7 +7,9 @@ A benchmark is pure in (architecture, seed): the same call gives the same number
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -45,6 +47,12 @@ class Benchmark(ABC):
     timed: bool = False
     #: How many evaluations go on side by side where each costs real time; 0 where it does not.
     at_once: int = 0
+    #: Whether searched values differ from the true ones, which judge results then, see `true_values`.
+    noisy: bool = False
+    #: Whether an evaluation that fails is a gap of the data, which says nothing of the next one.
+    gaps_are_known: bool = False
+    #: Other names of objectives, such as "error" for "val_error".
+    aliases: Mapping[str, str] = MappingProxyType({})
     _problem: tuple[object, Problem] | None = None
 
     def __repr__(self) -> str:
@@ -80,6 +88,15 @@ class Benchmark(ABC):
     @abstractmethod
     def report(self, X: IntArray) -> FloatArray:
         """Return ``(n, n_obj)`` on the test split, the mean over trainings; for the final report only."""
+
+    @property
+    def plain(self) -> Benchmark:
+        """The benchmark without noise: itself where there is none."""
+        return self
+
+    def true_values(self, X: IntArray) -> FloatArray:
+        """Return the searched objectives ``(n, n_obj)`` without noise, averaged over trainings; no method sees them."""
+        return self.evaluate(X, 0).F
 
     def reference(self) -> Reference | None:
         """Return the reference front of what satisfies the constraints, or None where nothing is known.

@@ -17,7 +17,6 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.outcomes import Candidates
-from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import Constraint, FloatArray, IntArray
 
@@ -61,9 +60,7 @@ def parse_constraint(text: str, benchmark: Benchmark) -> Constraint:
         bound = math.nan
     if match is None or not math.isfinite(bound):
         raise UserError(f"--constraint takes NAME<=NUMBER or NAME>=NUMBER, like 'flops<=150'; got {text!r}.")
-    name = match[1]
-    if isinstance(benchmark, TabularBenchmark):
-        name = benchmark.table.header.get("aliases", {}).get(name, name)
+    name = benchmark.aliases.get(match[1], match[1])
     names = [o.name for o in benchmark.objectives]
     costs = {c.name: c for c in benchmark.space.costs}
     known = {**{o.name: o for o in benchmark.measurable}, **costs, **{o.name: o for o in benchmark.objectives}}

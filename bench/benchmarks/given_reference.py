@@ -13,7 +13,6 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.outcomes import Reference
-from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, Box
 
@@ -36,7 +35,7 @@ def parse_reference(text: str, benchmark: Benchmark) -> Box:
     if not point > 0.0:
         raise UserError(f"--reference: the reference point must be greater than 0 (nadir is 1), got {last.strip()!r}.")
     names = [o.name for o in benchmark.objectives]
-    aliases = benchmark.table.header.get("aliases", {}) if isinstance(benchmark, TabularBenchmark) else {}
+    aliases = benchmark.aliases
     found: dict[str, tuple[float, float]] = {}
     for part in body.split(","):
         name, equals, corners = (piece.strip() for piece in part.partition("="))

@@ -34,12 +34,14 @@ class TabularBenchmark(Benchmark):
     """
 
     recheck = 1e-12
+    gaps_are_known = True
 
     def __init__(self, space: SearchSpace, table: Table, objectives: Sequence[str] = ()) -> None:
         self.space = space
         self.table = table
         self.dataset = str(table.header["dataset"])
         self.notes = tuple(table.header.get("notes", ()))
+        self.aliases = dict(table.header.get("aliases", {}))
         columns = table.columns
         searchable = {n: Objective(n, c["unit"], False) for n, c in columns.items() if c["role"] == "objective"}
         self.objectives = choose_objectives(
@@ -47,7 +49,7 @@ class TabularBenchmark(Benchmark):
             objectives,
             {**{c.name: c for c in space.costs}, **searchable},
             default=table.header["default_objectives"],
-            aliases=table.header.get("aliases", {}),
+            aliases=self.aliases,
             tested=[name for name, c in columns.items() if c["role"] == "report"],
         )
         self.report_names = tuple(
@@ -120,6 +122,11 @@ class TabularBenchmark(Benchmark):
         texts = np.array(["", *(f"no value of {o.name} in the table" for o in self.objectives)], dtype=object)
         errors = texts[np.where(bad.any(axis=1), 1 + bad.argmax(axis=1), 0)]
         return Evaluation(F, seconds, tuple(errors.tolist()))
+
+    def true_values(self, X: IntArray) -> FloatArray:
+        """Look up the searched columns, averaged over trainings."""
+        rows = self.rows(X)
+        return np.stack([self._column(o.name, X, rows, None) for o in self.objectives], axis=1)
 
     def report(self, X: IntArray) -> FloatArray:
         """Look up the columns of the test split, averaged over trainings."""

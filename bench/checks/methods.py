@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.function import CallableBenchmark
+from smemnas.bench.benchmarks.noisy import NoisyBenchmark
 from smemnas.bench.checks.common import (
     CheckFailed,
     global_random_state_untouched,
@@ -24,6 +25,7 @@ from smemnas.bench.checks.common import (
 )
 from smemnas.bench.errors import UserError
 from smemnas.bench.runs.history import History
+from smemnas.bench.runs.reported import Recommended
 from smemnas.bench.runs.run import search
 from smemnas.methods.base import Method, initial_design
 from smemnas.spaces.base import FloatArray, IntArray, Objective, Problem, SearchSpace
@@ -298,6 +300,43 @@ def check_free_objectives_only(make: Make) -> None:
     drive(make, benchmark)
 
 
+def check_true_values_unknown(make: Make) -> None:
+    """Two worlds that show the same values and differ in the true ones give the same asks; what it recommends is valid.
+
+    Under noise only what was shown may count; a recommendation is checked by the loop.
+    """
+    budget, logs = 24, []
+    for lift in (0.0, 5.0):
+        noise = NoisyBenchmark(_Raised(lift), {"error": 1.0}, "toy+noise=1")
+        with tempfile.TemporaryDirectory() as folder:
+            history = History(Path(folder) / "evals.jsonl")
+            method = make(noise.problem, budget, 5)
+            said = Recommended(Path(folder) / "recommended.jsonl", method, noise, history, "method")
+            try:
+                with history, said:
+                    told = said.after if said.wanted else None
+                    search(method, noise, budget, 5, history, judged=False, told=told)
+            except Exception as problem:
+                raise CheckFailed(f"under noise: {type(problem).__name__}: {problem}") from problem
+            logs.append([history.arrays()[0], *(s.rows for s in said.sets)])
+    require(len(logs[0]) == len(logs[1]), "what a method recommends may not depend on the true values.")
+    for one, other in zip(*logs, strict=True):
+        require_equal(other, one, "asks and recommendations may depend on nothing but the values that were told.")
+
+
+class _Raised(CallableBenchmark):
+    """The toy benchmark, whose true errors lie somewhere else than what it shows."""
+
+    def __init__(self, lift: float) -> None:
+        shown = toy()
+        super().__init__(shown.space, lambda X, seed: shown.evaluate(X, seed).F, BOTH)
+        self._lift = lift
+
+    def true_values(self, X: IntArray) -> FloatArray:
+        """Return other errors than those shown."""
+        return np.asarray(self.evaluate(X, 0).F + [self._lift, 0.0] * (X[:, :1] + 1))
+
+
 CHECKS = (
     check_asks,
     check_same_seed_same_asks,
@@ -312,4 +351,5 @@ CHECKS = (
     check_exhausted_space,
     check_arguments_kept,
     check_free_objectives_only,
+    check_true_values_unknown,
 )

@@ -162,7 +162,7 @@ def data_of(
         raise UserError(f"{benchmark.dataset} computes every value anew: say how many with --sample, for example 60.")
     if folder:
         benchmark.use_folder(Path(folder))
-    X, notes = _architectures(benchmark, sample)
+    X, notes = _architectures(benchmark.plain, sample)
     measured = _proxy_values(benchmark, proxies, proxy_data) if proxies else None
     name = benchmark.objectives[target].name
     truth = {name: searched_mean(benchmark, X, target)}
@@ -174,7 +174,7 @@ def data_of(
         X, truth = X[known], {n: v[known] for n, v in truth.items()}
     graphs = np.unique(benchmark.space.canonical(X), return_inverse=True)[1].reshape(-1).astype(np.int64)
     costs = {c.name: benchmark.space.cost(X, c.name) for c in benchmark.space.costs}
-    known_proxies, missing = _table_proxies(benchmark, X, graphs)
+    known_proxies, missing = _table_proxies(benchmark.plain, X, graphs)
     if missing:
         notes.append(missing)
     if measured is not None:
@@ -237,14 +237,7 @@ def _drawn(benchmark: Benchmark, n: int) -> tuple[IntArray, list[str]]:
 
 def searched_mean(benchmark: Benchmark, X: IntArray, target: int) -> FloatArray:
     """Return the searched values ``(n,)``, averaged over the trainings where a table has several."""
-    name = benchmark.objectives[target].name
-    if isinstance(benchmark, TabularBenchmark) and name in benchmark.table.columns:
-        rows = benchmark.rows(X)
-        values = np.asarray(benchmark.table.column(name)[rows], dtype=np.float64).reshape(len(rows), -1)
-        found = np.isfinite(values)
-        total, count = np.where(found, values, 0.0).sum(axis=1), found.sum(axis=1)
-        return np.where((rows >= 0) & (count > 0), total / np.maximum(count, 1), np.nan)
-    return np.asarray(benchmark.evaluate(X, 0).F[:, target], dtype=np.float64)
+    return np.asarray(benchmark.true_values(X)[:, target], dtype=np.float64)
 
 
 def _table_proxies(benchmark: Benchmark, X: IntArray, graphs: IntArray) -> tuple[dict[str, FloatArray], str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.given_reference import measured_by
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.files import write_json, write_text
@@ -56,20 +57,24 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
         "notes": [*notes_of(benchmark), *([result.note] if result.note else [])],
     }
     if reference is not None and len(F):
-        box = reference.box
+        box, points = reference.box, true_front(result, benchmark)
         corner = reference.nadir if box is None else box.stretched()
         point = REFERENCE_POINT if box is None else box.point
         unit = (point / REFERENCE_POINT) ** len(corner)
         found = np.where(result.feasible[:, None], result.F, np.inf)
         rough = is_approximated(found, reference.front, box)
-        mine, whole, _ = hypervolumes(F, reference.front, box, rough)
+        mine, whole, _ = hypervolumes(points, reference.front, box, rough)
         summary["hypervolume"] = unit * mine
         summary["hypervolume_of_reference"] = unit * whole
         summary["hypervolume_regret"] = 1.0 - mine / whole
         if rough:
             summary["hypervolume_approximated"] = True
             summary["notes"].append(APPROXIMATED)
-        summary["igd_plus"] = igd_plus(F, reference.front, box)
+        summary["igd_plus"] = igd_plus(points, reference.front, box)
+        if benchmark.noisy:
+            shown = hypervolume_regret(found, reference.front, box)
+            optimism = summary["hypervolume_regret"] - shown
+            summary |= {"observed_regret": shown, "optimism": optimism, "recommended": bool(result.recommended)}
         summary["reference"] = {
             "exact": reference.exact,
             "points": len(reference.front),
@@ -84,6 +89,15 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
             floor = hypervolume_regret(reference.report_front, reference.report_best, box)
             summary["reported_regret_floor"] = floor
     return summary
+
+
+def true_front(result: Result, benchmark: Benchmark) -> FloatArray:
+    """Return what the members of a result's front are judged by ``(k, n_obj)``: under noise their true values.
+
+    +inf where these break a constraint.
+    """
+    X, F = result.front.X, result.front.F
+    return feasible_only(benchmark, X, benchmark.true_values(X)) if benchmark.noisy and len(X) else F
 
 
 def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str, Any]:
@@ -106,13 +120,20 @@ def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str
 
 
 def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatArray) -> str:
-    """Return the front as CSV: architecture, searched objectives, reported values where they differ, genes."""
+    """Return the front as CSV: architecture, searched objectives, reported values where they differ, genes.
+
+    Under noise the true values of what is searched stand beside what was shown, as ``true_NAME``.
+    """
     names = [o.name for o in benchmark.objectives]
+    costly = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
+    true = benchmark.true_values(X)[:, costly] if costly and len(X) else np.empty((len(X), len(costly)))
     extra = [j for j, name in enumerate(benchmark.report_names) if name != names[j]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arch", *names, *(benchmark.report_names[j] for j in extra), "x"])
-    for x, f, r in zip(X, F, reported, strict=True):
+    writer.writerow(
+        ["arch", *names, *(f"true_{names[j]}" for j in costly), *(benchmark.report_names[j] for j in extra), "x"]
+    )
+    for x, f, t, r in zip(X, F, true, reported, strict=True):
         genes = " ".join(str(int(v)) for v in x)
-        writer.writerow([benchmark.space.to_str(x), *f.tolist(), *(r[j] for j in extra), genes])
+        writer.writerow([benchmark.space.to_str(x), *f.tolist(), *t.tolist(), *(r[j] for j in extra), genes])
     return text.getvalue()

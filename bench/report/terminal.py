@@ -84,12 +84,14 @@ def print_run(result: Result) -> None:
     extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
     table = Table(title=f"Front of {summary['method']} on {place}{limits}", title_justify="left")
     table.add_column("#", justify="right")
-    for name in [*names, *(benchmark.report_names[j] for j in extra)]:
+    noisy = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
+    for name in [*names, *(f"true {searched[j]}" for j in noisy), *(benchmark.report_names[j] for j in extra)]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     reported = benchmark.report(X) if len(X) and extra else F
-    for number, (x, f, r) in enumerate(list(zip(X, F, reported, strict=True))[:ROWS_SHOWN], start=1):
-        values = [*f.tolist(), *(r[j] for j in extra)]
+    true = benchmark.true_values(X) if len(X) and noisy else F
+    for number, (x, f, t, r) in enumerate(list(zip(X, F, true, reported, strict=True))[:ROWS_SHOWN], start=1):
+        values = [*f.tolist(), *(t[j] for j in noisy), *(r[j] for j in extra)]
         table.add_row(
             str(number), *(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x)
         )
@@ -111,6 +113,12 @@ def print_run(result: Result) -> None:
             f"hypervolume  {summary['hypervolume']:.4f} of {summary['hypervolume_of_reference']:.4f} "
             f"(regret {summary['hypervolume_regret']:.4f}, IGD+ {summary['igd_plus']:.4f}; reference: {kind} front of "
             f"{summary['reference']['points']} points, reference point {point})",
+            soft_wrap=True,
+        )
+    if "optimism" in summary:
+        out.print(
+            f"noise        true regret {summary['hypervolume_regret']:.4f} of the reported set, "
+            f"{summary['observed_regret']:.4f} by what was observed (optimism {summary['optimism']:.4f})",
             soft_wrap=True,
         )
     if "reported_regret" in summary:

@@ -213,7 +213,7 @@ def refuse_hopeless(rows: Sequence[Row], budget: int, benchmark: Benchmark) -> N
     Raises:
         RunError: None succeeded, there are `FIRST` or as many as the budget, and all have one reason.
     """
-    if isinstance(benchmark, TabularBenchmark) or len(rows) < min(FIRST, budget):
+    if benchmark.gaps_are_known or len(rows) < min(FIRST, budget):
         return
     if any(row.status == "ok" for row in rows) or len({_kind(row) for row in rows}) > 1:
         return

@@ -19,6 +19,7 @@ from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES
 
 LOG, TIMING, JOB, LOCK = "evals.jsonl", "timing.jsonl", "job.json", ".lock"
+RECOMMENDED = "recommended.jsonl"
 ELSEWHERE = "choose another --out, or --overwrite it."
 
 

@@ -73,7 +73,7 @@ def fault(benchmark: Benchmark, job: Job, data: Mapping[str, Any], X: IntArray, 
     if not len(X):
         return ""
     rows = _rows_to_compare(F, benchmark.recheck_every)
-    now, logged = benchmark.evaluate(X[rows], job.seed).F, F[rows]
+    now, logged = benchmark.evaluate(X[rows], job.evaluation_seed).F, F[rows]
     now = np.where(np.isfinite(now).all(axis=1, keepdims=True), now, np.inf)
     differs = ~np.isclose(now, logged, rtol=1e-9, atol=benchmark.recheck)
     if not differs.any():

@@ -105,6 +105,11 @@ class Job:
         return ""
 
     @property
+    def evaluation_seed(self) -> int:
+        """What evaluations draw from (which training, which noise): the run's seed, the same for all its methods."""
+        return self.seed
+
+    @property
     def label(self) -> str:
         """Method with its changed parameters, as tables and folders name it."""
         changed = ",".join(f"{k}={json.dumps(v, sort_keys=True)}" for k, v in sorted(self.params.items()))

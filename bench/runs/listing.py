@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.methods.base import Method
+from smemnas.methods.base import Method, Recommendation
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.spaces.listed import ListedSpace
 
@@ -80,6 +80,10 @@ class AmongListed(Method):
         found = self._space.find(np.asarray(X, dtype=np.int64))
         self._open[found[found >= 0]] = False
         self._method.tell(X, F)
+
+    def recommend(self) -> Recommendation | None:
+        """Ask the method."""
+        return self._method.recommend()
 
 
 def end_of_list(benchmark: Benchmark, evaluations: int, budget: int, spent: str = "") -> str:

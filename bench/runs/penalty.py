@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from smemnas.methods.base import Method
+from smemnas.methods.base import Method, Recommendation
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: Total violation ``(n,)`` of genotypes ``(n, n_var)`` with objectives ``(n, n_obj)``.
@@ -59,6 +59,10 @@ class Penalised(Method):
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Tell the method; true values of what is feasible (up to the ceiling), +inf of what failed."""
         self._method.tell(X, self.penalise(X, F))
+
+    def recommend(self) -> Recommendation | None:
+        """Ask the method."""
+        return self._method.recommend()
 
     def penalise(self, X: IntArray, F: FloatArray) -> FloatArray:
         """Return objectives ``(n, n_obj)`` in which feasible rows dominate infeasible ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from smemnas.bench.display import counted, figure, html_table
 from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
+from smemnas.bench.runs.reported import ReportedSet
 from smemnas.bench.values import LARGEST_BUDGET, duration_text
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 
@@ -97,6 +98,7 @@ class Result:
         benchmark: What evaluated them.
         folder: Its folder.
         summary: What was measured of it, as in `summary.json`; empty until a report was written.
+        recommended: What the method recommended, where evaluations are noisy and it does.
     """
 
     job: Job
@@ -108,12 +110,16 @@ class Result:
     benchmark: Benchmark
     folder: Path
     summary: Mapping[str, Any] = field(default_factory=dict)
+    recommended: Sequence[ReportedSet] = ()
 
     @cached_property
     def front(self) -> Front:
-        """The non-dominated feasible architectures, computed once."""
+        """The non-dominated feasible architectures, or those that the method recommends, computed once."""
         feasible = np.flatnonzero(self.feasible)
         keep = feasible[front_rows(self.F[feasible])]
+        if self.recommended:
+            chosen = self.recommended[-1].rows
+            keep = chosen[np.lexsort(self.F[chosen].T[::-1])]
         X = self.X[keep]
         return Front(tuple(map(self.benchmark.space.to_str, X)), X, self.F[keep], self.benchmark.objectives)
 

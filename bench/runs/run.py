@@ -22,7 +22,7 @@ from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.errors import RunError, Unusable, UserError, describe
 from smemnas.bench.runs.clock import Clock
 from smemnas.bench.runs.evaluation import FIRST, refuse_hopeless
-from smemnas.bench.runs.folder import ELSEWHERE
+from smemnas.bench.runs.folder import ELSEWHERE, RECOMMENDED
 from smemnas.bench.runs.folder import JOB as JOB
 from smemnas.bench.runs.folder import LOG as LOG
 from smemnas.bench.runs.folder import TIMING as TIMING
@@ -37,6 +37,7 @@ from smemnas.bench.runs.job import load_plugins, open_job
 from smemnas.bench.runs.job import make_job as make_job
 from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
+from smemnas.bench.runs.reported import Recommended
 from smemnas.bench.runs.result import Result as Result
 from smemnas.bench.schema import signed_line
 from smemnas.bench.values import duration_text
@@ -71,6 +72,7 @@ def search(
     *,
     record_time: Callable[[str], None] | None = None,
     progress: Progress | None = None,
+    told: Callable[[int], None] | None = None,
     told_already: int = 0,
     name: str = "",
     judged: bool = True,
@@ -88,6 +90,7 @@ def search(
         history: Open log; its rows are replayed first.
         record_time: Takes one JSON line per ask.
         progress: Called with (evaluations so far, budget) after each batch, in seconds where time is the budget.
+        told: Called with the evaluations so far after each tell.
         told_already: Rows of the log that the method knows and that are not to be replayed.
         name: What the method is called in errors.
         judged: Whether free objectives are compared with the space's, and first evaluations that all fail stop the
@@ -152,12 +155,15 @@ def search(
         new = new[: len(logged) + len(rows)]  # shorter where the training time ended within the batch
         for position, row in zip(new, [*logged, *rows], strict=True):
             known[keys[position]] = row
-        told = [position for position, key in enumerate(keys) if key in known]
+        found = [position for position, key in enumerate(keys) if key in known]
         before_tell = time.perf_counter()
         with blamed(f"the method {name!r} failed when it was told"):
-            method.tell(X[told], np.array([objectives_of(known[keys[p]]) for p in told]))
+            method.tell(X[found], np.array([objectives_of(known[keys[p]]) for p in found]))
         done = time.perf_counter()
         in_method += (after_ask - before) + (done - before_tell)
+        if told is not None:
+            with blamed(f"the method {name!r} failed when it was asked what it recommends"):
+                told(len(known))
         if record_time is not None and fresh:
             record_time(
                 f'{{"first": {rows[0].i}, "n": {len(rows)}, "ask": {after_ask - before:.6f}, '
@@ -281,30 +287,33 @@ def run(
         if reason:
             raise Unusable(f"{folder}: {reason}", ELSEWHERE)
         note = ""
-        told = 0
+        told_already = 0
         problem = benchmark.problem
         with blamed(f"the method {job.method!r} failed when it was made"):
             method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
+        recommended = Recommended(folder / RECOMMENDED, method, benchmark, history, job.method)
         method = among_listed(told_under_constraints(method, problem, benchmark.violation), problem)
         if continue_from_log and history.rows:
             with blamed(f"the method {job.method!r} failed when it was told the log"):
                 method.tell(*history.arrays())
-            told = len(history.rows)
-            note = f"Continued from a log of {told} rows without replay."
-        with history, LineLog(folder / TIMING) as timing:
+            told_already = len(history.rows)
+            note = f"Continued from a log of {told_already} rows without replay."
+        with history, recommended, LineLog(folder / TIMING) as timing:
             seconds, ended = search(
                 method,
                 benchmark,
                 job.budget,
-                job.seed,
+                job.evaluation_seed,
                 history,
                 record_time=lambda line: timing.write(signed_line(line)),
                 progress=progress,
-                told_already=told,
+                told=recommended.after if recommended.wanted else None,
+                told_already=told_already,
                 name=job.method,
                 clock=Clock(job.budget_time),
             )
         X, F = history.arrays()
         X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none
         feasible = benchmark.violation(X, F) == 0.0 if job.constraints else np.ones(len(X), dtype=bool)
-        return Result(job, X, F, feasible, seconds, " ".join(filter(None, (note, ended))), benchmark, folder)
+        said = " ".join(filter(None, (note, ended)))
+        return Result(job, X, F, feasible, seconds, said, benchmark, folder, recommended=recommended.sets)

@@ -65,6 +65,7 @@ def _done(group: Sequence[Trial]) -> list[Trial]:
 def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs: Pairs) -> list[Row]:
     """Return the rows of a case at the k-th checkpoint."""
     floor = reported_floor(benchmark_of(case), groups[case, plan.baseline][0].reference)
+    noisy = benchmark_of(case).noisy
     columns = [regret[case, v.name][:, k] for v in plan.variants]
     rows = []
     for variant, values, (mark, p_best) in zip(plan.variants, columns, marks_of(plan, case, k, regret, pairs)):
@@ -94,6 +95,8 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs:
                 p_best,
                 sum(len(t.F) < plan.at[k] for t in done),
                 sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
+                mean(lambda t: t.observed) if noisy else None,
+                mean(lambda t: t.regret - t.observed) if noisy else None,
             )
         )
     return rows

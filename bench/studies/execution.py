@@ -19,9 +19,10 @@ from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.outputs import STUDY, claim
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
-from smemnas.bench.runs.folder import read_job
+from smemnas.bench.runs.folder import RECOMMENDED, read_job
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
+from smemnas.bench.runs.reported import is_whole
 from smemnas.bench.runs.run import JOB, LOG, TIMING, Job, Progress, run
 from smemnas.bench.schema import PlanEntry, StatusFile, read
 from smemnas.bench.studies.plan import Plan, parts_of
@@ -55,7 +56,8 @@ def state_of(out: Path, job: Job) -> State:
         rows = (folder / LOG).read_bytes().count(b"\n")
         ours = not job.differs_from(read_job(folder)[1].job)
     status = read_status(folder)
-    if ours and (rows >= job.budget or (status.status == DONE and status.rows == rows)):
+    whole = rows >= job.budget or (status.status == DONE and status.rows == rows)
+    if ours and whole and is_whole(folder / RECOMMENDED, rows):
         return State(DONE)
     if status.status == FAILED:
         return State(FAILED, status.error)

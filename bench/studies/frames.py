@@ -88,8 +88,9 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
     Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``method`` (the
     variant's name), ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint), the
     indicators at it, explained in `bench.studies.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``,
-    ``epsilon``, ``best``, ``area``), and the run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and
-    ``reason`` of a failure. Runs that are not done have NaN, so that nothing is lost silently.
+    ``epsilon``, ``best``, ``area``; under noise also ``observed_regret``), and the run's
+    ``failed_evaluations``, ``seconds``, ``method_seconds`` and ``reason`` of a failure. Runs that are not done have
+    NaN, so that nothing is lost silently.
 
     Args:
         out: Folder of the study.
@@ -128,6 +129,7 @@ def _checkpoints(plan: Plan, trial: Trial) -> list[dict[str, Any]]:
             "epsilon": trial.epsilon[k],
             "best": trial.best[k],
             "area": trial.area[k],
+            **({"observed_regret": trial.observed[k]} if not np.isnan(trial.observed[k]) else {}),
             "failed_evaluations": trial.failed_evaluations,
             "seconds": trial.seconds,
             "method_seconds": trial.method_seconds,

@@ -82,6 +82,8 @@ class Row:
             the best.
         short: Finished runs that had ended before so many evaluations; their last values count.
         barren: Finished runs without a feasible evaluation that succeeded.
+        observed: Mean hypervolume regret of what was shown, under noise; None without.
+        optimism: Mean of the (true) regret minus the observed one: by how much the log flatters; None without noise.
     """
 
     case: Case
@@ -102,6 +104,8 @@ class Row:
     p_best: float
     short: int = 0
     barren: int = 0
+    observed: Interval | None = None
+    optimism: Interval | None = None
 
 
 @dataclass(frozen=True)

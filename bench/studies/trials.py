@@ -18,8 +18,10 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
+from smemnas.bench.runs.folder import RECOMMENDED
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import read_seconds
+from smemnas.bench.runs.reported import Judged, ReportedSet, read_recommended
 from smemnas.bench.runs.run import TIMING, Job
 from smemnas.bench.studies.execution import DONE, FAILED, RERUN, folder_of, read_status, state_of
 from smemnas.bench.studies.plan import Plan, Variant
@@ -44,6 +46,8 @@ class Measures(NamedTuple):
         area: Mean hypervolume regret after 1, 2, ... evaluations up to the checkpoint ``(c,)``: the area under
             `curve` divided by the evaluations.
         curve: Hypervolume regret after each evaluation ``(n,)``; 1 before the first point within the reference point.
+        observed: Hypervolume regret of what was shown ``(c,)``; NaN without noise. Under noise all the others are of
+            the true values of the reported set, see `bench.runs.reported`: `best` of what looks best in it.
     """
 
     regret: FloatArray
@@ -53,6 +57,7 @@ class Measures(NamedTuple):
     best: FloatArray
     area: FloatArray
     curve: FloatArray
+    observed: FloatArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +79,7 @@ class Trial:
         best: At the checkpoints ``(c,)``.
         area: At the checkpoints ``(c,)``.
         curve: Hypervolume regret after each evaluation ``(n,)``.
+        observed: At the checkpoints ``(c,)``.
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
         reference: By what it is measured, the same for all runs of its case; None where nothing is known.
@@ -92,6 +98,7 @@ class Trial:
     best: FloatArray
     area: FloatArray
     curve: FloatArray
+    observed: FloatArray
     seconds: float
     method_seconds: float
     reference: Reference | None
@@ -153,7 +160,8 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int, r
         try:
             benchmark = benchmark_of(case)
             X, F = checked_log(folder, job, benchmark).arrays()
-            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference)
+            recommended = read_recommended(folder / RECOMMENDED, len(X)) if benchmark.noisy else ()
+            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference, recommended)
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
             return Trial(
                 variant.name,
@@ -190,11 +198,16 @@ def unfinished(
 
 
 def _nothing(checkpoints: int) -> Measures:
-    return Measures._make([*np.full((6, checkpoints), math.nan), np.empty(0)])
+    return Measures._make([*np.full((6, checkpoints), math.nan), np.empty(0), np.full(checkpoints, math.nan)])
 
 
 def measure(
-    X: IntArray, F: FloatArray, at: Sequence[int], benchmark: Benchmark, reference: Reference | None
+    X: IntArray,
+    F: FloatArray,
+    at: Sequence[int],
+    benchmark: Benchmark,
+    reference: Reference | None,
+    recommended: Sequence[ReportedSet] = (),
 ) -> Measures:
     """Return what the first ``at[k]`` evaluations achieved, for each k.
 
@@ -204,26 +217,34 @@ def measure(
         at: Numbers of evaluations, ``c`` of them.
         benchmark: Its constraints count, and it is asked for the test split.
         reference: Its front; None gives NaN.
+        recommended: What the method recommended, which counts under noise alone.
     """
     found = _nothing(len(at))
     checkpoints = np.asarray(at, dtype=np.int64)
     F = feasible_only(benchmark, X, F).reshape(len(F), len(benchmark.objectives))  # an empty log has no columns
+    judged = Judged(X, F, benchmark, recommended) if benchmark.noisy else None
     costly = [j for j, o in enumerate(benchmark.objectives) if not o.cheap]
     if costly:
         values = np.where(np.isfinite(F).all(axis=1), F[:, costly[0]], math.inf)
         best = np.minimum.accumulate(np.append(math.inf, values))
         found = found._replace(best=best[np.minimum(checkpoints, len(F))])
+        if judged is not None:
+            found = found._replace(best=np.array([judged.best(n, costly[0]) for n in at]))
     if reference is None:
         return found
     two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
     for k, n in enumerate(at):
-        keep = np.flatnonzero(nondominated(F[:n]))
-        found.igd_plus[k] = igd_plus(F[keep], reference.front, reference.box)
-        found.epsilon[k] = epsilon(F[keep], reference.front, reference.box)
+        keep = np.flatnonzero(nondominated(F[:n])) if judged is None else judged.at(n).rows
+        points = F[keep] if judged is None else judged.true[keep]
+        found.igd_plus[k] = igd_plus(points, reference.front, reference.box)
+        found.epsilon[k] = epsilon(points, reference.front, reference.box)
         if two_splits:
             tested = benchmark.report(X[keep]) if len(keep) else F[keep]
             found.reported[k] = hypervolume_regret(tested, reference.report_best, reference.box)
     curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1), reference.box)  # the last repeated
+    if judged is not None:
+        found = found._replace(observed=curve[checkpoints - 1])
+        curve = judged.regret_curve(max(at), reference)
     area = np.cumsum(curve)[checkpoints - 1] / checkpoints
     return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from smemnas.bench.checks import spaces as space_checks
 from smemnas.bench.checks import surrogates as surrogate_checks
 from smemnas.bench.data.recipe import fetch, recipes
 from smemnas.bench.errors import UserError
-from smemnas.methods.base import Method
+from smemnas.methods.base import Method, Recommendation
 from smemnas.spaces.toy import Toy
 from smemnas.surrogates.base import Surrogate, check_training_data
 
@@ -279,6 +280,30 @@ class Stops(Asks):
         return super().ask()[: max(0, 20 - self.told)]
 
 
+class Peeks(Asks):
+    """Reads the true values of what it was told from the loop that calls it."""
+
+    def __init__(self, problem, *, budget, seed):
+        super().__init__(problem, budget=budget, seed=seed)
+        self.flip = 0
+
+    def ask(self):
+        return super().ask()[:: (-1) ** self.flip]
+
+    def tell(self, X, F):
+        super().tell(X, F)
+        loop = sys._getframe(1).f_locals
+        if "benchmark" in loop:
+            self.flip = int(loop["benchmark"].true_values(X)[:, 0].max() > 30)
+
+
+class Recommends(Asks):
+    """Recommends what it never evaluated."""
+
+    def recommend(self):
+        return Recommendation(self.order[-1:], np.ones((1, self.problem.n_obj)))
+
+
 def test_a_good_method_passes():
     assert failing(method_checks.CHECKS, lambda p, b, s: Asks(p, budget=b, seed=s)) == set()
 
@@ -292,6 +317,8 @@ def test_a_good_method_passes():
         (Stumbles, "check_everything_fails"),
         (Grid, "check_asks"),
         (Stops, "check_constant_objectives"),
+        (Peeks, "check_true_values_unknown"),
+        (Recommends, "check_true_values_unknown"),
     ],
 )
 def test_broken_methods_are_caught(broken, caught):

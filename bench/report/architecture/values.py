@@ -81,7 +81,7 @@ def values_of(space: SearchSpace, x: IntArray, dataset: str | None) -> list[tupl
         try:
             benchmark = open_benchmark(space.name, name)
             there = _same(space, x, benchmark.space)
-            text = "" if there is None else _values(benchmark, there[None])
+            text = "" if there is None else _values(benchmark.plain, there[None])
             if text:
                 found.append((place, text))
         except UserError as error:

@@ -109,6 +109,13 @@ def conventions(tables: Tables) -> list[str]:
             f"{SIGNIFICANCE}) are joined in the diagrams. Secondary, and no verdict on a pair: a mean rank depends on "
             "which methods take part. Verdicts are those of the paired tests."
         )
+    if any(r.observed for r in tables.rows):
+        lines.append(
+            "Noise: regret and all other indicators are of the true values (without noise, averaged over trainings) of "
+            "the reported set: what a method recommends, else the front of what it was shown. Observed: the regret "
+            "that the log shows. Optimism: true minus observed regret, by how much the log flatters; a log can beat "
+            "the reference front, which is of true values."
+        )
     if tables.problem_ranks:
         lines.append(
             "Ranks across problems: of the mean regrets, averaged over the problems without a test; seeds of different "

@@ -42,6 +42,7 @@ def _comparison(c: Comparison | None) -> dict[str, Any]:
 def study_records(tables: Tables) -> list[dict[str, Any]]:
     """Return one record for each case, checkpoint and variant; the target's columns stand at the budget."""
     arrivals = {(a.case, a.variant): a for a in tables.arrivals}
+    noisy = any(row.observed for row in tables.rows)
     records = []
     for row in tables.rows:
         arrival = arrivals[row.case, row.variant] if row.at == tables.plan.budget else None
@@ -56,6 +57,8 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
                 "ended_early": row.short,
                 "without_feasible": row.barren,
                 **_interval("regret", row.regret),
+                **(_interval("observed_regret", row.observed) if noisy else {}),
+                **(_interval("optimism", row.optimism) if noisy else {}),
                 "regret_sd": row.regret_sd,
                 "mark": row.mark,
                 "p_best": row.p_best,
@@ -81,6 +84,7 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
 
 def trial_records(tables: Tables) -> list[dict[str, Any]]:
     """Return one record for each run of the plan, finished or not."""
+    noisy = any(row.observed for row in tables.rows)
     records = []
     for trial in tables.trials:
         at = list(zip(tables.plan.at, range(len(tables.plan.at)), strict=True))
@@ -97,6 +101,7 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                 "failed_evaluations": trial.failed_evaluations,
                 "infeasible_evaluations": trial.infeasible_evaluations,
                 **{f"regret_{n}": trial.regret[k] for n, k in at},
+                **({f"observed_regret_{n}": trial.observed[k] for n, k in at} if noisy else {}),
                 **{f"area_{n}": trial.area[k] for n, k in at},
                 **{f"igd_plus_{n}": trial.igd_plus[k] for n, k in at},
                 **{f"epsilon_{n}": trial.epsilon[k] for n, k in at},

@@ -28,6 +28,7 @@ QUALITY = (
 )
 INDICATORS = ("evaluations", "method", "mean regret so far", "IGD+", "epsilon")
 ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
+NOISE = ("evaluations", "method", "true regret", "95 % interval", "observed", "optimism", "its interval")
 TIME = ("method", "seconds per run", "of these in the method")
 CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "d", "A12", "p (Holm)")
 CHAMPION = (
@@ -70,6 +71,13 @@ def indicators(row: Row) -> list[str]:
     """Return the cells of a row of the table of further indicators; the last one is the best value found."""
     values = (row.area, row.igd_plus, row.epsilon, row.best)
     return [str(row.at), row.variant, *(number(v.value) for v in values)]
+
+
+def noise(row: Row) -> list[str]:
+    """Return the cells of a row of the table of true and observed regrets."""
+    shown = [number(row.observed.value), signed(row.optimism.value)] if row.observed and row.optimism else ["", ""]
+    limits = span(row.optimism) if row.optimism else ""
+    return [str(row.at), row.variant, number(row.regret.value), span(row.regret), *shown, limits]
 
 
 def arrival(a: Arrival, budget: int) -> list[str]:
@@ -144,6 +152,9 @@ def _of_case(tables: Tables, case: Case) -> list[Section]:
         title += f"; a perfect search has test regret {rows[0].floor:.4f}"
     marks = [[r.mark if name == "regret" else "" for name in QUALITY] for r in rows]
     found = [Section(title, QUALITY, [quality(r) for r in rows], breaks=True, marks=marks, detail=True)]
+    if any(r.observed for r in rows):
+        title = f"True and observed regret of the reported set on {case}"
+        found.append(Section(title, NOISE, [noise(r) for r in rows], breaks=True))
     costly = next((o for o in benchmark_of(case).objectives if not o.cheap), None)
     head = (*INDICATORS, f"best {costly.name} ({costly.unit})" if costly else "best")
     title = f"Further indicators on {case}"

@@ -45,6 +45,13 @@ FAILURES_SHOWN = 12
 #: A study with more rows in its main table has its tables on single problems in a file of their own.
 ROWS_SHOWN = 60
 DETAILS = "details.md"
+#: What readers of a study under noise are told.
+ON_NOISE = (
+    "Noise: regret and all other indicators are of the true values (without noise, averaged over trainings) of the "
+    "reported set: what a method recommends, else the front of what it was shown. Observed: the regret that the log "
+    "shows. Optimism: true minus observed regret, by how much the log flatters; a log can beat the reference front, "
+    "which is of true values."
+)
 
 
 def write_study(out: Path, tables: Tables) -> None:
@@ -109,13 +116,7 @@ def conventions(tables: Tables) -> list[str]:
             f"{SIGNIFICANCE}) are joined in the diagrams. Secondary, and no verdict on a pair: a mean rank depends on "
             "which methods take part. Verdicts are those of the paired tests."
         )
-    if any(r.observed for r in tables.rows):
-        lines.append(
-            "Noise: regret and all other indicators are of the true values (without noise, averaged over trainings) of "
-            "the reported set: what a method recommends, else the front of what it was shown. Observed: the regret "
-            "that the log shows. Optimism: true minus observed regret, by how much the log flatters; a log can beat "
-            "the reference front, which is of true values."
-        )
+    lines += [ON_NOISE] * any(r.observed for r in tables.rows)
     if tables.problem_ranks:
         lines.append(
             "Ranks across problems: of the mean regrets, averaged over the problems without a test; seeds of different "

@@ -72,30 +72,10 @@ def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
 
 def print_run(result: Result) -> None:
     """Print the front as a table, the indicators, the time and where the files are."""
-    from rich.table import Table
-
-    out = console()
-    summary, benchmark = result.summary, result.benchmark
-    X, F = result.front.X, result.front.F
+    out, summary, F = console(), result.summary, result.front.F
     limits = f", {', '.join(summary['constraints'])}" if "constraints" in summary else ""
     place = f"{summary['space']}/{unquote(summary['dataset'])}"
-    names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
-    searched = [o.name for o in benchmark.objectives]
-    extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
-    table = Table(title=f"Front of {summary['method']} on {place}{limits}", title_justify="left")
-    table.add_column("#", justify="right")
-    noisy = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
-    for name in [*names, *(f"true {searched[j]}" for j in noisy), *(benchmark.report_names[j] for j in extra)]:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("architecture", overflow="fold")
-    reported = benchmark.report(X) if len(X) and extra else F
-    true = benchmark.true_values(X) if len(X) and noisy else F
-    for number, (x, f, t, r) in enumerate(list(zip(X, F, true, reported, strict=True))[:ROWS_SHOWN], start=1):
-        values = [*f.tolist(), *(t[j] for j in noisy), *(r[j] for j in extra)]
-        table.add_row(
-            str(number), *(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x)
-        )
-    out.print(table)
+    out.print(_front_table(result, f"Front of {summary['method']} on {place}{limits}"))
     if len(F) > ROWS_SHOWN:
         out.print(f"... and {len(F) - ROWS_SHOWN} more in front.csv")
     seconds = result.seconds
@@ -136,3 +116,27 @@ def print_run(result: Result) -> None:
     out.print(
         f"files        {result.folder}: evals.jsonl, front.csv, front.png, summary.json, job.json", soft_wrap=True
     )
+
+
+def _front_table(result: Result, title: str) -> Any:
+    """Return the front as a table: what was searched, under noise what is true, and what is reported."""
+    from rich.table import Table
+
+    benchmark, X, F = result.benchmark, result.front.X, result.front.F
+    names = [f"{o.name} ({o.unit})" for o in benchmark.objectives]
+    searched = [o.name for o in benchmark.objectives]
+    extra = [j for j, name in enumerate(benchmark.report_names) if name != searched[j]]
+    table = Table(title=title, title_justify="left")
+    table.add_column("#", justify="right")
+    noisy = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
+    for name in [*names, *(f"true {searched[j]}" for j in noisy), *(benchmark.report_names[j] for j in extra)]:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold")
+    reported = benchmark.report(X) if len(X) and extra else F
+    true = benchmark.true_values(X) if len(X) and noisy else F
+    for number, (x, f, t, r) in enumerate(list(zip(X, F, true, reported, strict=True))[:ROWS_SHOWN], start=1):
+        values = [*f.tolist(), *(t[j] for j in noisy), *(r[j] for j in extra)]
+        table.add_row(
+            str(number), *(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x)
+        )
+    return table

@@ -19,7 +19,9 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
+from smemnas.bench.runs.folder import RECOMMENDED
 from smemnas.bench.runs.guard import fault
+from smemnas.bench.runs.reported import read_recommended
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
@@ -294,7 +296,8 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
         return unfinished(plan, variant, case, job, status, reason, reference)
     benchmark = benchmark_of(case)
     try:
-        measured = measure(run.X, run.F, plan.at, benchmark, reference)
+        recommended = read_recommended(run.folder / RECOMMENDED, len(run.X)) if benchmark.noisy else ()
+        measured = measure(run.X, run.F, plan.at, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"

@@ -1,7 +1,9 @@
 """Local search (White, Nolen, Savani, "Exploring the Loss Landscape in Neural Architecture Search", UAI 2021).
 
 arXiv 2005.02960, algorithm 1: evaluate all neighbours of the current architecture, move to the best of them, and
-stop where none is better; then start again from a random architecture until the budget is spent.
+stop where none is better; then start again from a random architecture until the budget is spent. The authors' code
+begins each descent at the best of ten random architectures and moves to the first better neighbour (the preset
+``local-search/authors``).
 
 Differs from the paper:
 
@@ -105,3 +107,12 @@ class LocalSearch(Method):
 
     def _worth(self, x: IntArray) -> float:
         return self._value.get(x.tobytes(), np.inf)
+
+
+METHODS.preset(
+    "local-search/authors",
+    "local-search",
+    "Local search as in its authors' code: best of ten starts, first improvement; one objective",
+    starts=10,
+    move="first",
+)

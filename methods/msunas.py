@@ -6,7 +6,9 @@ polynomial mutation with eta 1), starting from the evaluated front; of its last 
 that make the gaps of the evaluated front along the complexity most even.
 
 The predictor is a cubic RBF with a linear tail on the integer genes, the default of the published code. The preset
-``msunas/adaptive`` chooses among several by cross-validation, as the paper does.
+``msunas/adaptive`` chooses among several by cross-validation, as the paper does; ``msunas/adaptive-authors`` does so
+with the 5,000 trees of the published code (``msunas/adaptive``: 1,000, and 50 in the folds). ``msunas/small`` has an
+initial sample of 20 and batches of 5: with the published 100 a search of 100 evaluations is a random sample.
 
 Differs from the paper:
 
@@ -164,6 +166,16 @@ class MSuNAS(Method):
 
 METHODS.preset(
     "msunas/adaptive", "msunas", "MSuNAS, the predictor chosen among RBF, GP and CART (slow)", surrogate="adaptive"
+)
+METHODS.preset(
+    "msunas/adaptive-authors",
+    "msunas",
+    "MSuNAS, the predictor chosen among RBF, GP and 5,000 CARTs as in its authors' code (very slow)",
+    surrogate="adaptive",
+    surrogate_params={"trees": 5000, "fold_trees": 5000},
+)
+METHODS.preset(
+    "msunas/small", "msunas", "MSuNAS for small budgets: initial sample of 20, batches of 5", initial=20, batch=5
 )
 
 

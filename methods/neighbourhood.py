@@ -10,7 +10,7 @@ from collections.abc import Container
 
 import numpy as np
 
-from smemnas.methods.variation import unique_rows
+from smemnas.methods.variation import mutate, unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
 from smemnas.spaces.listed import ListedSpace
 
@@ -82,6 +82,16 @@ def mutate_one_gene(space: SearchSpace, X: IntArray, rng: np.random.Generator) -
         open_rows = open_rows[~found]
     mutants[open_rows] = space.sample(len(open_rows), rng)
     return mutants
+
+
+def mutate_each_gene(space: SearchSpace, X: IntArray, probability: float, rng: np.random.Generator) -> IntArray:
+    """Return mutants ``(<=n, n_var)``: every gene of a row takes another value with a probability.
+
+    Rows whose mutant is no architecture are left out; a row may come back as it was.
+    """
+    X = space.normalise(np.asarray(X, dtype=np.int64))
+    drawn = mutate(X, np.asarray(space.n_choices), rng, kind="reset", rate=probability * space.n_var)
+    return np.ascontiguousarray(space.normalise(drawn[space.is_valid(drawn)]), dtype=np.int64)
 
 
 def random_unseen(space: SearchSpace, n: int, seen: Container[bytes], rng: np.random.Generator) -> IntArray:

@@ -38,6 +38,18 @@ class NSGA2(PymooMethod):
         self._algorithm = set_up(make_nsga2(problem.space, population, operators, design, library_seed(seed)), problem)
 
 
+METHODS.preset(
+    "nsga2/integer", "nsga2", "NSGA-II (pymoo), genes as numbers: two-point, polynomial", operators="integer"
+)
+METHODS.preset(
+    "nsga2/integer-20",
+    "nsga2",
+    "NSGA-II (pymoo) on genes as numbers, population 20",
+    operators="integer",
+    population=20,
+)
+
+
 def make_nsga2(
     space: SearchSpace, population: int, operators: str, sampling: IntArray, seed: int, *, as_listed: bool = False
 ) -> Any:

@@ -1,8 +1,12 @@
-"""Optuna's samplers (Akiba et al., KDD 2019) by ask and tell: TPE and NSGA-II. Needs the extra ``optuna``.
+"""Optuna's samplers (Akiba et al., KDD 2019) by ask and tell: TPE, NSGA-II and a Gaussian process.
+
+Needs the extra ``optuna``; the Gaussian process also PyTorch (extra ``botorch`` or ``train``).
 
 TPE: Bergstra et al., NeurIPS 2011; with several objectives Ozaki et al., GECCO 2020. NSGA-II: Deb et al., IEEE TEVC
 2002. Both with Optuna's own defaults: TPE starts from 10 random architectures and weighs 24 candidates per step;
-NSGA-II has population 50.
+NSGA-II has population 50 (``optuna-nsga2/small``: 10, so that 100 evaluations are ten generations, not two). The
+Gaussian process (`optuna-gp`) has one Matern 5/2 kernel with a length for each gene and an objective each, and with
+several objectives takes the largest expected log hypervolume improvement.
 
 Differs from the papers and from Optuna's own loop:
 
@@ -18,6 +22,7 @@ Differs from the papers and from Optuna's own loop:
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,6 +32,7 @@ from smemnas.bench.program import install
 from smemnas.methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
 from smemnas.methods.neighbourhood import random_unseen
 from smemnas.spaces.base import FloatArray, IntArray, Problem
+from smemnas.surrogates.base import single_thread
 
 #: Draws of a sampler without a new valid architecture before a random one is taken.
 ATTEMPTS = 25
@@ -179,6 +185,45 @@ class OptunaNSGA2(OptunaMethod):
 
     def _sampler(self, optuna: Any, seed: int) -> Any:
         return optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
+
+
+METHODS.preset("optuna-nsga2/small", "optuna-nsga2", "Optuna's NSGA-II, population 10 (extra: optuna)", population=10)
+
+
+@METHODS.register("optuna-gp", summary="Optuna's Gaussian process sampler (extras: optuna, botorch)")
+class OptunaGP(OptunaMethod):
+    """Optuna's Gaussian process, expected (hypervolume) improvement.
+
+    Args:
+        problem: Space and objectives.
+        budget: Evaluations of the run.
+        seed: Root of all randomness.
+        initial: Random architectures first.
+        genes: "choice" (categories) or "integer" (numbers).
+    """
+
+    needs = "torch"  # and Optuna, which has a message of its own
+
+    def __init__(self, problem: Problem, *, budget: int, seed: int, initial: int = 10, genes: str = "choice") -> None:
+        import_optuna()
+        try:
+            import torch  # noqa: F401
+        except ImportError as error:
+            raise UserError(f"Optuna's Gaussian process needs the extra 'botorch': {install('botorch')}.") from error
+        super().__init__(problem, budget=budget, seed=seed, initial=initial, genes=genes)
+
+    def ask(self) -> IntArray:
+        """Return the initial design, then one architecture at a time; nothing when the space is exhausted."""
+        with single_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its optimiser's
+            return super().ask()
+
+    def _sampler(self, optuna: Any, seed: int) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.GPSampler(
+                n_startup_trials=self.initial, deterministic_objective=True, warn_independent_sampling=False, seed=seed
+            )
 
 
 def import_optuna() -> Any:

@@ -21,23 +21,29 @@ class AdaptiveSwitching(Regressor):
 
     The one with the greatest mean of Kendall's tau over the folds minus its standard deviation is fitted to all rows
     (RBF below twice as many rows as folds). To save time the CART ensemble has fewer trees in the folds than in the
-    final fit, and the Gaussian process one start instead of three. Much the most expensive surrogate: 31 fits.
+    final fit (the authors' code has 5,000 in both), and the Gaussian process one start instead of three. Much the most
+    expensive surrogate: 31 fits.
 
     Args:
         seed: Seed of the folds, of the ensemble and of the Gaussian process.
         targets: "value" or "rank".
         folds: Number of folds.
-        fold_trees: CARTs in the folds; the final ensemble has 1,000.
+        fold_trees: CARTs in the folds.
+        trees: CARTs of the final ensemble.
     """
 
     sorts_rows: ClassVar[bool] = True
 
-    def __init__(self, *, seed: int, targets: str = "value", folds: int = 10, fold_trees: int = 50) -> None:
+    def __init__(
+        self, *, seed: int, targets: str = "value", folds: int = 10, fold_trees: int = 50, trees: int = 1000
+    ) -> None:
         super().__init__(seed=seed, targets=targets)
         require_integer("folds", folds, 2)
         require_integer("fold_trees", fold_trees, 1)
         self.folds = folds
+        require_integer("trees", trees, 1)
         self.fold_trees = fold_trees
+        self.trees = trees
         #: Name of the regressor of the last fit.
         self.chosen: str | None = None
 
@@ -68,7 +74,7 @@ class AdaptiveSwitching(Regressor):
             return CubicRBF(seed=self.seed)
         if name == "gp":
             return GaussianProcess(seed=self.seed, restarts=2 if final else 0)
-        return CartEnsemble(seed=self.seed, n_trees=1000 if final else self.fold_trees)
+        return CartEnsemble(seed=self.seed, n_trees=self.trees if final else self.fold_trees)
 
     def _predict(self, Z: FloatArray) -> FloatArray:
         return self._model.rank(Z)

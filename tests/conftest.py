@@ -12,6 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ORIGINALS = ROOT.parent / "shared" / "data"
 
 
+#: Methods whose proposals take long, or that are another method with other settings: the tests of all methods are run
+#: for them by ``make test-long``; what is their own is tested where they are.
+SLOW_METHODS = ("bananas/authors", "msunas/small", "optuna-gp")
+
+
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory):
     """A data folder of the session's own, with the table of the extra `analog` in it (the extra `dev` installs it)."""
@@ -117,7 +122,12 @@ def one_line_error():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Speed is measured only where pytest-benchmark is on and nothing else runs beside it."""
+    """Mark tests of slow methods as long. Speed is measured only where pytest-benchmark is on and nothing else runs."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        about = {str(getattr(v, "entry", v)).removeprefix("method ") for v in given.params.values()} if given else set()
+        if about & set(SLOW_METHODS) and item.module.__name__ != "test_golden":
+            item.add_marker(pytest.mark.long)
     if not config.getoption("benchmark_enable"):
         for item in items:
             if "perf" in item.path.parts:

@@ -33,7 +33,16 @@ SMALL = {  # so that every method comes to its own proposals soon
     "smemnas/regression": {"batch": 15, "population": 20, "generations": 3},
     "msunas": {"initial": 30, "batch": 15, "population": 10, "generations": 3},
     "msunas/adaptive": {"initial": 40, "batch": 60, "population": 10, "generations": 2},
+    "msunas/small": {"initial": 30, "batch": 15, "population": 10, "generations": 3},
+    "msunas/adaptive-authors": {
+        "initial": 40,
+        "batch": 60,
+        "population": 10,
+        "generations": 2,
+        "surrogate_params": {"trees": 20, "fold_trees": 5},
+    },
     "bananas": {"epochs": 5},
+    "bananas/authors": {"epochs": 5},
     "parego": {"generations": 3},
 }
 
@@ -73,8 +82,8 @@ def part(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_every_method_searches_what_the_table_has(part, tmp_path, method):
-    if METHODS.get(method).factory.needs == "optuna":
-        pytest.importorskip("optuna", reason="needs the extra 'optuna'")
+    needs = METHODS.get(method).factory.needs
+    pytest.importorskip(needs or "numpy", reason=f"needs the extra that brings {needs}")
     params = SMALL.get(method, {})
     job, benchmark = make_job(method, "macro", dataset="part", budget=60, params=params)
     found = run(job, tmp_path / "run", benchmark=benchmark)

@@ -30,6 +30,8 @@ SMALL = {
     "local-search": {"starts": 5, "move": "first"},
     "reinforce": {"learning_rate": 0.2},
     "bananas": {"layers": 2, "epochs": 5, "initial": 6, "encoding": "onehot"},
+    "bananas/authors": {"layers": 2, "epochs": 5, "initial": 6, "encoding": "onehot"},
+    "local-search/authors": {},
     "moead": {"scaled": False, "operators": "integer", "population": 6},
     "sms-emoa": {"offspring": 4, "operators": "integer"},
     "msunas": {"initial": 12, "population": 10, "generations": 3},
@@ -348,14 +350,15 @@ def test_better_than_random_on_the_embedded_table(name, factor, use_embedded):
 
 def test_without_optuna_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    for name in ("optuna-tpe", "optuna-nsga2"):
+    for name in ("optuna-tpe", "optuna-nsga2", "optuna-gp"):
         with pytest.raises(UserError, match=r"extra 'optuna'.*pip install -e '\.\[optuna\]' in the suite's folder"):
             made(name, toy())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs the extra: pip install -e '.[optuna]'")
-@pytest.mark.parametrize("name", ["optuna-tpe", "optuna-nsga2"])
+@pytest.mark.parametrize("name", ["optuna-tpe", "optuna-nsga2", "optuna-nsga2/small", "optuna-gp"])
 def test_optuna_is_told_what_was_evaluated(name):
+    pytest.importorskip(METHODS.get(name).factory.needs, reason="needs PyTorch: pip install -e '.[botorch]'")
     bench = toy()
     method = made(name, bench, 60)
     X, F = driven(method, bench, 60)

@@ -88,7 +88,7 @@ class ParetoLocalSearch(Method):
         members = np.array([self._value[m.tobytes()] for m in self._archive]).reshape(-1, len(f))
         if (members <= f).all(axis=1).any():
             return
-        beaten = (f <= members).all(axis=1)
+        beaten = np.asarray((f <= members).all(axis=1))
         self._archive = [m for m, out in zip(self._archive, beaten, strict=True) if not out]
         self._archive.append(x)
 

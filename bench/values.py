@@ -25,7 +25,9 @@ MOST_SEEDS, LARGEST_BUDGET = 10_000, 1_000_000
 #: Architectures that may stand for a space in a ranking study.
 MOST_SAMPLED = 200_000
 #: Worker processes, CPU threads.
-MOST_WORKERS = 10_000
+MOST_WORKERS, MOST_THREADS = 10_000, 1024
+#: Side of images, in pixels.
+LARGEST_SIDE = 1024
 #: Ten years, which the system's timers still take.
 LONGEST = 3.2e8
 #: Characters of a value, and how deep brackets may stand in it.
@@ -296,6 +298,16 @@ def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
             raise UserError(f"{option} takes at most {MOST_SEEDS:,} seeds, got {shown(text)}.")
         seeds.update(dict.fromkeys(range(first, last + 1)))
     return tuple(seeds)
+
+
+def whole_numbers(option: str, value: Sequence[int] | str, high: int = LARGEST_SIDE) -> tuple[int, ...]:
+    """Return whole numbers from 1 to `high` given as a sequence, or as on the command line, "1,2"; "" is none.
+
+    Raises:
+        UserError: One of them is no such number.
+    """
+    parts = (names(option, value) if value else ()) if isinstance(value, str) else value
+    return tuple(whole(option, part, 1, high) for part in parts)
 
 
 def parse_numbers(option: str, text: str, largest: int) -> tuple[int, ...]:

@@ -38,6 +38,11 @@ _HOMES = {
     "smemnas.bench.library.study": "Study StudyOptions study",
     "smemnas.bench.library.rank": "Ranking RankOptions SurrogateVariant rank",
     "smemnas.bench.library.report": "Report ReportOptions report",
+    "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
+    "smemnas.bench.library.supernet": (
+        "InheritedAccuracy SupernetEvalOptions SupernetReading SupernetTrainOptions SupernetTraining "
+        "supernet_eval supernet_train"
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)
@@ -64,12 +69,22 @@ if TYPE_CHECKING:
     from smemnas.bench.library.report import Report as Report
     from smemnas.bench.library.report import ReportOptions as ReportOptions
     from smemnas.bench.library.report import report as report
+    from smemnas.bench.library.retrain import Retraining as Retraining
+    from smemnas.bench.library.retrain import RetrainOptions as RetrainOptions
+    from smemnas.bench.library.retrain import retrain as retrain
     from smemnas.bench.library.run import RunOptions as RunOptions
     from smemnas.bench.library.run import run as run
     from smemnas.bench.library.run import run_job as run_job
     from smemnas.bench.library.study import Study as Study
     from smemnas.bench.library.study import StudyOptions as StudyOptions
     from smemnas.bench.library.study import study as study
+    from smemnas.bench.library.supernet import InheritedAccuracy as InheritedAccuracy
+    from smemnas.bench.library.supernet import SupernetEvalOptions as SupernetEvalOptions
+    from smemnas.bench.library.supernet import SupernetReading as SupernetReading
+    from smemnas.bench.library.supernet import SupernetTraining as SupernetTraining
+    from smemnas.bench.library.supernet import SupernetTrainOptions as SupernetTrainOptions
+    from smemnas.bench.library.supernet import supernet_eval as supernet_eval
+    from smemnas.bench.library.supernet import supernet_train as supernet_train
     from smemnas.bench.metrics.indicators import hypervolume_regret as hypervolume_regret
     from smemnas.bench.metrics.indicators import igd_plus as igd_plus
     from smemnas.bench.metrics.indicators import nondominated as nondominated

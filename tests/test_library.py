@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 
@@ -49,7 +50,8 @@ def execute(use_embedded, tmp_path, monkeypatch, capsys):
 
 def test_every_section_is_one_block_of_code():
     assert set(SECTIONS) - {"What stays"} == {
-        "One search", "A study, a ranking, a report", "In a notebook", "Ask and tell by hand", "Your own objectives",
+        "One search", "A study, a ranking, a report", "From images to a trained network", "In a notebook",
+        "Ask and tell by hand", "Your own objectives",
         "Your own training", "Frames", "Names of architectures in other people's files", "pymoo on our tables",
         "A surrogate alone",
     }  # fmt: skip
@@ -97,6 +99,22 @@ def test_one_search_in_ten_lines(execute, tmp_path):
     assert len(printed.splitlines()) == len(front) >= 5
     assert front.F[:, 0].min() < 9.0  # the best cell has 8.39 % (validation), the median cell 12.7 %
     assert (tmp_path / "runs" / "first" / "evals.jsonl").read_bytes().count(b"\n") == 100
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_chain_of_trainings(execute, tmp_path):
+    pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+    pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+    names, printed = execute("From images to a trained network")
+    first, *read, last = printed.splitlines()
+    assert first == "epoch 1 of 1"
+    assert [line.split()[-1] for line in read] == list(names["search"].front.archs)
+    errors = names["search"].front.F[:, 0]
+    assert last.split()[-1] == names["search"].front.archs[errors.argmin()]
+    result = json.loads((tmp_path / "runs" / "inherited" / "retrain" / "best" / "result.json").read_text())
+    assert (result["top1"], result["start"]) == (names["trained"].top1, "inherited weights")
+    assert {network.images for network in names["reading"].networks} == {result["test_images"]}
 
 
 def test_ask_and_tell_by_hand(execute):

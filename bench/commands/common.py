@@ -241,11 +241,6 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def split(text: str) -> tuple[str, ...]:
-    """Split "a,b" at its commas."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, Any]:
     """Turn KEY=VALUE items into parameters; "surrogate.width=1" goes to `surrogate_params`.
 
@@ -261,8 +256,3 @@ def parse_params(items: tuple[str, ...], option: str = "--param") -> dict[str, A
             raise UserError(f"{option} sets {name!r} twice.")
         target[key] = value
     return params
-
-
-def first_process() -> bool:
-    """Whether this is the process that prints, where torchrun started several."""
-    return os.environ.get("RANK", "0") == "0"

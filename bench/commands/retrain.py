@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, FOLDER, SEED, Command, Whole, first_process
-from smemnas.bench.commands.training_options import COUNT, POSITIVE, SIDE, THREADS, integers
+from smemnas.bench.commands.common import ANY_PATH, FOLDER, SEED, Command, Whole
+from smemnas.bench.commands.training_options import COUNT, POSITIVE, SIDE, THREADS
+from smemnas.bench.values import MOST_WORKERS
 
 
 @click.command("retrain", cls=Command)
@@ -44,8 +45,7 @@ from smemnas.bench.commands.training_options import COUNT, POSITIVE, SIDE, THREA
 @click.option("--accumulate", type=COUNT, default=1, show_default=True, help="Parts of a batch, if memory is short.")
 @click.option(
     "--workers",
-    type=Whole(-1, 10_000),
-    default=-1,
+    type=Whole(0, MOST_WORKERS),
     help="Processes that load images.  [default: 0 on a CPU, 4 with a GPU]",
 )
 @click.option("--threads", type=THREADS, default=0, help="CPU threads.  [default: torch's own]")
@@ -54,18 +54,8 @@ from smemnas.bench.commands.training_options import COUNT, POSITIVE, SIDE, THREA
 @click.option("--out", type=FOLDER, help="Folder of the training.  [default: RUN/retrain/PICK]")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def retrain_command(
-    run: Path | None,
-    changes: tuple[str, ...],
-    epochs: int | None,
-    strides: str,
-    accumulate: int,
-    workers: int,
-    threads: int,
-    device: str,
-    tensorboard: bool,
-    out: Path | None,
     quiet: bool,
-    **wishes: Any,
+    **given: Any,
 ) -> None:
     """Train a network of a search's front to the end, by timm, and read it on the test split once.
 
@@ -83,60 +73,16 @@ def retrain_command(
       python -m smemnas retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
       torchrun --nproc-per-node 8 -m smemnas retrain runs/search --pick best --preset imagenet --set batch=2048
     """
-    from smemnas.bench.train import need_torch
-    from smemnas.bench.train.retrain.plan import Wishes, make_plan
-
-    numbers = integers("--strides", strides)
-    settings = (*changes, *([f"epochs={epochs}"] if epochs is not None else []))
-    plan, place = make_plan(run, Wishes(changes=settings, strides=numbers, **wishes))
-    need_torch()
-    import torch
-
-    from smemnas.bench.report.terminal import is_terminal, progress_bar
-    from smemnas.bench.train.retrain.loop import retrain
-    from smemnas.bench.train.retrain.state import Machine
-
-    if threads:
-        torch.set_num_threads(threads)
-    folder = place if out is None else out
-    loading = workers if workers >= 0 else 4 if torch.cuda.is_available() and device != "cpu" else 0
-    machine = Machine(device, accumulate, loading, tensorboard)
+    from smemnas.bench.library.retrain import RetrainOptions, retrain
+    from smemnas.bench.report.terminal import first_process, is_terminal
+    from smemnas.bench.report.training import epoch_line, retraining_lines
 
     stream = None if is_terminal(sys.stdout) else sys.stdout  # beside a bar on a terminal, a file gets its lines too
 
-    def report(row: dict[str, Any]) -> None:
-        click.echo(_line(row, plan.recipe.epochs), file=stream)
+    def tell(row: Mapping[str, Any]) -> None:
+        click.echo(epoch_line(row), file=stream)
 
-    with progress_bar(f"{plan.arch} on {plan.data}", quiet or not first_process()) as progress:
-        result = retrain(plan, folder, machine, report=None if quiet else report, progress=progress)
+    found = retrain(RetrainOptions(**given), progress=not quiet, on_epoch=None if quiet else tell)
     if not quiet and first_process():
-        for line in _summary(result, folder):
+        for line in retraining_lines(found.result, found.folder):
             click.echo(line)
-
-
-def _line(row: dict[str, Any], epochs: int) -> str:
-    """Return an epoch as a line."""
-    read = [
-        f"{label} {row[key]:.2f} %"
-        for key, label in (("valid_top1", "validation"), ("valid_top1_ema", "moving average"))
-        if key in row
-    ]
-    if row["epoch"] == 0:
-        return f"start: {', '.join([*read, ''])}classifier {row['classifier']}"
-    return (
-        f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}, lr {row['lr']:.3g}; "
-        f"{', '.join([*read, ''])}{row['seconds']:.0f} s"
-    )
-
-
-def _summary(result: dict[str, Any], folder: Path) -> list[str]:
-    """Return what came out, line by line."""
-    valid = "" if result["valid_top1"] is None else f"; validation {result['valid_top1']:.2f} %"
-    return [
-        f"{result['arch']}: {result['params'] / 1e6:.3f} M parameters, {result['madds'] / 1e6:.3f} M MAdds",
-        f"test         top-1 {result['top1']:.2f} %, top-5 {result['top5']:.2f} % on {result['test_images']:,} images "
-        f"({result['weights']}){valid}",
-        f"training     {result['recipe']['epochs']} epochs ({result['recipe']['name']}) from {result['start']}, "
-        f"{result['seconds']:.0f} s",
-        f"files        {folder}: result.json, weights.pt, metrics.jsonl; `export {folder}` gives the network away",
-    ]

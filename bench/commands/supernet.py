@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real, first_process, split
-from smemnas.bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS, integers
-from smemnas.bench.errors import UserError
-from smemnas.bench.files import write_text
-from smemnas.bench.outputs import check_output, has_columns
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real
+from smemnas.bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
-#: Of the file that `supernet eval --out` writes.
-COLUMNS = ("arch", "accuracy", "images", "params", "madds")
 
 
 @click.group("supernet", cls=Group)
@@ -97,16 +91,9 @@ def supernet_group() -> None:
 @click.option("--out", type=FOLDER, default=Path("runs/supernet"), show_default=True, help="Folder of the training.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def supernet_train(
-    strides: str,
-    resolutions: str,
-    phases: str,
     no_flip: bool,
-    accumulate: int,
-    threads: int,
-    device: str,
-    out: Path,
     quiet: bool,
-    **fields: Any,
+    **given: Any,
 ) -> None:
     """Train a supernet: sandwich rule, in-place distillation, on request progressive shrinking.
 
@@ -119,37 +106,14 @@ def supernet_train(
       python -m smemnas supernet train --data cifar10 --phases progressive --resolutions 24,28,32 --epochs 30
       torchrun --nproc-per-node 2 -m smemnas supernet train --data cifar10
     """
-    from smemnas.bench.train import need_torch
+    from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
+    from smemnas.bench.report.training import supernet_epoch_line
 
-    need_torch()
-    import torch
+    def tell(row: Mapping[str, Any]) -> None:
+        click.echo(supernet_epoch_line(row))
 
-    from smemnas.bench.report.terminal import progress_bar
-    from smemnas.bench.train.supernet.loop import train_supernet
-    from smemnas.bench.train.supernet.plan import PROGRESSIVE, SupernetPlan
-
-    plan = SupernetPlan(
-        strides=integers("--strides", strides),
-        resolutions=integers("--resolutions", resolutions),
-        phases=PROGRESSIVE if phases == "progressive" else split(phases),
-        flip=not no_flip,
-        **fields,
-    )
-    if threads:
-        torch.set_num_threads(threads)
-
-    def report(row: dict[str, Any]) -> None:
-        read = ", ".join(f"{key} {row[key]:.2f} %" for key in ("largest", "smallest", "random"))
-        plain = ", ".join(f"{row[f'{key}_plain']:.2f}" for key in ("largest", "smallest", "random"))
-        click.echo(
-            f"epoch {row['epoch']}/{plan.epochs} ({row['phase']}): loss {row['loss']:.4f}; {read} "
-            f"(without recalibration {plain}); {row['seconds']:.0f} s"
-        )
-
-    with progress_bar(f"supernet on {plan.data}", quiet or not first_process()) as progress:
-        train_supernet(
-            plan, out, device=device, accumulate=accumulate, report=None if quiet else report, progress=progress
-        )
+    options = SupernetTrainOptions(flip=not no_flip, **given)
+    supernet_train(options, progress=not quiet, on_epoch=None if quiet else tell)
 
 
 @supernet_group.command("eval")
@@ -157,23 +121,14 @@ def supernet_train(
 @click.argument("archs", nargs=-1, metavar="[ARCH]...")
 @click.option("--from", "listed", type=ANY_PATH, metavar="FILE", help="File with more architectures, one per line.")
 @click.option("--random", "n_random", type=MANY, default=0, help="Random sub-networks beside those named.")
-@click.option("--data", help="Data set.  [default: what the supernet was trained on]")
+@click.option("--data", default="", help="Data set.  [default: what the supernet was trained on]")
 @click.option("--split", default="valid", show_default=True, help="valid or test.")
-@click.option("--images", "limit", type=COUNT, default=10_000, show_default=True, help="Images to read at most.")
+@click.option("--images", type=COUNT, default=10_000, show_default=True, help="Images to read at most.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random sub-networks.")
 @DEVICE
 @click.option("--out", type=FILE, metavar="FILE", help="Write a CSV file too.")
 def supernet_eval(
-    checkpoint: Path,
-    archs: tuple[str, ...],
-    listed: Path | None,
-    n_random: int,
-    data: str | None,
-    split: str,
-    limit: int,
-    seed: int,
-    device: str,
-    out: Path | None,
+    **given: Any,
 ) -> None:
     """Read accuracies of sub-networks of CHECKPOINT, with batch norm statistics measured for each.
 
@@ -184,42 +139,11 @@ def supernet_eval(
       python -m smemnas supernet eval runs/supernet/checkpoint.pt --random 20 --split test
       python -m smemnas supernet eval ofa_mbv3_d234_e346_k357_w1.0 --data ~/imagenet
     """
-    from smemnas.bench.train import need_torch
+    from smemnas.bench.library.supernet import SupernetEvalOptions, supernet_eval
 
-    need_torch()
-    from smemnas.bench.report.terminal import progress_bar
-    from smemnas.bench.train.supernet.evaluation import evaluate
-
-    names = list(archs)
-    if out is not None:
-        sources = [source for source in (checkpoint, listed) if source is not None]
-        check_output(out, has_columns(COLUMNS), "supernet eval", sources)
-    if listed is not None:
-        try:
-            names += [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--from: {listed} is no readable text file ({error}).") from error
-    with progress_bar(f"networks of {checkpoint.name}") as progress:
-        rows = evaluate(
-            checkpoint,
-            names,
-            data=data,
-            split=split,
-            n_random=n_random,
-            limit=limit,
-            seed=seed,
-            device=device,
-            progress=progress,
-        )
-    for row in rows:
-        millions = f"{row['params'] / 1e6:8.3f} M parameters {row['madds'] / 1e6:9.3f} M MAdds"
-        click.echo(f"{row['accuracy']:6.2f} % {millions}  {row['arch']}")
-    if out is not None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(out, text.getvalue())
+    for network in supernet_eval(SupernetEvalOptions(**given), progress=True).networks:
+        millions = f"{network.params / 1e6:8.3f} M parameters {network.madds / 1e6:9.3f} M MAdds"
+        click.echo(f"{network.accuracy:6.2f} % {millions}  {network.arch}")
 
 
 @supernet_group.command("info")

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from smemnas.bench.commands.common import Real, Whole
-from smemnas.bench.values import names, whole
+from smemnas.bench.values import LARGEST_SIDE, MOST_THREADS
 
-#: Side of images, in pixels.
-LARGEST_SIDE = 1024
 SIDE = Whole(0, LARGEST_SIDE)
 COUNT = Whole(1, 1 << 31)
 BATCH = Whole(2, 1 << 20)
-THREADS = Whole(0, 1024)
+THREADS = Whole(0, MOST_THREADS)
 #: Networks of one step, and of one reading.
 FEW, MANY = Whole(0, 1000), Whole(0, 100_000)
 POSITIVE, RATE = Real(above=0.0), Real(0.0)
-
-
-def integers(option: str, text: str, low: int = 1) -> tuple[int, ...]:
-    """Read "a,b", whole numbers up to the largest side of images; "" is none.
-
-    Raises:
-        UserError: A part is no such number.
-    """
-    return tuple(whole(option, part, low, LARGEST_SIDE) for part in names(option, text)) if text else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,11 @@ def console() -> Any:
 
     width = None if is_terminal(sys.stdout) else 140
     return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+def first_process() -> bool:
+    """Whether this is the process that shows something, where torchrun started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def is_terminal(stream: Any) -> bool:
@@ -53,6 +59,7 @@ def shown_progress(text: str, progress: Shown) -> Iterator[Progress | None]:
 @contextlib.contextmanager
 def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
     """Show a progress bar on a terminal or in a notebook; yield the function to call with (done, total), or None."""
+    quiet = quiet or not first_process()
     if not quiet and in_notebook():
         with notebook_bar(text) as tell:
             yield tell

@@ -19,6 +19,7 @@ import numpy as np
 
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.train import need_torch
+from smemnas.bench.values import MOST_THREADS, whole
 
 if TYPE_CHECKING:
     import torch
@@ -151,6 +152,24 @@ def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
     import torch
 
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute with so many CPU threads within the block; 0 leaves torch its own number.
+
+    Raises:
+        UserError: It is no such number.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if whole("--threads", count, 0, MOST_THREADS):
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

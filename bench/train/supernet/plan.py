@@ -10,7 +10,7 @@ from typing import Any
 from smemnas.bench.errors import DataError, UserError, choose
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape
 from smemnas.bench.train.recipes import Recipe
-from smemnas.bench.values import whole
+from smemnas.bench.values import LARGEST_SIDE, whole
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
 #: kernels, then depths, then expansions, the smaller ones last.
@@ -22,8 +22,8 @@ PHASES: dict[str, Choices] = {
     "expansion-4": Choices(expansions=(4, 6)),
     "all": Choices(),
 }
-#: Random sub-networks of one step, and pixels of a side, at most.
-MOST_PER_STEP, LARGEST_SIDE = 1000, 1024
+#: Random sub-networks of one step, at most.
+MOST_PER_STEP = 1000
 PROGRESSIVE = tuple(PHASES)
 
 

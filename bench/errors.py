@@ -49,6 +49,10 @@ class RunError(UserError):
     exit_code = 1
 
 
+class NotReplayed(RunError):
+    """A method asks for something else than its log holds."""
+
+
 class Unusable(RunError):
     """A file or folder of the suite does not hold what it should.
 

@@ -41,7 +41,7 @@ class Method(ABC):
 
     Args:
         problem: Space and objectives.
-        budget: Number of evaluations the run will pay for; methods may plan with it.
+        budget: Number of evaluations the run will pay for; methods that plan with it set `plans_with_budget`.
         seed: Everything random follows from it.
     """
 
@@ -51,6 +51,9 @@ class Method(ABC):
     shared_start: ClassVar[bool] = True
     #: Whether it sorts by `Problem.violation` itself; else it is told objectives in which what is infeasible is worst.
     handles_constraints: ClassVar[bool] = False
+    #: Whether what it asks depends on the budget, so that a run cannot go on with a larger one. A constructor may set
+    #: it for the budgets where that is so.
+    plans_with_budget: bool = False
     #: Module beyond the core that the method needs, "" for none; without it the constructor raises `UserError`.
     needs: ClassVar[str] = ""
 

@@ -188,6 +188,22 @@ def check_small_budgets(make: Make) -> None:
         require(len(X) == budget, f"with budget {budget} it must evaluate {budget} architectures, got {len(X)}.")
 
 
+def check_larger_budget(make: Make) -> None:
+    """A run goes on with a larger budget as if it had had that from the start, unless the method plans with it."""
+    larger = 2 * BUDGET // 3
+    whole = drive(make, toy(), larger)[1]
+    for budget in (7, larger // 2):
+        if make(toy().problem, budget, 0).plans_with_budget:
+            continue
+        require_equal(
+            drive(make, toy(), budget)[1],
+            whole[:budget],
+            f"with budgets of {budget} and {larger} the first {budget} evaluations must be the same, or finished runs "
+            "cannot go on with a larger budget: set plans_with_budget = True on the class, or in the constructor for "
+            "the budgets where it plans.",
+        )
+
+
 def check_failed_rows(make: Make) -> None:
     """A third of the evaluations fail: the search goes on and never stumbles over +inf."""
 
@@ -343,6 +359,7 @@ CHECKS = (
     check_other_seed_other_asks,
     check_shared_start,
     check_small_budgets,
+    check_larger_budget,
     check_failed_rows,
     check_everything_fails,
     check_constant_objectives,

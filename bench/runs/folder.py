@@ -65,8 +65,11 @@ def clear(folder: Path) -> None:
             raise RunError(f"cannot remove {path}: {why(error)}. Choose another --out.") from error
 
 
-def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
+def adopt(folder: Path, job: Job, benchmark: Benchmark) -> Job | None:
     """Write the job into a new folder, or check that the folder belongs to it.
+
+    Returns:
+        The job of the folder where it is this one with a smaller budget, which may go on, see `bench.runs.larger`.
 
     Raises:
         Unusable: The folder belongs to another job or to another version of the table, or is broken.
@@ -76,7 +79,8 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
     if file.exists():
         _, found = read_job(folder, "start again with --overwrite.")
         difference = job.differs_from(found.job)
-        if difference:
+        smaller = job.smaller(found.job) if difference else None
+        if difference and smaller is None:
             raise Unusable(f"{folder} holds a run with {difference}", ELSEWHERE)
         if evaluated_data(found.data) != evaluated_data(data):
             raise Unusable(f"{folder} was run on another version of the table", ELSEWHERE)
@@ -85,11 +89,12 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> None:
             its = {k: v for k, v in entry["job"].items() if k != "reference"}
             given = {"reference": job.reference} if job.reference else {}
             write_json(file, signed({**entry, "job": {**its, **given}}))
-        return
+        return smaller
     if (folder / LOG).exists():
         raise Unusable(f"{folder} holds a log but no {JOB}", "choose another --out.")
     needed = environment(*_needs(job))
     write_json(file, signed({"job": job.to_dict(), "data": data, "environment": needed}))
+    return None
 
 
 def _needs(job: Job) -> set[str]:

@@ -13,6 +13,7 @@ import errno
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NamedTuple, Self, cast
 
@@ -122,7 +123,10 @@ class History(LineLog):
 
     Attributes:
         rows: All rows so far.
+        before_append: Called once, before the first row is written.
     """
+
+    before_append: Callable[[], None] | None = None
 
     def __init__(self, path: Path, n_var: int | None = None, n_obj: int | None = None) -> None:
         """Open a log, dropping an incomplete last line as a killed process leaves it.
@@ -157,6 +161,9 @@ class History(LineLog):
             RunError: The disk is full or the file cannot be written; what was logged before is kept.
         """
         if rows:
+            if self.before_append is not None:
+                self.before_append()
+                self.before_append = None
             self.write(*[row.to_json() for row in rows])
             self.rows += rows
 

@@ -99,10 +99,18 @@ class Job:
         if [_name(p, q) for p, q in zip(self.plugins, its.plugins, strict=False)] == [_name(q, q) for q in its.plugins]:
             its = replace(its, plugins=self.plugins)
         wanted, found = (json.loads(json.dumps(job.to_dict())) for job in (self, its))
-        for name in sorted({*wanted, *found}):
+        for name in sorted({*wanted, *found}, key=lambda name: (name.startswith("budget"), name)):  # which may grow
             if found.get(name) != wanted.get(name):
                 return f"{name} {_shown(found.get(name))}, this one has {_shown(wanted.get(name))}"
         return ""
+
+    def smaller(self, entry: JobEntry) -> Job | None:
+        """Return a recorded job where it is this one with a smaller budget: evaluations, training time or both."""
+        found = Job.of(entry)
+        before, now = (found.budget, found.budget_time), (self.budget, self.budget_time)
+        grown = before[0] <= now[0] and before[1] <= now[1] and (before[1] > 0) == (now[1] > 0)
+        alike = replace(self, budget=found.budget, budget_time=found.budget_time)
+        return found if grown and before != now and not alike.differs_from(entry) else None
 
     @property
     def evaluation_seed(self) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.function import SMALL
-from smemnas.bench.errors import RunError, Unusable, UserError, describe
+from smemnas.bench.errors import NotReplayed, RunError, Unusable, UserError, describe
 from smemnas.bench.runs.clock import Clock
 from smemnas.bench.runs.evaluation import FIRST, refuse_hopeless
 from smemnas.bench.runs.folder import ELSEWHERE, RECOMMENDED
@@ -35,6 +35,7 @@ from smemnas.bench.runs.history import History, LineLog, Row, objectives_of
 from smemnas.bench.runs.job import Job as Job
 from smemnas.bench.runs.job import load_plugins, open_job
 from smemnas.bench.runs.job import make_job as make_job
+from smemnas.bench.runs.larger import grown, refuse_planned
 from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.reported import Recommended
@@ -134,7 +135,7 @@ def search(
         for row, position in zip(logged, new, strict=False):
             if row.x != tuple(expressed[position].tolist()):
                 wanted = benchmark.space.to_str(expressed[position])
-                raise RunError(
+                raise NotReplayed(
                     f"{history.path} does not replay: evaluation {row.i} is {row.arch!r} in the log, but the method "
                     f"now asks for {wanted!r} (other code, processor or libraries). Run with "
                     "--continue-from-log to tell the method all logged rows and go on, or --overwrite to start again."
@@ -280,7 +281,7 @@ def run(
     with locked(folder):
         if overwrite:
             clear(folder)
-        adopt(folder, job, benchmark)
+        smaller = adopt(folder, job, benchmark)
         benchmark.use_folder(folder)
         history = History(folder / LOG, benchmark.space.n_var, len(job.objectives))
         reason = fault(benchmark, job, {}, *history.arrays()) if history.rows else ""
@@ -293,12 +294,14 @@ def run(
             method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
         recommended = Recommended(folder / RECOMMENDED, method, benchmark, history, job.method)
         method = among_listed(told_under_constraints(method, problem, benchmark.violation), problem)
+        if smaller is not None and not continue_from_log:
+            refuse_planned(folder, smaller, job, benchmark)
         if continue_from_log and history.rows:
             with blamed(f"the method {job.method!r} failed when it was told the log"):
                 method.tell(*history.arrays())
             told_already = len(history.rows)
             note = f"Continued from a log of {told_already} rows without replay."
-        with history, recommended, LineLog(folder / TIMING) as timing:
+        with grown(folder, smaller, job, history), history, recommended, LineLog(folder / TIMING) as timing:
             seconds, ended = search(
                 method,
                 benchmark,

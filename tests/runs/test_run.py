@@ -249,7 +249,7 @@ def test_an_ordinary_run_carries_no_such_note(whole, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("seed", 1), ("budget", 41), ("method", "random"), ("objectives", ("error",)), ("params", {"population": 10})],
+    [("seed", 1), ("budget", 39), ("method", "random"), ("objectives", ("error",)), ("params", {"population": 10})],
 )
 def test_a_folder_of_another_job_is_refused(whole, tmp_path, field, value):
     job, benchmark, source, _ = whole["nsga2"]

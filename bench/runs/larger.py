@@ -16,7 +16,7 @@ from pathlib import Path
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import NotReplayed, Unusable
 from smemnas.bench.files import write_json
-from smemnas.bench.runs.folder import JOB
+from smemnas.bench.runs.folder import JOB, RECOMMENDED
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import signed
@@ -31,18 +31,22 @@ def plans(job: Job, benchmark: Benchmark) -> bool:
     return made.plans_with_budget
 
 
-def refuse_planned(folder: Path, found: Job, job: Job, benchmark: Benchmark) -> None:
-    """Refuse to go on with the run of a method that planned with its budget.
+def clear_the_way(folder: Path, found: Job, job: Job, benchmark: Benchmark, *, replay: bool) -> None:
+    """Refuse to go on with the run of a method that planned with its budget; else let it go on.
+
+    What it recommended is made again as it is asked again: the smaller budget may have cut a batch.
 
     Raises:
-        Unusable: It did.
+        Unusable: It planned, and is to be asked again.
     """
-    if plans(found, benchmark):
+    if replay and plans(found, benchmark):
         raise Unusable(
             f"{folder} holds a run of {found.bound}, and {found.method} plans with its budget: with {job.bound} it "
             "would have begun otherwise, so that run cannot go on",
             ADVICE,
         )
+    if replay:
+        (folder / RECOMMENDED).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

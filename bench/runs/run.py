@@ -35,7 +35,7 @@ from smemnas.bench.runs.history import History, LineLog, Row, objectives_of
 from smemnas.bench.runs.job import Job as Job
 from smemnas.bench.runs.job import load_plugins, open_job
 from smemnas.bench.runs.job import make_job as make_job
-from smemnas.bench.runs.larger import grown, refuse_planned
+from smemnas.bench.runs.larger import clear_the_way, grown
 from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.reported import Recommended
@@ -292,10 +292,10 @@ def run(
         problem = benchmark.problem
         with blamed(f"the method {job.method!r} failed when it was made"):
             method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
+        if smaller is not None:
+            clear_the_way(folder, smaller, job, benchmark, replay=not continue_from_log)
         recommended = Recommended(folder / RECOMMENDED, method, benchmark, history, job.method)
         method = among_listed(told_under_constraints(method, problem, benchmark.violation), problem)
-        if smaller is not None and not continue_from_log:
-            refuse_planned(folder, smaller, job, benchmark)
         if continue_from_log and history.rows:
             with blamed(f"the method {job.method!r} failed when it was told the log"):
                 method.tell(*history.arrays())

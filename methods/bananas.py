@@ -34,6 +34,7 @@ from smemnas.methods.neighbourhood import mutate_each_gene, mutate_one_gene, ran
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.exact_products import Whole, bits_for, product, whole
 
 #: Mutants wanted, best architectures that may be mutated.
 MUTANTS, PARENTS = 100, 5
@@ -150,7 +151,8 @@ class Ensemble:
     """Fully connected networks of one size, trained at once; each has its own weights and order of the rows.
 
     Weights start as Glorot and Bengio (2010) have it, biases at 0, as in the authors' library. All arrays have the
-    network as first axis, so one matrix product serves all of them.
+    network as first axis, so one matrix product serves all of them. The products are exact for factors of 23 bits or so
+    (`surrogates.exact_products`), so that training ends with the same weights on every processor.
     """
 
     def __init__(self, size: int, layers: int, width: int, epochs: int, learning_rate: float, batch: int = 32) -> None:
@@ -172,19 +174,20 @@ class Ensemble:
         Z, t = (Z - self._mean) / self._spread, (y - self._centre) / self._unit
         self.start(Z.shape[1], rng)
         first, second = np.zeros_like(self._flat), np.zeros_like(self._flat)
-        step = 0
+        left_1 = left_2 = 1.0  # powers of the decay rates, by multiplications: they are rounded alike everywhere
         for _ in range(self.epochs):
             order = rng.permuted(np.tile(np.arange(n), (self.size, 1)), axis=1)
             for begin in range(0, n, self.batch):
                 rows = order[:, begin : begin + self.batch]
                 gradient = self.gradient(Z[rows], t[rows])
-                step += 1
+                left_1 *= BETA_1
+                left_2 *= BETA_2
                 first *= BETA_1
                 first += (1.0 - BETA_1) * gradient
                 gradient *= gradient
                 second *= BETA_2
                 second += (1.0 - BETA_2) * gradient
-                rate = self.learning_rate * np.sqrt(1.0 - BETA_2**step) / (1.0 - BETA_1**step)
+                rate = self.learning_rate * np.sqrt(1.0 - left_2) / (1.0 - left_1)
                 np.sqrt(second, out=gradient)
                 gradient += EPSILON
                 np.divide(first, gradient, out=gradient)
@@ -194,33 +197,37 @@ class Ensemble:
     def start(self, columns: int, rng: np.random.Generator) -> None:
         """Draw the first weights. All of them lie in one vector, the matrices are views of it."""
         sizes = [columns, *[self.width] * self.layers, 1]
+        self._bits = bits_for(max(columns, self.width, self.batch))
         shapes = list(pairwise(sizes))
         self._flat = np.zeros(self.size * sum((a + 1) * b for a, b in shapes))
-        self._weights, self._biases, at = [], [], 0
+        self._weights, self._biases, self._starts, at = [], [], [], 0
         for a, b in shapes:
             W = self._flat[at : at + self.size * a * b].reshape(self.size, a, b)
             limit = np.sqrt(6.0 / (a + b))
             W[:] = rng.uniform(-limit, limit, W.shape)
+            self._starts.append(at)
             at += W.size
             self._biases.append(self._flat[at : at + self.size * b].reshape(self.size, 1, b))
             at += self.size * b
             self._weights.append(W)
 
-    def forward(self, Z: FloatArray) -> list[FloatArray]:
-        """Return the inputs of every layer and the output ``(size, n, 1)`` for inputs ``(size, n, d)``."""
-        values = [Z]
-        for k, (W, b) in enumerate(zip(self._weights, self._biases)):
-            h = values[-1] @ W
+    def forward(self, Z: FloatArray) -> tuple[list[Whole], list[Whole], FloatArray]:
+        """Return inputs and weights of every layer, and the output ``(size, n, 1)`` for inputs ``(size, n, d)``."""
+        flat = whole(self._flat, self._bits)
+        inputs, weights, h = [], [], Z
+        for k, (at, W, b) in enumerate(zip(self._starts, self._weights, self._biases)):
+            inputs.append(whole(h, self._bits, least=0.0 if k else None))
+            weights.append(Whole(flat.values[at : at + W.size].reshape(W.shape), flat.unit))
+            h = product(inputs[-1], weights[-1])
             h += b
             if k < self.layers:
                 np.maximum(h, 0.0, out=h)
-            values.append(h)
-        return values
+        return inputs, weights, h
 
     def gradient(self, Z: FloatArray, t: FloatArray) -> FloatArray:
         """Return the gradient of the mean absolute error of each network with respect to all weights, flat."""
-        values = self.forward(Z)
-        delta = np.sign(values[-1][..., 0] - t)[..., None] / t.shape[1]
+        inputs, weights, output = self.forward(Z)
+        delta = np.sign(output[..., 0] - t)[..., None] / t.shape[1]
         gradient = np.empty_like(self._flat)
         at = len(gradient)
         for k in range(self.layers, -1, -1):
@@ -228,14 +235,15 @@ class Ensemble:
             at -= b.size
             delta.sum(axis=1, keepdims=True, out=gradient[at : at + b.size].reshape(b.shape))
             at -= W.size
-            np.matmul(values[k].transpose(0, 2, 1), delta, out=gradient[at : at + W.size].reshape(W.shape))
+            back = whole(delta, self._bits)
+            gradient[at : at + W.size] = product(inputs[k].transposed, back).reshape(-1)
             if k:
-                delta = delta @ W.transpose(0, 2, 1)
-                delta *= values[k] > 0.0
+                delta = product(back, weights[k].transposed)
+                delta *= inputs[k].values > 0.0
         return gradient
 
     def predict(self, Z: FloatArray) -> FloatArray:
         """Return the prediction ``(size, m)`` of each network for encodings ``(m, d)``."""
         Z = (Z - self._mean) / self._spread
-        out = self.forward(np.repeat(Z[None], self.size, axis=0))[-1][..., 0]
+        out = self.forward(np.repeat(Z[None], self.size, axis=0))[2][..., 0]
         return np.asarray(self._centre + self._unit * out)

@@ -10,6 +10,7 @@ from smemnas.methods.features import Features, standardised
 from smemnas.methods.selection import hypervolume_gains
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import Surrogate
+from smemnas.surrogates.settled import Settled, settle
 
 #: Points at which an expectation over predicted outcomes is computed.
 NODES = 9
@@ -44,14 +45,13 @@ class Model:
         self.X = X
         self.F = F
         self._encoding = encoding
-        self._surrogates = surrogates
         self._features = features
         self._known = None if features is None else features.values(X)
         Z = self._encode(X)
-        for surrogate, j in zip(surrogates, problem.costly, strict=True):
-            surrogate.fit(Z, F[:, j])
-        self._scores = [s.rank(Z) for s in surrogates]
-        self._maps = [(np.sort(score), np.sort(F[:, j])) for score, j in zip(self._scores, problem.costly, strict=True)]
+        self._surrogates = [Settled(s, Z, F[:, j]) for s, j in zip(surrogates, problem.costly, strict=True)]
+        self._maps = [
+            (np.sort(s.own_scores), np.sort(F[:, j])) for s, j in zip(self._surrogates, problem.costly, strict=True)
+        ]
         self.archive_prediction = self.predict(X)
         self._archive_encoding = Z
 
@@ -76,7 +76,7 @@ class Model:
         """
         from scipy.special import ndtri
 
-        z = ndtri((np.arange(NODES) + 0.5) / NODES)
+        z = settle(ndtri((np.arange(NODES) + 0.5) / NODES))
         F = np.empty((NODES, len(X), self.problem.n_obj))
         F[:, :, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self._encode(X)

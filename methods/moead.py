@@ -32,6 +32,7 @@ from smemnas.methods.pymoo_adapter import (
     set_up,
     validity_repair,
 )
+from smemnas.methods.pymoo_order import nearest
 from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
 
 
@@ -152,7 +153,13 @@ def make_moead(
     from pymoo.algorithms.moo.moead import MOEAD as PymooMOEAD
 
     crossover, mutation = genetic_operators(space, operators)
-    return PymooMOEAD(
+
+    class StableMOEAD(PymooMOEAD):  # type: ignore[misc]
+        def _setup(self, problem: Any, **kwargs: Any) -> None:
+            super()._setup(problem, **kwargs)
+            self.neighbors = nearest(self.ref_dirs, self.n_neighbors)
+
+    return StableMOEAD(
         ref_dirs=directions,
         n_neighbors=min(neighbours, len(directions)),
         prob_neighbor_mating=mating,

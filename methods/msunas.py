@@ -40,6 +40,7 @@ from smemnas.methods.selection import even_gaps, pareto_ranks
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
+from smemnas.surrogates.settled import Settled
 
 #: Random architectures among which the extremes are looked for where a space cannot be enumerated.
 EXTREME_DRAWS = 10_000
@@ -92,6 +93,7 @@ class MSuNAS(Method):
         self._surrogates: list[Surrogate] = [
             make_surrogate(surrogate, seed=seed, blocks=blocks, params=surrogate_params) for _ in problem.costly
         ]
+        self._fitted: list[Settled] = []
 
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Add evaluated architectures to the archive."""
@@ -122,8 +124,7 @@ class MSuNAS(Method):
         """Return up to `batch` new architectures, given the evaluated ones ``(n, n_var)`` and ``(n, n_obj)``."""
         space = self.problem.space
         Z = space.encode(X, self.encoding)
-        for surrogate, j in zip(self._surrogates, self.problem.costly, strict=True):
-            surrogate.fit(Z, F[:, j])
+        self._fitted = [Settled(s, Z, F[:, j]) for s, j in zip(self._surrogates, self.problem.costly, strict=True)]
         front = pareto_ranks(F) == 0
         found, predicted = self._search(X[front])
         found = np.ascontiguousarray(space.normalise(found))
@@ -136,7 +137,7 @@ class MSuNAS(Method):
         if axis in self.problem.cheap:
             complexity = predicted[:, axis]
         else:  # predictions have a scale of their own: bring them to the one of the objective
-            known = self._surrogates[self.problem.costly.index(axis)].rank(Z)
+            known = self._fitted[self.problem.costly.index(axis)].own_scores
             complexity = np.interp(predicted[:, axis], np.sort(known), np.sort(F[:, axis]))
         return found[even_gaps(complexity, F[front, axis], self.batch)]
 
@@ -159,7 +160,7 @@ class MSuNAS(Method):
         F = np.empty((len(X), self.problem.n_obj))
         F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self.problem.space.encode(X, self.encoding)
-        for surrogate, j in zip(self._surrogates, self.problem.costly, strict=True):
+        for surrogate, j in zip(self._fitted, self.problem.costly, strict=True):
             F[:, j] = surrogate.rank(Z)
         return F
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from smemnas.methods.base import METHODS, initial_design, require_choice, require_positive
 from smemnas.methods.pymoo_adapter import OPERATORS, PymooMethod, genetic_operators, library_seed, new_and_valid, set_up
+from smemnas.methods.pymoo_order import rank_and_crowding_survival
 from smemnas.spaces.base import IntArray, Problem, SearchSpace
 
 
@@ -65,6 +66,7 @@ def make_nsga2(
         sampling=sampling,
         crossover=crossover,
         mutation=mutation,
+        survival=rank_and_crowding_survival(),
         eliminate_duplicates=new_and_valid(space, as_listed=as_listed),
         seed=seed,
     )

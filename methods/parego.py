@@ -29,7 +29,9 @@ from smemnas.methods.selection import pareto_ranks
 from smemnas.methods.variation import crossover, mutate, unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.gp import matern, profiled_evidence
 from smemnas.surrogates.kernels import squared_distances
+from smemnas.surrogates.settled import distinct_rows, settle, significant
 
 #: Weight of the sum in the augmented Chebyshev function.
 RHO = 0.05
@@ -152,9 +154,8 @@ class ParEGO(Method):
 class GridProcess:
     """Gaussian process on fixed inputs for any number of outcomes.
 
-    The inputs' kernel matrices, one for each length scale, are decomposed once. Then every outcome costs ``O(n^2)``:
-    with ``K = Q diag(w) Q^T`` and the signal variance in closed form, the log marginal likelihood is
-    ``-(n log(mean(q^2 / (w + noise))) + sum log(w + noise)) / 2`` up to a constant, ``q = Q^T y``.
+    The inputs' kernel matrices, one for each length scale, are decomposed once. Then every outcome costs ``O(n^2)``,
+    see `profiled_evidence`.
 
     Args:
         Z: Inputs ``(n, d)``.
@@ -178,29 +179,23 @@ class GridProcess:
         best = -np.inf
         for length, (values, vectors) in zip(LENGTHS, self._decomposed, strict=True):
             q = vectors.T @ t
-            shifted = values + np.array(NOISES)[:, None]
-            variance = np.maximum((q**2 / shifted).mean(axis=1), 1e-12)
-            evidence = -0.5 * (len(t) * np.log(variance) + np.log(shifted).sum(axis=1))
+            evidence, variance = profiled_evidence(values, q, np.array(NOISES))
             k = int(np.argmax(evidence))
             if evidence[k] > best:
                 best = float(evidence[k])
                 self.evidence, self.length, self.noise, self.variance = best, length, NOISES[k], float(variance[k])
-                self._vectors, self._shifted = vectors, shifted[k]
-                self._weights = vectors @ (q / shifted[k])
+                self._vectors, self._shifted = vectors, values + NOISES[k]
+                self._weights = vectors @ (q / self._shifted)
 
     def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return mean and deviation ``(m,)`` of the noise-free outcome at inputs ``(m, d)``."""
-        distance = np.sqrt(squared_distances(Z, self._Z))
+        """Return mean and deviation ``(m,)`` of the noise-free outcome at inputs ``(m, d)``, rounded."""
+        rows, inverse = distinct_rows(Z)
+        distance = np.sqrt(squared_distances(rows, self._Z))
         k = matern(distance / (self.length * self._unit))
         explained = ((k @ self._vectors) ** 2 / self._shifted).sum(axis=1)
-        variance = self.variance * np.maximum(1.0 - explained, 0.0)
-        return self._centre + self._scale * (k @ self._weights), self._scale * np.sqrt(variance)
-
-
-def matern(distance: FloatArray) -> FloatArray:
-    """Return the Matern 5/2 correlation at distances in units of the length scale."""
-    r = np.sqrt(5.0) * distance
-    return np.asarray((1.0 + r + r**2 / 3.0) * np.exp(-r))
+        mean = settle(k @ self._weights)[inverse]
+        variance = settle(self.variance * np.maximum(1.0 - explained, 0.0))[inverse]
+        return self._centre + self._scale * mean, self._scale * np.sqrt(variance)
 
 
 def chebyshev(F: FloatArray, weights: FloatArray) -> FloatArray:
@@ -217,7 +212,7 @@ def expected_improvement(mean: FloatArray, deviation: FloatArray, best: float) -
     known = deviation <= 0.0
     z = gain / np.where(known, 1.0, deviation)
     density = np.exp(-0.5 * np.minimum(z**2, 1400.0)) / np.sqrt(2.0 * np.pi)
-    return np.asarray(np.where(known, np.maximum(gain, 0.0), gain * ndtr(z) + deviation * density))
+    return significant(np.where(known, np.maximum(gain, 0.0), gain * ndtr(z) + deviation * density))
 
 
 def simplex_lattice(n_obj: int, divisions: int) -> FloatArray:

@@ -11,6 +11,7 @@ from smemnas.surrogates.forest import CartEnsemble
 from smemnas.surrogates.gp import GaussianProcess
 from smemnas.surrogates.rbf import CubicRBF
 from smemnas.surrogates.regression import Regressor, require_integer
+from smemnas.surrogates.settled import first_least, settle
 from smemnas.surrogates.tuning import folds_of
 
 CANDIDATES = ("rbf", "gp", "cart")
@@ -21,11 +22,10 @@ class AdaptiveSwitching(Regressor):
 
     The one with the greatest mean of Kendall's tau over the folds minus its standard deviation is fitted to all rows
     (RBF below twice as many rows as folds). To save time the CART ensemble has fewer trees in the folds than in the
-    final fit (the authors' code has 5,000 in both), and the Gaussian process one start instead of three. Much the most
-    expensive surrogate: 31 fits.
+    final fit (the authors' code has 5,000 in both). Much the most expensive surrogate: 31 fits.
 
     Args:
-        seed: Seed of the folds, of the ensemble and of the Gaussian process.
+        seed: Seed of the folds and of the ensemble.
         targets: "value" or "rank".
         folds: Number of folds.
         fold_trees: CARTs in the folds.
@@ -50,8 +50,8 @@ class AdaptiveSwitching(Regressor):
     def _fit(self, Z: FloatArray, t: FloatArray) -> None:
         self.chosen = "rbf"
         if len(t) >= 2 * self.folds:
-            merits = [self._merit(name, Z, t) for name in CANDIDATES]
-            self.chosen = CANDIDATES[int(np.argmax(merits))]
+            losses = [-self._merit(name, Z, t) for name in CANDIDATES]
+            self.chosen = CANDIDATES[first_least(losses)]
         self._model = self._make(self.chosen, final=True)
         self._model.fit(Z, t)
 
@@ -63,7 +63,7 @@ class AdaptiveSwitching(Regressor):
         taus = []
         for k in range(self.folds):
             learn, held = fold != k, fold == k
-            score = self._make(name, final=False).fit(Z[learn], t[learn]).rank(Z[held])
+            score = settle(self._make(name, final=False).fit(Z[learn], t[learn]).rank(Z[held]))
             varied = np.ptp(score) > 0.0 and np.ptp(t[held]) > 0.0
             taus.append(float(kendalltau(score, t[held])[0]) if varied else 0.0)
         return float(np.mean(taus) - np.std(taus))
@@ -73,7 +73,7 @@ class AdaptiveSwitching(Regressor):
         if name == "rbf":
             return CubicRBF(seed=self.seed)
         if name == "gp":
-            return GaussianProcess(seed=self.seed, restarts=2 if final else 0)
+            return GaussianProcess(seed=self.seed)
         return CartEnsemble(seed=self.seed, n_trees=self.trees if final else self.fold_trees)
 
     def _predict(self, Z: FloatArray) -> FloatArray:

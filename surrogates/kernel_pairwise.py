@@ -37,6 +37,7 @@ from smemnas.surrogates.base import (
 from smemnas.surrogates.kernels import block_distances, check_blocks, distance_scales, mixed_kernel, resolve_blocks
 from smemnas.surrogates.posterior import RankPosterior
 from smemnas.surrogates.regression import check_query, require_choice
+from smemnas.surrogates.settled import settle
 
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -168,7 +169,7 @@ class KernelPairwise(Surrogate):
                 shrink = w / (w + penalty)
                 fitted = Q @ (shrink * projected)
                 leverage = squares @ shrink
-                left_out = target - (target - fitted) / np.maximum(1.0 - leverage, 1e-9)
+                left_out = settle(target - (target - fitted) / np.maximum(1.0 - leverage, 1e-9))
                 agreement = float((pairs * np.sign(left_out[None, :] - left_out[:, None])).sum())
                 if agreement > best:
                     best, chosen = agreement, (width, penalty, w, Q)

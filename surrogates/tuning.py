@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.surrogates.base import FloatArray
+from smemnas.surrogates.settled import first_least
 
 Setting = TypeVar("Setting")
 #: Fewest rows with which settings are compared at all.
@@ -52,7 +53,7 @@ def least_error(
     fold = folds_of(n, folds, seed)
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
     errors = [float(np.mean([error(s, learn, held) for learn, held in splits])) for s in settings]
-    return settings[int(np.argmin(errors))]
+    return settings[first_least(errors)]
 
 
 def discordant_share(score: FloatArray, y: FloatArray) -> float:

@@ -1,0 +1,100 @@
+"""Scores that decide alike on every processor.
+
+Processors sum and exponentiate with other instructions (the kernels of a BLAS library, the loops of NumPy, the number
+of threads), so the last bits of a score differ between them. Where two scores are equal but for these bits, and they
+often are (isomorphic cells with one encoding, copies in a population), the processor would decide. So:
+
+* equal rows are scored once;
+* what the surrogate answers is rounded, to about six digits of the range of its own training scores;
+* ties are broken by a rule of whoever decides: the earlier row.
+
+Rounding cannot make two processors agree for certain, as a value may lie at the border of two steps; but the bits
+that differ are some ten million times finer than a step. Everything computed from rounded scores by plain arithmetic
+is the same everywhere, since addition, multiplication, division and root are rounded alike by all processors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smemnas.surrogates.base import FloatArray, Surrogate
+
+#: Bits of a score that decide, of the range of the training scores; a step is about a millionth of it.
+BITS = 20
+#: Moves the ranges at which the step doubles away from those that occur, such as 1 and 2.
+_OFF = 0.77
+
+
+def step_of(values: FloatArray) -> float:
+    """Return the step to which scores are rounded, a power of two, from the range of training scores ``(n,)``."""
+    span = float(np.max(values) - np.min(values)) if len(values) else 0.0
+    if not (math.isfinite(span) and span > 0.0):
+        span = float(np.max(np.abs(values), initial=0.0))
+    if not (math.isfinite(span) and span > 0.0):
+        span = 1.0
+    return math.ldexp(1.0, max(math.frexp(_OFF * span)[1] - BITS, -1000))
+
+
+def settle(values: FloatArray, step: float = 2.0**-BITS) -> FloatArray:
+    """Return values rounded to multiples of a power of two."""
+    return np.asarray(np.rint(values / step) * step + 0.0, dtype=np.float64)  # + 0.0: no negative zero
+
+
+def significant(values: Any, digits: int = 9) -> FloatArray:
+    """Return numbers rounded to a number of significant digits each, to compare errors and gains of any size."""
+    values = np.asarray(values, dtype=np.float64)
+    fraction, exponent = np.frexp(values)
+    bits = math.ceil(digits * math.log2(10.0))
+    return np.asarray(np.ldexp(np.rint(np.ldexp(fraction, bits)), exponent - bits))
+
+
+def first_least(values: Sequence[float] | FloatArray) -> int:
+    """Return the index of the least value, the first of those that are equal to nine digits."""
+    return int(np.argmin(significant(values)))
+
+
+def distinct_rows(Z: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the distinct rows of ``(m, d)`` and, for each row, the number of its own among them ``(m,)``."""
+    if Z.shape[1] == 0 or len(Z) == 0:
+        return Z[:1], np.zeros(len(Z), dtype=np.intp)
+    bits = np.ascontiguousarray(Z + 0.0).view(np.dtype((np.void, Z.shape[1] * Z.itemsize))).reshape(-1)
+    _, first, inverse = np.unique(bits, return_index=True, return_inverse=True)
+    return Z[first], inverse.reshape(-1)
+
+
+class Settled:
+    """A surrogate fitted to encodings ``(n, d)`` and outcomes ``(n,)``; its answers are rounded.
+
+    Args:
+        surrogate: Not fitted yet.
+        Z: Encodings of the evaluated architectures.
+        y: Their outcomes.
+    """
+
+    def __init__(self, surrogate: Surrogate, Z: FloatArray, y: FloatArray) -> None:
+        self._surrogate = surrogate.fit(Z, y)
+        rows, inverse = distinct_rows(Z)
+        self._rows = rows
+        scores = np.asarray(surrogate.rank(rows), dtype=np.float64)
+        self._step = step_of(scores)
+        self._posterior_step = 0.0
+        #: Scores ``(n,)`` of the rows it was fitted to.
+        self.own_scores = settle(scores, self._step)[inverse]
+
+    def rank(self, Z: FloatArray) -> FloatArray:
+        """Return scores ``(m,)`` of encodings ``(m, d)``; smaller is better, equal rows get equal scores."""
+        rows, inverse = distinct_rows(Z)
+        return settle(self._surrogate.rank(rows), self._step)[inverse]
+
+    def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and deviation, each ``(m,)``, as the surrogate's `posterior` does."""
+        if not self._posterior_step:
+            self._posterior_step = step_of(self._surrogate.posterior(self._rows)[0])
+        rows, inverse = distinct_rows(Z)
+        mean, deviation = self._surrogate.posterior(rows)
+        return settle(mean, self._posterior_step)[inverse], settle(deviation, self._posterior_step)[inverse]

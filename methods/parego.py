@@ -142,7 +142,7 @@ class ParEGO(Method):
             fresh = np.array([x.tobytes() not in seen for x in children], dtype=bool)
             children = children[fresh]
             if len(children):
-                mean, deviation = process.predict(space.encode(children, self.encoding))
+                mean, deviation = process.settled(space.encode(children, self.encoding))
                 members = np.vstack([members, children])
                 gain = np.concatenate([gain, expected_improvement(mean, deviation, float(y.min()))])
                 keep = unique_rows(members)
@@ -188,14 +188,22 @@ class GridProcess:
                 self._weights = vectors @ (q / self._shifted)
 
     def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return mean and deviation ``(m,)`` of the noise-free outcome at inputs ``(m, d)``, rounded."""
+        """Return mean and deviation ``(m,)`` of the noise-free outcome at inputs ``(m, d)``."""
+        mean, variance = self._standardised(Z)
+        return self._centre + self._scale * mean, self._scale * np.sqrt(variance)
+
+    def settled(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same, equal inputs computed once and rounded, see `surrogates.settled`."""
         rows, inverse = distinct_rows(Z)
-        distance = np.sqrt(squared_distances(rows, self._Z))
+        mean, variance = (settle(part)[inverse] for part in self._standardised(rows))
+        return self._centre + self._scale * mean, self._scale * np.sqrt(variance)
+
+    def _standardised(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and variance ``(m,)`` in units of the standardised outcomes."""
+        distance = np.sqrt(squared_distances(Z, self._Z))
         k = matern(distance / (self.length * self._unit))
         explained = ((k @ self._vectors) ** 2 / self._shifted).sum(axis=1)
-        mean = settle(k @ self._weights)[inverse]
-        variance = settle(self.variance * np.maximum(1.0 - explained, 0.0))[inverse]
-        return self._centre + self._scale * mean, self._scale * np.sqrt(variance)
+        return k @ self._weights, self.variance * np.maximum(1.0 - explained, 0.0)
 
 
 def chebyshev(F: FloatArray, weights: FloatArray) -> FloatArray:

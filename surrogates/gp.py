@@ -56,7 +56,7 @@ class GaussianProcess(Regressor):
 
     def _choose(self, distance: FloatArray, t: FloatArray) -> tuple[float, float, float]:
         """Return amplitude, length and noise for distances ``(n, n)`` and standardised targets ``(n,)``."""
-        best = (-np.inf, 1.0, 1.0, 0.1)
+        best: tuple[float, ...] = (-np.inf, 1.0, 1.0, 0.1)
 
         def try_all(lengths: FloatArray, best: tuple[float, ...]) -> tuple[float, ...]:
             for length in lengths:

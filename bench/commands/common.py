@@ -124,6 +124,13 @@ constraint_option = click.option(
     "unit: 'flops<=150' (flops and params in millions, errors in %, latency in ms); repeatable.",
 )
 #: The same for `run` and `study`.
+label_option = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="What tables, figures and pages show instead of a method's name; repeatable.",
+)
 reference_option = click.option(
     "--reference",
     default="",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smemnas.bench.commands.common import FOLDER, Command
+from smemnas.bench.commands.common import FOLDER, Command, label_option
 from smemnas.bench.program import named
 
 
@@ -23,6 +23,7 @@ from smemnas.bench.program import named
 @click.option(
     "--champion", default="", help="A method to compare with every other one.  [default: the study's, if any]"
 )
+@label_option
 @click.option("--title", default="", help="Title of the page.")
 @click.option("--evaluated", is_flag=True, help="Embed every evaluation in the page, not only the fronts.")
 @click.option("--no-figures", is_flag=True, help="Write no PDF and PNG figures.")
@@ -32,6 +33,7 @@ def report_command(
     out: Path,
     baseline: str,
     champion: str,
+    labels: tuple[str, ...],
     title: str,
     evaluated: bool,
     no_figures: bool,
@@ -51,7 +53,7 @@ def report_command(
     """
     from smemnas.bench.library.report import ReportOptions, report
 
-    made = report(ReportOptions(runs, out, baseline, champion, title, evaluated, not no_figures))
+    made = report(ReportOptions(runs, out, baseline, champion, labels, title, evaluated, not no_figures))
     for left in made.unfinished:
         click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}", err=quiet)
     if not quiet:

@@ -15,6 +15,7 @@ from smemnas.bench.commands.common import (
     Command,
     constraint_option,
     full_space_option,
+    label_option,
     parse_params,
     place_options,
     reference_option,
@@ -72,6 +73,7 @@ from smemnas.bench.program import named
 @place_options("run")
 @click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
 @click.option("--champion", help="The variant that is tested against every other one.")
+@label_option
 @click.option(
     "--at", metavar="N,N", help="Evaluations at which results are read off; the budget is added.  [default: 50,100,200]"
 )
@@ -115,6 +117,7 @@ def study_command(
     address: str,
     baseline: str | None,
     champion: str | None,
+    labels: tuple[str, ...],
     at: str | None,
     target: float | None,
     out: Path | None,
@@ -170,6 +173,7 @@ def study_command(
         budget=budget,
         baseline=baseline or "",
         champion=champion or "",
+        labels=labels,
         at=at,
         target=target,
         jobs=n_jobs,

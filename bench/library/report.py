@@ -13,6 +13,7 @@ from smemnas.bench.registry import load_plugin
 from smemnas.bench.report.page.page import write_page, write_report_files
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.groups import Group, Unfinished, make_groups
+from smemnas.bench.studies.labels import Labels
 
 #: Folder of a report where none is named.
 FOLDER = Path("runs/report")
@@ -27,6 +28,7 @@ class ReportOptions:
         out: Folder of the report.
         baseline: The method that the others are tested against; "" takes the study's.
         champion: A method to compare with every other one; "" takes the study's, if any.
+        labels: A name to what is shown instead, or texts like "smemnas/best=SMEM-NAS (ours)".
         title: Title of the page; "" makes one.
         evaluated: Embed every evaluation in the page, not only the fronts.
         figures: Write PDF and PNG figures.
@@ -37,6 +39,7 @@ class ReportOptions:
     out: str | Path = FOLDER
     baseline: str = ""
     champion: str = ""
+    labels: Labels = ()
     title: str = ""
     evaluated: bool = False
     figures: bool = True
@@ -99,7 +102,9 @@ def report(options: ReportOptions) -> Report:
     out = Path(options.out).expanduser()
     claim(out, REPORT)
     runs = [options.runs] if isinstance(options.runs, str | Path) else options.runs
-    groups, unfinished = make_groups(find_runs([str(path) for path in runs]), options.baseline, options.champion)
+    groups, unfinished = make_groups(
+        find_runs([str(path) for path in runs]), options.baseline, options.champion, options.labels
+    )
     files = write_report_files(out, groups, unfinished, figures=options.figures)
     page = write_page(out, groups, unfinished, title=options.title, files=files, evaluated=options.evaluated)
     made = Report(page, tuple(groups), tuple(unfinished), tuple(out / name for name in files))

@@ -16,6 +16,7 @@ from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
 from smemnas.bench.studies.frames import trials_frame
+from smemnas.bench.studies.labels import Labels, labelled
 from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
 from smemnas.bench.studies.published import named_plan
 from smemnas.bench.studies.question import EFFECT, question_of, said, with_enough_seeds
@@ -54,6 +55,7 @@ class StudyOptions:
         budget: Paid evaluations of a run; None takes the plan's, else 300.
         baseline: The variant that the others are tested against; "" takes the first.
         champion: The variant that is tested against every other one.
+        labels: A name to what tables and figures show instead, or texts like "smemnas/best=SMEM-NAS (ours)".
         at: Evaluations at which results are read off; None takes 50, 100 and 200. The budget is added.
         target: Regret of the evaluations-to-target table; None takes the baseline's mean at the budget.
         jobs: Worker processes; 1 works in this process, None takes one per CPU.
@@ -82,6 +84,7 @@ class StudyOptions:
     budget: int | None = None
     baseline: str = ""
     champion: str = ""
+    labels: Labels = ()
     at: Sequence[int] | str | None = None
     target: float | None = None
     jobs: int | None = 1
@@ -168,7 +171,8 @@ def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str]
     place = Place(options.backend, options.jobs, options.address, options.timeout)
     place.check()
     out = Path(options.out or Path("runs") / (options.plan or "study")).expanduser()
-    question = question_of(plan)
+    named = labelled(plan, options.labels)
+    question = question_of(named)
     if question is not None and (say is not None or logger.isEnabledFor(logging.INFO)):
         for line in said(question, options.effect):
             (say or logger.info)(line)
@@ -177,7 +181,7 @@ def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str]
     with shown_progress(f"study in {out}", progress) as tell:
         states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
     with study_lock(out):
-        tables = tabulate(plan, collect(plan, out))
+        tables = tabulate(named, collect(named, out))
         write_study(out, tables)
         if options.figures:
             from smemnas.bench.report.study.figures import write_figures

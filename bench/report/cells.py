@@ -55,7 +55,8 @@ class Section:
         rows: Cells, row by row.
         marks: "best", "equal", "unknown" or "" for each cell.
         breaks: Whether a new value in the first column starts a new block.
-        detail: Whether the terminal leaves it out of a large study.
+        detail: Whether study.md leaves it out of a large study.
+        key: A short name that stays the same whatever the methods are, for files and labels; "" takes the title.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Section:
         *,
         marks: Iterable[Sequence[str]] | None = None,
         detail: bool = False,
+        key: str = "",
     ) -> None:
         self.title = title
+        self.key = key or title
         cells = [list(row) for row in rows]
         styles = [list(row) for row in marks] if marks is not None else [[""] * len(head) for _ in cells]
         keep = [j for j in range(len(head)) if any(row[j] not in ("-", "") for row in cells)]

@@ -26,6 +26,7 @@ from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING
+from smemnas.bench.studies.labels import Labels, read_labels
 from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant
 from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.tables import Tables
@@ -78,22 +79,28 @@ class Group:
         ]
 
 
-def make_groups(found: Found, baseline: str = "", champion: str = "") -> tuple[list[Group], list[Unfinished]]:
+def make_groups(
+    found: Found, baseline: str = "", champion: str = "", labels: Labels = ()
+) -> tuple[list[Group], list[Unfinished]]:
     """Return the groups, smallest budget first, and what is left out with its reason.
 
     Args:
         found: Runs and plans.
         baseline: What the others are tested against; "" takes that of the first plan, else the first method found.
         champion: What is compared with every other one; "" takes that of the first plan that has one, if any.
+        labels: What is shown instead of names.
 
     Raises:
-        UserError: No method found has the name of the baseline or the champion.
+        UserError: No method found has the name of the baseline or the champion, or `labels` make no sense.
     """
     found = _measured_alike(found)
     names = _names(found)
     for role, name in (("baseline", baseline), ("champion", champion)):
         if name and name not in names.values():
             raise UserError(f"--{role} takes one of the methods found, got {name!r}.{suggest(name, names.values())}")
+    said = read_labels(labels, dict.fromkeys(names.values()))
+    names = {label: said.get(name, name) for label, name in names.items()}
+    baseline, champion = said.get(baseline, baseline), said.get(champion, champion)
     left: dict[tuple[str, str, str], list[int]] = {}
 
     def leave_out(job: Job, reason: str) -> None:
@@ -242,6 +249,7 @@ def _merged(
     cases: dict[Case, None] = {}
     contrasts: dict[Contrast, None] = {}
     baselines, champions = [roles[0]], [roles[1]]
+    stated: set[str] = set()
     at: set[int] = set()
     seeds: dict[int, None] = {}
     own: dict[str, set[int]] = {}
@@ -258,6 +266,7 @@ def _merged(
         seeds |= dict.fromkeys(plan.seeds)
         baselines.append(renamed.get(plan.baseline, ""))
         champions.append(renamed.get(plan.champion, ""))
+        stated.add(renamed.get(plan.primary, ""))
         for contrast in plan.contrasts:
             first, second = (tuple(renamed[name] for name in side) for side in (contrast.first, contrast.second))
             if {*first, *second} <= there:
@@ -269,16 +278,19 @@ def _merged(
         cases.setdefault(case)
         variants.setdefault(name, Variant(name, run.job.method, run.job.params))
     targets = {plan.target for plan in plans}
+    baseline = next((name for name in baselines if name in variants), next(iter(variants)))
+    champion = next((name for name in champions if name in variants), "")
     return Plan(
         tuple(variants.values()),
         tuple(cases),
         tuple(seeds),
         budget,
-        next((name for name in baselines if name in variants), next(iter(variants))),
+        baseline,
         tuple(sorted({n for n in at or CHECKPOINTS if n < budget} | {budget})),
         targets.pop() if len(targets) == 1 else None,
         tuple(contrasts),
-        champion=next((name for name in champions if name in variants), ""),
+        champion=champion,
+        primary=champion or baseline if stated == {champion or baseline} else "",  # one question, and asked before
         seeds_of={n: tuple(s for s in seeds if s in own[n]) for n in variants if len(own[n]) < len(seeds)},
     )
 

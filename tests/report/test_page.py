@@ -238,7 +238,8 @@ def test_command_writes_page_tables_and_figures(tmp_path, cli):
     assert any(link.endswith(".pdf") for link in links)
     assert any(link.endswith(".png") for link in links)
     assert all((out / link).stat().st_size > 0 for link in links)
-    assert r"\toprule" in (out / "study.tex").read_text()
+    assert r"\input{tables/regret}" in (out / "study.tex").read_text()
+    assert r"\toprule" in (out / "tables" / "regret.tex").read_text()
     with open(out / "trials.csv", newline="") as stream:
         assert [row["status"] for row in csv.DictReader(stream)] == ["done"] * 9
     assert "9 runs on 1 problem" in process.stdout

@@ -17,7 +17,7 @@ from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval, smallest_p
 from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, write_study
-from smemnas.bench.report.study.latex import escape, latex
+from smemnas.bench.report.study.latex import escape
 from smemnas.bench.report.study.screen import print_study
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.studies.comparison import tabulate
@@ -189,27 +189,6 @@ def test_the_screen_shows_the_table_that_matters_and_where_the_rest_is(studied: 
     assert "champion.csv" in text
     assert text.rstrip().endswith("figures")
     assert "details.md" in screen(replace(studied, rows=list(studied.rows) * 4))
-
-
-def test_latex_is_whole_and_says_the_same(studied: Tables) -> None:
-    found = sections(studied)
-    text = latex(found)
-    tables = re.findall(r"\\begin{table}\n(.*?)\\end{table}", text, re.DOTALL)
-    blocks = sum(len({row[0] for row in s.rows}) if s.breaks else 1 for s in found)
-    assert len(tables) == blocks > len(found)
-    for part in tables:
-        [columns] = re.findall(r"\\begin{tabular}{([lr]+)}", part)
-        lines = [line for line in part.splitlines() if line.endswith(r"\\")]
-        assert len(lines) > 1
-        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(columns)}
-        assert [part.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
-        assert part.count("{") - part.count(r"\{") == part.count("}") - part.count(r"\}")
-    best = min(
-        (r for r in studied.rows if r.case == studied.plan.cases[0] and r.at == 40), key=lambda r: r.regret.value
-    )
-    assert rf"\textbf{{{best.regret.value:.4f}}} $\pm$ {best.regret_sd:.4f}" in text
-    assert r"a\_b\textbar{}c\%" in text
-    assert "a_b|c%" not in text
 
 
 def test_latex_escapes_what_it_reads_as_commands() -> None:

@@ -13,15 +13,17 @@ import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.errors import RunError
-from smemnas.bench.files import write_text
+from smemnas.bench.files import make_folder, write_text
 from smemnas.bench.metrics.indicators import is_approximated
 from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, smallest_p
+from smemnas.bench.outputs import head
 from smemnas.bench.report.cells import Section, markdown_table, to_csv
 from smemnas.bench.report.cells import number as number
 from smemnas.bench.report.cells import p_value as p_value
 from smemnas.bench.report.cells import span as span
 from smemnas.bench.report.run import APPROXIMATED
-from smemnas.bench.report.study.latex import latex
+from smemnas.bench.report.study.latex import MADE, all_of
+from smemnas.bench.report.study.latex import tables as latex_tables
 from smemnas.bench.report.study.primary import on_families
 from smemnas.bench.report.study.records import (
     champion_records,
@@ -52,6 +54,8 @@ ON_NOISE = (
     "shows. Optimism: true minus observed regret, by how much the log flatters; a log can beat the reference front, "
     "which is of true values."
 )
+#: Folder of the LaTeX tables.
+LATEX = "tables"
 
 
 def write_study(out: Path, tables: Tables) -> None:
@@ -60,14 +64,28 @@ def write_study(out: Path, tables: Tables) -> None:
     Raises:
         RunError: A file cannot be written.
     """
-    for name, text in texts(tables).items():
+    made = texts(tables)
+    _remove_old_tables(out / LATEX, {out / name for name in made})
+    for name, text in made.items():
         if text:
+            make_folder((out / name).parent)
             write_text(out / name, text)
         else:
-            try:
-                (out / name).unlink(missing_ok=True)
-            except OSError as error:
-                raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+            _remove(out / name)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write to {file.parent}: {error.strerror}. Choose another folder with --out.") from error
+
+
+def _remove_old_tables(folder: Path, kept: set[Path]) -> None:
+    """Remove the LaTeX tables of an earlier study that this one does not have."""
+    for file in sorted(folder.glob("*.tex")) if folder.is_dir() else []:
+        if file not in kept and head(file).startswith(MADE.encode()):
+            _remove(file)
 
 
 def texts(tables: Tables) -> dict[str, str]:
@@ -81,10 +99,12 @@ def texts(tables: Tables) -> dict[str, str]:
         "contrasts.csv": contrast_records(tables),
         "curves.csv": curve_records(tables),
     }
+    latex = latex_tables(sections(tables))
     return {
         "study.md": markdown(tables),
         DETAILS: details(tables),
-        "study.tex": latex(sections(tables)),
+        "study.tex": all_of(latex, LATEX),
+        **{f"{LATEX}/{table.name}.tex": table.text for table in latex},
         **{name: to_csv(lines) if lines else "" for name, lines in records.items()},
     }
 

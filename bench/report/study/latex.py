@@ -1,12 +1,21 @@
-"""The tables of a study as LaTeX with booktabs, one table environment each."""
+"""The tables of a study as LaTeX with booktabs: one file each, with a label, as wide as a column of text at most.
+
+Every file is one `table` environment, to be read by `input` in any document with the package booktabs. A table that
+is too wide is set smaller, then cut into blocks of columns below each other; one that is too long for a page becomes
+several files. Widths are those of Computer Modern at 10 points, in which the article class has 345 points a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 from smemnas.bench.report.cells import WORDS, Section
 
+#: First line of each file, by which an older one is known.
+MADE = "% a table of a study; needs booktabs"
 #: What LaTeX or its text fonts read as something else.
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -21,42 +30,148 @@ SPECIAL = {
     "^": r"\textasciicircum{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
 }
 RELATIONS = {"<=": r"$\leq$", ">=": r"$\geq$", "<": "$<$", ">": "$>$"}
+#: Points of a line of the article class at 10 points, less a little for what the estimate misses.
+LINE = 338.0
+#: Sizes and what they are of 10 points; points between two columns.
+SIZES = ((r"\footnotesize", 0.85), (r"\scriptsize", 0.75))
+GAP = 8.0
+#: Rows of a table that fits on a page.
+ROWS = 42
+#: Widths of letters in points at 10 points; all others are five points, capitals seven and a half.
+WIDTHS = {
+    **dict.fromkeys("ijl.,:;!'| ", 2.8),
+    **dict.fromkeys("ft-[]()/", 3.9),
+    **dict.fromkeys("rs", 4.0),
+    **dict.fromkeys("bdhnpquvkxy", 5.6),
+    **dict.fromkeys("mw%", 8.4),
+    **dict.fromkeys("MW", 10.3),
+    **dict.fromkeys("±<>=+~", 7.8),
+}
 
 
-def latex(sections: Sequence[Section]) -> str:
-    """Return one table for each section; one whose rows come in blocks becomes one table for each block."""
-    lines = [r"% needs \usepackage{booktabs}; best bold, not significantly worse underlined", ""]
+class Table(NamedTuple):
+    """One table as LaTeX: the name of its file without ending, its label and its text."""
+
+    name: str
+    label: str
+    text: str
+
+
+def tables(sections: Sequence[Section]) -> list[Table]:
+    """Return one table for each section; one whose rows come in blocks or fill pages becomes several."""
+    found: list[Table] = []
+    names: set[str] = set()
     for section in sections:
-        if not section.rows:
-            continue
-        blocks = list(dict.fromkeys(row[0] for row in section.rows)) if section.breaks else [""]
-        for block in blocks:
-            chosen = [i for i, row in enumerate(section.rows) if not section.breaks or row[0] == block]
-            lines += _table(section, chosen, block)
-    return "\n".join(lines)
+        for key, caption, head, rows, marks in _parts(section):
+            name = _name(key, names)
+            names.add(name)
+            found.append(Table(name, f"tab:{name}", _table(caption, f"tab:{name}", head, rows, marks)))
+    return found
 
 
-def _table(section: Section, chosen: Sequence[int], block: str) -> list[str]:
-    """Return a table of some rows; the first column of a block goes into the caption."""
-    first = 1 if section.breaks else 0
-    head = section.head[first:]
-    caption = section.title + (f", {block} {section.head[0]}" if section.breaks else "")
+def all_of(found: Sequence[Table], folder: str) -> str:
+    """Return a file that reads all tables, by their names in a folder beside it."""
+    lines = [r"% needs \usepackage{booktabs}; one file per table, see the folder beside this file"]
+    return "\n".join([*lines, *(rf"\input{{{folder}/{t.name}}}" for t in found), ""])
+
+
+Cells = list[list[str]]
+
+
+def _parts(section: Section) -> Iterator[tuple[str, str, list[str], Cells, Cells]]:
+    """Yield key, caption, head, rows and marks of each table that a section becomes."""
+    blocks = [(section.key, section.title, list(range(len(section.rows))))]
+    first = 0
+    if section.breaks:
+        first = 1
+        blocks = [
+            (
+                f"{section.key} {kind}",
+                f"{section.title}, {kind} {section.head[0]}",
+                [i for i, row in enumerate(section.rows) if row[0] == kind],
+            )
+            for kind in dict.fromkeys(row[0] for row in section.rows)
+        ]
+    for key, caption, chosen in blocks:
+        pages = [chosen[k : k + ROWS] for k in range(0, len(chosen), ROWS)]
+        for number, page in enumerate(pages, start=1):
+            which = (f" part {number}", f" ({number} of {len(pages)})") if len(pages) > 1 else ("", "")
+            rows, marks = ([lines[i][first:] for i in page] for lines in (section.rows, section.marks))
+            yield key + which[0], caption + which[1], section.head[first:], rows, marks
+
+
+def _name(key: str, taken: set[str]) -> str:
+    """Return a file name that no other table has."""
+    words = re.sub(r"[^a-z0-9]+", "-", key.lower())[:80].strip("-") or "table"
+    return next(name for k in range(1, len(taken) + 2) if (name := words if k == 1 else f"{words}-{k}") not in taken)
+
+
+def _table(caption: str, label: str, head: list[str], rows: Cells, marks: Cells) -> str:
+    """Return a table environment."""
+    size, groups, wrapped = _layout(head, rows)
     lines = [
+        MADE,
         r"\begin{table}",
-        r"\centering",
-        r"\footnotesize",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if name in WORDS else 'r' for name in head)}}}",
+        r"\centering\sloppy",
+        size,
+        rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
+        rf"\caption{{{_breakable(caption)}}}",
+        rf"\label{{{label}}}",
+    ]
+    for number, columns in enumerate(groups):
+        if number:
+            lines += ["", r"\medskip"]
+        lines += _tabular(head, rows, marks, columns, wrapped)
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _tabular(head: list[str], rows: Cells, marks: Cells, columns: Sequence[int], wrapped: float) -> list[str]:
+    """Return some columns; the first one as a paragraph of that width in points, unless it is 0."""
+    kinds = ["l" if head[j] in WORDS else "r" for j in columns]
+    if wrapped:
+        kinds[0] = f"p{{{wrapped:.0f}pt}}"
+    lines = [
+        rf"\begin{{tabular}}{{{''.join(kinds)}}}",
         r"\toprule",
-        " & ".join(map(escape, head)) + r" \\",
+        " & ".join(escape(head[j]) for j in columns) + r" \\",
         r"\midrule",
     ]
-    for i in chosen:
-        cells = zip(section.rows[i][first:], section.marks[i][first:], strict=True)
-        lines.append(" & ".join(_cell(text, mark) for text, mark in cells) + r" \\")
-    return [*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    for row, styles in zip(rows, marks, strict=True):
+        cells = [_cell(row[j], styles[j]) for j in columns]
+        if wrapped:
+            cells[0] = rf"\raggedright {_breakable(row[columns[0]])}"
+        lines.append(" & ".join(cells) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _layout(head: list[str], rows: Cells) -> tuple[str, list[list[int]], float]:
+    """Return size, columns of each block (the first column leads each), and the width that the first is wrapped to."""
+    widths = [max(_width(text) for text in (name, *(row[j] for row in rows))) for j, name in enumerate(head)]
+    for size, scale in SIZES:
+        if scale * sum(widths) + GAP * len(widths) <= LINE:
+            return size, [list(range(len(widths)))], 0.0
+    size, scale = SIZES[-1]
+    first = scale * widths[0] + GAP
+    wrapped = 0.4 * LINE if first > 0.45 * LINE else 0.0
+    room = LINE - ((wrapped + GAP) if wrapped else first)
+    groups: list[list[int]] = [[0]]
+    used = 0.0
+    for j in range(1, len(widths)):
+        width = scale * widths[j] + GAP
+        if used + width > room and len(groups[-1]) > 1:
+            groups.append([0])
+            used = 0.0
+        groups[-1].append(j)
+        used += width
+    return size, groups, wrapped
+
+
+def _width(text: str) -> float:
+    """Return about how wide a text is, in points at 10 points; bold where that is wider."""
+    return 1.06 * sum(WIDTHS.get(sign, 7.6 if sign.isupper() else 5.1) for sign in text)
 
 
 def _cell(text: str, mark: str) -> str:
@@ -65,6 +180,12 @@ def _cell(text: str, mark: str) -> str:
     if style is None:
         return escape(f"{value}?{space}{rest}" if mark == UNKNOWN else text)
     return f"{style}{{{escape(value)}}}" + space + escape(rest)
+
+
+def _breakable(text: str) -> str:
+    """Return an escaped text that may be broken after the signs that join the words of a name."""
+    parts = [part for part in re.split(r"([/+,:=(-])", text) if part]
+    return "".join(escape(part) + (r"\allowbreak{}" if part in "/+,:=(-" else "") for part in parts)
 
 
 def escape(text: str) -> str:

@@ -41,14 +41,14 @@ def primary(tables: Tables) -> list[Section]:
         for name, row in means.items():
             c = pairs.get((case, name))
             rows.append([name, str(c.pairs if c else row.n), number(row.regret.value), *_cells(c)])
-        return [Section(f"{title} on {case}", HEAD, rows)]
+        return [Section(f"{title} on {case}", HEAD, rows, key="primary")]
     names = short_names(plan.cases)
     rows = []
     for name in others:
         found = [pairs.get((case, name)) for case in plan.cases]
         verdicts = [c.verdict if c else "" for c in found]
         rows.append([name, *(_cell(c) for c in found), "/".join(str(verdicts.count(v)) for v in "+=-")])
-    return [Section(f"{title} (d, 95 % interval, verdict)", ("method", *names.values(), "+/=/-"), rows)]
+    return [Section(f"{title} (d, 95 % interval, verdict)", ("method", *names.values(), "+/=/-"), rows, key="primary")]
 
 
 def _cells(c: Comparison | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 from smemnas.bench.program import named
 from smemnas.bench.report.cells import WORDS, Section
-from smemnas.bench.report.study.files import failures, on_marks, texts
+from smemnas.bench.report.study.files import LATEX, failures, on_marks, texts
 from smemnas.bench.report.study.primary import primary, sentences
 from smemnas.bench.report.study.sections import overview
 from smemnas.bench.studies.tables import Tables
@@ -39,7 +39,9 @@ def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = Fals
             console.print(text)
     for text in failures(tables):
         console.print(f"unfinished   {named(text)}", soft_wrap=True)
-    names = [name for name, text in texts(tables).items() if text and name != "study.md"] + ["figures"] * figures
+    made = [name for name, text in texts(tables).items() if text and name != "study.md"]
+    names = [name for name in made if "/" not in name]
+    names += [f"{LATEX} ({len(made) - len(names)} for \\input)"] + ["figures"] * figures
     console.print(f"everything   {out / 'study.md'}: all tables and how to read them", soft_wrap=True)
     console.print(f"files        {out}: {', '.join(names)}", soft_wrap=True)
 

@@ -147,36 +147,41 @@ def sections(tables: Tables) -> list[Section]:
 def _of_case(tables: Tables, case: Case) -> list[Section]:
     plan = tables.plan
     rows = [r for r in tables.rows if r.case == case]
+    where = short_names(plan.cases)[case]
     title = f"Hypervolume regret on {case}"
     if not math.isnan(rows[0].floor):
         title += f"; a perfect search has test regret {rows[0].floor:.4f}"
     marks = [[r.mark if name == "regret" else "" for name in QUALITY] for r in rows]
-    found = [Section(title, QUALITY, [quality(r) for r in rows], breaks=True, marks=marks, detail=True)]
+    key = f"quality {where}"
+    found = [Section(title, QUALITY, [quality(r) for r in rows], breaks=True, marks=marks, detail=True, key=key)]
     if any(r.observed for r in rows):
         title = f"True and observed regret of the reported set on {case}"
-        found.append(Section(title, NOISE, [noise(r) for r in rows], breaks=True))
+        found.append(Section(title, NOISE, [noise(r) for r in rows], breaks=True, key=f"noise {where}"))
     costly = next((o for o in benchmark_of(case).objectives if not o.cheap), None)
     head = (*INDICATORS, f"best {costly.name} ({costly.unit})" if costly else "best")
     title = f"Further indicators on {case}"
-    found.append(Section(title, head, [indicators(r) for r in rows], breaks=True, detail=True))
+    found.append(
+        Section(title, head, [indicators(r) for r in rows], breaks=True, detail=True, key=f"indicators {where}")
+    )
     found += _seed_ranks(tables, case)
     arrivals = [a for a in tables.arrivals if a.case == case]
     if not math.isnan(arrivals[0].target):
         title = f"Evaluations to hypervolume regret {arrivals[0].target:.4f} on {case}"
-        found.append(Section(title, ARRIVAL, [arrival(a, plan.budget) for a in arrivals]))
+        found.append(Section(title, ARRIVAL, [arrival(a, plan.budget) for a in arrivals], key=f"target {where}"))
     duels = [champion(r) for r in tables.champion if r.case == case and r.comparison.pairs]
     if duels:
         title = f"{plan.champion} against each other method on {case}"
-        found.append(Section(title, CHAMPION, duels, breaks=True, detail=True))
+        found.append(Section(title, CHAMPION, duels, breaks=True, detail=True, key=f"champion {where}"))
     leads = [lead(a, plan.budget) for a in tables.leads if a.case == case and a.pairs]
     if leads:
         whose = f"each method's mean regret at {plan.budget}" if plan.target is None else "the target"
         title = f"Evaluations of {plan.champion} to {whose} on {case}"
-        found.append(Section(title, LEAD, leads, detail=True))
+        found.append(Section(title, LEAD, leads, detail=True, key=f"lead {where}"))
     for family in dict.fromkeys(r.family for r in tables.contrasts):
         members = [r for r in tables.contrasts if r.case == case and r.family == family]
         title = f"Contrasts of hypervolume regret on {case}, {family}"
-        found.append(Section(title, CONTRAST, [contrast(r.name, r.at, r.comparison) for r in members]))
+        lines = [contrast(r.name, r.at, r.comparison) for r in members]
+        found.append(Section(title, CONTRAST, lines, key=f"contrasts {family} {where}"))
     return found
 
 
@@ -221,6 +226,7 @@ def overview(tables: Tables) -> list[Section]:
                 ("method", *(name for *_, name in columns)),
                 [[v.name, *(_mean(r, len(plan.seeds)) for r in line)] for v, line in zip(plan.variants, cells)],
                 marks=[["", *(r.mark if r else "" for r in line)] for line in cells],
+                key="regret" if len(plan.cases) == 1 else f"regret {columns[0][1]}",
             )
         )
     return found
@@ -251,6 +257,7 @@ def _problem_ranks(tables: Tables) -> list[Section]:
                     [""] * (len(names) + 1) + [BEST if whole and r.problems == r.of and r.mean == min(whole) else ""]
                     for r in rows
                 ],
+                key=f"ranks {at}",
             )
         )
     return found
@@ -282,7 +289,7 @@ def _champion_overview(tables: Tables) -> list[Section]:
             lines.append([variant, *cells, "/".join(str(verdicts.count(v)) for v in "+=-")])
         head = [names[c] if several else str(n) for c, n in places]
         title = f"{plan.champion} over each other method: ratio of mean regrets {where}"
-        found.append(Section(title, ("method", *head, "+/=/-"), lines))
+        found.append(Section(title, ("method", *head, "+/=/-"), lines, key=f"ratios {at}"))
     return found
 
 
@@ -306,4 +313,5 @@ def _seed_ranks(tables: Tables, case: Case) -> list[Section]:
     lines.append(["p", *(p_value(t.p) for t in tests)])
     lines.append(["critical difference", *(number(t.critical_difference, 2) for t in tests)])
     marks += [[""] * (len(tests) + 1)] * 3
-    return [Section(title, ("method", *(str(t.at) for t in tests)), lines, marks=marks, detail=True)]
+    key = f"seed ranks {short_names(tables.plan.cases)[case]}"
+    return [Section(title, ("method", *(str(t.at) for t in tests)), lines, marks=marks, detail=True, key=key)]

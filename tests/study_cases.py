@@ -11,7 +11,9 @@ from forked import command as command
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.runs.run import LOG
+from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
+from smemnas.bench.studies.trials import Trial, unfinished
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")
@@ -44,6 +46,12 @@ def assert_same_study(a: Path, b: Path) -> None:
     for name in SAME_FILES:
         assert (a / name).read_text() == (b / name).read_text(), name
     assert without_times((a / "study.md").read_text()) == without_times((b / "study.md").read_text())
+
+
+def made_up(plan: Plan, variant: Variant, case: Case, seed: int, **values: object) -> Trial:
+    """Return a finished run of a plan without running anything; what is not given is NaN."""
+    trial = unfinished(plan, variant, case, plan.job(variant, case, seed), DONE, "", None)
+    return replace(trial, **values)  # type: ignore[arg-type]
 
 
 def toy_plan(*, seeds: tuple[int, ...] = (0, 1, 2), budget: int = 40, **rest: object) -> Plan:

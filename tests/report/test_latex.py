@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_cases import toy_plan
+from study_cases import made_up, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.report.cells import Section
@@ -20,11 +20,10 @@ from smemnas.bench.report.study.files import texts, write_study
 from smemnas.bench.report.study.latex import tables as latex_tables
 from smemnas.bench.report.study.sections import sections
 from smemnas.bench.studies.comparison import tabulate
-from smemnas.bench.studies.execution import DONE, FAILED
+from smemnas.bench.studies.execution import FAILED
 from smemnas.bench.studies.labels import labelled
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.tables import Tables
-from smemnas.bench.studies.trials import Trial
 
 CASES = tuple(Case("toy", "", o) for o in (("error", "flops"), ("flops", "error"), ("error",), ("flops",)))
 NAMES = ("a_b|c%", "smemnas/nsga2-inside", "evo", "optuna-nsga2", "random")
@@ -38,11 +37,11 @@ def study_of(plan: Plan) -> Tables:
     for case in plan.cases:
         for k, v in enumerate(plan.variants):
             for seed in plan.seeds:
-                values = [rng.random(c) + 0.3 * k for _ in range(6)]
+                names = ("regret", "igd_plus", "reported", "epsilon", "best", "area")
+                values: dict[str, object] = {name: rng.random(c) + 0.3 * k for name in names}
                 F = rng.random((plan.budget, len(case.objectives)))
                 curve = np.sort(rng.random(plan.budget))[::-1]
-                job = plan.job(v, case, seed)
-                trials.append(Trial(v.name, case, job, DONE, "", F, *values, curve, 0.5, 0.2, None))
+                trials.append(made_up(plan, v, case, seed, **values, F=F, curve=curve, seconds=0.5, method_seconds=0.2))
     nothing = np.full(c, math.nan)
     trials[0] = replace(trials[0], status=FAILED, reason="out of memory", regret=nothing, curve=np.empty(0))
     return tabulate(plan, trials)

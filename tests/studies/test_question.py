@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_cases import records, study, toy_plan
+from study_cases import made_up, records, study, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
@@ -20,13 +20,12 @@ from smemnas.bench.report.study.primary import pairs_of, primary, sentences
 from smemnas.bench.report.study.sections import sections
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import read_plans
-from smemnas.bench.studies.execution import DONE, PLANS
+from smemnas.bench.studies.execution import PLANS
 from smemnas.bench.studies.pairs import BASELINE, CHAMPION, EARLIER, PRIMARY, families
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.published import named_plan
 from smemnas.bench.studies.question import question_of, said, with_enough_seeds
 from smemnas.bench.studies.tables import Tables
-from smemnas.bench.studies.trials import Trial
 
 NAMES = ("a", "b", "c", "d")
 TWO = (Case("toy"), Case("toy", "", ("flops", "error")))
@@ -46,11 +45,8 @@ def tables_of(plan: Plan, shift: dict[str, float], stream: int = 0) -> Tables:
         for v in plan.variants:
             for seed in plan.seeds:
                 regret = 20.0 + rng.standard_normal(c) * 0.5**0.5 + shift.get(v.name, 0.0)
-                job, F = plan.job(v, case, seed), rng.random((plan.budget, 2))
-                rest = [np.full(c, 1.0)] * 5
-                trials.append(
-                    Trial(v.name, case, job, DONE, "", F, regret, *rest, np.ones(plan.budget), 1.0, 1.0, None)
-                )
+                F = rng.random((plan.budget, 2))
+                trials.append(made_up(plan, v, case, seed, F=F, regret=regret, curve=np.ones(plan.budget)))
     return tabulate(plan, trials)
 
 

@@ -84,6 +84,25 @@ def five_problems() -> Plan:
     )
 
 
+def noise_check() -> Plan:
+    """Return the check of what noise changes: observed and true regret at three deviations on two problems.
+
+    +0 is the control: nothing is added, so nb201 has no noise and macro that of its own trainings (.21 points); .25 is
+    about what trainings to the end differ by, 1 what short ones do (docs/noise.md).
+    """
+    methods = ("random", "nsga2", "sms-emoa", "parego", "smemnas", "smemnas/best")
+    places = [(space, f"cifar10+noise={sd}") for space in ("nb201", "macro") for sd in ("0", "0.25", "1")]
+    return Plan(
+        variants=tuple(Variant(name, name) for name in methods),
+        cases=tuple(Case(space, dataset, ("error", "flops")) for space, dataset in places),
+        seeds=tuple(range(11)),
+        budget=100,
+        baseline="random",
+        at=(50, 100),
+        champion="smemnas/best",
+    )
+
+
 def factorial(method: str, factors: Mapping[str, Factor]) -> tuple[Variant, ...]:
     """Return one variant for each combination of levels, named by its levels, as in "gp/nsga2"."""
     variants = []
@@ -130,7 +149,11 @@ def factor_contrasts(factors: Mapping[str, Factor], pairs: Sequence[tuple[str, s
     return (*averaged, *single)
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"ablation": ablation, "five-problems": five_problems}
+PLANS: dict[str, Callable[[], Plan]] = {
+    "ablation": ablation,
+    "five-problems": five_problems,
+    "noise-check": noise_check,
+}
 
 
 def named_plan(name: str) -> Plan:

@@ -85,9 +85,10 @@ class NoisyBenchmark(Benchmark):
         genes, F = self.space.normalise(np.asarray(X, dtype=np.int64)), outcome.F.copy()
         for j, objective in noisy:
             deviate = deviates(_words(genes, self._key(seed, objective.name)))
+            shown = outcome.F[:, j]
             F[:, j] += self.deviations[objective.name] * deviate
-            if objective.unit == "%":
-                F[:, j] = np.clip(F[:, j], 0.0, 100.0)
+            share = (objective.unit == "%") & (shown >= 0.0) & (shown <= 100.0)
+            F[share, j] = np.clip(F[share, j], 0.0, 100.0)
         return outcome._replace(F=F)
 
     def _key(self, seed: int, name: str) -> int:

@@ -88,6 +88,15 @@ def test_errors_stay_between_nothing_and_all(cells):
     assert F.max() == 100.0
 
 
+def test_shares_with_another_sign_are_not_cut():
+    """What is maximised is stored as negative percentages."""
+    base = CallableBenchmark(Toy(), lambda X, seed: -80.0 - X[:, :1], (Objective("neg_score", "%", False),))
+    X = Toy().sample(200, np.random.default_rng(0))
+    moved = add_noise(base, "2").evaluate(X, 0).F - base.evaluate(X, 0).F
+    assert abs(moved.mean()) < 0.5
+    assert abs(moved.std() - 2.0) < 0.4
+
+
 def test_noise_of_zero_and_of_the_tables_trainings_change_nothing(cells):
     X = open_benchmark("macro").space.enumerate()
     plain, zero, own = (open_benchmark("macro", f"cifar10{change}") for change in ("", "+noise=0", "+noise=table"))

@@ -34,6 +34,8 @@ _HOMES = {
     "smemnas.bench.benchmarks.case": "Case",
     "smemnas.bench.studies.plan": "Plan Variant",
     "smemnas.bench.studies.frames": "evaluations_frame trials_frame",
+    "smemnas.bench.archive.locate": "open_archive",
+    "smemnas.bench.library.archive": "make_archive verify_archive VerifyOptions extract_archive",
     "smemnas.bench.library.run": "RunOptions run run_job",
     "smemnas.bench.library.study": "Study StudyOptions study",
     "smemnas.bench.library.rank": "Ranking RankOptions SurrogateVariant rank",
@@ -49,6 +51,7 @@ __all__ = sorted(_HOME_OF)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smemnas.bench.archive.locate import open_archive as open_archive
     from smemnas.bench.benchmarks.base import Benchmark as Benchmark
     from smemnas.bench.benchmarks.case import Case as Case
     from smemnas.bench.benchmarks.catalog import BENCHMARKS as BENCHMARKS
@@ -62,6 +65,10 @@ if TYPE_CHECKING:
     from smemnas.bench.errors import RunError as RunError
     from smemnas.bench.errors import UserError as UserError
     from smemnas.bench.errors import suggest as suggest
+    from smemnas.bench.library.archive import VerifyOptions as VerifyOptions
+    from smemnas.bench.library.archive import extract_archive as extract_archive
+    from smemnas.bench.library.archive import make_archive as make_archive
+    from smemnas.bench.library.archive import verify_archive as verify_archive
     from smemnas.bench.library.rank import Ranking as Ranking
     from smemnas.bench.library.rank import RankOptions as RankOptions
     from smemnas.bench.library.rank import SurrogateVariant as SurrogateVariant

@@ -40,6 +40,7 @@ LAYERS = (
     "smemnas.bench.train.supernet",
     "smemnas.bench.train.retrain",
     "smemnas.bench.train.entries",
+    "smemnas.bench.archive",
     "smemnas.bench.studies",
     "smemnas.bench.ranking",
     "smemnas.bench.report",

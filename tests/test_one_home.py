@@ -39,7 +39,7 @@ IDEAS = {
     ),
     "making a surrogate": Idea(r"'uses_blocks'", ("surrogates/base.py",)),
     "reader of KEY=VALUE": Idea(r".* (takes|is) (a )?(KEY|NAME)=VALUE.*", ("bench/values.py",)),
-    "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/runs/folder.py",)),
+    "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/archive/read.py", "bench/runs/folder.py")),
     "what is said on the way": Idea(r"print", ("bench/log.py", "bench/data/pack.py", "bench/data/mnv3_ofa_recipe.py")),
     "determinism": Idea(
         r"torch\.(use_deterministic_algorithms|backends\.cudnn.*)|.*CUBLAS_WORKSPACE_CONFIG.*",

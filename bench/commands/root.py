@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from smemnas import __version__
+from smemnas.bench.commands.archive import archive_group
 from smemnas.bench.commands.common import ANY_PATH, Group
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
@@ -65,6 +66,7 @@ for command in (
     study_command,
     rank_command,
     report_command,
+    archive_group,
     show_command,
     supernet_group,
     retrain_command,

@@ -14,11 +14,11 @@ from smemnas.bench.files import why, write_json
 from smemnas.bench.outputs import RUN, Kind, claim, files_of_a_run
 from smemnas.bench.provenance import environment
 from smemnas.bench.runs.job import Job
-from smemnas.bench.schema import JobFile, read, signed
+from smemnas.bench.schema import JobFile, StatusFile, read, signed
 from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES
 
-LOG, TIMING, JOB, LOCK = "evals.jsonl", "timing.jsonl", "job.json", ".lock"
+LOG, TIMING, JOB, STATUS, LOCK = "evals.jsonl", "timing.jsonl", "job.json", "status.json", ".lock"
 RECOMMENDED = "recommended.jsonl"
 ELSEWHERE = "choose another --out, or --overwrite it."
 
@@ -92,12 +92,12 @@ def adopt(folder: Path, job: Job, benchmark: Benchmark) -> Job | None:
         return smaller
     if (folder / LOG).exists():
         raise Unusable(f"{folder} holds a log but no {JOB}", "choose another --out.")
-    needed = environment(*_needs(job))
+    needed = environment(*needs_of(job))
     write_json(file, signed({"job": job.to_dict(), "data": data, "environment": needed}))
     return None
 
 
-def _needs(job: Job) -> set[str]:
+def needs_of(job: Job) -> set[str]:
     """Return the packages beyond the core that a job's method and surrogates say they need."""
     entry = METHODS.get(job.method)
     named = [v for v in entry.resolve(job.params).values() if isinstance(v, str) and v in SURROGATES]
@@ -115,6 +115,14 @@ def read_job(folder: Path, advice: str = "") -> tuple[Job, JobFile]:
         raise Unusable(f"{folder} holds no run ({JOB} is missing)", advice)
     found = read(folder / JOB, JobFile, advice)
     return Job.of(found.job), found
+
+
+def read_status(folder: Path) -> StatusFile:
+    """Read the status file of a run folder; where there is none, or a broken one, the log says as much."""
+    try:
+        return read(folder / STATUS, StatusFile)
+    except Unusable:
+        return StatusFile("")
 
 
 def evaluated_data(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,35 +18,37 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import Unusable
 from smemnas.bench.metrics.indicators import nondominated
-from smemnas.bench.runs.folder import LOG, evaluated_data, read_job
-from smemnas.bench.runs.history import History
+from smemnas.bench.runs.folder import evaluated_data
 from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.source import Log, RunSource, as_source
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: What need not be the same where values cannot be looked up again: a study may use several kinds of machines.
 MACHINE = frozenset({"device"})
 
 
-def checked_log(folder: Path, job: Job, benchmark: Benchmark) -> History:
+def checked_log(run: Path | RunSource, job: Job, benchmark: Benchmark) -> Log:
     """Return the log of a run after all that this module checks.
 
     Args:
-        folder: Of the run.
+        run: Its folder, or where else it is kept.
         job: What it should hold.
         benchmark: That of the job.
 
     Raises:
         Unusable: It holds something else, or is broken.
     """
-    _, recorded = read_job(folder)
+    source = as_source(run)
+    _, recorded = source.job()
     difference = job.differs_from(recorded.job)
     if difference:
-        raise Unusable(f"{folder} holds a run with {difference}")
-    history = History(folder / LOG, benchmark.space.n_var, len(job.objectives))
-    reason = fault(benchmark, job, recorded.data, *history.arrays()) if history.rows else ""
+        raise Unusable(f"{source} holds a run with {difference}")
+    log = source.log(benchmark.space.n_var, len(job.objectives))
+    X, F = log.arrays()
+    reason = fault(benchmark, job, recorded.data, X, F) if len(X) else ""
     if reason:
-        raise Unusable(f"{folder}: {reason}")
-    return history
+        raise Unusable(f"{source}: {reason}")
+    return log
 
 
 def fault(benchmark: Benchmark, job: Job, data: Mapping[str, Any], X: IntArray, F: FloatArray) -> str:

@@ -73,8 +73,8 @@ class LineLog:
         repaired: Number of bytes of that torn line, which are cut off when the log is written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Read a log.
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
+        """Read a log; `data` is what it holds, where that is not in a file.
 
         Raises:
             RunError: It cannot be read, or is no file.
@@ -82,7 +82,8 @@ class LineLog:
         self.path = path
         self._stream: IO[bytes] | None = None
         try:
-            data = path.read_bytes() if path.exists() else b""
+            if data is None:
+                data = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise RunError(f"cannot read {path} ({error.strerror}): {ADVICE}") from error
         self._size = data.rfind(b"\n") + 1
@@ -120,6 +121,7 @@ class History(LineLog):
         path: The log.
         n_var: Genes of each row; None takes those of the first row, as `n_obj` does for objectives.
         n_obj: Objectives of each row.
+        data: What the log holds, where it is in no file.
 
     Attributes:
         rows: All rows so far.
@@ -128,13 +130,15 @@ class History(LineLog):
 
     before_append: Callable[[], None] | None = None
 
-    def __init__(self, path: Path, n_var: int | None = None, n_obj: int | None = None) -> None:
+    def __init__(
+        self, path: Path, n_var: int | None = None, n_obj: int | None = None, data: bytes | None = None
+    ) -> None:
         """Open a log, dropping an incomplete last line as a killed process leaves it.
 
         Raises:
             Unusable: A line other than the last is corrupt, or rows are missing.
         """
-        super().__init__(path)
+        super().__init__(path, data)
         self.rows: list[Row] = []
         signed = False
         for number, line in enumerate(self.lines):
@@ -166,6 +170,11 @@ class History(LineLog):
                 self.before_append = None
             self.write(*[row.to_json() for row in rows])
             self.rows += rows
+
+    @property
+    def archs(self) -> tuple[str, ...]:
+        """Names of the architectures."""
+        return tuple(row.arch for row in self.rows)
 
     def arrays(self) -> tuple[IntArray, FloatArray]:
         """Return genotypes ``(n, n_var)`` and objectives ``(n, n_obj)``, +inf rows for failures."""

@@ -136,6 +136,11 @@ class Job:
         safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
         return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
 
+    @property
+    def folder_in_study(self) -> Path:
+        """Relative folder in a study: that of a single run, with the budget, which may change a run."""
+        return self.folder.parent / f"budget-{self.budget}" / self.folder.name
+
 
 def _plugin(entry: PluginEntry | str) -> Plugin:
     if isinstance(entry, str):

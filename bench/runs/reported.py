@@ -163,29 +163,33 @@ def _row(line: bytes, path: Path, number: int) -> RecommendedRow:
     return row
 
 
-def is_whole(path: Path, n: int) -> bool:
-    """Whether a run of `n` evaluations has recommended after its last one, or recommends nothing at all."""
-    if not path.exists():
+def is_whole(path: Path, n: int, data: bytes | None = None) -> bool:
+    """Whether a run of `n` evaluations has recommended after its last one, or recommends nothing at all.
+
+    `data` is what the file holds, where it is in no folder.
+    """
+    if data is None and not path.exists():
         return True
     with contextlib.suppress(RunError, Unusable, IndexError):
-        file = LineLog(path)
+        file = LineLog(path, data)
         return _row(file.lines[-1], path, len(file.lines)).n == n
     return False
 
 
-def read_recommended(path: Path, n_rows: int) -> list[ReportedSet]:
+def read_recommended(path: Path, n_rows: int, data: bytes | None = None) -> list[ReportedSet]:
     """Return what a finished run recommended; nothing where its method does not.
 
     Args:
         path: Its file.
         n_rows: Rows of its log.
+        data: What it holds, where it is in no folder.
 
     Raises:
         Unusable: The file is corrupt, or is not of that log.
     """
-    if not path.exists():
+    if data is None and not path.exists():
         return []
-    found = [_row(line, path, number) for number, line in _lines(LineLog(path))]
+    found = [_row(line, path, number) for number, line in _lines(LineLog(path, data))]
     if not found or found[-1].n != n_rows or any(max(row.rows, default=-1) >= row.n for row in found):
         raise Unusable(f"{path} is not of the log beside it", ADVICE)
     return [ReportedSet(row.n, np.array(row.rows, dtype=np.int64), np.array(row.F)) for row in found]

@@ -7,6 +7,7 @@ folder that cannot be read is listed with its reason.
 from __future__ import annotations
 
 import glob
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,27 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from smemnas.bench.archive.form import SUFFIX
+from smemnas.bench.archive.locate import is_address, open_archive
+from smemnas.bench.archive.read import Archive
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.errors import RunError, Unusable, UserError
-from smemnas.bench.runs.folder import read_job
-from smemnas.bench.runs.history import History, read_seconds
-from smemnas.bench.runs.run import JOB, LOG, TIMING, Job
-from smemnas.bench.schema import PlanEntry, SummaryFile, read
-from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, read_status
+from smemnas.bench.errors import DataError, RunError, Unusable, UserError
+from smemnas.bench.outputs import head
+from smemnas.bench.runs.run import JOB, LOG, Job
+from smemnas.bench.runs.source import RunFolder, RunSource, as_source
+from smemnas.bench.schema import PlanEntry, read
+from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS
 from smemnas.bench.studies.plan import Contrast, Plan, Variant
+from smemnas.bench.studies.stored import STORED, Key, key_of, keys_of
 from smemnas.spaces.base import FloatArray, IntArray
-
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """One run folder.
+    """One run.
 
     Attributes:
-        folder: Where it is.
+        source: Where it is kept.
         job: What was run.
         status: "done", "failed" or "missing" (not finished).
         reason: Why it is not done.
@@ -47,7 +51,7 @@ class Run:
         method_seconds: Wall time in the method.
     """
 
-    folder: Path
+    source: RunSource
     job: Job
     status: str
     reason: str
@@ -60,12 +64,32 @@ class Run:
     method_seconds: float
 
     def __repr__(self) -> str:
-        return f"<Run of {self.job.label} on {self.case}, seed {self.job.seed}: {self.status}, in {self.folder}>"
+        return f"<Run of {self.job.label} on {self.case}, seed {self.job.seed}: {self.status}, in {self.source}>"
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, as a path."""
+        return Path(str(self.source))
 
     @property
     def case(self) -> Case:
         """Where it ran."""
         return self.job.case
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where runs are kept below the paths given, unread.
+
+    Attributes:
+        sources: Run folders and runs of archives, in the order of the paths.
+        plans: Plans of the studies, as their files have them.
+        broken: (place, reason) of what could not be read.
+    """
+
+    sources: tuple[RunSource, ...]
+    plans: tuple[dict[str, Any], ...]
+    broken: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -84,55 +108,125 @@ class Found:
 
 
 def find_runs(paths: Sequence[str]) -> Found:
-    """Read every run and plan below some folders.
+    """Read every run and plan below some folders and in some archives.
 
     Args:
-        paths: Run folders, study folders, folders that hold some, or patterns with ``*`` and ``?`` of them.
+        paths: Run folders, study folders, archives (also by address), folders that hold some, or patterns with ``*``
+            and ``?`` of them.
 
     Raises:
         UserError: A path does not exist, or there is no run below any of them.
     """
-    folders = [folder for path in paths for folder in _expand(path)]
+    found = find_sources(paths)
     runs: list[Run] = []
-    plans: list[Plan] = []
-    broken: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    for folder in (inner for outer in folders for inner in _walk(outer)):
-        real = os.path.realpath(folder)
-        if real in seen:
-            continue
-        seen.add(real)
+    broken = list(found.broken)
+    for source in found.sources:
         try:
-            if (folder / PLANS).exists():
-                plans += [plan for plan in read_plans(folder / PLANS) if plan not in plans]
-            if (folder / JOB).exists():
-                runs.append(read_run(folder))
-            elif (folder / LOG).exists():
-                broken.append((str(folder), f"it holds a log but no {JOB}"))
-        except (RunError, OSError) as error:
-            broken.append((str(folder), str(error)))
-    if not runs and not plans and not broken:
+            runs.append(read_run(source))
+        except (RunError, DataError, OSError) as error:
+            broken.append((str(source), str(error)))
+    plans = tuple(_plan_of(msgspec.convert(entry, PlanEntry), Path(PLANS)) for entry in found.plans)
+    return Found(tuple(runs), plans, tuple(broken))
+
+
+def find_sources(paths: Sequence[str]) -> Sources:
+    """Find every run and plan below some folders and in some archives, see `find_runs`; runs are not read."""
+    search = _Search()
+    for path in paths:
+        for place in _expand(path):
+            search.archive(place) if isinstance(place, Archive) else search.below(place)
+    found = Sources(tuple(search.sources), tuple(search.plans), tuple(search.broken))
+    if not found.sources and not found.plans and not found.broken:
         raise UserError(
-            f"no runs in {', '.join(paths)}: expected folders of `run` (with {JOB}) or of `study` (with {PLANS})."
+            f"no runs in {', '.join(paths)}: expected folders of `run` (with {JOB}) or of `study` (with {PLANS}), or "
+            "archives of them."
         )
-    return Found(tuple(runs), tuple(plans), tuple(broken))
+    return found
 
 
-def _expand(path: str) -> list[Path]:
-    """Return the folders that a path or pattern names; a folder whose name looks like a pattern is taken as it is.
+class _Search:
+    """What was found so far; nothing twice."""
+
+    def __init__(self) -> None:
+        self.sources: list[RunSource] = []
+        self.plans: list[dict[str, Any]] = []
+        self.broken: list[tuple[str, str]] = []
+        self._seen: set[str] = set()
+
+    def below(self, top: Path) -> None:
+        """Look into a folder and all below it."""
+        for folder in _walk(top):
+            if not self._new(folder):
+                continue
+            try:
+                if (folder / PLANS).exists():
+                    read_plans(folder / PLANS)
+                    self.add_plans(json.loads((folder / PLANS).read_bytes()))
+                if (folder / JOB).exists():
+                    self.sources.append(RunFolder(folder))
+                elif (folder / LOG).exists():
+                    self.broken.append((str(folder), f"it holds a log but no {JOB}"))
+            except (RunError, OSError) as error:
+                self.broken.append((str(folder), str(error)))
+            for file in sorted(folder.glob(f"*{SUFFIX}")):
+                try:
+                    if file.is_file() and self._new(file):
+                        study = folder.parent / PLANS if folder.name == STORED else None
+                        asked = keys_of(read_plans(study)) if study and study.exists() else None
+                        self.archive(open_archive(file), asked)
+                except (RunError, DataError, OSError) as error:
+                    self.broken.append((str(file), str(error)))
+
+    def archive(self, archive: Archive, asked: set[Key] | None = None) -> None:
+        """Take the runs of an archive; of one that a study keeps, those that it asked for."""
+        if asked is None:
+            self.add_plans(archive.plans)
+        self.sources += [run for run in archive.runs if asked is None or key_of(run.job()[0]) in asked]
+
+    def add_plans(self, plans: Sequence[dict[str, Any]]) -> None:
+        """Add plans that are not there yet."""
+        self.plans += [plan for plan in plans if plan not in self.plans]
+
+    def _new(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        known = real in self._seen
+        self._seen.add(real)
+        return not known
+
+
+def _expand(path: str) -> list[Path | Archive]:
+    """Return the folders and archives that a path, address or pattern names.
+
+    A folder whose name looks like a pattern is taken as it is.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or a file is no archive.
     """
+    if is_address(path):
+        return [open_archive(path)]
     folder = Path(os.path.expanduser(path))
     if os.path.isdir(folder):  # pathlib's own raises where a name is too long
         return [folder]
     if os.path.exists(folder):
-        raise UserError(f"{path} is a file: give the folder of a run or of a study.")
-    matches = [Path(match) for match in sorted(glob.glob(str(folder))) if os.path.isdir(match)]
-    if not matches:
-        raise UserError(f"no folder {path!r}: give folders of runs or studies, for example runs/study.")
-    return matches
+        return [_archive_or_refuse(folder)]
+    matches = [Path(match) for match in sorted(glob.glob(str(folder)))]
+    found = [m if m.is_dir() else open_archive(m) for m in matches if m.is_dir() or m.suffix == SUFFIX]
+    if not found:
+        raise UserError(
+            f"no folder {path!r}: give folders of runs or studies, for example runs/study, or archives of them."
+        )
+    return found
+
+
+def _archive_or_refuse(file: Path) -> Archive:
+    """Return the archive in a file.
+
+    Raises:
+        UserError: It is another kind of file.
+    """
+    if file.suffix != SUFFIX and not head(file).startswith(b"PK"):
+        raise UserError(f"{file} is a file: give the folder of a run or of a study, or an archive of them.")
+    return open_archive(file)
 
 
 def _walk(top: Path) -> Iterator[Path]:
@@ -174,29 +268,32 @@ def _plan_of(entry: PlanEntry, file: Path) -> Plan:
     return plan
 
 
-def read_run(folder: Path) -> Run:
-    """Return what a run folder holds. Plug-ins it names are not loaded: a report runs no code of a run folder.
+def read_run(place: Path | RunSource) -> Run:
+    """Return what a run folder, or a place in an archive, holds.
+
+    Plug-ins it names are not loaded: a report runs no code of a run folder.
 
     Raises:
         Unusable: Its job.json is corrupt.
     """
-    job, entry = read_job(folder)
-    status = read_status(folder)
+    run = as_source(place)
+    job, entry = run.job()
+    status = run.status()
     X, F = np.empty((0, 0), np.int64), np.empty((0, len(job.objectives)))
     state, reason = DONE, ""
     archs: tuple[str, ...] = ()
     seconds = (math.nan, math.nan)
     try:
-        history = History(folder / LOG, None, len(job.objectives))
-        if history.rows:
-            X, F = history.arrays()
-        archs = tuple(row.arch for row in history.rows)
+        log = run.log(None, len(job.objectives))
+        archs = log.archs
+        if archs:
+            X, F = log.arrays()
     except Unusable as error:
         state, reason = FAILED, f"the run of {job.label} cannot be read: {error.reason}"
     except OSError as error:
         state, reason = FAILED, f"the run of {job.label} cannot be read: {error.strerror or error}"
     n = len(F)
-    ended = (status.status == DONE and status.rows == n) or _evaluations_of(folder) == n
+    ended = (status.status == DONE and status.rows == n) or run.evaluations() == n
     if state == DONE and n < job.budget and not (n and ended):
         if status.status == FAILED:
             state, reason = FAILED, status.error
@@ -204,16 +301,8 @@ def read_run(folder: Path) -> Run:
             state, reason = MISSING, f"unfinished: {n} of {job.budget} evaluations in the log"
     if state == DONE:
         try:
-            seconds = read_seconds(folder / TIMING)
+            seconds = run.seconds()
         except Unusable as error:
             state, reason = FAILED, str(error)
     known = (entry.data, entry.environment)
-    return Run(folder, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds)
-
-
-def _evaluations_of(folder: Path) -> int | None:
-    """Return how many evaluations the summary of a single run counts; None without one."""
-    try:
-        return read(folder / SUMMARY, SummaryFile).evaluations
-    except Unusable:
-        return None
+    return Run(run, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds)

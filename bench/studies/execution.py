@@ -19,18 +19,17 @@ from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.outputs import STUDY, claim
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
-from smemnas.bench.runs.folder import RECOMMENDED, read_job
+from smemnas.bench.runs.folder import STATUS
 from smemnas.bench.runs.guard import checked_log
-from smemnas.bench.runs.history import read_seconds
-from smemnas.bench.runs.reported import is_whole
-from smemnas.bench.runs.run import JOB, LOG, TIMING, Job, Progress, run
-from smemnas.bench.schema import PlanEntry, StatusFile, read
+from smemnas.bench.runs.run import Job, Progress, run
+from smemnas.bench.runs.source import RunFolder, RunSource
+from smemnas.bench.schema import PlanEntry, read
 from smemnas.bench.studies.plan import Plan, parts_of
 from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks
 from smemnas.bench.workers.child import PAUSE
 from smemnas.surrogates.base import single_thread
 
-STATUS, PLANS, STUDY_LOCK = "status.json", "plans.json", ".study.lock"
+PLANS, STUDY_LOCK = "plans.json", ".study.lock"
 DONE, FAILED, RUNNING, MISSING, BUSY = "done", "failed", "running", "missing", "busy"
 #: What to do about a run that cannot be used.
 RERUN = "study --rerun makes it anew"
@@ -44,32 +43,27 @@ class State(NamedTuple):
 
 
 def folder_of(out: Path, job: Job) -> Path:
-    """Return a job's folder in a study: that of a single run, with the budget, which may change a run."""
-    return out / job.folder.parent / f"budget-{job.budget}" / job.folder.name
+    """Return a job's folder in a study."""
+    return out / job.folder_in_study
 
 
 def state_of(out: Path, job: Job) -> State:
-    """Return what a folder says about a job: it is done when its log has all rows or the method ended by itself."""
-    folder = folder_of(out, job)
-    rows, ours = 0, False
+    """Return what its folder in a study says about a job, see `state_in`."""
+    return state_in(RunFolder(folder_of(out, job)), job)
+
+
+def state_in(source: RunSource, job: Job) -> State:
+    """Return what a run says about a job: it is done when its log has all rows or the method ended by itself."""
+    rows, ours = source.count(), False
     with suppress(OSError, Unusable):
-        rows = (folder / LOG).read_bytes().count(b"\n")
-        ours = not job.differs_from(read_job(folder)[1].job)
-    status = read_status(folder)
+        ours = not job.differs_from(source.job()[1].job)
+    status = source.status()
     whole = rows >= job.budget or (status.status == DONE and status.rows == rows)
-    if ours and whole and is_whole(folder / RECOMMENDED, rows):
+    if ours and whole and source.is_whole(rows):
         return State(DONE)
     if status.status == FAILED:
         return State(FAILED, status.error)
     return State(MISSING)
-
-
-def read_status(folder: Path) -> StatusFile:
-    """Return the status file of a run folder; where there is none, or a broken one, the log says as much."""
-    try:
-        return read(folder / STATUS, StatusFile)
-    except Unusable:
-        return StatusFile("")
 
 
 def run_study(
@@ -166,13 +160,13 @@ def _check_workers_know(job: Job, plugins: Sequence[str]) -> None:
 
 def _fault_of(out: Path, job: Job) -> str:
     """Return why what is in a job's folder cannot be used or continued, "" where it can or there is nothing."""
-    folder = folder_of(out, job)
-    if not (folder / JOB).exists() and not (folder / LOG).exists():
+    source = RunFolder(folder_of(out, job))
+    if not source.exists():
         return ""
     try:
-        checked_log(folder, job, benchmark_of(job.case))
-        if state_of(out, job).status == DONE:
-            read_seconds(folder / TIMING)
+        checked_log(source, job, benchmark_of(job.case))
+        if state_in(source, job).status == DONE:
+            source.seconds()
     except RunError as error:
         return str(error)
     return ""

@@ -11,11 +11,10 @@ from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.errors import RunError
 from smemnas.bench.metrics.indicators import nondominated
-from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.guard import checked_log
-from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import open_job
-from smemnas.bench.runs.run import LOG, Job
+from smemnas.bench.runs.run import Job
+from smemnas.bench.runs.source import RunSource, as_source
 from smemnas.bench.studies.discovery import read_plans
 from smemnas.bench.studies.execution import PLANS
 from smemnas.bench.studies.plan import Plan
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) -> pd.DataFrame:
+def evaluations_frame(folder: str | Path | RunSource, benchmark: Benchmark | None = None) -> pd.DataFrame:
     """Return the log of a run, one row per evaluation in ask order.
 
     Columns: ``method``, ``seed``, ``i`` (position in the log, from 0), ``arch`` (the architecture's name), one per
@@ -34,7 +33,7 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
     of a failure, and the genes ``x0``, ``x1``, ... A run that is still going on can be read.
 
     Args:
-        folder: Run folder.
+        folder: Run folder, or a run of an archive.
         benchmark: The run's own; adds a column for each value that it reports and that is not searched, such as
             ``test_error``. Without it only a run with constraints opens its table.
 
@@ -43,17 +42,17 @@ def evaluations_frame(folder: str | Path, benchmark: Benchmark | None = None) ->
     """
     import pandas as pd
 
-    folder = Path(folder)
-    job, _ = read_job(folder, "give the folder of a run.")
+    source = as_source(folder)
+    job, _ = source.job("give the folder of a run.")
     searched = benchmark
     if benchmark is None and job.constraints:
         searched = open_job(job)
     if searched is None:
-        history = History(folder / LOG, None, len(job.objectives))
+        log = source.log(None, len(job.objectives))
     else:
-        history = checked_log(folder, job, searched)
-    rows = history.rows
-    X, F = history.arrays()
+        log = checked_log(source, job, searched)
+    rows = log.rows
+    X, F = log.arrays()
     columns: dict[str, Any] = {
         "method": [job.label] * len(rows),
         "seed": np.full(len(rows), job.seed, dtype=np.int64),

@@ -19,9 +19,7 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
-from smemnas.bench.runs.folder import RECOMMENDED
 from smemnas.bench.runs.guard import fault
-from smemnas.bench.runs.reported import read_recommended
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
@@ -118,7 +116,7 @@ def make_groups(
         if not reason and key in others:
             same = np.array_equal(run.F, others[key].F)
             reason = (
-                "found twice, counted once" if same else f"found again with other values: {others[key].folder} is kept"
+                "found twice, counted once" if same else f"found again with other values: {others[key].source} is kept"
             )
         if reason:
             leave_out(run.job, reason)
@@ -308,12 +306,12 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
         return unfinished(plan, variant, case, job, status, reason, reference)
     benchmark = benchmark_of(case)
     try:
-        recommended = read_recommended(run.folder / RECOMMENDED, len(run.X)) if benchmark.noisy else ()
+        recommended = run.source.recommended(len(run.X)) if benchmark.noisy else ()
         measured = measure(run.X, run.F, plan.at, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
-    reason = ended_early(run.folder, len(F), plan.budget)
+    reason = ended_early(run.source, len(F), plan.budget)
     times = run.seconds, run.method_seconds
     return Trial(variant.name, case, run.job, DONE, reason, F, *measured, *times, reference)

@@ -18,14 +18,14 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
-from smemnas.bench.runs.folder import RECOMMENDED
 from smemnas.bench.runs.guard import checked_log
-from smemnas.bench.runs.history import read_seconds
-from smemnas.bench.runs.reported import Judged, ReportedSet, read_recommended
-from smemnas.bench.runs.run import TIMING, Job
-from smemnas.bench.studies.execution import DONE, FAILED, RERUN, folder_of, read_status, state_of
+from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.reported import Judged, ReportedSet
+from smemnas.bench.runs.source import RunFolder, RunSource
+from smemnas.bench.studies.execution import DONE, FAILED, RERUN, state_in
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.references import reference_for
+from smemnas.bench.studies.stored import StudyRuns
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -123,25 +123,27 @@ def collect(plan: Plan, out: Path) -> list[Trial]:
 
     Where no reference front is known, as in real trainings, that of all finished runs takes its place.
     """
-    references = {case: reference_for(case, partial(_found, plan, out, case)) for case in plan.cases}
+    runs = StudyRuns(out)
+    references = {case: reference_for(case, partial(_found, plan, runs, case)) for case in plan.cases}
     return [
-        read_trial(plan, out, variant, case, seed, references[case])
+        read_trial(plan, runs, variant, case, seed, references[case])
         for case in plan.cases
         for variant in plan.variants
         for seed in plan.seeds
     ]  # in full, so that runs of a seed are found at the same place; see `UNASKED`
 
 
-def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
+def _found(plan: Plan, runs: StudyRuns, case: Case) -> FloatArray:
     """Return what all finished runs of a case evaluated and what satisfies its constraints ``(n, n_obj)``."""
     benchmark = benchmark_of(case)
     parts = [np.empty((0, len(benchmark.objectives)))]
     for variant in plan.variants:
         for seed in plan.seeds_for(variant):
             job = plan.job(variant, case, seed)
-            if state_of(out, job).status == DONE:
+            run, job = runs.of(job)
+            if state_in(run, job).status == DONE:
                 with contextlib.suppress(RunError):  # `read_trial` names what is wrong
-                    X, F = checked_log(folder_of(out, job), job, benchmark).arrays()
+                    X, F = checked_log(run, job, benchmark).arrays()
                     parts.append(
                         feasible_only(benchmark, X[: plan.budget], F[: plan.budget]).reshape(-1, parts[0].shape[1])
                     )
@@ -149,18 +151,20 @@ def _found(plan: Plan, out: Path, case: Case) -> FloatArray:
     return F[np.isfinite(F).all(axis=1)]
 
 
-def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int, reference: Reference | None) -> Trial:
+def read_trial(
+    plan: Plan, runs: StudyRuns, variant: Variant, case: Case, seed: int, reference: Reference | None
+) -> Trial:
     """Return one run of the plan; only a finished one is measured."""
     job = plan.job(variant, case, seed)
     if seed not in plan.seeds_for(variant):
         return unfinished(plan, variant, case, job, UNASKED, "", reference)
-    state = state_of(out, job)
+    run, job = runs.of(job)
+    state = state_in(run, job)
     if state.status == DONE:
-        folder = folder_of(out, job)
         try:
             benchmark = benchmark_of(case)
-            X, F = checked_log(folder, job, benchmark).arrays()
-            recommended = read_recommended(folder / RECOMMENDED, len(X)) if benchmark.noisy else ()
+            X, F = checked_log(run, job, benchmark).arrays()
+            recommended = run.recommended(len(X)) if benchmark.noisy else ()
             measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference, recommended)
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
             return Trial(
@@ -168,24 +172,25 @@ def read_trial(plan: Plan, out: Path, variant: Variant, case: Case, seed: int, r
                 case,
                 job,
                 DONE,
-                ended_early(folder, len(F), plan.budget),
+                ended_early(run, len(F), plan.budget),
                 F,
                 *measured,
-                *read_seconds(folder / TIMING),
+                *run.seconds(),
                 reference,
             )
         except Unusable as error:
-            state = state._replace(status=FAILED, reason=f"{error.reason}: {RERUN}")
+            advice = f": {RERUN}" if isinstance(run, RunFolder) else ""
+            state = state._replace(status=FAILED, reason=f"{error.reason}{advice}")
         except RunError as error:
             state = state._replace(status=FAILED, reason=str(error))
     return unfinished(plan, variant, case, job, state.status, state.reason, reference)
 
 
-def ended_early(folder: Path, n: int, budget: int) -> str:
+def ended_early(run: RunSource, n: int, budget: int) -> str:
     """Return what is said of a finished run of `n` evaluations that had not spent its budget; "" of any other."""
     if n >= budget:
         return ""
-    return read_status(folder).note or f"Ended early, after {n} of {budget} evaluations."
+    return run.status().note or f"Ended early, after {n} of {budget} evaluations."
 
 
 def unfinished(

@@ -1,0 +1,168 @@
+"""`archive`: runs as one small file: make, info, verify, extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, NAMES, SEED, Group, Whole
+from smemnas.bench.program import named
+
+if TYPE_CHECKING:
+    from smemnas.bench.archive.read import Archive
+    from smemnas.bench.archive.verify import Checked
+
+#: More runs than any archive has.
+MOST_RUNS = 1_000_000
+
+
+@click.group("archive", cls=Group)
+def archive_group() -> None:
+    """Keep runs in one small, checksummed file, and compare with those of others.
+
+    An archive stands wherever the folder of a run or study does: `report`, `study --against`, frames. docs/archive.md
+    says what is in it.
+    """
+
+
+@archive_group.command("make")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=ANY_PATH)
+@click.option("--out", type=FILE, metavar="FILE", help="The archive.  [default: STUDY.runs]")
+def archive_make(studies: tuple[Path, ...], out: Path | None) -> None:
+    """Write the runs below STUDY (folders of runs or studies, archives) as one archive.
+
+    Finished runs go in, and failed ones with the reason; what is unfinished or broken is left out by name. The same
+    runs give the same bytes.
+
+    \b
+    Examples:
+      python -m smemnas archive make runs/study
+      python -m smemnas archive make studies/a studies/b theirs.runs --out all.runs
+    """
+    from smemnas.bench.library.archive import make_archive
+
+    made = make_archive(studies, out)
+    for run, reason in made.left[:20]:
+        click.echo(f"left out: {named(run)}: {named(reason)}", err=True)
+    if len(made.left) > 20:
+        click.echo(f"left out: {len(made.left) - 20} more", err=True)
+    size = made.path.stat().st_size
+    click.echo(f"{made.runs:,} runs in {made.path} ({size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)")
+    if made.raw:
+        click.echo(f"{made.raw:,} logs are kept as they were: they are not of today's form")
+
+
+@archive_group.command("info")
+@click.argument("archive", metavar="ARCHIVE")
+@click.option("--runs", "each", is_flag=True, help="One line for each run.")
+def archive_info(archive: str, each: bool) -> None:
+    """Show what is in an archive: plans, methods, problems, who made it with which versions.
+
+    ARCHIVE is a file or an address, "https://...", with "#sha256=..." after it where its checksum is known.
+
+    \b
+    Examples:
+      python -m smemnas archive info study.runs
+      python -m smemnas archive info study.runs --runs
+    """
+    from smemnas.bench.archive.locate import open_archive
+    from smemnas.bench.errors import one_line
+
+    found = open_archive(archive)
+    if each:
+        for run in found.runs:
+            job, _ = run.job()
+            state = run.status().status or "done"
+            click.echo(one_line(f"{job.label} on {job.case}, seed {job.seed}: {run.count()} of {job.bound}, {state}"))
+        return
+    for key, value in _facts(found):
+        click.echo(one_line(f"{key:<12} {value}"))
+
+
+def _facts(archive: Archive) -> list[tuple[str, str]]:
+    """Return what to say of an archive, line by line."""
+    from collections import Counter
+
+    from smemnas.bench.archive.verify import versions
+    from smemnas.bench.library.archive import plans_of
+
+    jobs = [run.job() for run in archive.runs]
+    made = Counter(str(recorded.environment.get("git_commit") or "no commit") for _, recorded in jobs)
+    tables = {job.place: recorded.data for job, recorded in jobs}
+    evaluations = sum(run.count() for run in archive.runs)
+    return [
+        ("archive", f"{archive.path}, {len(archive.content) / 1e6:.2f} MB, sha256 {archive.sha256}"),
+        ("runs", f"{len(archive):,}, {evaluations:,} evaluations"),
+        *(("plan", line) for line in plans_of(archive)),
+        *(("method", f"{label}: {n:,} runs") for label, n in sorted(Counter(job.label for job, _ in jobs).items())),
+        *(("problem", f"{case}: {n:,} runs") for case, n in sorted(Counter(str(job.case) for job, _ in jobs).items())),
+        *(("data", f"{place}: {data.get('sha256') or data}") for place, data in sorted(tables.items())),
+        *(("made at", f"{commit}: {n:,} runs") for commit, n in sorted(made.items())),
+        *(("version", line) for line in versions(archive, archive.runs)),
+    ]
+
+
+@archive_group.command("verify")
+@click.argument("archive", metavar="ARCHIVE")
+@click.option("--sample", type=Whole(0, MOST_RUNS), default=0, metavar="N", help="Run N of the runs again.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "--methods",
+    type=NAMES,
+    default=(),
+    metavar="A,B",
+    help="Draw from these alone, whatever packages they need and however long they take.",
+)
+@click.pass_obj
+def archive_verify(plugins: tuple[str, ...], archive: str, sample: int, seed: int, methods: tuple[str, ...]) -> None:
+    """Check an archive's checksums, and run some of its runs again: their logs must be the same, byte for byte.
+
+    Methods that need packages which are absent, or that took over a minute, are drawn only where --methods names them.
+    Versions that differ from those which made the runs are named. The exit status is 1 if a log differs.
+
+    \b
+    Examples:
+      python -m smemnas archive verify study.runs
+      python -m smemnas archive verify study.runs --sample 20 --seed 3
+      python -m smemnas --plugin mine.py archive verify theirs.runs --sample 5 --methods front-climber
+    """
+    from smemnas.bench.library.archive import VerifyOptions, verify_archive
+
+    found = verify_archive(VerifyOptions(archive, sample, seed, methods, plugins), _tell)
+    click.echo(f"checksums    {found.logs:,} of {found.logs:,} logs come back as they were")
+    for line in found.versions:
+        click.echo(f"version      {line}")
+    if sample:
+        if found.drawn.passed_over:
+            passed = ", ".join(f"{reason} ({n:,} runs)" for reason, n in found.drawn.passed_over)
+            click.echo(f"not drawn    {named(passed)}; --methods draws them")
+        click.echo(f"run again    {found.identical} of {len(found.checked)} identical")
+        if found.identical < len(found.checked):
+            raise SystemExit(1)
+
+
+def _tell(checked: Checked) -> None:
+    """Print what became of a run."""
+    from smemnas.bench.errors import one_line
+
+    job, _ = checked.run.job()
+    outcome = "identical" if not checked.reason else "DIFFERENT"
+    reason = f": {named(checked.reason)}" if checked.reason else ""
+    click.echo(one_line(f"{outcome}    {job.label} on {job.case}, seed {job.seed}{reason}"))
+
+
+@archive_group.command("extract")
+@click.argument("archive", metavar="ARCHIVE")
+@click.argument("out", type=FOLDER, metavar="FOLDER")
+def archive_extract(archive: str, out: Path) -> None:
+    """Write the runs of an archive as the folder of a study, their logs byte for byte as they were.
+
+    \b
+    Example:
+      python -m smemnas archive extract study.runs studies/theirs
+    """
+    from smemnas.bench.library.archive import extract_archive
+
+    click.echo(f"{extract_archive(archive, out):,} runs in {out}")

@@ -1,0 +1,368 @@
+"""Archives of runs: what goes in comes out, whatever reads folders reads them, and nothing damaged is believed."""
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+import smemnas
+from smemnas.bench.archive import form
+from smemnas.bench.archive.read import Archive
+from smemnas.bench.archive.write import pack
+from smemnas.bench.errors import DataError
+from smemnas.bench.library.archive import extract_archive, make_archive
+from smemnas.bench.runs.source import RunFolder
+from smemnas.bench.schema import signed
+from smemnas.bench.studies.discovery import find_runs
+from smemnas.bench.studies.groups import make_groups
+from smemnas.bench.studies.trials import collect
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The folder of a study of two methods on one problem, two seeds."""
+    out = tmp_path_factory.mktemp("studies") / "small"
+    smemnas.study(
+        smemnas.StudyOptions(
+            methods=("random", "nsga2"), spaces=("toy",), seeds="0-1", budget=25, figures=False, out=out
+        )
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def archive(study):
+    return make_archive([study]).path
+
+
+def folders(place):
+    return sorted(path.parent for path in place.rglob("job.json"))
+
+
+def edited(archive, tmp_path, change):
+    """Write an archive whose members are changed and whose checksums all fit."""
+    with zipfile.ZipFile(archive) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    manifest = json.loads(members.pop("manifest.json"))
+    change(manifest, members)
+    for name, data in members.items():
+        manifest["members"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return write_zip(tmp_path / "edited.runs", {"manifest.json": json.dumps(manifest).encode(), **members})
+
+
+def write_zip(path, members, sizes=()):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+        for name, size in sizes:
+            file.getinfo(name).file_size = size
+        file.comment = b"0" * 64
+    body = stream.getvalue()[:-64]
+    path.write_bytes(body + hashlib.sha256(body).hexdigest().encode())
+    return path
+
+
+# ---- what goes in comes out
+
+
+def test_folders_come_back_with_the_same_logs_and_jobs(study, archive, tmp_path):
+    assert extract_archive(archive, tmp_path / "out") == 4
+    assert [f.relative_to(tmp_path / "out") for f in folders(tmp_path / "out")] == [
+        f.relative_to(study) for f in folders(study)
+    ]
+    for folder in folders(study):
+        other = tmp_path / "out" / folder.relative_to(study)
+        for name in ("evals.jsonl", "job.json", "status.json"):
+            assert (other / name).read_bytes() == (folder / name).read_bytes()
+        assert RunFolder(other).seconds() == pytest.approx(RunFolder(folder).seconds(), rel=1e-15)
+    assert (tmp_path / "out" / "plans.json").read_bytes() == (study / "plans.json").read_bytes()
+
+
+def test_the_same_runs_give_the_same_bytes(study, archive, tmp_path):
+    shutil.copytree(study, tmp_path / "elsewhere")
+    plans = json.loads((study / "plans.json").read_bytes())
+    runs = [RunFolder(folder) for folder in folders(tmp_path / "elsewhere")]
+    assert pack(runs[::-1], plans).data == archive.read_bytes()
+    again = make_archive([archive], tmp_path / "again.runs")
+    assert (again.runs, again.raw, again.path.read_bytes()) == (4, 0, archive.read_bytes())
+
+
+def test_numpy_alone_reads_the_members(study, archive):
+    """As docs/archive.md says."""
+    with zipfile.ZipFile(archive) as file:
+        problem = json.loads(file.read("manifest.json"))["problems"][0]
+        first = json.loads(file.read("runs.json"))[0]
+        codes = np.load(io.BytesIO(file.read("problem-0/evaluations.npy"))).astype(int)
+        stored = np.load(io.BytesIO(file.read("problem-0/objective-0.npy")))
+    values = stored if problem["decimals"][0] < 0 else stored / 10.0 ** problem["decimals"][0]
+    rows = np.where(codes == 0, np.cumsum(codes == 0) - 1, codes - 1)[: first["rows"]]
+    log = [json.loads(line)["F"][0] for line in (folders(study)[0] / "evals.jsonl").read_text().splitlines()]
+    assert values[rows].tolist() == log
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [([1.0, 2.0], 0), ([0.1, 68.596224], 6), ([8.159999999999997, 0.1 + 0.2], -1), ([-0.0], -1), ([-3.5, 1e3], 1),
+     ([1e300], -1), ([np.nan, 1.0], -1), ([5e-324], -1), ([], 0)],
+)  # fmt: skip
+def test_objectives_come_back_to_the_last_bit(values, decimals):
+    stored, found = form.as_decimals(np.array(values, dtype=np.float64))
+    assert found == decimals
+    assert form.from_decimals(stored, found).tobytes() == np.array(values, dtype=np.float64).tobytes()
+
+
+def test_codes_are_inverted():
+    rows = np.array([0, 1, 0, 2, 2, 3, 1, 4])
+    codes = form.as_codes(rows)
+    assert codes.tolist() == [0, 0, 1, 0, 3, 0, 2, 0]
+    assert form.from_codes(codes, 5, "it").tolist() == rows.tolist()
+    with pytest.raises(DataError, match="does not hold"):
+        form.from_codes(np.array([0, 2]), 5, "it")
+
+
+def test_failed_unfinished_old_and_broken_runs(study, tmp_path):
+    shutil.copytree(study, tmp_path / "s")
+    failed, unfinished, old, broken = folders(tmp_path / "s")
+    (failed / "status.json").write_text('{"status": "failed", "error": "RuntimeError: no memory"}')
+    log = (failed / "evals.jsonl").read_bytes().splitlines(keepends=True)
+    (failed / "evals.jsonl").write_bytes(b"".join(log[:7]))
+    (unfinished / "status.json").write_text('{"status": "running"}')
+    (unfinished / "evals.jsonl").write_bytes(b"".join(log[:3]) + b'{"i": 3')
+    lines = [json.loads(line) for line in (old / "evals.jsonl").read_bytes().splitlines()]
+    without_sums = "".join(json.dumps({k: v for k, v in line.items() if k != "sum"}) + "\n" for line in lines)
+    (old / "evals.jsonl").write_text(without_sums)
+    (broken / "evals.jsonl").write_bytes(b"".join(log[:2]) + b"nothing\n" + b"".join(log[3:]))
+    made = make_archive([tmp_path / "s"])
+    assert (made.runs, made.raw) == (2, 1)
+    reasons = dict(made.left)
+    assert reasons.keys() == {str(unfinished), str(broken)}
+    assert reasons[str(unfinished)] == "unfinished: 3 of 25 evaluations in the log"
+    assert "line 3 is corrupt" in reasons[str(broken)]
+    first, second = Archive(made.path).runs
+    assert first.status() == RunFolder(failed).status()
+    assert (first.count(), first.text()) == (7, b"".join(log[:7]))
+    assert second.text() == without_sums.encode()
+    read = {run.status: run for run in find_runs([str(made.path)]).runs}
+    assert read["failed"].reason == "RuntimeError: no memory"
+    assert np.array_equal(read["done"].F, RunFolder(old).log().arrays()[1])
+
+
+# ---- read wherever folders are read
+
+
+def test_a_report_of_an_archive_is_that_of_the_folders(study, archive):
+    by_folders, by_archive = (make_groups(find_runs([str(place)]))[0][0].tables for place in (study, archive))
+    assert repr(by_archive.rows) == repr(by_folders.rows)  # with their NaN
+    assert by_archive.plan == by_folders.plan
+    both, left = make_groups(find_runs([str(study), str(archive)]))
+    assert repr(both[0].tables.rows) == repr(by_folders.rows)
+    assert [item.reason for item in left] == ["found twice, counted once"] * 2
+
+
+def test_frames_of_an_archived_run(study, archive):
+    for run, folder in zip(smemnas.open_archive(archive).runs, folders(study), strict=True):
+        assert smemnas.evaluations_frame(run).equals(smemnas.evaluations_frame(folder))
+
+
+def test_a_study_reads_the_archives_that_it_keeps(study, archive, tmp_path):
+    plan = find_runs([str(study)]).plans[0]
+    out = tmp_path / "s"
+    (out / "stored").mkdir(parents=True)
+    shutil.copy(archive, out / "stored" / "theirs.runs")
+    shutil.copy(study / "plans.json", out)
+    kept, made = collect(plan, out), collect(plan, study)
+    assert [t.status for t in kept] == ["done"] * 4
+    assert all(np.array_equal(a.curve, b.curve) and a.seconds == b.seconds for a, b in zip(kept, made, strict=True))
+    assert len(find_runs([str(out)]).runs) == 4
+    (out / "plans.json").write_text(json.dumps([{**plan.to_dict(), "seeds": [1]}]))
+    assert {run.job.seed for run in find_runs([str(out)]).runs} == {1}
+
+
+# ---- nothing damaged is believed
+
+
+def test_every_flipped_byte_and_every_cut_is_noticed(archive, tmp_path):
+    data = archive.read_bytes()
+    file = tmp_path / "damaged.runs"
+    for place in sorted({*range(0, len(data), 37), *range(40), *range(len(data) - 90, len(data))}):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
+        with pytest.raises(DataError) as error:
+            Archive(file)
+        assert "\n" not in str(error.value)
+    for size in (*range(0, len(data), 211), len(data) - 1, len(data) - 64):
+        file.write_bytes(data[:size])
+        with pytest.raises(DataError, match=r"truncated|no archive of runs"):
+            Archive(file)
+
+
+def test_a_flipped_byte_of_a_member_is_named(archive, tmp_path):
+    with zipfile.ZipFile(archive) as file:
+        info = file.getinfo("problem-0/genes.npy")
+    data = bytearray(archive.read_bytes())
+    data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 1
+    (tmp_path / "a.runs").write_bytes(data)
+    with pytest.raises(DataError, match=r"problem-0/genes\.npy"):
+        Archive(tmp_path / "a.runs")
+
+
+def _member(name, data):
+    return lambda manifest, members: members.update({name: data})
+
+
+def _genes(shape):
+    def change(manifest, members):
+        stream = io.BytesIO()
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        members["problem-0/genes.npy"] = stream.getvalue() + b"\0" * 100
+
+    return change
+
+
+def _code(manifest, members):
+    codes = np.load(io.BytesIO(members["problem-0/evaluations.npy"]))
+    codes[0] = 200
+    members["problem-0/evaluations.npy"] = form.npy(codes)
+
+
+def _missing_value(manifest, members):
+    manifest["problems"][0]["decimals"][0] = -1
+    members["problem-0/objective-0.npy"] = form.npy(np.full(manifest["problems"][0]["rows"], np.nan))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m, _: m.update(format=2, news=1), "archive format 2, this version reads 1"),
+        (lambda m, _: m.update(news=1), "corrupt"),
+        (lambda m, _: m["problems"][0].update(rows=2**40), "corrupt"),
+        (lambda m, _: m["jobs"][0].update(data=7), "data or environment"),
+        (lambda m, _: m["jobs"][0]["job"].update(budget="many"), "corrupt"),
+        (lambda m, _: m["problems"][0].update(codes=3), "counts its evaluations wrongly"),
+        (_member("runs.json", b"[" * 100_000), "corrupt"),
+        (_member("runs.json", b"[]"), "counts its evaluations wrongly"),
+        (_member("problem-0/names.json", b'["a"]'), "names"),
+        (_genes((10**15, 10**3)), "not the array"),
+        (_genes((7,)), "not the array"),
+        (_member("problem-0/genes.npy", b"\x93NUMPY\x01\x00"), "not the array"),
+        (_code, "does not hold"),
+        (_missing_value, "without values"),
+        (lambda m, members: members.pop("problem-0/ok.npy"), "ok.npy"),
+    ],
+)
+def test_what_no_archive_holds_is_refused(archive, tmp_path, change, words):
+    """Its checksums all fit: somebody made it so."""
+    file = edited(archive, tmp_path, change)
+    with pytest.raises(smemnas.UserError, match=words) as error:
+        [(run.job(), run.log()) for run in Archive(file).runs]
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_is_unpacked_that_claims_to_be_too_large(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(form, "LARGEST_CONTENT", 1000)
+    monkeypatch.setattr("smemnas.bench.archive.read.LARGEST_CONTENT", 1000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(DataError, match="more than any archive"):
+        Archive(archive)
+
+
+def test_a_member_that_unpacks_to_more_than_it_says_is_refused(archive, tmp_path):
+    members = {"manifest.json": b" " * 3_000_000}
+    file = write_zip(tmp_path / "bomb.runs", members, [("manifest.json", 10)])
+    with pytest.raises(DataError) as error:
+        Archive(file)
+    assert "\n" not in str(error.value)
+
+
+def test_no_run_is_extracted_outside_its_folder(archive, tmp_path, fails):
+    file = edited(archive, tmp_path, lambda m, _: [g["job"].update(dataset="../../../../x") for g in m["jobs"]])
+    fails(["archive", "extract", file, tmp_path / "a" / "out"], "outside")
+    assert not (tmp_path / "a" / "out").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    fails(["archive", "extract", archive, tmp_path / "mine"], "not empty")
+
+
+# ---- the evidence checks itself
+
+
+def doctored(study, out, change):
+    """Return an archive of a study in whose run folders one file was changed, with its checksum."""
+    shutil.copytree(study, out)
+    change(out)
+    return make_archive([out]).path
+
+
+def test_stored_runs_are_run_again(archive, call):
+    code, text, _ = call("archive", "verify", archive, "--sample", "2", "--seed", "1")
+    assert code == 0
+    assert "4 of 4 logs come back" in text
+    assert text.count("identical    ") == 2
+    assert "run again    2 of 2 identical" in text
+
+
+def test_a_log_that_differs_is_named(study, tmp_path, call):
+    def change(out):
+        from smemnas.bench.runs.history import History
+
+        folder = folders(out)[0]
+        rows = History(folder / "evals.jsonl").rows
+        rows[5] = rows[5]._replace(F=(1.25, *rows[5].F[1:]))
+        (folder / "evals.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
+
+    code, text, _ = call("archive", "verify", doctored(study, tmp_path / "s", change), "--sample", "4")
+    assert code == 1
+    assert "run again    3 of 4 identical" in text
+    assert 'evaluation 5 differs: stored "x": ' in text
+
+
+def test_another_table_and_other_versions_are_named(study, tmp_path, call):
+    def change(out):
+        for folder in folders(out):
+            entry = json.loads((folder / "job.json").read_bytes())
+            del entry["sum"]
+            entry["data"] = {"sha256": "5" * 64}
+            entry["environment"]["packages"]["numpy"] = "0.9"
+            (folder / "job.json").write_text(json.dumps(signed(entry), indent=1) + "\n")
+
+    code, text, _ = call("archive", "verify", doctored(study, tmp_path / "s", change), "--sample", "1")
+    assert code == 1
+    assert "another version of the table: " in text
+    assert "sha256 555555555555..., installed" in text
+    assert f"version      numpy 0.9 (here {np.__version__})" in text
+
+
+def test_methods_that_cannot_or_should_not_run_are_drawn_on_request(study, tmp_path, call, monkeypatch):
+    def change(out):
+        for folder in folders(out)[:2]:
+            (folder / "timing.jsonl").write_text('{"first": 0, "n": 25, "ask": 61.0, "evaluate": 0.0, "tell": 0.0}\n')
+
+    archive = doctored(study, tmp_path / "s", change)
+    code, text, _ = call("archive", "verify", archive, "--sample", "9")
+    assert code == 0
+    assert "not drawn    nsga2 takes over a minute (2 runs); --methods draws them" in text
+    assert "run again    2 of 2 identical" in text
+    code, text, _ = call("archive", "verify", archive, "--sample", "1", "--methods", "nsga2")
+    assert (code, text.count("identical    nsga2")) == (0, 1)
+    monkeypatch.setattr("smemnas.methods.random_search.RandomSearch.needs", "no_such_package", raising=False)
+    assert "random needs no_such_package (2 runs)" in call("archive", "verify", archive, "--sample", "1")[1]
+
+
+def test_mistakes_are_one_line(archive, study, tmp_path, fails, call):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.runs").write_text("nothing")
+    (tmp_path / "mine.txt").write_text("mine")
+    fails(["archive", "info", tmp_path / "none.runs"], "cannot read the archive")
+    fails(["archive", "info", tmp_path / "text.runs"], "no archive of runs")
+    fails(["archive", "verify", archive, "--sample", "1", "--methods", "nsga"], "Did you mean 'nsga2'?")
+    fails(["archive", "make", tmp_path / "empty"], "no runs in")
+    fails(["archive", "make", study, "--out", tmp_path / "mine.txt"], "was not written by `archive make`")
+    fails(["report", tmp_path / "mine.txt"], "is a file: give the folder")
+    fails(["report", "https://127.0.0.1:9/x.runs#sha256=1"], "64 hexadecimal digits")
+    fails(["archive", "info", "http://127.0.0.1:9/x.runs"], "cannot download the archive http://127.0.0.1:9/x.runs")
+    assert "4, 100 evaluations" in call("archive", "info", archive)[1]
+    assert call("archive", "info", archive, "--runs")[1].count("25 of 25 evaluations, done") == 4

@@ -37,9 +37,39 @@ def git_commit() -> str | None:
         return None
 
 
+def processor() -> str:
+    """Return the processor's name, as the system gives it, "" where it gives none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor()
+
+
+def kernels() -> dict[str, str]:
+    """Return by which instructions this process computes: those of its BLAS libraries, and NumPy's beyond the least.
+
+    A run's log does not depend on them (docs/reproducibility.md says where it may); where two part all the same, this
+    says why.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    blas = {
+        f"{lib['internal_api']} {lib.get('architecture') or ''}".strip() for lib in threadpool_info() if _is_blas(lib)
+    }
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])  # type: ignore[call-overload]
+    return {"blas": ", ".join(sorted(blas)), "simd": " ".join(found)}
+
+
+def _is_blas(library: dict[str, Any]) -> bool:
+    return library.get("user_api") == "blas"
+
+
 @cache
 def environment(*needed: str) -> dict[str, Any]:
-    """Return versions of code, packages and interpreter, and the kind of machine.
+    """Return versions of code, packages and interpreter, the machine and the instructions it computes by.
 
     Args:
         needed: Packages to name beside those that always are, where they are installed.
@@ -56,4 +86,6 @@ def environment(*needed: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
+        **kernels(),
     }

@@ -1,8 +1,13 @@
 """Logs do not depend on the instructions that sums are made with: a small form of `python -m tests.kernels`."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from kernels.runs import Search, logs_under, parts_at, variants
-from kernels.ways import Way, possible, ways
+from kernels.ways import Way, dispatched, possible, processor, ways
 
 from smemnas.methods.base import METHODS
 
@@ -53,3 +58,19 @@ def test_the_ways_ask_for_what_they_use():
     assert [variants("random"), variants("smemnas")] == [[{}], [{}, {"encoding": "recommended"}]]
     assert variants("smemnas/best") == [{}]
     assert variants("smemnas/paper") == [{"initial": 20}, {"initial": 20, "encoding": "recommended"}]
+
+
+def test_a_process_names_the_kernels_it_computes_with():
+    """What `job.json` records is what the variables of this process ask for."""
+    if "sse4_2" not in processor():
+        pytest.skip("needs an x86 processor with SSE 4.2, for which OpenBLAS has the kernels Nehalem")
+    groups = " ".join(dispatched())
+    code = "from smemnas.bench.provenance import environment; import json; print(json.dumps(environment()))"
+    env = {**os.environ, "OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": groups}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    named = json.loads(done.stdout)
+    if "openblas" not in named["blas"]:
+        pytest.skip(f"needs a NumPy with OpenBLAS, this one has {named['blas'] or 'none that is known'}")
+    assert named["blas"] == "openblas Nehalem"
+    assert named["simd"] == ""
+    assert named["processor"]

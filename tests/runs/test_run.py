@@ -17,6 +17,7 @@ from edits import edit_job, row_text
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.provenance import kernels
 from smemnas.bench.report.run import summarise, write_report
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.run import MAX_ASKS_PER_EVALUATION, check_genotypes, clear, locked, make_job, run, search
@@ -349,7 +350,9 @@ def test_the_log_depends_on_nothing_but_the_job(whole, tmp_path):
     assert log_of(tmp_path) == data
     entry = json.loads((tmp_path / "job.json").read_text())
     assert entry["environment"]["packages"]["numpy"] == np.__version__
-    assert {"git_commit", "python", "platform", "machine"} <= set(entry["environment"])
+    assert {"git_commit", "python", "platform", "machine", "processor"} <= set(entry["environment"])
+    assert entry["environment"]["blas"] == kernels()["blas"] != ""
+    assert entry["environment"]["simd"] == kernels()["simd"]
 
 
 def test_every_method_is_charged_alike(tmp_path):

@@ -59,7 +59,7 @@ def kernels() -> dict[str, str]:
     blas = {
         f"{lib['internal_api']} {lib.get('architecture') or ''}".strip() for lib in threadpool_info() if _is_blas(lib)
     }
-    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])  # type: ignore[call-overload]
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     return {"blas": ", ".join(sorted(blas)), "simd": " ".join(found)}
 
 

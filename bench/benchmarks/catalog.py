@@ -122,14 +122,16 @@ PROBLEMS = {
 
 
 def find_problem(name: str) -> NamedProblem:
-    """Return what a name stands for.
+    """Return what a name stands for; what changes a data set may stand behind it, as in "c10-mop5-like+noise=.25".
 
     Raises:
         UserError: Unknown name; near misses are suggested.
     """
-    if name not in PROBLEMS:
-        raise UserError(f"no problem {name!r}.{suggest(name, PROBLEMS)}")
-    return PROBLEMS[name]
+    base = base_of(name)
+    if base not in PROBLEMS:
+        raise UserError(f"no problem {base!r}.{suggest(base, PROBLEMS)}")
+    found = PROBLEMS[base]
+    return found._replace(dataset=found.dataset + name[len(base) :])
 
 
 def open_problem(name: str) -> Benchmark:

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from smemnas.bench.benchmarks.catalog import BENCHMARKS, datasets_of, open_benchmark
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, base_of, datasets_of, open_benchmark
 from smemnas.bench.checks import benchmarks, methods, spaces, surrogates
 from smemnas.bench.checks.common import CheckFailed
 from smemnas.bench.errors import DataError, UserError, suggest
@@ -151,7 +151,7 @@ def check_name(name: str) -> Iterator[tuple[str, str | None]]:
     known = entries()
     found = [(kind, n) for kind, n in known if n == name]
     space, slash, dataset = name.partition("/")
-    if not found and slash and space in SPACES and dataset in datasets_of(space):
+    if not found and slash and space in SPACES and base_of(dataset) in datasets_of(space):
         found = [("benchmark", name)]
     if not found:
         hint = suggest(name, {n for _, n in known})

@@ -23,6 +23,7 @@ TITLE = 80
 def draw_run(result: Result, reference: Reference | None) -> Any:
     """Draw all feasible evaluations, the front found and the reference front; for one objective the best so far.
 
+    Under noise the true values of what is reported are drawn beside those that were observed.
     Several objectives are drawn in pairs, see `ALL_PAIRS`.
 
     Returns:
@@ -44,6 +45,9 @@ def draw_run(result: Result, reference: Reference | None) -> Any:
             _draw_progress(axes, F[:, 0], objectives[0], reference)
         else:
             _draw_pair(axes, F, result.front.F, (a, b), objectives, reference)
+            if result.benchmark.noisy and len(result.front.X):
+                true = result.benchmark.true_values(result.front.X)
+                axes.plot(true[:, a], true[:, b], color=ORANGE, ls="", marker="x", ms=5.5, label="its true values")
         axes.spines[["top", "right"]].set_visible(False)
     for unused in figure.axes[len(pairs) :]:
         unused.set_visible(False)

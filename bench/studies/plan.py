@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
-from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, base_of, datasets_of, evaluator_of
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, base_of, datasets_of, evaluator_of, find_problem
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.benchmarks.missing import refuse_missing
@@ -253,8 +253,8 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
     cases: list[Case] = []
     used: set[str] = set()
     for item in spaces:
-        if item in PROBLEMS:
-            cases.append(Case(*PROBLEMS[item]))
+        if base_of(item) in PROBLEMS:
+            cases.append(Case(*find_problem(item)))
             continue
         space, slash, dataset = item.partition("/")
         SPACES.get(space)
@@ -268,6 +268,6 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
         cases += [Case(space, d, objectives) for d in wanted or [""]]
     for dataset in datasets:
         if dataset not in used:
-            known = [d for item in spaces if item not in PROBLEMS for d in datasets_of(item.partition("/")[0])]
+            known = [d for item in spaces if base_of(item) not in PROBLEMS for d in datasets_of(item.partition("/")[0])]
             raise UserError(f"none of the spaces has a data set {dataset!r}.{suggest(dataset, known)}")
     return tuple(cases)

@@ -100,6 +100,7 @@ def noise_check() -> Plan:
         baseline="random",
         at=(50, 100),
         champion="smemnas/best",
+        primary="smemnas/best",
     )
 
 

@@ -5,16 +5,18 @@ import pytest
 from scipy.special import ndtri
 
 from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.bench.benchmarks.catalog import base_of, open_benchmark
+from smemnas.bench.benchmarks.catalog import base_of, find_problem, open_benchmark
 from smemnas.bench.benchmarks.constraints import parse_constraint
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.noisy import NoisyBenchmark, _words
 from smemnas.bench.benchmarks.normal import FAR, STEPS, deviates
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks import benchmarks as checks
+from smemnas.bench.checks import check_name
 from smemnas.bench.data.noise import add_noise
 from smemnas.bench.errors import UserError
 from smemnas.bench.ranking.data import data_of
+from smemnas.bench.studies.plan import make_cases
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy
 
@@ -126,6 +128,22 @@ def test_names(space, given, canonical, deviations):
     assert (bench.dataset, bench.deviations) == (canonical, deviations)
     assert bench.provenance()["noise"] == {"rule": 1, "deviations": deviations}
     assert base_of(canonical) == base_of(f"{canonical}+noise=1") == canonical.partition("+")[0]
+
+
+def test_named_problems_and_studies_take_noise():
+    problem = find_problem("c10-mop5-like+noise=.25")
+    assert (problem.space, problem.dataset) == ("nb201", "cifar10+noise=.25")
+    [named, place] = make_cases(["c10-mop5-like+noise=.25", "nb201/cifar10+noise=1"], [], ())
+    assert (named.dataset, len(named.objectives), place.dataset) == ("cifar10+noise=.25", 5, "cifar10+noise=1")
+    assert [case.dataset for case in make_cases(["macro"], ["cifar10+noise=table"], ())] == ["cifar10+noise=table"]
+    with pytest.raises(UserError, match=r"no problem 'c10-mop6-like'\. Did you mean"):
+        find_problem("c10-mop6-like+noise=.25")
+
+
+def test_a_benchmark_with_noise_can_be_checked_by_name():
+    found = dict(check_name("toy/closed-form+noise=1"))
+    assert "benchmark toy/closed-form+noise=1: hidden from methods" in found
+    assert set(found.values()) == {None}
 
 
 def test_other_columns_have_noise_only_where_it_is_asked_for(cells):

@@ -20,8 +20,10 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.reported import Judged, Recommended, ReportedSet, is_whole, read_recommended
 from smemnas.bench.runs.run import make_job, run, search
 from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study, state_of
 from smemnas.bench.studies.frames import trials_frame
+from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import collect, measure
 from smemnas.methods.base import METHODS, Archive, Method, Recommendation
@@ -296,6 +298,30 @@ def test_a_study_finishes_what_was_cut_before_the_last_recommendation(tmp_path, 
     run_study(list(plan.jobs()), tmp_path)
     assert file.read_bytes() == whole
     assert state_of(tmp_path, job).status == DONE
+
+
+def test_a_report_counts_recommendations(tmp_path, plan):
+    run_study(list(plan.jobs()), tmp_path)
+    own = {(t.variant, t.job.seed): t for t in collect(plan, tmp_path) if t.case == plan.cases[0]}
+    [group], unfinished = make_groups(find_runs([str(tmp_path)]))
+    found = {(t.variant, t.job.seed): t for t in group.tables.trials if t.case == plan.cases[0]}
+    assert unfinished == []
+    assert found.keys() == own.keys()
+    for key, trial in found.items():
+        assert trial.regret.tolist() == [own[key].regret[-1]]
+        assert trial.observed.tolist() == [own[key].observed[-1]]
+    assert own["smoother", 0].regret[-1] > own["random", 0].regret[-1]  # two of all do not make a front
+
+
+def test_the_picture_shows_true_values_beside_observed_ones(tmp_path):
+    for dataset, labels in ((NOISY, 1), ("closed-form", 0)):
+        job, benchmark = job_of(dataset=dataset, budget=20)
+        result = run(job, tmp_path / dataset, benchmark=benchmark)
+        lines = {line.get_label(): line for line in result.plot().axes[0].lines}
+        assert ("its true values" in lines) == labels
+        if labels:
+            drawn = np.stack(lines["its true values"].get_data())
+            assert drawn.T.tolist() == benchmark.true_values(result.front.X)[:, ::-1].tolist()
 
 
 def test_a_changed_log_is_found_out_under_noise(tmp_path):

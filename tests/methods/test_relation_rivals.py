@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.neural_network  # noqa: F401  # importing it draws from `random`, which a method's check would notice
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.checks import methods as checks

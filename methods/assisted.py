@@ -28,6 +28,7 @@ from smemnas.methods.selection import IndexArray, pareto_ranks
 from smemnas.methods.variation import crossover, mutate, unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem, SearchSpace
 from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.settled import settle
 
 #: Largest initial sample, and how many of the first rows a place in the radar plot is worth at least.
 MOST_INITIAL = 100
@@ -113,16 +114,16 @@ def assisted_search(
         rng: Source of randomness.
 
     Returns:
-        Every child that was scored, its score, and how many of them, the last ones, are of the last step.
+        Every child that was scored, its score (rounded, so that no last bit decides), and how many of them, the last ones, are of the last step.
     """
     children = offspring(space, np.vstack([X, references]), rng)
-    scores = [score(children)]
+    scores = [settle(score(children))]
     seen, done, idle = [children], 0, 0
     while done < scored and idle < 100:
         best = children[np.argsort(-scores[-1], kind="stable")[: len(references)]] if len(children) else references
         children = offspring(space, np.vstack([best, references]), rng)
         seen.append(children)
-        scores.append(score(children))
+        scores.append(settle(score(children)))
         done += len(children)
         idle = 0 if len(children) else idle + 1
     return np.vstack(seen), np.concatenate(scores), len(children)

@@ -117,7 +117,7 @@ class CSEA(AssistedMethod):
 
 def not_beaten(F: FloatArray, references: FloatArray) -> FloatArray:
     """Return 1.0 ``(n,)`` for rows of ``F`` that no reference ``(k, n_obj)`` beats in every objective, else 0.0."""
-    beaten = (references[None] < F[:, None]).all(axis=2).any(axis=1)
+    beaten = np.any(np.all(references[None] < F[:, None], axis=2), axis=1)
     return np.asarray(~beaten, dtype=np.float64)
 
 

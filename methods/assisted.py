@@ -114,7 +114,8 @@ def assisted_search(
         rng: Source of randomness.
 
     Returns:
-        Every child that was scored, its score (rounded, so that no last bit decides), and how many of them, the last ones, are of the last step.
+        Every child that was scored, its score (rounded, so that no last bit decides), and how many of them, the last
+        ones, are of the last step.
     """
     children = offspring(space, np.vstack([X, references]), rng)
     scores = [settle(score(children))]

@@ -1,8 +1,9 @@
 """A given reference: ideal and nadir point of each objective, and the reference point of hypervolumes between them.
 
 "error=0:20,flops=0:300" or, with the reference point in units of that box, "error=0:20,flops=0:300@1.2". Without it
-ideal and nadir are those of the reference front and the reference point is 1.1. It changes how a run is measured, and
-never what it does.
+ideal and nadir are those of the reference front and the reference point is 1.1. In the place of numbers the name of a
+rule may stand, "within-5" (`bench.benchmarks.ranges`), or "front" for what holds without any. It changes how a run is
+measured, and never what it does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.outcomes import Reference
+from smemnas.bench.benchmarks.ranges import FRONT, check_rule, rule_points, within
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, Box
 
 FORM = "takes NAME=IDEAL:NADIR for each objective, joined by commas, and @POINT if it is not 1.1"
-EXAMPLE = "like 'error=0:20,flops=0:300' or 'error=0:20,flops=0:300@1.2'"
+EXAMPLE = "like 'error=0:20,flops=0:300' or 'error=0:20,flops=0:300@1.2', or a rule: within-5, front"
 
 
 def parse_reference(text: str, benchmark: Benchmark) -> Box:
@@ -85,22 +87,32 @@ def reference_text(box: Box, benchmark: Benchmark) -> str:
 
 
 def canonical(text: str, benchmark: Benchmark) -> str:
-    """Return a given reference in the form in which it is recorded; "" stays "".
+    """Return a given reference in the form in which it is recorded; "" stays "", and "front" becomes it.
 
     Raises:
         UserError: It makes no sense.
     """
+    if text.strip() == FRONT:
+        return ""
+    points = rule_points(text)
+    if points is not None:
+        check_rule(benchmark, text.strip())
+        return f"within-{points:g}"
     return reference_text(parse_reference(text, benchmark), benchmark) if text else ""
 
 
 def measured_by(reference: Reference | None, text: str, benchmark: Benchmark) -> Reference | None:
-    """Return a reference front that is measured by a given ideal, nadir and reference point; as it is for "".
+    """Return a reference front that is measured by a given ideal, nadir and reference point or a rule; as it is for "".
 
     Raises:
         UserError: The whole front lies beyond the given reference point, so that nothing has a hypervolume.
     """
     if reference is None or not text:
         return reference
+    points = rule_points(text)
+    if points is not None:
+        check_rule(benchmark, text)
+        return within(reference, benchmark, points)
     box = parse_reference(text, benchmark)
     corner = box.ideal + (box.nadir - box.ideal) * box.point
     for front in (reference.front, reference.report_best):

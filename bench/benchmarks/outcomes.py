@@ -44,6 +44,7 @@ class Reference(NamedTuple):
             would report, hence the floor of every reported regret.
         report_best: Non-dominated points of the test split itself.
         box: Where ideal, nadir and reference point were given, what everything is normalised by; else None.
+        report_box: What the test split is normalised by where that is another box, see `tested_box`.
     """
 
     front: FloatArray
@@ -53,6 +54,12 @@ class Reference(NamedTuple):
     report_front: FloatArray
     report_best: FloatArray
     box: Box | None = None
+    report_box: Box | None = None
+
+    @property
+    def tested_box(self) -> Box | None:
+        """What values of the test split are normalised by; None takes the corners of `report_best`."""
+        return self.box if self.report_box is None else self.report_box
 
     def __repr__(self) -> str:
         ends = zip(self.ideal.tolist(), self.nadir.tolist(), strict=True)

@@ -136,7 +136,8 @@ reference_option = click.option(
     default="",
     metavar="A=IDEAL:NADIR,...",
     help="Measure by these ideal and nadir points instead of the reference front's, like 'error=0:20,flops=0:300', and "
-    "by a reference point in units of that box, '...@1.2'.  [default point: 1.1]",
+    "by a reference point in units of that box, '...@1.2', or by a rule: within-5, errors up to five points above the "
+    "best; front, whatever a plan says.  [default point: 1.1]",
 )
 full_space_option = click.option(
     "--full-space",

@@ -116,16 +116,22 @@ def _what_to_fetch(names: tuple[str, ...], plan: str | None) -> tuple[list[str],
 @data_group.command("info")
 @click.argument("name")
 def data_info(name: str) -> None:
-    """Show columns, units, splits, sources, checksums and best values of an installed data set.
+    """Show columns, units, splits, sources, checksums, best values, ranges and cost caps of an installed data set.
 
     \b
     Examples:
       python -m smemnas data info nb201-cifar10
       python -m smemnas data info nb201/analog
+      python -m smemnas data info mnv3/ofa
     """
-    from smemnas.bench.data.manage import open_named
-    from smemnas.bench.report.data import print_info
+    from smemnas.bench.data.manage import is_model, model, open_named
+    from smemnas.bench.report.data import print_info, print_model
 
+    if is_model(name):
+        from smemnas.bench.data.mnv3_ofa import about
+
+        print_model(model(), about())
+        return
     _say_new_name(name)
     print_info(open_named(name))
 

@@ -20,6 +20,8 @@ from smemnas.spaces.forms import writer
 
 #: The table that another package brings.
 EXTRA = "nb201/analog"
+#: The data set of the package that is a model and no table.
+MODEL = "mnv3/ofa"
 IN_PACKAGE = "in the package"
 
 
@@ -52,6 +54,7 @@ def list_data() -> list[Status]:
     rows = [Status(r.name, r.table, state_of(r), _megabytes(r), r.licence, r.text, r.gives) for r in known]
     from smemnas.bench.benchmarks.catalog import BENCHMARKS
 
+    rows.append(model())
     rows.append(
         Status(
             *(EXTRA, EXTRA, _extra_state(), 0.0, "as published on PyPI: analog-nasbench"),
@@ -69,6 +72,20 @@ def list_data() -> list[Status]:
         text = f"imported: {table.header.get('rows_given', table.n_rows):,} rows"
         rows.append(Status(name, name, "imported", size, str(table.header["licence"]), text, gives))
     return rows
+
+
+def is_model(name: str) -> bool:
+    """Whether a name is that of the data set of the package that is a model and no table."""
+    return name.strip().lower().replace("/", "-") == MODEL.replace("/", "-")
+
+
+def model() -> Status:
+    """Return the data set of the package that is a model and no table."""
+    from smemnas.bench.data.mnv3_ofa import FILE, LICENCE, SUMMARY
+
+    size = FILE.stat().st_size / 1e6 if FILE.exists() else None
+    gives = "error (measured, or predicted +- its deviation, single split), params, flops"
+    return Status("mnv3-ofa", MODEL, IN_PACKAGE, size, LICENCE, SUMMARY, gives)
 
 
 def state_of(recipe: Recipe) -> str:
@@ -144,9 +161,11 @@ def open_named(name: str) -> Table:
     """Open an installed table by the name of its recipe or "space/dataset".
 
     Raises:
-        UserError: Unknown; near misses are suggested.
+        UserError: Unknown; near misses are suggested. Or it is no table.
         DataError: Not installed, of another version, or corrupt.
     """
+    if is_model(name):
+        raise UserError(f"{MODEL} is a model in the package and no table: data info {MODEL} shows what it is.")
     if name == EXTRA:
         from smemnas.bench.data.analog import RECIPE_VERSION, make
 

@@ -35,6 +35,7 @@ from smemnas.bench.data.mnv3_reference import (
     write_networks,
 )
 from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.metrics.indicators import nondominated
 from smemnas.spaces.base import IntArray
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.mnv3_costs import N_STAGES
@@ -129,7 +130,11 @@ NOTES = (
 )
 
 
-@BENCHMARKS.register("mnv3/ofa", summary="ImageNet error that 2,162 measured networks imply, costs; embedded")
+SUMMARY = "ImageNet error that 2,162 measured networks imply, costs; embedded"
+LICENCE = "Apache-2.0"
+
+
+@BENCHMARKS.register("mnv3/ofa", summary=SUMMARY)
 def open_ofa(objectives: Sequence[str] = ()) -> OFABenchmark:
     """Open the benchmark."""
     return ofa(objectives)
@@ -147,6 +152,27 @@ def ofa(objectives: Sequence[str] = ()) -> OFABenchmark:
         pool=lambda: known_networks(space, "ofa"),
         source={"table": "mnv3/ofa", "sha256": identity()},
     )
+
+
+def about() -> list[tuple[str, str]]:
+    """Return what identifies the data and what their numbers are, as pairs of key and text."""
+    benchmark = ofa()
+    candidates = benchmark.candidates()
+    assert candidates is not None, "the package has the best networks known"
+    front = candidates.X[nondominated(candidates.F)]
+    measured = np.isfinite(benchmark.measurements(front))
+    deviation = benchmark.deviation(front[~measured])
+    return [
+        ("file", f"{FILE}, content sha256 {SHA256[:16]}..., in all {identity()[:16]}..."),
+        ("notice", f"{FILE.with_suffix('.NOTICE')} (whose numbers these are, under which licence)"),
+        ("networks", f"{len(arrays()['error']):,} measured, all others predicted; `show` says which, and +- how much"),
+        (
+            "front",
+            f"{len(front)} networks, best known, not proven: {int(measured.sum())} measured, the others predicted +- "
+            f"{deviation.mean():.2f} (at most {deviation.max():.2f}) points",
+        ),
+        *(("note", note) for note in NOTES),
+    ]
 
 
 def identity() -> str:

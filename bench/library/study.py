@@ -213,7 +213,10 @@ def plan_of(options: StudyOptions) -> Plan:
     )
     if spaces or datasets or objectives:
         wanted = spaces or tuple(dict.fromkeys(case.space for case in plan.cases))
-        plan = replace(plan, cases=make_cases(wanted, datasets, objectives))
+        rules = {case.reference for case in plan.cases}
+        rule = rules.pop() if len(rules) == 1 else ""  # a plan's rule holds elsewhere too
+        made = make_cases(wanted, datasets, objectives)
+        plan = replace(plan, cases=tuple(replace(case, reference=rule) for case in made))
     seeds = options.seeds if options.seeds != AUTO else None
     seeds = parse_seeds(seeds) if isinstance(seeds, str) else seeds
     plan = replace(

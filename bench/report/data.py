@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.in_package import PackagedTable
 from smemnas.bench.data.manage import IN_PACKAGE, Status, describe_columns
 from smemnas.bench.program import named
+from smemnas.bench.report.problem import judged_lines
 from smemnas.bench.report.terminal import console
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def _size(megabytes: float | None) -> str:
 def print_info(table: Table) -> None:
     """Print what identifies a table and one row per column."""
     from rich.table import Table as Grid
-    from rich.text import Text
 
     out, header = console(), table.header
     facts = {
@@ -62,9 +62,7 @@ def print_info(table: Table) -> None:
         place = source.get("url") or source.get("package", "")
         facts[f"source {source['file']}"] = f"sha256 {source['sha256'][:16] or 'none'}... {place}"
     facts.update(_about_package(table))
-    width = max(map(len, facts))
-    for key, value in facts.items():
-        out.print(Text.assemble((f"{key:<{width}}", "bold"), f"  {value}"), highlight=False, soft_wrap=True)
+    _print_facts(out, [*facts.items(), *judged_lines(header["name"])])
     for note in header.get("notes", ()):
         out.print(f"note: {named(note)}", highlight=False, soft_wrap=True)
     names = ("column", "unit", "split", "role", "shape", "values", "best", "largest", "sha256", "what it is")
@@ -76,6 +74,21 @@ def print_info(table: Table) -> None:
         numbers = ["" if v is None else f"{v:.6g}" for v in (c.best, c.largest)]
         grid.add_row(c.name, c.unit, c.split, c.role, shape, f"{c.known:,}", *numbers, c.sha256[:8], c.text)
     out.print(grid)
+
+
+def print_model(about: Status, facts: Sequence[tuple[str, str]]) -> None:
+    """Print what identifies a data set of the package that is a model and no table."""
+    lines = [("data set", f"{about.table}: {about.text}"), ("gives", about.gives), ("licence", about.licence), *facts]
+    _print_facts(console(), [*lines, *judged_lines(about.table)])
+
+
+def _print_facts(out: Any, facts: Sequence[tuple[str, str]]) -> None:
+    """Print pairs of key and value, the keys bold."""
+    from rich.text import Text
+
+    width = max(len(key) for key, _ in facts)
+    for key, value in facts:
+        out.print(Text.assemble((f"{key:<{width}}", "bold"), f"  {value}"), highlight=False, soft_wrap=True)
 
 
 def _about_package(table: Table) -> dict[str, str]:

@@ -85,8 +85,9 @@ def summarise(result: Result, benchmark: Benchmark, reference: Reference | None)
             **({"given": job.reference} if box is not None else {}),
         }
         if benchmark.report_names != tuple(job.objectives) and len(reference.report_best):
-            summary["reported_regret"] = hypervolume_regret(benchmark.report(X), reference.report_best, box)
-            floor = hypervolume_regret(reference.report_front, reference.report_best, box)
+            best, box = reference.report_best, reference.tested_box
+            summary["reported_regret"] = hypervolume_regret(benchmark.report(X), best, box)
+            floor = hypervolume_regret(reference.report_front, best, box)
             summary["reported_regret_floor"] = floor
     return summary
 

@@ -17,6 +17,7 @@ from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
+from smemnas.bench.studies.judged import cap_rows, points_per_regret, reaches
 from smemnas.bench.studies.pairs import Pairs, Regret, adjust, compare, make_pairs, marks_of
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
@@ -38,6 +39,8 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
     rows = [row for case in plan.cases for k in checkpoints for row in _rows(plan, case, k, groups, regret, pairs)]
     evaluations: dict[tuple[Case, str], dict[int, float]] = {}
     arrivals = [a for case in plan.cases for a in _arrivals(plan, case, groups, evaluations)]
+    done = {key: _done(group) for key, group in groups.items()}
+    references = {trial.case: trial.reference for trial in trials}
     return Tables(
         plan,
         [t for t in trials if t.status != UNASKED],
@@ -49,8 +52,11 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
         _leads(plan, groups),
         seed_ranks(plan, regret),
         problem_ranks(plan, {(r.case, r.variant, r.at): r.regret.value for r in rows}),
-        {key: curve for key, group in groups.items() if (curve := curve_of(plan, _done(group))) is not None},
-        {trial.case: trial.reference for trial in trials},
+        {key: curve for key, runs in done.items() if (curve := curve_of(plan, runs)) is not None},
+        references,
+        cap_rows(plan, done, references),
+        reaches(plan, done),
+        {case: points_per_regret(case, reference) for case, reference in references.items()},
     )
 
 

@@ -11,9 +11,15 @@ from itertools import product
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
+from smemnas.bench.benchmarks.ranges import DEFAULT_RULE
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.studies.plan import Contrast, Plan, Variant
 
+#: Data sets of the package whose architectures are really trained or measured.
+IN_THE_BOX = (
+    *(("nb201", "cifar10"), ("nb201", "cifar100"), ("macro", "cifar10")),
+    *(("nats_sss", "cifar10"), ("mnv3", "ofa")),
+)
 #: Label of a level to the parameters that make it.
 Factor = Mapping[str, Mapping[str, Any]]
 
@@ -104,6 +110,28 @@ def noise_check() -> Plan:
     )
 
 
+def in_the_box() -> Plan:
+    """Return the comparison on the five problems of the package, which needs no download, no extra and little time.
+
+    Methods of the core that take some seconds a run, in a budget that a real search has. The range of the error is five
+    points from the best, so that no useless network decides.
+    """
+    names = (
+        *("smemnas/best", "smemnas", "parego", "msunas/small", "nsga2", "moead", "mo-rea", "pareto-local-search"),
+        "random",
+    )
+    return Plan(
+        variants=tuple(Variant(name, name) for name in names),
+        cases=tuple(Case(*place, ("error", "flops"), reference=DEFAULT_RULE) for place in IN_THE_BOX),
+        seeds=tuple(range(11)),
+        budget=100,
+        baseline="nsga2",
+        at=(50, 100),
+        champion="smemnas/best",
+        primary="smemnas/best",
+    )
+
+
 def factorial(method: str, factors: Mapping[str, Factor]) -> tuple[Variant, ...]:
     """Return one variant for each combination of levels, named by its levels, as in "gp/nsga2"."""
     variants = []
@@ -154,6 +182,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "ablation": ablation,
     "five-problems": five_problems,
     "noise-check": noise_check,
+    "in-the-box": in_the_box,
 }
 
 

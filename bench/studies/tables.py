@@ -11,6 +11,7 @@ from smemnas.bench.display import counted
 from smemnas.bench.metrics.statistics import NOTHING, SIGNIFICANCE, Interval, Ratio, smallest_p
 from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.execution import DONE
+from smemnas.bench.studies.judged import CapRow, Reach
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks
 from smemnas.bench.studies.trials import Trial
@@ -187,6 +188,9 @@ class Tables:
         problem_ranks: Ranks of the mean regrets across cases; empty for one case.
         curves: For each case and variant with a finished run and a reference front.
         references: By what the runs of each case are measured: the known front, else that of all of them.
+        caps: The error under cost caps; empty for cases without an error, a cost or a reference front.
+        reaches: Shares of targets reached, of each case and variant, and under None of all cases.
+        points: How many points of error a regret of 1 is, NaN where that makes no sense.
     """
 
     plan: Plan
@@ -201,6 +205,9 @@ class Tables:
     problem_ranks: Sequence[ProblemRanks] = ()
     curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
     references: Mapping[Case, Reference | None] = field(default_factory=dict)
+    caps: Sequence[CapRow] = ()
+    reaches: Mapping[tuple[Case | None, str], Reach] = field(default_factory=dict)
+    points: Mapping[Case, float] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return how much it compares: "3 methods on 1 problem, 15 of 15 runs done"."""

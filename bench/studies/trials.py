@@ -16,6 +16,7 @@ from smemnas.bench.benchmarks.base import Benchmark, has_two_splits
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
+from smemnas.bench.benchmarks.ranges import caps_of, under_caps
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from smemnas.bench.runs.guard import checked_log
@@ -48,6 +49,8 @@ class Measures(NamedTuple):
         curve: Hypervolume regret after each evaluation ``(n,)``; 1 before the first point within the reference point.
         observed: Hypervolume regret of what was shown ``(c,)``; NaN without noise. Under noise all the others are of
             the true values of the reported set, see `bench.runs.reported`: `best` of what looks best in it.
+        under: Error of the choice under each of the case's cost caps ``(c, caps)``, see `bench.benchmarks.ranges`; inf
+            where the run has nothing within one.
     """
 
     regret: FloatArray
@@ -58,6 +61,7 @@ class Measures(NamedTuple):
     area: FloatArray
     curve: FloatArray
     observed: FloatArray
+    under: FloatArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +84,7 @@ class Trial:
         area: At the checkpoints ``(c,)``.
         curve: Hypervolume regret after each evaluation ``(n,)``.
         observed: At the checkpoints ``(c,)``.
+        under: At the checkpoints ``(c, caps)``.
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
         reference: By what it is measured, the same for all runs of its case; None where nothing is known.
@@ -99,6 +104,7 @@ class Trial:
     area: FloatArray
     curve: FloatArray
     observed: FloatArray
+    under: FloatArray
     seconds: float
     method_seconds: float
     reference: Reference | None
@@ -203,7 +209,8 @@ def unfinished(
 
 
 def _nothing(checkpoints: int) -> Measures:
-    return Measures._make([*np.full((6, checkpoints), math.nan), np.empty(0), np.full(checkpoints, math.nan)])
+    empty = np.empty(0), np.full(checkpoints, math.nan), np.empty((checkpoints, 0))
+    return Measures._make([*np.full((6, checkpoints), math.nan), *empty])
 
 
 def measure(
@@ -238,14 +245,20 @@ def measure(
     if reference is None:
         return found
     two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
+    caps = caps_of(benchmark, reference)
+    found = found._replace(under=np.full((len(at), len(caps)), math.inf))
     for k, n in enumerate(at):
         keep = np.flatnonzero(nondominated(F[:n])) if judged is None else judged.at(n).rows
         points = F[keep] if judged is None else judged.true[keep]
         found.igd_plus[k] = igd_plus(points, reference.front, reference.box)
         found.epsilon[k] = epsilon(points, reference.front, reference.box)
+        if caps:
+            shown = F[keep] if judged is None else judged.at(n).F
+            true = _true(X[keep], points, benchmark) if judged is None else points
+            found.under[k] = under_caps(shown, true, benchmark, caps)
         if two_splits:
             tested = benchmark.report(X[keep]) if len(keep) else F[keep]
-            found.reported[k] = hypervolume_regret(tested, reference.report_best, reference.box)
+            found.reported[k] = hypervolume_regret(tested, reference.report_best, reference.tested_box)
     curve = regret_curve(F, reference.front, np.arange(1, max(at) + 1), reference.box)  # the last repeated
     if judged is not None:
         found = found._replace(observed=curve[checkpoints - 1])
@@ -254,11 +267,16 @@ def measure(
     return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
 
 
+def _true(X: IntArray, F: FloatArray, benchmark: Benchmark) -> FloatArray:
+    """Return the values ``(k, n_obj)`` of genotypes averaged over trainings, where that costs nothing."""
+    return benchmark.true_values(X) if len(X) and benchmark.recheck is not None else F
+
+
 def reported_floor(benchmark: Benchmark, reference: Reference | None) -> float:
     """Return the test-split regret of a perfect search on the searched split; NaN where there is one split."""
     if reference is None or not has_two_splits(benchmark) or len(reference.report_best) == 0:
         return math.nan
-    return hypervolume_regret(reference.report_front, reference.report_best, reference.box)
+    return hypervolume_regret(reference.report_front, reference.report_best, reference.tested_box)
 
 
 def evaluations_to(curve: FloatArray, target: float) -> float:

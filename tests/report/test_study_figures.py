@@ -161,7 +161,7 @@ def test_a_study_gets_all_its_figures(tmp_path: Path) -> None:
     run_study(list(plan.jobs()), tmp_path)
     files = write_figures(tmp_path, tabulate(plan, collect(plan, tmp_path)))
     both, one = "toy-closed-form-error-flops", "toy-closed-form-error"
-    names = [f"regret-{both}", f"regret-{one}", f"front-{both}"]
+    names = [f"regret-{both}", f"regret-{one}", f"front-{both}", f"ecdf-{both}", f"ecdf-{one}", "ecdf-all"]
     names += [f"ranks-{case}-{at}" for case in (both, one) for at in (10, 25, 40)]
     assert sorted(f.name for f in files) == sorted(f"{n}.{end}" for n in names for end in ("pdf", "png"))
     assert {f.parent for f in files} == {tmp_path / "figures"}

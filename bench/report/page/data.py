@@ -52,7 +52,31 @@ def page_data(groups: Sequence[Group], evaluated: bool = False) -> dict[str, Any
         drawn = set(sorted(shown, key=lambda at: (-shown[at], at))[:share])
         space = benchmark_of(cases[k][1]).space
         problem["pictures"] = [picture(space, x).to_list() if at in drawn else None for at, x in enumerate(genotypes)]
-    return {"program": program(), "methods": names, "problems": [problem for problem, *_ in found]}
+    return {
+        "program": program(),
+        "methods": names,
+        "problems": [problem for problem, *_ in found],
+        "reaches": [reach for _, reach in reaches(groups)],
+    }
+
+
+def reaches(groups: Sequence[Group]) -> list[tuple[tuple[int, Case | None], dict[str, Any]]]:
+    """Return what the charts of targets draw, by number of the group and case; None is all of its cases."""
+    names, found = method_names(groups), []
+    for g, group in enumerate(groups):
+        cases = group.tables.plan.cases
+        for case in (*cases, *([None] if len(cases) > 1 else [])):
+            own = {name: reach for (place, name), reach in group.tables.reaches.items() if place == case}
+            if own:
+                drawn = {
+                    "title": "all problems" if case is None else str(case),
+                    "share": True,
+                    "budget": group.budget,
+                    "at": next(iter(own.values())).at.tolist(),
+                    "curves": [{"m": names.index(n), "n": r.runs, "mean": shorts(r.share)} for n, r in own.items()],
+                }
+                found.append(((g, case), drawn))
+    return found
 
 
 def method_names(groups: Sequence[Group]) -> list[str]:

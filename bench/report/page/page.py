@@ -25,8 +25,10 @@ from smemnas.bench.report.cells import Section, number, to_csv
 from smemnas.bench.report.page import html as tags
 from smemnas.bench.report.page.data import method_names, page_data, single_objective
 from smemnas.bench.report.page.diagram import rank_diagram
+from smemnas.bench.report.page.reach import reach_figure
 from smemnas.bench.report.page.sources import sources
 from smemnas.bench.report.study.files import conventions, remarks, write_study
+from smemnas.bench.report.study.judged import measured_text
 from smemnas.bench.report.study.primary import sentences as found_in
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.runs.listing import notes_of
@@ -125,7 +127,7 @@ def render(
     names = [_name(group, case, len(groups) > 1) for group, case in problems]
     parts = [("summary", "Summary", _summary(groups, names, data["methods"]))] if groups else []
     parts += [
-        (f"p{k}", name, _problem(k, group, case, data["problems"][k], data["methods"]))
+        (f"p{k}", name, _problem(k, groups, group, case, data["problems"][k], data["methods"]))
         for k, ((group, case), name) in enumerate(zip(problems, names, strict=True))
     ]
     if unfinished:
@@ -238,7 +240,9 @@ def _summary(groups: Sequence[Group], names: Sequence[str], methods: Sequence[st
         for section in (s for s in sections(group.tables) if s.title not in own):
             (earlier if any(c in section.title for c in checkpoints) else shown).append(_table(section, methods))
     folded = tags.folded("Earlier checkpoints", "".join(earlier)) if earlier else ""
-    return tags.bullets(sentences) + "".join(shown) + folded
+    everywhere = "".join(reach_figure(groups, g, None) for g in range(len(groups)))
+    charts = f'<div class="charts">{everywhere}</div>' if everywhere else ""
+    return tags.bullets(sentences) + charts + "".join(shown) + folded
 
 
 def only(tables: Tables, case: Case) -> Tables:
@@ -246,7 +250,9 @@ def only(tables: Tables, case: Case) -> Tables:
     return replace(tables, plan=replace(tables.plan, cases=(case,)), problem_ranks=())
 
 
-def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Sequence[str]) -> str:
+def _problem(
+    k: int, groups: Sequence[Group], group: Group, case: Case, data: dict[str, Any], methods: Sequence[str]
+) -> str:
     """Return notes, charts and tables of one case."""
     benchmark, reference = benchmark_of(case), group.tables.references[case]
     rows = [r for r in group.tables.rows if r.case == case]
@@ -263,7 +269,7 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
             kind = "that of all finished runs of this page stands for it, since none is known"
         facts.append(("reference front", f"{len(reference.front)} points, {kind}"))
     if case.reference:
-        facts.append(("measured by", f"given ideal:nadir {case.reference}"))
+        facts.append(("measured by", measured_text(case, reference)))
     if rows and rows[0].floor == rows[0].floor:
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))
     facts += [("note", note) for note in (*remarks(group.tables, case), *notes_of(benchmark))]
@@ -276,7 +282,8 @@ def _problem(k: int, group: Group, case: Case, data: dict[str, Any], methods: Se
         f'<div class="tools"><label>rows after <select class="at">{at}<option value="">all</option></select> '
         "evaluations</label></div>"
     )
-    charts = f'<div class="charts">{_front_figure(k, data)}{_curve_figure(k, data)}</div>'
+    reach = reach_figure(groups, groups.index(group), case)
+    charts = f'<div class="charts">{_front_figure(k, data)}{_curve_figure(k, data)}{reach}</div>'
     ranks = [
         t for t in group.tables.seed_ranks if t.case == case and t.at == group.budget and t.seeds and len(t.methods) > 2
     ]

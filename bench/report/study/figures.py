@@ -1,4 +1,4 @@
-"""Figures of a study, as PDF and PNG: regret against evaluations, fronts, and critical-difference diagrams.
+"""Figures of a study, as PDF and PNG: regret and targets against evaluations, fronts, critical differences.
 
 Every line carries its name.
 """
@@ -16,6 +16,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.colours import BLACK, COLOURS, GREY
 from smemnas.bench.files import make_folder
 from smemnas.bench.metrics.indicators import median_attainment, nondominated
+from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
@@ -48,8 +49,11 @@ def write_figures(out: Path, tables: Tables) -> list[Path]:
     for case, name in names.items():
         if any(c == case for c, _ in tables.curves):
             files += save_pair(_anytime(tables, case, styles), folder, f"regret-{name}", dpi=DPI)
+            files += save_pair(_reaches(tables, case, styles), folder, f"ecdf-{name}", dpi=DPI)
             if len(case.objectives) > 1:
                 files += save_pair(_fronts(tables, case, styles), folder, f"front-{name}", dpi=DPI)
+    if len(names) > 1 and any(case is None for case, _ in tables.reaches):
+        files += save_pair(_reaches(tables, None, styles), folder, "ecdf-all", dpi=DPI)
     for test in tables.seed_ranks:
         if len(test.methods) > 2 and test.seeds:
             title = f"{test.case}, {test.at} evaluations"
@@ -119,6 +123,30 @@ def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> A
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     ax.set_title(f"{case}; {number} runs each, bands: 95 % bootstrap", fontsize=FONT, loc="left")
     _name_ends(ax, {name: float(c.mean[-1]) for name, c in curves.items()}, styles)
+    return figure
+
+
+def _reaches(tables: Tables, case: Case | None, styles: dict[str, dict[str, Any]]) -> Any:
+    """Draw which share of the targets is reached after so many evaluations on a case, or for None on all of them."""
+    figure, ax = _figure(6.9, 3.6)
+    found = {name: tables.reaches[case, name] for name in styles if (case, name) in tables.reaches}
+    for name, reach in reversed(found.items()):
+        ax.step(reach.at, reach.share, where="post", **styles[name], zorder=2 if styles[name]["color"] == GREY else 3)
+    ax.set_xscale("log")
+    ax.set_xlim(1, max(tables.plan.budget, 2))
+    ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= tables.plan.budget]
+    ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
+    ax.minorticks_off()
+    ax.set_ylim(0.0, 1.05 * max(0.05, *(float(reach.share[-1]) for reach in found.values())))
+    ax.set_xlabel("evaluations", fontsize=FONT)
+    ax.set_ylabel("share of targets reached", fontsize=FONT)
+    problems, runs = next((reach.problems, reach.runs) for reach in found.values())
+    where = f"{problems} problems" if case is None else str(case)
+    most = max(reach.runs for reach in found.values())
+    number = f"{runs}" if all(reach.runs == runs for reach in found.values()) else f"up to {most}"
+    targets = f"{len(TARGETS)} regrets from {TARGETS[0]:.2f} to {TARGETS[-1]:g}"
+    ax.set_title(f"{where}; {number} runs of each method, targets: {targets}", fontsize=FONT, loc="left")
+    _name_ends(ax, {name: float(reach.share[-1]) for name, reach in found.items()}, styles)
     return figure
 
 

@@ -22,14 +22,17 @@ from smemnas.bench.report.cells import number as number
 from smemnas.bench.report.cells import p_value as p_value
 from smemnas.bench.report.cells import span as span
 from smemnas.bench.report.run import APPROXIMATED
+from smemnas.bench.report.study.judged import judged_texts, measured_text
 from smemnas.bench.report.study.latex import MADE, all_of
 from smemnas.bench.report.study.latex import tables as latex_tables
 from smemnas.bench.report.study.primary import on_families
 from smemnas.bench.report.study.records import (
+    cap_records,
     champion_records,
     contrast_records,
     curve_records,
     rank_records,
+    reach_records,
     study_records,
     time_records,
     trial_records,
@@ -98,6 +101,8 @@ def texts(tables: Tables) -> dict[str, str]:
         "champion.csv": champion_records(tables),
         "contrasts.csv": contrast_records(tables),
         "curves.csv": curve_records(tables),
+        "caps.csv": cap_records(tables),
+        "ecdf.csv": reach_records(tables),
     }
     latex = latex_tables(sections(tables))
     return {
@@ -125,6 +130,7 @@ def conventions(tables: Tables) -> list[str]:
         "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
     ]
     lines += on_marks(tables)
+    lines += judged_texts(tables)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
     lines += on_families(tables)
@@ -189,10 +195,7 @@ def _on_case(tables: Tables, case: Case) -> list[str]:
     lines = []
     reference = tables.references[case]
     if case.reference:
-        lines.append(
-            f"{case}: all indicators are taken between the given ideal:nadir, {case.reference}"
-            f"{'' if '@' in case.reference else '@1.1'} (after @ the reference point in units of that box)."
-        )
+        lines.append(f"{case}: all indicators are taken {measured_text(case, reference)}.")
     if reference is None:
         lines.append(f"{case}: no reference front is known and no run is finished, so there is no regret.")
     elif known_reference(case) is None:

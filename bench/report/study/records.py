@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.studies.tables import Comparison, Tables
 
 
@@ -77,9 +79,55 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
                 "evaluations_ratio_low": ratio and ratio.low,
                 "evaluations_ratio_high": ratio and ratio.high,
                 "evaluations_ratio_bound": ratio and ratio.bound,
+                **_interval("regret_points", in_points(row.regret, tables.points.get(row.case, math.nan))),
             }
         )
     return records
+
+
+def in_points(regret: Interval, points: float) -> Interval:
+    """Return a regret in points of error, of which one of 1 is so many; NaN where that makes no sense."""
+    return Interval(*(points * value for value in regret))
+
+
+def cap_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each case, checkpoint, method and cost cap."""
+    return [
+        {
+            **_case(row.case),
+            "method": row.variant,
+            "evaluations": row.at,
+            "cost": row.cost.name,
+            "unit": row.cost.unit,
+            "cap": row.cap,
+            "n": row.n,
+            "runs": row.runs,
+            **_interval("error", row.error),
+            "best_possible": row.possible,
+            **_interval("above", row.above),
+        }
+        for row in tables.caps
+    ]
+
+
+def reach_records(tables: Tables) -> list[dict[str, Any]]:
+    """Return one record for each method and number of evaluations: all problems, then each problem."""
+    everything = {"space": "all", "dataset": "all", "objectives": "", "constraints": ""}
+    order = [key for key in tables.reaches if key[0] is None] + [key for key in tables.reaches if key[0] is not None]
+    return [
+        {
+            **(everything if case is None else _case(case)),
+            "method": name,
+            "problems": reach.problems,
+            "runs": reach.runs,
+            "targets": len(TARGETS),
+            "evaluations": int(at),
+            "share": float(share),
+        }
+        for case, name in order
+        for reach in [tables.reaches[case, name]]
+        for at, share in zip(reach.at, reach.share, strict=True)
+    ]
 
 
 def trial_records(tables: Tables) -> list[dict[str, Any]]:
@@ -109,6 +157,11 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                 **{f"reported_regret_{n}": trial.reported[k] for n, k in at},
                 "evaluations_to_target": reached,
                 "reason": trial.reason,
+                **{
+                    f"error_under_cap_{j + 1}_{n}": trial.under[k, j]
+                    for n, k in at
+                    for j in range(trial.under.shape[1])
+                },
             }
         )
     return records

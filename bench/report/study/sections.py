@@ -7,6 +7,7 @@ import math
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics.statistics import BEST, Interval, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
+from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary
 from smemnas.bench.studies.ranks import ProblemRanks
 from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, Row, Tables
@@ -26,7 +27,7 @@ QUALITY = (
     "p (Holm)",
     "test regret",
 )
-INDICATORS = ("evaluations", "method", "mean regret so far", "IGD+", "epsilon")
+INDICATORS = ("evaluations", "method", "regret in points", "mean regret so far", "IGD+", "epsilon")
 ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
 NOISE = ("evaluations", "method", "true regret", "95 % interval", "observed", "optimism", "its interval")
 TIME = ("method", "seconds per run", "of these in the method")
@@ -67,10 +68,15 @@ def _remarks(**counts: int) -> str:
     return f" ({said})" if said else ""
 
 
-def indicators(row: Row) -> list[str]:
-    """Return the cells of a row of the table of further indicators; the last one is the best value found."""
+def indicators(row: Row, points: float) -> list[str]:
+    """Return the cells of a row of the table of further indicators; the last one is the best value found.
+
+    Args:
+        row: Of the main table.
+        points: How many points of error a regret of 1 is.
+    """
     values = (row.area, row.igd_plus, row.epsilon, row.best)
-    return [str(row.at), row.variant, *(number(v.value) for v in values)]
+    return [str(row.at), row.variant, number(points * row.regret.value, 3), *(number(v.value) for v in values)]
 
 
 def noise(row: Row) -> list[str]:
@@ -139,6 +145,7 @@ def champion(row: ChampionRow) -> list[str]:
 def sections(tables: Tables) -> list[Section]:
     """Return all tables but that of times."""
     found = [*primary(tables), *overview(tables), *_problem_ranks(tables), *_champion_overview(tables)]
+    found += reach_sections(tables)
     for case in tables.plan.cases:
         found += _of_case(tables, case)
     return found
@@ -160,9 +167,10 @@ def _of_case(tables: Tables, case: Case) -> list[Section]:
     costly = next((o for o in benchmark_of(case).objectives if not o.cheap), None)
     head = (*INDICATORS, f"best {costly.name} ({costly.unit})" if costly else "best")
     title = f"Further indicators on {case}"
-    found.append(
-        Section(title, head, [indicators(r) for r in rows], breaks=True, detail=True, key=f"indicators {where}")
-    )
+    points = tables.points.get(case, math.nan)
+    further = [indicators(r, points) for r in rows]
+    found.append(Section(title, head, further, breaks=True, detail=True, key=f"indicators {where}"))
+    found += cap_sections(tables, case)
     found += _seed_ranks(tables, case)
     arrivals = [a for a in tables.arrivals if a.case == case]
     if not math.isnan(arrivals[0].target):

@@ -159,16 +159,17 @@ function frontChart(problem, figure) {
   return draw;
 }
 
+// Curves against evaluations: mean regret with its intervals, or shares of targets (`share`), of which more is better.
 function curveChart(problem, figure) {
   const box = figure.querySelector(".chart"), control = name => figure.querySelector(`[data-c="${name}"]`);
   const draw = () => {
-    const curves = problem.curves.filter(c => shown(c.m)), bands = control("bands").checked;
+    const curves = problem.curves.filter(c => shown(c.m)), bands = control("bands")?.checked;
     const used = curves.flatMap(c => bands ? c.mean.concat(c.low, c.high) : c.mean);
     const x = { low: problem.at[0], high: problem.budget, log: control("logx").checked, label: "evaluations" };
     if (x.low === x.high) x.low = 0, x.log = false;
-    const y = limits(used, control("logy").checked, "mean hypervolume regret");
+    const y = limits(used, control("logy")?.checked, problem.share ? "share of targets reached" : "mean hypervolume regret");
     const f = frame(box, x, y), cut = v => y.log ? Math.max(v, y.low) : v;
-    f.root.setAttribute("aria-label", `Regret on ${problem.title}: arrow keys go through the evaluations`);
+    f.root.setAttribute("aria-label", `${problem.share ? "Targets" : "Regret"} on ${problem.title}: arrow keys go through the evaluations`);
     const line = list => list.map((v, k) => v === null ? "" : `${k ? "L" : "M"}${f.x(problem.at[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).join("");
     for (const c of curves) {
       const { colour, dash, mark: kind } = look(c.m), g = svg("g", { class: colour }, f.plot);
@@ -184,8 +185,8 @@ function curveChart(problem, figure) {
       x: f.x(at), y: curves.length ? f.y(cut(Math.min(...curves.map(c => c.mean[k])))) : f.bottom,
       show() {
         for (const [key, v] of [["x1", this.x], ["x2", this.x], ["visibility", "visible"]]) guide.setAttribute(key, v);
-        const order = [...curves].sort((p, q) => p.mean[k] - q.mean[k]), rest = order.length - 12;
-        const rows = order.slice(0, 12).map(c => [c.m, DATA.methods[c.m], number(c.mean[k]), c.low[k] === null ? "" : `[${number(c.low[k])}, ${number(c.high[k])}]`]);
+        const order = [...curves].sort((p, q) => (problem.share ? -1 : 1) * (p.mean[k] - q.mean[k])), rest = order.length - 12;
+        const rows = order.slice(0, 12).map(c => [c.m, DATA.methods[c.m], number(c.mean[k]), (c.low?.[k] ?? null) === null ? "" : `[${number(c.low[k])}, ${number(c.high[k])}]`]);
         return tipTable(`${at} evaluations`, rest > 0 ? [...rows, [null, `and ${rest} more`]] : rows);
       },
     }));
@@ -203,6 +204,7 @@ DATA.problems.forEach((problem, k) => {
     if (figure) redraws.push(make(problem, figure));
   }
 });
+for (const figure of document.querySelectorAll("figure[data-reach]")) redraws.push(curveChart(DATA.reaches[figure.dataset.reach], figure));
 let width = 0;
 new ResizeObserver(() => {
   if (document.documentElement.clientWidth === width) return;

@@ -40,6 +40,7 @@ _HOMES = {
     "smemnas.bench.library.study": "Study StudyOptions study",
     "smemnas.bench.library.rank": "Ranking RankOptions SurrogateVariant rank",
     "smemnas.bench.library.report": "Report ReportOptions report",
+    "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
     "smemnas.bench.library.supernet": (
         "InheritedAccuracy SupernetEvalOptions SupernetReading SupernetTrainOptions SupernetTraining "
@@ -69,6 +70,9 @@ if TYPE_CHECKING:
     from smemnas.bench.library.archive import extract_archive as extract_archive
     from smemnas.bench.library.archive import make_archive as make_archive
     from smemnas.bench.library.archive import verify_archive as verify_archive
+    from smemnas.bench.library.leaderboard import Leaderboard as Leaderboard
+    from smemnas.bench.library.leaderboard import LeaderboardOptions as LeaderboardOptions
+    from smemnas.bench.library.leaderboard import leaderboard as leaderboard
     from smemnas.bench.library.rank import Ranking as Ranking
     from smemnas.bench.library.rank import RankOptions as RankOptions
     from smemnas.bench.library.rank import SurrogateVariant as SurrogateVariant

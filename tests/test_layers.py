@@ -48,6 +48,7 @@ LAYERS = (
     "smemnas.bench.report.study",
     "smemnas.bench.report.ranking",
     "smemnas.bench.report.page",
+    "smemnas.bench.report.leaderboard",
     "smemnas.bench.checks",
     "smemnas.bench.library",
     "smemnas.bench.commands",

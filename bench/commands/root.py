@@ -13,6 +13,7 @@ from smemnas.bench.commands.common import ANY_PATH, Group
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.guard import at_work
+from smemnas.bench.commands.leaderboard import leaderboard_command
 from smemnas.bench.commands.list import check_command, list_command
 from smemnas.bench.commands.rank import rank_command
 from smemnas.bench.commands.report import report_command
@@ -67,6 +68,7 @@ for command in (
     rank_command,
     report_command,
     archive_group,
+    leaderboard_command,
     show_command,
     supernet_group,
     retrain_command,

@@ -34,6 +34,7 @@ from smemnas.spaces.base import FloatArray
 
 Key = tuple[Case, str, int]
 NOT_MADE = "not made yet"
+BY_TIME = "training time was its budget, and it is not compared with runs of so many evaluations"
 
 
 class _Unmeasured(Exception):
@@ -109,7 +110,8 @@ def make_groups(
     versions: dict[tuple[str, str], tuple[Plugin, ...]] = {}
     done: dict[int, dict[tuple[Case, str, int], Run]] = {}
     for run in found.runs:
-        reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
+        reason = run.reason or (BY_TIME if run.job.budget_time else "")
+        reason = reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
         reason = reason or _other_version(run, versions)
         others = done.setdefault(run.job.budget, {})
         key = (run.case, names[run.job.label], run.job.seed)

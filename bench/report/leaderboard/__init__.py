@@ -1,0 +1,1 @@
+"""A leaderboard: who stands where on which problem, by whose runs."""

@@ -1,0 +1,123 @@
+"""What was handed in: an archive or a folder of runs, and beside it who measured it, when, and where to read of it.
+
+`mine.runs` may have a `mine.toml` beside it, and a folder `mine` too:
+
+    by = "A. Researcher, University"
+    when = 2026-11-28
+    link = "https://example.org/paper"
+    note = "one line"
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.runs.run import JOB
+from smemnas.bench.studies.discovery import Found, Run, find_runs
+from smemnas.bench.studies.execution import PLANS
+from smemnas.bench.studies.plan import Plan
+
+ENDING = ".runs"
+KEYS = ("by", "when", "link", "note")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One that was handed in.
+
+    Attributes:
+        number: By which tables name it, from 1.
+        place: Path or address.
+        by: Who measured it; "" where nobody says.
+        when: The day; "" likewise.
+        link: Where to read of it.
+        note: One line.
+        commits: Commits of the suite that made its runs.
+        versions: Versions of the suite.
+        runs: How many it has.
+    """
+
+    number: int
+    place: str
+    by: str
+    when: str
+    link: str
+    note: str
+    commits: tuple[str, ...]
+    versions: tuple[str, ...]
+    runs: int
+
+
+def read_entries(places: Sequence[str]) -> tuple[list[Entry], dict[str, int], Found]:
+    """Read what was handed in.
+
+    Args:
+        places: Folders of runs or studies, archives, addresses of some, or folders of archives.
+
+    Returns:
+        The entries, the number of that of each run by where it is kept, and all runs and plans.
+
+    Raises:
+        UserError: A place has no runs, or what stands beside it is not as described above.
+    """
+    entries: list[Entry] = []
+    numbers: dict[str, int] = {}
+    runs: list[Run] = []
+    plans: list[Plan] = []
+    broken: list[tuple[str, str]] = []
+    for number, place in enumerate((inner for outer in places for inner in _expand(outer)), start=1):
+        found = find_runs([place])
+        fresh = [run for run in found.runs if str(run.folder) not in numbers]
+        numbers |= dict.fromkeys((str(run.folder) for run in fresh), number)
+        runs += fresh
+        plans += [plan for plan in found.plans if plan not in plans]
+        broken += found.broken
+        made = [run.environment for run in fresh]
+        packages = [its for environment in made if isinstance(its := environment.get("packages"), dict)]
+        commits = tuple(sorted({str(its["git_commit"]) for its in made if its.get("git_commit")}))
+        versions = tuple(sorted({str(its["smemnas"]) for its in packages if "smemnas" in its}))
+        entries.append(Entry(number, place, **_about(place), commits=commits, versions=versions, runs=len(fresh)))
+    return entries, numbers, Found(tuple(runs), tuple(plans), tuple(broken))
+
+
+def _expand(place: str) -> list[str]:
+    """Return the archives of a folder that holds some and is no study or run itself; else the place."""
+    folder = Path(place).expanduser()
+    if not folder.is_dir() or (folder / PLANS).exists() or (folder / JOB).exists():
+        return [place]
+    return [str(file) for file in sorted(folder.glob(f"*{ENDING}"))] or [place]
+
+
+def _about(place: str) -> dict[str, str]:
+    """Return what stands beside a place, "" for what does not.
+
+    Raises:
+        UserError: The file is not as it should be.
+    """
+    about = dict.fromkeys(KEYS, "")
+    if urlsplit(place).scheme in ("http", "https"):
+        return {**about, "link": place.partition("#")[0]}
+    path = Path(place).expanduser().resolve()
+    file = path.with_name(f"{path.name.removesuffix(ENDING)}.toml")
+    if not file.is_file():
+        return about
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} is no TOML file: {' '.join(str(error).split())}.") from error
+    for key, value in found.items():
+        if key not in KEYS:
+            raise UserError(f"{file} has no use for {key!r}.{suggest(key, KEYS)}")
+        text = value.isoformat() if isinstance(value, datetime.date) else value
+        if not isinstance(text, str) or "\n" in text or len(text) > 500:
+            raise UserError(f"{file}: {key} is one line of text, got {type(value).__name__}.")
+        about[key] = text
+    if about["link"] and urlsplit(about["link"]).scheme not in ("http", "https"):
+        raise UserError(f"{file}: link is an address that begins with https://, got {about['link']!r}.")
+    return about

@@ -12,7 +12,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY)
 DARK, MIDDLE, GREY, LIGHT, GRID = "#666666", "#777777", "#999999", "#CCCCCC", "#EEEEEE"
 
 
-class Kind(NamedTuple):
+class Look(NamedTuple):
     """How a box or line of an architecture's picture looks: colour and dashes."""
 
     colour: str
@@ -20,15 +20,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "plain": Kind("#888888"),
-    "io": Kind(SKY),
-    "none": Kind(GREY, (1, 5)),
-    "skip": Kind(YELLOW, (6, 4)),
-    "one": Kind(GREEN),
-    "three": Kind(BLUE),
-    "five": Kind(GREEN),
-    "seven": Kind(ORANGE),
-    "pool": Kind(PINK, (2, 3)),
+    "plain": Look("#888888"),
+    "io": Look(SKY),
+    "none": Look(GREY, (1, 5)),
+    "skip": Look(YELLOW, (6, 4)),
+    "one": Look(GREEN),
+    "three": Look(BLUE),
+    "five": Look(GREEN),
+    "seven": Look(ORANGE),
+    "pool": Look(PINK, (2, 3)),
 }
 
 

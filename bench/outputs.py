@@ -51,7 +51,7 @@ class Mark(NamedTuple):
         return self.content in text or len(text.strip()) <= self.damaged
 
 
-class Kind(NamedTuple):
+class FolderKind(NamedTuple):
     """A kind of folder.
 
     Attributes:
@@ -67,20 +67,20 @@ class Kind(NamedTuple):
     below: str = ""
 
 
-RUN = Kind("a run", (Mark("job.json", b'"job"', 16),), ("evals.jsonl", "status.json"))
+RUN = FolderKind("a run", (Mark("job.json", b'"job"', 16),), ("evals.jsonl", "status.json"))
 #: The lock tells a study whose plans were damaged and removed.
-STUDY = Kind(
+STUDY = FolderKind(
     "a study",
     (Mark("plans.json"), Mark(".study.lock")),
     below="*/*/*/*/budget-*/seed-*/job.json",  # runs that the library made without a plan
 )
-RANKING = Kind("a ranking study", (Mark("ranking.json", b'"plan"'), Mark("ranking.jsonl", b'"key"')))
+RANKING = FolderKind("a ranking study", (Mark("ranking.json", b'"plan"'), Mark("ranking.jsonl", b'"key"')))
 #: The policy of a report's page, which stands in its head.
-REPORT = Kind("a report", (Mark("index.html", b"default-src 'none'; img-src data:; style-src 'sha256-"),))
+REPORT = FolderKind("a report", (Mark("index.html", b"default-src 'none'; img-src data:; style-src 'sha256-"),))
 #: Their checkpoints are looked into before anything is written.
-RETRAINING = Kind("a final training", (Mark("result.json"), Mark("checkpoint.pt")), ("tensorboard",))
-SUPERNET = Kind("a supernet's training", (Mark("checkpoint.pt"),))
-EXPORT = Kind("an export", (Mark("config.json", b'"timm"'),))
+RETRAINING = FolderKind("a final training", (Mark("result.json"), Mark("checkpoint.pt")), ("tensorboard",))
+SUPERNET = FolderKind("a supernet's training", (Mark("checkpoint.pt"),))
+EXPORT = FolderKind("an export", (Mark("config.json", b'"timm"'),))
 KINDS = (RUN, STUDY, RANKING, REPORT, RETRAINING, EXPORT)
 
 #: The files of a run. `retrain/` below it belongs to `retrain` and stays.
@@ -103,7 +103,7 @@ def head(file: Path) -> bytes:
         return b""
 
 
-def claim(folder: Path, kind: Kind) -> None:
+def claim(folder: Path, kind: FolderKind) -> None:
     """Check that a folder may be written to as one of a kind; nothing is made or changed.
 
     Raises:
@@ -122,7 +122,7 @@ def claim(folder: Path, kind: Kind) -> None:
     )
 
 
-def marked(folder: Path, kind: Kind) -> bool:
+def marked(folder: Path, kind: FolderKind) -> bool:
     """Whether a folder is one of a kind."""
     if any(mark.found(folder) for mark in kind.marks):
         return True
@@ -143,7 +143,7 @@ def _entries(folder: Path) -> list[str]:
         raise RunError(f"cannot write to {folder}: {why(error)}. Choose another folder with --out.") from error
 
 
-def _harmless(folder: Path, name: str, kind: Kind) -> bool:
+def _harmless(folder: Path, name: str, kind: FolderKind) -> bool:
     """Whether an entry is nobody's work, or something that the command leaves before its mark is there."""
     if name in LOCKS:
         return _is_lock(folder / name)

@@ -34,7 +34,7 @@ from smemnas.methods.neighbourhood import mutate_each_gene, mutate_one_gene, ran
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
-from smemnas.surrogates.exact_products import Whole, bits_for, product, whole
+from smemnas.surrogates.exact_products import WholeNumbers, bits_for, product, whole
 
 #: Mutants wanted, best architectures that may be mutated.
 MUTANTS, PARENTS = 100, 5
@@ -211,13 +211,13 @@ class Ensemble:
             at += self.size * b
             self._weights.append(W)
 
-    def forward(self, Z: FloatArray) -> tuple[list[Whole], list[Whole], FloatArray]:
+    def forward(self, Z: FloatArray) -> tuple[list[WholeNumbers], list[WholeNumbers], FloatArray]:
         """Return inputs and weights of every layer, and the output ``(size, n, 1)`` for inputs ``(size, n, d)``."""
         flat = whole(self._flat, self._bits)
         inputs, weights, h = [], [], Z
         for k, (at, W, b) in enumerate(zip(self._starts, self._weights, self._biases)):
             inputs.append(whole(h, self._bits, least=0.0 if k else None))
-            weights.append(Whole(flat.values[at : at + W.size].reshape(W.shape), flat.unit))
+            weights.append(WholeNumbers(flat.values[at : at + W.size].reshape(W.shape), flat.unit))
             h = product(inputs[-1], weights[-1])
             h += b
             if k < self.layers:

@@ -34,11 +34,12 @@ _HOMES = {
     "smemnas.bench.benchmarks.case": "Case",
     "smemnas.bench.studies.plan": "Plan Variant",
     "smemnas.bench.studies.frames": "evaluations_frame trials_frame",
+    "smemnas.bench.ranking.trial": "SurrogateVariant",
     "smemnas.bench.archive.locate": "open_archive",
     "smemnas.bench.library.archive": "make_archive verify_archive VerifyOptions extract_archive",
     "smemnas.bench.library.run": "RunOptions run run_job",
     "smemnas.bench.library.study": "Study StudyOptions study",
-    "smemnas.bench.library.rank": "Ranking RankOptions SurrogateVariant rank",
+    "smemnas.bench.library.rank": "Ranking RankOptions rank",
     "smemnas.bench.library.report": "Report ReportOptions report",
     "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from smemnas.bench.library.leaderboard import leaderboard as leaderboard
     from smemnas.bench.library.rank import Ranking as Ranking
     from smemnas.bench.library.rank import RankOptions as RankOptions
-    from smemnas.bench.library.rank import SurrogateVariant as SurrogateVariant
     from smemnas.bench.library.rank import rank as rank
     from smemnas.bench.library.report import Report as Report
     from smemnas.bench.library.report import ReportOptions as ReportOptions
@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from smemnas.bench.metrics.indicators import hypervolume_regret as hypervolume_regret
     from smemnas.bench.metrics.indicators import igd_plus as igd_plus
     from smemnas.bench.metrics.indicators import nondominated as nondominated
+    from smemnas.bench.ranking.trial import SurrogateVariant as SurrogateVariant
     from smemnas.bench.registry import Registry as Registry
     from smemnas.bench.registry import load_plugin as load_plugin
     from smemnas.bench.runs.job import Job as Job

@@ -108,12 +108,6 @@ class MNV3(SearchSpace):
             self._latency_row = np.array([latency.resolutions.index(r) for r in sides])
         self._tables = cost_tables(self.width, sides, n_classes, stem_stride, self.strides)
 
-    @property
-    def n_networks(self) -> int:
-        """Number of distinct networks (`size` counts genotypes)."""
-        per_stage = sum((N_STATES - 1) ** d for d in DEPTHS)
-        return int(per_stage**N_STAGES) * len(self.resolutions)
-
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
         """Draw ``(n, 46)`` genotypes with inactive genes at 0, distributed as `sampling` says."""
         X = rng.integers(0, np.asarray(self.n_choices), size=(n, self.n_var), dtype=np.int64)

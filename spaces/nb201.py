@@ -100,7 +100,8 @@ class NB201(SearchSpace):
         node's own content, any other operation adds one term (operation, source). The sum of scrambled
         terms identifies the multiset whatever its order; the number of live operations of each kind tells
         one shared convolution from two equal ones. Operations that do not reach the output are dropped,
-        though the benchmark's cost counts include them. See `official_string` for the published form.
+        though the benchmark's cost counts include them. The benchmark's own isomorphism string keeps a mark for
+        zeroed edges and does not flatten sums of skips, so it separates some cells that are one graph here.
         """
         X = np.asarray(X, dtype=np.int64)
         nodes = [np.full(len(X), 0x9E3779B97F4A7C15, dtype=np.uint64)]
@@ -175,27 +176,6 @@ def live_edges(X: IntArray) -> NDArray[np.bool_]:
     for path in PATHS:
         live[:, path] |= (X[:, path] != NONE).all(axis=1)[:, None]
     return live
-
-
-def official_string(x: IntArray) -> str:
-    """Return NAS-Bench-201's own isomorphism string of one genotype (zeroed edges considered).
-
-    It takes 6,466 values over the space. It keeps a mark for zeroed edges and does not flatten sums of
-    skips, so it separates some cells that `NB201.canonical` recognises as the same graph, and it cannot
-    tell a convolution used twice from two convolutions.
-    """
-    nodes = ["0"]
-    for target in (1, 2, 3):
-        terms = []
-        for gene, (origin, end) in enumerate(EDGES):
-            if end == target:
-                op, source = int(x[gene]), nodes[origin]
-                if op == NONE or source == "#":
-                    terms.append("#")
-                else:
-                    terms.append(source if op == SKIP else f"({source})@{OPERATIONS[op]}")
-        nodes.append("+".join(sorted(terms)))
-    return nodes[3]
 
 
 @cache

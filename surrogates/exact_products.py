@@ -16,16 +16,16 @@ import numpy as np
 from smemnas.surrogates.base import FloatArray
 
 
-class Whole(NamedTuple):
+class WholeNumbers(NamedTuple):
     """An array as whole numbers ``values`` of size ``unit``, a power of two."""
 
     values: FloatArray
     unit: float
 
     @property
-    def transposed(self) -> Whole:
+    def transposed(self) -> WholeNumbers:
         """The same with its last two axes swapped."""
-        return Whole(self.values.swapaxes(-1, -2), self.unit)
+        return WholeNumbers(self.values.swapaxes(-1, -2), self.unit)
 
 
 def bits_for(inner: int) -> int:
@@ -33,7 +33,7 @@ def bits_for(inner: int) -> int:
     return (53 - math.ceil(math.log2(max(inner, 2)))) // 2
 
 
-def whole(values: FloatArray, bits: int, least: float | None = None) -> Whole:
+def whole(values: FloatArray, bits: int, least: float | None = None) -> WholeNumbers:
     """Round an array to whole numbers of at most so many bits of a common unit.
 
     Args:
@@ -44,10 +44,10 @@ def whole(values: FloatArray, bits: int, least: float | None = None) -> Whole:
     largest = max(float(values.max()), -float(values.min()) if least is None else -least)
     unit = math.ldexp(1.0, max(math.frexp(largest)[1] - bits, -1000))
     scaled = values * (1.0 / unit)
-    return Whole(np.rint(scaled, out=scaled), unit)
+    return WholeNumbers(np.rint(scaled, out=scaled), unit)
 
 
-def product(A: Whole, B: Whole) -> FloatArray:
+def product(A: WholeNumbers, B: WholeNumbers) -> FloatArray:
     """Return ``A @ B``, the last two axes multiplied."""
     C: FloatArray = np.matmul(A.values, B.values)
     C *= A.unit * B.unit

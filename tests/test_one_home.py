@@ -92,6 +92,22 @@ def annotations(node):
     return [node.annotation] if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation else []
 
 
+#: Names that two public classes have, each with the reason.
+NAMESAKES: dict[str, str] = {}
+
+
+def test_no_two_public_classes_have_one_name():
+    """Whoever reads a name in one file and looks it up in another finds the same thing."""
+    found = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    assert twice.keys() == NAMESAKES.keys(), twice
+    assert len(found) > 150
+
+
 NAMES = {path.relative_to(ROOT).as_posix(): names_of(path) for path in FILES}
 
 

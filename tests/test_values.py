@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from smemnas.bench.commands.common import Command, Group, UserPath, parse_params
+from smemnas.bench.commands.common import Command, CommandGroup, UserPath, parse_params
 from smemnas.bench.commands.root import cli as root
 from smemnas.bench.commands.study_text import parse_shard
 from smemnas.bench.errors import UserError
@@ -247,7 +247,7 @@ EVERY = [pytest.param(path, command, id=" ".join(path) or "root") for path, comm
 
 @pytest.mark.parametrize(("path", "command"), EVERY)
 def test_every_command_refuses_odd_texts_and_types_that_take_them(path, command):
-    assert isinstance(command, Command | Group)
+    assert isinstance(command, Command | CommandGroup)
     for param in command.params:
         kind = param.type
         assert isinstance(kind, UserPath) or not isinstance(kind, click.Path), f"{path}: {param.name} is no UserPath"

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from smemnas.bench.archive.read import Archive, ArchivedRun
+from smemnas.bench.archive.read import ArchivedRun, RunArchive
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.files import replacing_folder, why, write_bytes, write_json, write_text
 from smemnas.bench.runs.folder import JOB, LOG, RECOMMENDED, STATUS, TIMING
@@ -16,7 +16,7 @@ from smemnas.bench.schema import signed_line
 PLANS = "plans.json"
 
 
-def extract(archive: Archive, out: Path) -> int:
+def extract(archive: RunArchive, out: Path) -> int:
     """Write the runs of an archive as the folder of a study, whole or not at all, and return how many there are.
 
     Logs come back byte for byte. `timing.jsonl` is one line: the archive keeps the sums.

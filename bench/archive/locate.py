@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from smemnas.bench.archive.form import LARGEST_FILE, SUFFIX
-from smemnas.bench.archive.read import Archive
+from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _SUM = re.compile(r"sha256=([0-9a-f]{64})")
-_opened: dict[tuple[str, int, int], Archive] = {}
+_opened: dict[tuple[str, int, int], RunArchive] = {}
 
 
 def is_address(place: str) -> bool:
@@ -22,7 +22,7 @@ def is_address(place: str) -> bool:
     return bool(_ADDRESS.match(place))
 
 
-def open_archive(place: str | Path) -> Archive:
+def open_archive(place: str | Path) -> RunArchive:
     """Open an archive: a file, or "https://...", with "#sha256=..." after it where its checksum is known.
 
     A file that was not changed is read once per process.
@@ -36,9 +36,9 @@ def open_archive(place: str | Path) -> Archive:
         stat = path.stat()
         key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError):
-        return Archive(path)  # says why not
+        return RunArchive(path)  # says why not
     if key not in _opened:
-        _opened[key] = Archive(path)
+        _opened[key] = RunArchive(path)
     return _opened[key]
 
 
@@ -64,7 +64,7 @@ def _downloaded(address: str) -> Path:
         raise DataError(f"cannot download the archive {url}: {str(error).rstrip('.')}.") from error
 
 
-def same_bytes(path: Path, archive: Archive) -> bool:
+def same_bytes(path: Path, archive: RunArchive) -> bool:
     """Whether a file is a copy of an archive."""
     try:
         if path.stat().st_size > LARGEST_FILE:

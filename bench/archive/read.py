@@ -42,7 +42,7 @@ from smemnas.bench.schema import JobEntry, JobFile, StatusFile, signed
 _END = b"PK\x05\x06"
 
 
-class Archive:
+class RunArchive:
     """An archive of runs; iterates over them.
 
     Attributes:
@@ -205,7 +205,7 @@ class ArchivedRun:
         start: Where its evaluations begin among those on its problem.
     """
 
-    archive: Archive
+    archive: RunArchive
     number: int
     entry: RunEntry
     start: int

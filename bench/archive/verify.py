@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smemnas.bench.archive.read import Archive, ArchivedRun
+from smemnas.bench.archive.read import ArchivedRun, RunArchive
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import UserError, describe, suggest
@@ -45,7 +45,7 @@ class Drawn(NamedTuple):
     passed_over: tuple[tuple[str, int], ...]
 
 
-def check_logs(archive: Archive) -> int:
+def check_logs(archive: RunArchive) -> int:
     """Write out every log in memory and compare its digest; return how many there are.
 
     Raises:
@@ -56,7 +56,7 @@ def check_logs(archive: Archive) -> int:
     return len(archive.runs)
 
 
-def draw(archive: Archive, n: int, seed: int = 0, methods: Sequence[str] = ()) -> Drawn:
+def draw(archive: RunArchive, n: int, seed: int = 0, methods: Sequence[str] = ()) -> Drawn:
     """Draw runs to run again.
 
     Args:
@@ -162,7 +162,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 20 else f"{text[:12]}..."
 
 
-def versions(archive: Archive, runs: Sequence[ArchivedRun]) -> list[str]:
+def versions(archive: RunArchive, runs: Sequence[ArchivedRun]) -> list[str]:
     """Return what made some runs and is not what runs here: "numpy 2.1.0 (here 2.4.0)", ..."""
     here = _versions(environment())
     theirs: dict[str, set[str]] = {}

@@ -7,7 +7,6 @@ and the same objectives. EvoXBench has its own evaluators and its own normalisat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.objectives import refuse_repeated
@@ -101,44 +100,3 @@ def datasets_of(space: str) -> list[str]:
     registered = {n.split("/", 1)[1] for n in BENCHMARKS.names() if n.startswith(f"{space}/")}
     imported = {path.parent.name for path in table_folder(space).glob("*/header.json")}
     return sorted(registered | {name for name in imported if not name.startswith(".")})
-
-
-class NamedProblem(NamedTuple):
-    """What a name stands for."""
-
-    space: str
-    dataset: str
-    objectives: tuple[str, ...]
-
-
-PROBLEMS = {
-    "in1k-mop7-like": NamedProblem("mnv3", "imagenet", ("error", "params")),
-    "in1k-mop8-like": NamedProblem("mnv3", "imagenet", ("error", "params", "flops")),
-    "in1k-mop9-like": NamedProblem("mnv3", "imagenet-w12", ("error", "params", "flops", "latency")),
-    "c10-mop5-like": NamedProblem(
-        "nb201", "cifar10", ("val_error", "params", "flops", "latency_edgegpu", "energy_edgegpu")
-    ),
-}
-
-
-def find_problem(name: str) -> NamedProblem:
-    """Return what a name stands for; what changes a data set may stand behind it, as in "c10-mop5-like+noise=.25".
-
-    Raises:
-        UserError: Unknown name; near misses are suggested.
-    """
-    base = base_of(name)
-    if base not in PROBLEMS:
-        raise UserError(f"no problem {base!r}.{suggest(base, PROBLEMS)}")
-    found = PROBLEMS[base]
-    return found._replace(dataset=found.dataset + name[len(base) :])
-
-
-def open_problem(name: str) -> Benchmark:
-    """Open a named problem.
-
-    Raises:
-        UserError: Unknown name.
-        DataError: Its data is not installed.
-    """
-    return open_benchmark(*find_problem(name))

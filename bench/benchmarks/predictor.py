@@ -32,7 +32,7 @@ _BLOCK = 4096
 DECIMALS = 4
 
 
-class Model(Protocol):
+class PredictorModel(Protocol):
     """What a `PredictorBenchmark` answers from."""
 
     def check(self, space: MNV3) -> None:
@@ -41,7 +41,7 @@ class Model(Protocol):
     def errors(self, space: MNV3, X: IntArray) -> FloatArray:
         """Return top-1 errors ``(n,)`` in percent of genotypes ``(n, 46)``."""
 
-    def quick(self) -> Model:
+    def quick(self) -> PredictorModel:
         """Return a model of nearly the same answers for a search that asks millions of times."""
 
 
@@ -131,7 +131,7 @@ class PredictorBenchmark(Benchmark):
     def __init__(
         self,
         space: MNV3,
-        predictor: Model,
+        predictor: PredictorModel,
         objectives: Sequence[str] = (),
         *,
         dataset: str,
@@ -211,11 +211,11 @@ class PredictorBenchmark(Benchmark):
         """Return the same benchmark with other objectives."""
         return self._like(self.predictor, objectives)
 
-    def with_predictor(self, predictor: Model) -> PredictorBenchmark:
+    def with_predictor(self, predictor: PredictorModel) -> PredictorBenchmark:
         """Return the same benchmark with another predictor."""
         return self._like(predictor, [o.name for o in self.objectives])
 
-    def _like(self, predictor: Model, objectives: Sequence[str]) -> PredictorBenchmark:
+    def _like(self, predictor: PredictorModel, objectives: Sequence[str]) -> PredictorBenchmark:
         return type(self)(
             self.space,
             predictor,

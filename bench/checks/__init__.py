@@ -29,7 +29,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 }
 
 
-class NotInstalled(Exception):
+class NothingToCheck(Exception):
     """The data of a benchmark, or a library of an extra, are not on this machine, so nothing can be checked."""
 
 
@@ -39,7 +39,7 @@ class Check(NamedTuple):
     Attributes:
         entry: Kind and name, for example "method smemnas".
         name: Name of the check function.
-        run: Runs it; raises `CheckFailed` or `NotInstalled`.
+        run: Runs it; raises `CheckFailed` or `NothingToCheck`.
         exception: Reason why it is known to fail, "" where it must hold.
     """
 
@@ -107,7 +107,7 @@ def _require_library(kind: str, name: str, factory: Callable[..., Any]) -> None:
     """
     needs = getattr(factory, "needs", "")
     if needs and importlib.util.find_spec(needs) is None:
-        raise NotInstalled(f"{kind} {name!r} needs {needs}, which is not installed: pip install {needs}")
+        raise NothingToCheck(f"{kind} {name!r} needs {needs}, which is not installed: pip install {needs}")
 
 
 def _maker(name: str) -> surrogates.Make:
@@ -131,7 +131,7 @@ def _opener(name: str) -> benchmarks.Make:
         open_benchmark(space, dataset)
     except DataError as error:
         if "not installed" in str(error):
-            raise NotInstalled(str(error)) from error
+            raise NothingToCheck(str(error)) from error
         raise
     return lambda objectives: open_benchmark(space, dataset, objectives)
 
@@ -161,7 +161,7 @@ def check_name(name: str) -> Iterator[tuple[str, str | None]]:
             label = f"{check.entry}: {check.name.removeprefix('check_').replace('_', ' ')}"
             try:
                 problem = problem_of(check)
-            except NotInstalled as error:
+            except NothingToCheck as error:
                 yield f"{check.entry}: installed", str(error)
                 break
             if check.exception:
@@ -181,7 +181,7 @@ def problem_of(check: Check) -> str | None:
     """
     try:
         check.run()
-    except NotInstalled:
+    except NothingToCheck:
         raise
     except CheckFailed as error:
         return " ".join(str(error).split())

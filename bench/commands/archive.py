@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, NAMES, SEED, Group, Whole
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, NAMES, SEED, CommandGroup, Whole
 from smemnas.bench.program import named
 
 if TYPE_CHECKING:
-    from smemnas.bench.archive.read import Archive
+    from smemnas.bench.archive.read import RunArchive
     from smemnas.bench.archive.verify import Checked
 
 #: More runs than any archive has.
 MOST_RUNS = 1_000_000
 
 
-@click.group("archive", cls=Group)
+@click.group("archive", cls=CommandGroup)
 def archive_group() -> None:
     """Keep runs in one small, checksummed file, and compare with those of others.
 
@@ -81,7 +81,7 @@ def archive_info(archive: str, each: bool) -> None:
         click.echo(one_line(f"{key:<12} {value}"))
 
 
-def _facts(archive: Archive) -> list[tuple[str, str]]:
+def _facts(archive: RunArchive) -> list[tuple[str, str]]:
     """Return what to say of an archive, line by line."""
     from collections import Counter
 

@@ -224,7 +224,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A click group that knows near misses and prints a user's mistake as one line."""
 
     command_class = Command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, Group, parse_params
+from smemnas.bench.commands.common import ANY_PATH, CommandGroup, parse_params
 from smemnas.bench.program import named
 
 FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
@@ -15,7 +15,7 @@ OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms th
 REPEATED_HELP = "Rows of one architecture that nothing tells apart: refuse, mean, first, last, trainings."
 
 
-@click.group("data", cls=Group)
+@click.group("data", cls=CommandGroup)
 def data_group() -> None:
     """Install, inspect and import the tables that searches run on.
 

@@ -19,7 +19,8 @@ def list_command(kind: str | None) -> None:
     `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
     `data import --arch-form FORM`) and writes.
     """
-    from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS
+    from smemnas.bench.benchmarks.catalog import BENCHMARKS
+    from smemnas.bench.benchmarks.problems import PROBLEMS
     from smemnas.bench.registry import Registry, broken_plugins
     from smemnas.methods.base import METHODS
     from smemnas.spaces.base import SPACES
@@ -42,8 +43,8 @@ def list_command(kind: str | None) -> None:
                     _echo_forms(entry.name, " " * (width + 4))
     if kind in (None, "problems"):
         click.echo(click.style("problems", bold=True))
-        for name, (space, dataset, objectives) in PROBLEMS.items():
-            click.echo(f"  {name:<14}  {space}/{dataset}: {', '.join(objectives)}")
+        for name, case in PROBLEMS.items():
+            click.echo(f"  {name:<14}  {case.place}: {', '.join(case.objectives)}")
     for plugin, reason in broken_plugins:
         click.echo(f"plug-in {plugin} could not be loaded: {named(one_line(reason))}", err=True)
 

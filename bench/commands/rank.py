@@ -141,14 +141,14 @@ def rank_command(
     from smemnas.bench.commands.study_text import split_variant
     from smemnas.bench.library.rank import RankOptions, rank
     from smemnas.bench.ranking.plan import parse_draws, parse_sizes
-    from smemnas.bench.ranking.trial import Variant
+    from smemnas.bench.ranking.trial import SurrogateVariant
     from smemnas.bench.report.ranking.files import failures, print_ranking
     from smemnas.bench.report.terminal import console
 
     if proxy_data and not proxies:
         raise click.UsageError("--proxy-data belongs to --proxies.")
     chosen = [
-        Variant(name, surrogate, parse_params(items, "--variant"))
+        SurrogateVariant(name, surrogate, parse_params(items, "--variant"))
         for name, surrogate, items in map(split_variant, variants)
     ]
     options = RankOptions(

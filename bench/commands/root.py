@@ -9,7 +9,7 @@ import click
 
 from smemnas import __version__
 from smemnas.bench.commands.archive import archive_group
-from smemnas.bench.commands.common import ANY_PATH, Group
+from smemnas.bench.commands.common import ANY_PATH, CommandGroup
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.guard import at_work
@@ -24,7 +24,7 @@ from smemnas.bench.commands.study import study_command
 from smemnas.bench.commands.supernet import supernet_group
 
 
-class Root(Group):
+class Root(CommandGroup):
     """The outermost group: what its commands raise reaches `cli.main`."""
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, Group, Real
+from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, SEED, CommandGroup, Real
 from smemnas.bench.commands.training_options import BATCH, COUNT, FEW, MANY, POSITIVE, RATE, SIDE, THREADS
 
 DEVICE = click.option(
@@ -16,7 +16,7 @@ DEVICE = click.option(
 )
 
 
-@click.group("supernet", cls=Group)
+@click.group("supernet", cls=CommandGroup)
 def supernet_group() -> None:
     """Train and read supernets of OFA-MobileNetV3.
 

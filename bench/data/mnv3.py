@@ -99,7 +99,7 @@ EXPLOITED = (
 )
 
 
-class Measured(NamedTuple):
+class MeasuredNetworks(NamedTuple):
     """Measured sub-networks.
 
     Attributes:
@@ -135,7 +135,7 @@ def read_predictor(path: Path) -> Predictor:
     return Predictor(weights, biases, 0.0)
 
 
-def read_measured(paths: Sequence[Path]) -> Measured:
+def read_measured(paths: Sequence[Path]) -> MeasuredNetworks:
     """Read files of DyNAS-T: a sub-network {ks, e, d, r}, its parameters, multiply-adds and top-1 accuracy.
 
     Raises:
@@ -157,7 +157,7 @@ def read_measured(paths: Sequence[Path]) -> Measured:
                 values.append((numbers[0], numbers[1], numbers[2], float(index)))
     if not values:
         raise DataError(f"{', '.join(p.name for p in paths)}: no measured sub-network.")
-    return Measured(np.array(genotypes), *np.array(values).T)
+    return MeasuredNetworks(np.array(genotypes), *np.array(values).T)
 
 
 def read_latency(paths: Mapping[int, Path]) -> LatencyTable:
@@ -176,7 +176,7 @@ def read_latency(paths: Mapping[int, Path]) -> LatencyTable:
     return compile_latency("Note10", LATENCY_WIDTH, means)
 
 
-def fit_offset(predictor: Predictor, measured: Measured) -> tuple[float, list[float]]:
+def fit_offset(predictor: Predictor, measured: MeasuredNetworks) -> tuple[float, list[float]]:
     """Return the predictor's bias on the first two files and what is left of it on each of the others (points).
 
     Rounded to four decimals, so that the table is the same whatever machine it was made on.

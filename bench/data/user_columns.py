@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smemnas.bench.data.user_numbers import Cells, Missing, read_numbers
+from smemnas.bench.data.user_numbers import Cells, MissingWords, read_numbers
 from smemnas.bench.data.user_roles import (
     RESERVED,
     SIGNED_UNITS,
@@ -120,7 +120,7 @@ def _check_name(role: Role, before: Sequence[Role], costs: set[str], space: str)
 
 
 def read_columns(
-    roles: Sequence[Role], cells: Mapping[str, Cells], file: str, decimal: str, missing: Missing, faults: Faults
+    roles: Sequence[Role], cells: Mapping[str, Cells], file: str, decimal: str, missing: MissingWords, faults: Faults
 ) -> list[Read]:
     """Return the columns that can be read, converted to what is stored."""
     columns = []
@@ -130,7 +130,7 @@ def read_columns(
     return columns
 
 
-def _read(role: Role, cells: Mapping[str, Cells], file: str, decimal: str, missing: Missing) -> Read:
+def _read(role: Role, cells: Mapping[str, Cells], file: str, decimal: str, missing: MissingWords) -> Read:
     """Read one column, see `Read`.
 
     Raises:

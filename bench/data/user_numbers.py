@@ -48,14 +48,14 @@ class Numbers(NamedTuple):
     missing: int
 
 
-class Missing(NamedTuple):
+class MissingWords(NamedTuple):
     """What stands for "no value": words in lower case, and numbers."""
 
     words: frozenset[str]
     numbers: tuple[float, ...]
 
 
-def missing_marks(given: Iterable[str | float]) -> Missing:
+def missing_marks(given: Iterable[str | float]) -> MissingWords:
     """Return the marks that a user adds to the usual ones."""
     words, numbers = set(MISSING), []
     for mark in given:
@@ -69,7 +69,7 @@ def missing_marks(given: Iterable[str | float]) -> Missing:
             numbers.append(number)
         else:
             words.add(text.lower())
-    return Missing(frozenset(words), tuple(numbers))
+    return MissingWords(frozenset(words), tuple(numbers))
 
 
 def decimal_sign(columns: Mapping[str, Cells], file: str, given: str | None) -> str:
@@ -119,7 +119,7 @@ def _bare(cell: str) -> str:
     return text if text.isalnum() else re.sub(f"(?<=[0-9])[{SPACES}](?=[0-9]{{3}}(?![0-9]))", "", text)
 
 
-def read_numbers(cells: Cells, file: str, column: str, decimal: str, missing: Missing) -> Numbers:
+def read_numbers(cells: Cells, file: str, column: str, decimal: str, missing: MissingWords) -> Numbers:
     """Read one column.
 
     Args:
@@ -251,7 +251,7 @@ def _all_percent(signs: NDArray[np.bool_], values: FloatArray, cells: Sequence[A
     return True
 
 
-def _lists(cells: Sequence[Any], file: str, column: str, decimal: str, missing: Missing) -> Numbers:
+def _lists(cells: Sequence[Any], file: str, column: str, decimal: str, missing: MissingWords) -> Numbers:
     """Read cells that are lists, one value for each training, to ``(n, trainings)``."""
     rows = [list(c) if isinstance(c, list | tuple) else [c] for c in cells]
     width = max(map(len, rows))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from smemnas.bench.archive.extract import extract
 from smemnas.bench.archive.form import MANIFEST, SUFFIX
 from smemnas.bench.archive.locate import open_archive
-from smemnas.bench.archive.read import Archive
+from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.archive.verify import Checked, Drawn, check_logs, check_run, draw, versions
 from smemnas.bench.archive.write import pack
 from smemnas.bench.errors import UserError
@@ -94,7 +94,7 @@ class Verified(NamedTuple):
         versions: What made these runs and is not what runs here.
     """
 
-    archive: Archive
+    archive: RunArchive
     logs: int
     drawn: Drawn
     checked: tuple[Checked, ...]
@@ -138,7 +138,7 @@ def extract_archive(archive: str | Path, out: str | Path) -> int:
     return extract(open_archive(archive), Path(out).expanduser())
 
 
-def plans_of(archive: Archive) -> list[str]:
+def plans_of(archive: RunArchive) -> list[str]:
     """Return what the studies of an archive compared, one line each."""
     lines = []
     for entry in json.loads(json.dumps(archive.plans)):

@@ -22,14 +22,11 @@ from smemnas.bench.ranking.plan import (
 )
 from smemnas.bench.ranking.study import run_ranking
 from smemnas.bench.ranking.tables import RankTables, collect, tabulate
-from smemnas.bench.ranking.trial import Variant
+from smemnas.bench.ranking.trial import SurrogateVariant
 from smemnas.bench.report.ranking.files import failures, write_ranking
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.values import several
 from smemnas.bench.workers.backends import Place
-
-#: A surrogate with parameters, under the name that tables show; `Variant` is the same of a method.
-SurrogateVariant = Variant
 
 
 @dataclass(frozen=True)

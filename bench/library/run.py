@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.bench.benchmarks.catalog import find_problem
+from smemnas.bench.benchmarks.problems import find_problem
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.log import logger
 from smemnas.bench.report.run import write_report
@@ -165,7 +165,8 @@ def _what(options: RunOptions) -> tuple[str, str, tuple[str, ...]]:
     if options.problem:
         if space or dataset or objectives:
             raise UserError("--problem brings its space, data set and objectives: leave those out.")
-        space, dataset, objectives = find_problem(options.problem)
+        case = find_problem(options.problem)
+        space, dataset, objectives = case.space, case.dataset, case.objectives
     elif not space:
         raise UserError("a run needs a --space or a --problem.")
     training = options.checkpoint or options.data or options.recipe or options.training

@@ -11,7 +11,7 @@ import numpy as np
 
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.ranking.data import POOLS, SPLITS, Data, split, train_limit
-from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, SurrogateVariant, Task
 from smemnas.bench.values import LARGEST_BUDGET, parse_seeds, shown, whole
 from smemnas.spaces.base import IntArray
 from smemnas.surrogates.base import SURROGATES
@@ -64,7 +64,7 @@ class RankPlan:
     space: str
     dataset: str
     objective: str
-    variants: tuple[Variant, ...]
+    variants: tuple[SurrogateVariant, ...]
     encodings: tuple[str, ...] = ("best",)
     n_train: tuple[int, ...] = N_TRAIN
     seeds: tuple[int, ...] = tuple(range(10))
@@ -165,7 +165,7 @@ class RankPlan:
                         yield Task(variant, encoding, n, seed, self.pools, self.n_test, self.split, calibrate)
 
 
-def learns(variant: Variant) -> bool:
+def learns(variant: SurrogateVariant) -> bool:
     """Whether a variant is more than a control."""
     return not variant.column and variant.surrogate not in CONTROLS
 
@@ -194,20 +194,20 @@ def is_installed(name: str) -> bool:
     return not needs or importlib.util.find_spec(needs) is not None
 
 
-def choose_variants(data: Data, names: Sequence[str], full: bool) -> tuple[Variant, ...]:
+def choose_variants(data: Data, names: Sequence[str], full: bool) -> tuple[SurrogateVariant, ...]:
     """Turn names of surrogates, of quantities known without training and of groups into variants.
 
     Raises:
         UserError: A name is unknown.
     """
     known = groups(data, full)
-    found: dict[str, Variant] = {}
+    found: dict[str, SurrogateVariant] = {}
     for name in names:
         for member in known.get(name, (name,)):
             if member in SURROGATES:
-                found[member] = Variant(member, member)
+                found[member] = SurrogateVariant(member, member)
             elif member in data.free:
-                found[member] = Variant(member, column=member)
+                found[member] = SurrogateVariant(member, column=member)
             else:
                 everything = {*SURROGATES.names(), *data.free, *known}
                 raise UserError(f"no surrogate {member!r}.{suggest(member, everything)}")

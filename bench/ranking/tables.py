@@ -20,14 +20,14 @@ from smemnas.bench.metrics.statistics import AgainstBest, Interval
 from smemnas.bench.ranking.data import Data
 from smemnas.bench.ranking.plan import RankPlan, learns
 from smemnas.bench.ranking.study import RankLog, Row
-from smemnas.bench.ranking.trial import Task, Variant
+from smemnas.bench.ranking.trial import SurrogateVariant, Task
 from smemnas.spaces.base import FloatArray
 
 #: Of what learns nothing.
 NO_TEST = AgainstBest("", math.nan, math.nan)
 
 
-class Entry(NamedTuple):
+class RankEntry(NamedTuple):
     """A row of a table: a surrogate on an encoding."""
 
     name: str
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     learns: bool
 
 
-class Place(NamedTuple):
+class TableKey(NamedTuple):
     """A table: a pool, the truth, and the metric."""
 
     pool: str
@@ -44,10 +44,10 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
+class RankTrial:
     """One trial of the plan; `row` is None where it has not been run."""
 
-    entry: Entry
+    entry: RankEntry
     label: str
     n_train: int
     seed: int
@@ -73,7 +73,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Cell:
+class RankCell:
     """A surrogate at one training size.
 
     Attributes:
@@ -85,8 +85,8 @@ class Cell:
         p_holm: Against the best, adjusted over the surrogates of that training size; NaN for the best.
     """
 
-    place: Place
-    entry: Entry
+    place: TableKey
+    entry: RankEntry
     n_train: int
     mean: Interval
     sd: float
@@ -100,9 +100,9 @@ class Cell:
 class ContrastCell:
     """Mean paired difference of two surrogates at one training size; positive where the first is larger."""
 
-    place: Place
-    first: Entry
-    second: Entry
+    place: TableKey
+    first: RankEntry
+    second: RankEntry
     n_train: int
     pairs: int
     difference: Interval
@@ -120,11 +120,11 @@ class RankTables:
 
     plan: RankPlan
     data: Data
-    entries: tuple[Entry, ...]
-    trials: tuple[Trial, ...]
-    cells: tuple[Cell, ...]
+    entries: tuple[RankEntry, ...]
+    trials: tuple[RankTrial, ...]
+    cells: tuple[RankCell, ...]
     contrasts: tuple[ContrastCell, ...]
-    values: Mapping[tuple[Place, Entry, int], FloatArray]
+    values: Mapping[tuple[TableKey, RankEntry, int], FloatArray]
 
     def summary(self) -> str:
         """Return how much it compares: "12 surrogates on nb201/cifar10, 300 of 300 trials done"."""
@@ -149,33 +149,33 @@ class RankTables:
     def __repr__(self) -> str:
         return f"<RankTables of {self.summary()}>"
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[TableKey]:
         """Return the tables, in order."""
         return list(dict.fromkeys(cell.place for cell in self.cells))
 
 
-def _tau(cell: Cell | None) -> str:
+def _tau(cell: RankCell | None) -> str:
     value = math.nan if cell is None else cell.mean.value
     return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
-def collect(plan: RankPlan, data: Data, log: RankLog, chosen: Mapping[str, tuple[str, ...]]) -> list[Trial]:
+def collect(plan: RankPlan, data: Data, log: RankLog, chosen: Mapping[str, tuple[str, ...]]) -> list[RankTrial]:
     """Return every trial of the plan, by surrogate, encoding, training size, seed and pool."""
-    entry = {(v.name, e): Entry(v.name, e, learns(v)) for v in plan.variants for e in chosen[v.name]}
+    entry = {(v.name, e): RankEntry(v.name, e, learns(v)) for v in plan.variants for e in chosen[v.name]}
     place = {key: at for at, key in enumerate(entry)}
     found = [
-        Trial(entry[t.variant.name, t.encoding], t.variant.label, t.n_train, t.seed, pool, log.find(data, t, pool))
+        RankTrial(entry[t.variant.name, t.encoding], t.variant.label, t.n_train, t.seed, pool, log.find(data, t, pool))
         for t in plan.tasks(chosen)
         for pool in t.pools
     ]
     return sorted(found, key=lambda t: (place[t.entry.name, t.entry.encoding], t.n_train, plan.seeds.index(t.seed)))
 
 
-def tabulate(plan: RankPlan, data: Data, trials: list[Trial]) -> RankTables:
+def tabulate(plan: RankPlan, data: Data, trials: list[RankTrial]) -> RankTables:
     """Make the tables of a study from its trials."""
     entries = tuple(dict.fromkeys(t.entry for t in trials))
-    values: dict[tuple[Place, Entry, int], FloatArray] = {}
-    groups: dict[tuple[Entry, int, str], list[Trial]] = {}
+    values: dict[tuple[TableKey, RankEntry, int], FloatArray] = {}
+    groups: dict[tuple[RankEntry, int, str], list[RankTrial]] = {}
     for trial in trials:
         groups.setdefault((trial.entry, trial.n_train, trial.pool), []).append(trial)
     for pool in plan.pools:
@@ -184,7 +184,7 @@ def tabulate(plan: RankPlan, data: Data, trials: list[Trial]) -> RankTables:
                 for entry in entries:
                     for n in plan.n_train:
                         scores = [t.score(truth, metric.name) for t in groups[entry, n, pool]]
-                        values[Place(pool, truth, metric), entry, n] = np.array(scores)
+                        values[TableKey(pool, truth, metric), entry, n] = np.array(scores)
     places = list(dict.fromkeys(place for place, _, _ in values))
     cells = [cell for place in places for n in plan.n_train for cell in _column(place, n, entries, values)]
     contrasts = [
@@ -194,8 +194,11 @@ def tabulate(plan: RankPlan, data: Data, trials: list[Trial]) -> RankTables:
 
 
 def _column(
-    place: Place, n: int, entries: tuple[Entry, ...], values: Mapping[tuple[Place, Entry, int], FloatArray]
-) -> list[Cell]:
+    place: TableKey,
+    n: int,
+    entries: tuple[RankEntry, ...],
+    values: Mapping[tuple[TableKey, RankEntry, int], FloatArray],
+) -> list[RankCell]:
     """Return the cells of one training size, the best marked and the others tested against it."""
     sign = 1.0 if place.metric.larger_is_better else -1.0
     rivals = [entry for entry in entries if entry.learns]
@@ -205,16 +208,16 @@ def _column(
         scores = values[place, entry, n]
         finite = scores[np.isfinite(scores)]
         mean, sd = statistics.mean_interval(finite), statistics.standard_deviation(finite)
-        cells.append(Cell(place, entry, n, mean, sd, len(finite), *tests.get(entry, NO_TEST)))
+        cells.append(RankCell(place, entry, n, mean, sd, len(finite), *tests.get(entry, NO_TEST)))
     return cells
 
 
 def _contrast(
     plan: RankPlan,
-    place: Place,
+    place: TableKey,
     pair: tuple[str, str],
-    entries: tuple[Entry, ...],
-    values: Mapping[tuple[Place, Entry, int], FloatArray],
+    entries: tuple[RankEntry, ...],
+    values: Mapping[tuple[TableKey, RankEntry, int], FloatArray],
 ) -> list[ContrastCell]:
     """Return a contrast at every training size, adjusted over them; on the same encoding where both have several."""
     sides = [[e for e in entries if e.name == name] for name in pair]
@@ -236,12 +239,12 @@ def _contrast(
     return rows
 
 
-def smallest_p(plan: RankPlan, entries: tuple[Entry, ...]) -> float:
+def smallest_p(plan: RankPlan, entries: tuple[RankEntry, ...]) -> float:
     """Return the smallest adjusted p-value that this number of seeds can give in a column."""
     return statistics.smallest_p(max(1, sum(e.learns for e in entries) - 1), len(plan.seeds))
 
 
-def example_task(plan: RankPlan, variant: Variant, encoding: str) -> Task:
+def example_task(plan: RankPlan, variant: SurrogateVariant, encoding: str) -> Task:
     """Return the trial that the scatter figures show: the first seed, about 200 training architectures."""
     n = min(plan.n_train, key=lambda size: abs(math.log(size / 200.0)))
     return Task(variant, encoding, n, plan.seeds[0], ("uniform",), plan.n_test, plan.split, False)

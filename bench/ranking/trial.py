@@ -37,7 +37,7 @@ PROXY_SUFFIX = "+zc"
 
 
 @dataclass(frozen=True)
-class Variant:
+class SurrogateVariant:
     """What is compared: a surrogate with parameters, or (`column`) a quantity known without training."""
 
     name: str
@@ -69,7 +69,7 @@ class Task:
         calibrate: Whether the win probability is measured, which costs `FOLDS` more fits.
     """
 
-    variant: Variant
+    variant: SurrogateVariant
     encoding: str
     n_train: int
     seed: int
@@ -226,7 +226,7 @@ def encode(data: Data, encoding: str, rows: IntArray, train: IntArray) -> tuple[
     return np.hstack(parts), tuple(part.shape[1] for part in parts)
 
 
-def make(variant: Variant, seed: int, blocks: tuple[int, ...]) -> Surrogate:
+def make(variant: SurrogateVariant, seed: int, blocks: tuple[int, ...]) -> Surrogate:
     """Make the surrogate, told the blocks of the encoding where it takes them."""
     return make_surrogate(variant.surrogate, seed=seed, blocks=blocks, params=variant.params)
 
@@ -234,7 +234,7 @@ def make(variant: Variant, seed: int, blocks: tuple[int, ...]) -> Surrogate:
 _warm: set[str] = set()
 
 
-def _warm_up(variant: Variant, d: int, blocks: tuple[int, ...]) -> None:
+def _warm_up(variant: SurrogateVariant, d: int, blocks: tuple[int, ...]) -> None:
     """Fit once on a few rows, so that the imports of a library are in no measured time."""
     if variant.label in _warm:
         return

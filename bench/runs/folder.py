@@ -11,7 +11,7 @@ from typing import Any
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.files import why, write_json
-from smemnas.bench.outputs import RUN, Kind, claim, files_of_a_run
+from smemnas.bench.outputs import RUN, FolderKind, claim, files_of_a_run
 from smemnas.bench.provenance import environment
 from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import JobFile, StatusFile, read, signed
@@ -24,7 +24,7 @@ ELSEWHERE = "choose another --out, or --overwrite it."
 
 
 @contextlib.contextmanager
-def locked(folder: Path, kind: Kind = RUN) -> Iterator[None]:
+def locked(folder: Path, kind: FolderKind = RUN) -> Iterator[None]:
     """Hold a folder of one kind for this process.
 
     Raises:

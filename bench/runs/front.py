@@ -21,7 +21,7 @@ FORMS = "knee, best, the number of a row of the front, or bounds like 'flops<=40
 
 
 @dataclass(frozen=True)
-class Front:
+class FinishedFront:
     """The front of a finished run, in the order in which the run printed it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Front:
         return f"row {index + 1} ({values})"
 
 
-def read_front(folder: Path) -> Front:
+def read_front(folder: Path) -> FinishedFront:
     """Read the front of a finished run.
 
     Raises:
@@ -88,10 +88,10 @@ def read_front(folder: Path) -> Front:
         raise RunError(f"{folder / FRONT} is corrupt ({error}): give the run's command again to write it.") from error
     if not archs:
         raise UserError(f"the front of the run in {folder} is empty: no evaluation succeeded within its constraints.")
-    return Front(folder, job, archs, job.objectives, F)
+    return FinishedFront(folder, job, archs, job.objectives, F)
 
 
-def pick(front: Front, text: str) -> int:
+def pick(front: FinishedFront, text: str) -> int:
     """Return the index of the member that a user means.
 
     Args:
@@ -138,7 +138,7 @@ def folder_name(pick_or_arch: str) -> str:
     return "".join(c if c.isalnum() or c in "._-," else "-" for c in text)
 
 
-def _excess(front: Front, text: str) -> FloatArray:
+def _excess(front: FinishedFront, text: str) -> FloatArray:
     """Return by how much each member breaks a bound ``(k,)``, relative to it.
 
     Raises:

@@ -21,7 +21,7 @@ from smemnas.bench.studies.judged import cap_rows, points_per_regret, reaches
 from smemnas.bench.studies.pairs import Pairs, Regret, adjust, compare, make_pairs, marks_of
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
-from smemnas.bench.studies.tables import Arrival, ChampionRow, ContrastRow, Lead, Row, Tables
+from smemnas.bench.studies.tables import Arrival, ChampionRow, ContrastRow, Lead, StudyRow, Tables
 from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
 from smemnas.spaces.base import FloatArray
 
@@ -68,7 +68,7 @@ def _done(group: Sequence[Trial]) -> list[Trial]:
     return [t for t in group if t.status == DONE]
 
 
-def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs: Pairs) -> list[Row]:
+def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs: Pairs) -> list[StudyRow]:
     """Return the rows of a case at the k-th checkpoint."""
     floor = reported_floor(benchmark_of(case), groups[case, plan.baseline][0].reference)
     noisy = benchmark_of(case).noisy
@@ -82,7 +82,7 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs:
             return statistics.mean_interval(_known(np.array([of(t)[k] for t in done])))
 
         rows.append(
-            Row(
+            StudyRow(
                 case,
                 variant.name,
                 plan.at[k],

@@ -20,7 +20,7 @@ import numpy as np
 
 from smemnas.bench.archive.form import SUFFIX
 from smemnas.bench.archive.locate import is_address, open_archive
-from smemnas.bench.archive.read import Archive
+from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import DataError, RunError, Unusable, UserError
 from smemnas.bench.outputs import head
@@ -134,7 +134,7 @@ def find_sources(paths: Sequence[str]) -> Sources:
     search = _Search()
     for path in paths:
         for place in _expand(path):
-            search.archive(place) if isinstance(place, Archive) else search.below(place)
+            search.archive(place) if isinstance(place, RunArchive) else search.below(place)
     found = Sources(tuple(search.sources), tuple(search.plans), tuple(search.broken))
     if not found.sources and not found.plans and not found.broken:
         raise UserError(
@@ -177,7 +177,7 @@ class _Search:
                 except (RunError, DataError, OSError) as error:
                     self.broken.append((str(file), str(error)))
 
-    def archive(self, archive: Archive, asked: set[Key] | None = None) -> None:
+    def archive(self, archive: RunArchive, asked: set[Key] | None = None) -> None:
         """Take the runs of an archive; of one that a study keeps, those that it asked for."""
         if asked is None:
             self.add_plans(archive.plans)
@@ -194,7 +194,7 @@ class _Search:
         return not known
 
 
-def _expand(path: str) -> list[Path | Archive]:
+def _expand(path: str) -> list[Path | RunArchive]:
     """Return the folders and archives that a path, address or pattern names.
 
     A folder whose name looks like a pattern is taken as it is.
@@ -218,7 +218,7 @@ def _expand(path: str) -> list[Path | Archive]:
     return found
 
 
-def _archive_or_refuse(file: Path) -> Archive:
+def _archive_or_refuse(file: Path) -> RunArchive:
     """Return the archive in a file.
 
     Raises:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
-from smemnas.bench.benchmarks.catalog import BENCHMARKS, PROBLEMS, base_of, datasets_of, evaluator_of, find_problem
+from smemnas.bench.benchmarks.catalog import BENCHMARKS, base_of, datasets_of, evaluator_of
 from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.benchmarks.missing import refuse_missing
+from smemnas.bench.benchmarks.problems import PROBLEMS, find_problem
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Entry, load_plugin
 from smemnas.bench.runs.run import Job
@@ -254,7 +255,7 @@ def make_cases(spaces: Sequence[str], datasets: Sequence[str], objectives: tuple
     used: set[str] = set()
     for item in spaces:
         if base_of(item) in PROBLEMS:
-            cases.append(Case(*find_problem(item)))
+            cases.append(find_problem(item))
             continue
         space, slash, dataset = item.partition("/")
         SPACES.get(space)

@@ -10,7 +10,7 @@ from smemnas.bench.display import html_table
 from smemnas.bench.metrics.statistics import Interval
 
 if TYPE_CHECKING:
-    from smemnas.bench.studies.tables import Row, Tables
+    from smemnas.bench.studies.tables import StudyRow, Tables
 
 HEAD = ("problem", "method", "runs", "regret", "95 % interval", "p (Holm)", "")
 
@@ -30,7 +30,7 @@ def _regret(regret: Interval) -> tuple[str, str]:
     return value, f"{low} to {high}"
 
 
-def _p(row: Row, baseline: str) -> str:
+def _p(row: StudyRow, baseline: str) -> str:
     if row.against is None:
         return "baseline" if row.variant == baseline else "-"
     return f"{row.against.p_holm:.3g}" if math.isfinite(row.against.p_holm) else "-"

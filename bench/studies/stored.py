@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from smemnas.bench.archive.form import SUFFIX
 from smemnas.bench.archive.locate import open_archive, same_bytes
-from smemnas.bench.archive.read import Archive, ArchivedRun
+from smemnas.bench.archive.read import ArchivedRun, RunArchive
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.files import make_folder, write_bytes
@@ -77,7 +77,7 @@ class StudyRuns:
         return run, job if job.plugins else replace(job, plugins=run.job()[0].plugins)
 
 
-def index(archives: Iterable[Archive]) -> dict[Key, ArchivedRun]:
+def index(archives: Iterable[RunArchive]) -> dict[Key, ArchivedRun]:
     """Return the runs of some archives by their keys; the first of several is kept."""
     found: dict[Key, ArchivedRun] = {}
     for archive in archives:
@@ -86,7 +86,7 @@ def index(archives: Iterable[Archive]) -> dict[Key, ArchivedRun]:
     return found
 
 
-def keep(out: Path, archive: Archive) -> None:
+def keep(out: Path, archive: RunArchive) -> None:
     """Copy an archive into the folder of a study, unless it is there.
 
     Raises:

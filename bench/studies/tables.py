@@ -60,7 +60,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """One variant on one case at one checkpoint.
 
     Attributes:
@@ -195,7 +195,7 @@ class Tables:
 
     plan: Plan
     trials: Sequence[Trial]
-    rows: Sequence[Row]
+    rows: Sequence[StudyRow]
     arrivals: Sequence[Arrival]
     contrasts: Sequence[ContrastRow]
     evaluations_to_target: dict[tuple[Case, str], dict[int, float]]

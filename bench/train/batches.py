@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.train.images import Images
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 
 #: Data sets up to so many bytes are kept on the GPU.
 RESIDENT = 4 << 30
@@ -56,7 +56,7 @@ class Pixels:
         return batch.pin_memory() if self.device.type == "cuda" else batch
 
 
-def augment(raw: Tensor, recipe: Recipe, images: Images, draws: torch.Generator) -> Tensor:
+def augment(raw: Tensor, recipe: TrainingRecipe, images: Images, draws: torch.Generator) -> Tensor:
     """Return a training batch: mirrored, cropped, AutoAugment, normalised, cutout, as far as the recipe says.
 
     Args:
@@ -79,14 +79,14 @@ def augment(raw: Tensor, recipe: Recipe, images: Images, draws: torch.Generator)
     return cut_out(batch, recipe.cutout, draws) if recipe.cutout else batch
 
 
-def prepare(raw: Tensor, recipe: Recipe, images: Images) -> Tensor:
+def prepare(raw: Tensor, recipe: TrainingRecipe, images: Images) -> Tensor:
     """Return images ``(b, h, w, 3)`` uint8 as normalised ``(b, 3, h, w)`` float32 in the recipe's memory layout."""
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     mean, std = (torch.tensor(v, device=raw.device).mul_(255).view(3, 1, 1) for v in (images.mean, images.std))
     return raw.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).sub_(mean).div_(std)
 
 
-def _crop_and_flip(raw: Tensor, recipe: Recipe, draws: torch.Generator) -> Tensor:
+def _crop_and_flip(raw: Tensor, recipe: TrainingRecipe, draws: torch.Generator) -> Tensor:
     """Move the window of each image within its border and mirror every second one, in one gather."""
     b, h, w, _ = raw.shape
     border, device = recipe.crop, raw.device

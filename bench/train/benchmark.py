@@ -31,7 +31,7 @@ from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
 from smemnas.bench.train.images import Images, open_images
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
@@ -65,7 +65,7 @@ class Setting:
 
     space: SearchSpace
     data: str
-    recipe: Recipe
+    recipe: TrainingRecipe
     size: int | None = None
     valid_share: float | None = None
 
@@ -130,7 +130,7 @@ class TrainedBenchmark(Benchmark):
         self,
         space: SearchSpace,
         data: str,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         objectives: Sequence[str] = (),
         *,
         size: int | None = None,

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import DataError
-from smemnas.bench.train.image_lists import Entry, printable
+from smemnas.bench.train.image_lists import ImageEntry, printable
 
 
-def decode(entry: Entry, size: int | None) -> NDArray[np.uint8]:
+def decode(entry: ImageEntry, size: int | None) -> NDArray[np.uint8]:
     """Return one image ``(h, w, 3)``; with `size`, its shorter side is resized and the centre cropped.
 
     Raises:

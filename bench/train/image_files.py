@@ -29,7 +29,7 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing_folder, why
 from smemnas.bench.log import note
 from smemnas.bench.train.image_decoding import decode
-from smemnas.bench.train.image_lists import Entry, list_folder, list_tar, printable
+from smemnas.bench.train.image_lists import ImageEntry, list_folder, list_tar, printable
 
 #: At most about so many images give mean, standard deviation and checksum.
 SAMPLED = 10_000
@@ -168,7 +168,7 @@ def map_array(file: Path) -> NDArray[np.uint8]:
         return np.load(file, mmap_mode="r")
 
 
-def _key(source: Path, size: int | None, entries: list[Entry] | None) -> str:
+def _key(source: Path, size: int | None, entries: list[ImageEntry] | None) -> str:
     """Return what names the decoded form: path and size asked for, then what the files look like from outside."""
     place = hashlib.sha256(json.dumps([FORMAT, str(source.resolve()), size]).encode())
     state = hashlib.sha256()
@@ -181,7 +181,7 @@ def _key(source: Path, size: int | None, entries: list[Entry] | None) -> str:
     return f"{place.hexdigest()[:12]}-{state.hexdigest()[:16]}"
 
 
-def _make(source: Path, size: int | None, entries: list[Entry], folder: Path) -> None:
+def _make(source: Path, size: int | None, entries: list[ImageEntry], folder: Path) -> None:
     """Decode all images into a folder that is there whole or not at all.
 
     Raises:
@@ -235,7 +235,7 @@ def _remove_abandoned(parent: Path, place: str) -> None:
             continue  # it is being written, or belongs to somebody else
 
 
-def _decode_all(source: Path, size: int | None, entries: list[Entry], work: Path) -> None:
+def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work: Path) -> None:
     """Write arrays and header of all splits into a folder."""
     classes = sorted({e.label for e in entries})
     number = {name: label for label, name in enumerate(classes)}
@@ -273,7 +273,7 @@ def _decode_all(source: Path, size: int | None, entries: list[Entry], work: Path
     (work / "header.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
 
 
-def _write_pixels(file: Path, entries: Sequence[Entry], size: int | None, side: int) -> NDArray[np.uint64]:
+def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, side: int) -> NDArray[np.uint64]:
     """Decode the images of a split into an array's file; return their checksums ``(n,)``.
 
     Written and not mapped: on a full disk a write fails with an error, a mapped page with a signal.

@@ -26,7 +26,7 @@ ANNOTATIONS = "val_annotations.txt"
 LINKS = 40
 
 
-class Entry(NamedTuple):
+class ImageEntry(NamedTuple):
     """One image file: its split and class, its path in the class, its name for messages, and where its bytes are.
 
     `stamp` is when the file was changed last (ns); 0 in a tar file, which has one time for all.
@@ -53,7 +53,7 @@ class _File(NamedTuple):
     stamp: int = 0
 
 
-def list_folder(source: Path) -> list[Entry]:
+def list_folder(source: Path) -> list[ImageEntry]:
     """Return the images of a folder, by split, class and name.
 
     Raises:
@@ -101,7 +101,7 @@ def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]
             raise DataError(f"{printable(item.path)} is no regular file: remove it.")
 
 
-def list_tar(source: Path) -> list[Entry]:
+def list_tar(source: Path) -> list[ImageEntry]:
     """Return the images of a tar file, by split, class and name.
 
     Raises:
@@ -173,7 +173,7 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
     )
 
 
-def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]) -> list[Entry]:
+def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]) -> list[ImageEntry]:
     """Sort files into splits and classes.
 
     Args:
@@ -206,7 +206,7 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
             label, rest = rest[0], rest[1:]
             filled.add((folder, label))
         entries.append(
-            Entry(
+            ImageEntry(
                 SPLIT_FOLDERS[folder], label, "/".join(rest), file.name, file.file, file.start, file.length, file.stamp
             )
         )
@@ -225,7 +225,7 @@ def _annotations(file: _File) -> dict[str, str]:
     return {parts[0]: parts[1] for parts in (line.split("\t") for line in lines) if len(parts) > 1}
 
 
-def _checked(source: Path, entries: list[Entry]) -> list[Entry]:
+def _checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
     """Check that every split that is there has the same classes, two at least.
 
     Raises:

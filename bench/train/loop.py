@@ -28,7 +28,7 @@ from smemnas.bench.train.batches import Pixels, augment, prepare
 from smemnas.bench.train.devices import autocast, check_device, loss_scaler, reproducible
 from smemnas.bench.train.faults import compiled, explained, is_out_of_memory
 from smemnas.bench.train.images import Images
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 
 CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "weights.pt", "curve.jsonl"
 EVALUATION_BATCH = 500
@@ -38,7 +38,7 @@ UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.Unpi
 INIT, ORDER, AUGMENT = range(3)
 
 
-class Outcome(NamedTuple):
+class TrainingOutcome(NamedTuple):
     """What a training gave.
 
     Attributes:
@@ -58,13 +58,13 @@ def train(
     build: Callable[[], nn.Module],
     training: Images,
     validation: Images,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     seed: int,
     folder: Path,
     device: str = "cpu",
     parent: int | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train one network; weights, curve and checkpoints go to its folder.
 
     Args:
@@ -102,12 +102,12 @@ def _train(
     build: Callable[[], nn.Module],
     training: Images,
     validation: Images,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     seed: int,
     folder: Path,
     device: torch.device,
     parent: int | None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Do what `train` says."""
     torch.manual_seed(stream(seed, INIT))
     network = build().to(device)
@@ -150,7 +150,7 @@ def _train(
         train_loss = float(total) / steps
         seconds = before + time.perf_counter() - start
         if not math.isfinite(train_loss):
-            return Outcome(math.nan, f"loss is {train_loss} in epoch {done + 1}", seconds, done)
+            return TrainingOutcome(math.nan, f"loss is {train_loss} in epoch {done + 1}", seconds, done)
         done += 1
         valid_error = error_percent(network, validation, recipe, device)
         seconds = before + time.perf_counter() - start
@@ -164,10 +164,10 @@ def _train(
             raise SystemExit("the process that asked for this training is gone")
     _save(folder / WEIGHTS, network.state_dict())
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(curve[-1]["valid_error"], "", before + time.perf_counter() - start, done)
+    return TrainingOutcome(curve[-1]["valid_error"], "", before + time.perf_counter() - start, done)
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
     """Return the optimizer of a recipe over all parameters."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
@@ -190,7 +190,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def error_percent(network: nn.Module, images: Images, recipe: Recipe, device: torch.device) -> float:
+def error_percent(network: nn.Module, images: Images, recipe: TrainingRecipe, device: torch.device) -> float:
     """Return the share of wrongly classified images in percent, in evaluation mode."""
     network.eval()
     pixels, labels = Pixels(images, device), torch.from_numpy(images.labels).to(device)
@@ -204,7 +204,7 @@ def error_percent(network: nn.Module, images: Images, recipe: Recipe, device: to
 
 
 def weights_error(
-    build: Callable[[int], nn.Module], folder: Path, images: Images, recipe: Recipe, device: str
+    build: Callable[[int], nn.Module], folder: Path, images: Images, recipe: TrainingRecipe, device: str
 ) -> float:
     """Return the error in percent of a finished training's weights on other images.
 
@@ -224,7 +224,7 @@ def weights_error(
         return error_percent(network, images, recipe, torch.device(device))
 
 
-def pinned(recipe: Recipe, device: str) -> AbstractContextManager[None]:
+def pinned(recipe: TrainingRecipe, device: str) -> AbstractContextManager[None]:
     """Return the context in which a recipe gives the same weights again; one thread where it computes on the CPU."""
     return reproducible(device, deterministic=recipe.deterministic, one_thread=True, tuned=True)
 

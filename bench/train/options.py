@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from smemnas.bench.errors import UserError
 from smemnas.bench.train.benchmark import TrainedBenchmark
 from smemnas.bench.train.images import absolute, open_images
-from smemnas.bench.train.recipes import Recipe, find_recipe
+from smemnas.bench.train.recipes import TrainingRecipe, find_recipe
 from smemnas.bench.values import read_pairs
 
 KIND = "train"
@@ -31,7 +31,7 @@ KEYS: dict[str, Any] = {
     "size": int,
     "valid_share": float,
 }
-RECIPE_KEYS = {f.name for f in fields(Recipe)} - {"name", *KEYS}
+RECIPE_KEYS = {f.name for f in fields(TrainingRecipe)} - {"name", *KEYS}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TrainOptions:
     """
 
     data: str
-    recipe: Recipe
+    recipe: TrainingRecipe
     values: dict[str, Any]
     name: str
 

@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Any)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A training.
 
     Attributes:
@@ -100,7 +100,7 @@ class Recipe:
         settings = {key: value for key, value in asdict(self).items() if key != "name"}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
-    def overridden(self, changes: Mapping[str, Any]) -> Recipe:
+    def overridden(self, changes: Mapping[str, Any]) -> TrainingRecipe:
         """Return the recipe with some fields changed.
 
         Raises:
@@ -133,9 +133,9 @@ _NB201 = {"batch": 256, "lr": 0.1, "weight_decay": 5e-4, "flip": True, "crop": 4
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("nb201-200", epochs=200, **_NB201),  # type: ignore[arg-type]
-        Recipe("nb201-12", epochs=12, **_NB201),  # type: ignore[arg-type]
-        Recipe(
+        TrainingRecipe("nb201-200", epochs=200, **_NB201),  # type: ignore[arg-type]
+        TrainingRecipe("nb201-12", epochs=12, **_NB201),  # type: ignore[arg-type]
+        TrainingRecipe(
             "nb101-108",
             epochs=108,
             batch=256,
@@ -146,13 +146,13 @@ RECIPES = {
             flip=True,
             crop=4,
         ),
-        Recipe("tiny", epochs=6, batch=64, lr=0.03, weight_decay=5e-4, channels=4, cells=1),
-        Recipe("small", epochs=8, batch=128, lr=0.1, weight_decay=5e-4, flip=True, crop=4, channels=8, cells=1),
+        TrainingRecipe("tiny", epochs=6, batch=64, lr=0.03, weight_decay=5e-4, channels=4, cells=1),
+        TrainingRecipe("small", epochs=8, batch=128, lr=0.1, weight_decay=5e-4, flip=True, crop=4, channels=8, cells=1),
     )
 }
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> TrainingRecipe:
     """Return a recipe by name.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 
 import smemnas
 from smemnas.bench.archive import form
-from smemnas.bench.archive.read import Archive
+from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.archive.write import pack
 from smemnas.bench.errors import DataError
 from smemnas.bench.library.archive import extract_archive, make_archive
@@ -143,7 +143,7 @@ def test_failed_unfinished_old_and_broken_runs(study, tmp_path):
     assert reasons.keys() == {str(unfinished), str(broken)}
     assert reasons[str(unfinished)] == "unfinished: 3 of 25 evaluations in the log"
     assert "line 3 is corrupt" in reasons[str(broken)]
-    first, second = Archive(made.path).runs
+    first, second = RunArchive(made.path).runs
     assert first.status() == RunFolder(failed).status()
     assert (first.count(), first.text()) == (7, b"".join(log[:7]))
     assert second.text() == without_sums.encode()
@@ -192,12 +192,12 @@ def test_every_flipped_byte_and_every_cut_is_noticed(archive, tmp_path):
     for place in sorted({*range(0, len(data), 37), *range(40), *range(len(data) - 90, len(data))}):
         file.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
         with pytest.raises(DataError) as error:
-            Archive(file)
+            RunArchive(file)
         assert "\n" not in str(error.value)
     for size in (*range(0, len(data), 211), len(data) - 1, len(data) - 64):
         file.write_bytes(data[:size])
         with pytest.raises(DataError, match=r"truncated|no archive of runs"):
-            Archive(file)
+            RunArchive(file)
 
 
 def test_a_flipped_byte_of_a_member_is_named(archive, tmp_path):
@@ -207,7 +207,7 @@ def test_a_flipped_byte_of_a_member_is_named(archive, tmp_path):
     data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 1
     (tmp_path / "a.runs").write_bytes(data)
     with pytest.raises(DataError, match=r"problem-0/genes\.npy"):
-        Archive(tmp_path / "a.runs")
+        RunArchive(tmp_path / "a.runs")
 
 
 def _member(name, data):
@@ -258,7 +258,7 @@ def test_what_no_archive_holds_is_refused(archive, tmp_path, change, words):
     """Its checksums all fit: somebody made it so."""
     file = edited(archive, tmp_path, change)
     with pytest.raises(smemnas.UserError, match=words) as error:
-        [(run.job(), run.log()) for run in Archive(file).runs]
+        [(run.job(), run.log()) for run in RunArchive(file).runs]
     assert "\n" not in str(error.value)
 
 
@@ -267,14 +267,14 @@ def test_nothing_is_unpacked_that_claims_to_be_too_large(archive, tmp_path, monk
     monkeypatch.setattr("smemnas.bench.archive.read.LARGEST_CONTENT", 1000)
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(DataError, match="more than any archive"):
-        Archive(archive)
+        RunArchive(archive)
 
 
 def test_a_member_that_unpacks_to_more_than_it_says_is_refused(archive, tmp_path):
     members = {"manifest.json": b" " * 3_000_000}
     file = write_zip(tmp_path / "bomb.runs", members, [("manifest.json", 10)])
     with pytest.raises(DataError) as error:
-        Archive(file)
+        RunArchive(file)
     assert "\n" not in str(error.value)
 
 

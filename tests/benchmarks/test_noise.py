@@ -5,11 +5,12 @@ import pytest
 from scipy.special import ndtri
 
 from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.bench.benchmarks.catalog import base_of, find_problem, open_benchmark
+from smemnas.bench.benchmarks.catalog import base_of, open_benchmark
 from smemnas.bench.benchmarks.constraints import parse_constraint
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.noisy import NoisyBenchmark, _words
 from smemnas.bench.benchmarks.normal import FAR, STEPS, deviates
+from smemnas.bench.benchmarks.problems import find_problem
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.checks import check_name

@@ -8,8 +8,9 @@ import pytest
 from data_files import SHARED, original
 from scipy.stats import kendalltau, pearsonr
 
-from smemnas.bench.benchmarks.catalog import PROBLEMS, open_benchmark, open_problem
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark, predictor_inputs
+from smemnas.bench.benchmarks.problems import PROBLEMS, find_problem
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.data import mnv3, mnv3_reference
@@ -82,7 +83,7 @@ def test_not_installed_says_what_to_run(tmp_path, monkeypatch):
         with pytest.raises(DataError, match=r"not installed: python -m smemnas data fetch mnv3"):
             open_benchmark("mnv3", dataset)
     with pytest.raises(UserError, match="Did you mean 'in1k-mop7-like'"):
-        open_problem("in1k-mop7")
+        find_problem("in1k-mop7")
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +151,8 @@ def test_notes_state_split_bias_and_evoxbench(installed):
 @pytest.mark.data
 def test_named_problems(installed):
     for name in (n for n, p in PROBLEMS.items() if p.space == "mnv3"):
-        problem, bench = PROBLEMS[name], open_problem(name)
+        problem = PROBLEMS[name]
+        bench = open_benchmark(problem.space, problem.dataset, problem.objectives)
         assert tuple(o.name for o in bench.objectives) == problem.objectives
         assert bench.dataset == problem.dataset
         reference = bench.reference()

@@ -117,7 +117,7 @@ def test_a_supernet_step_costs_what_a_bare_step_costs(benchmark, monkeypatch, re
 
     def ours():
         marks = []
-        training = supernet_training.Training(plan, *fresh(marks), [], "", sizes)
+        training = supernet_training.SupernetState(plan, *fresh(marks), [], "", sizes)
         supernet_training._epoch(training, 0, train, Processes(0, 1, CPU), 1)
         return np.diff(marks)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
 from smemnas.bench.train.images import Images  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
-from smemnas.bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train.recipes import TrainingRecipe  # noqa: E402
 
 STEPS, BATCH, ROUNDS = 8, 64, 15
 CELL = np.array([3, 2, 4, 1, 3, 2])
@@ -55,7 +55,9 @@ def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, a
     and the median over rounds of the ratio of their median steps counts.
     """
     torch.set_num_threads(1)
-    recipe = Recipe("perf", epochs=1, batch=BATCH, lr=0.1, weight_decay=5e-4, flip=augmented, crop=4 * augmented)
+    recipe = TrainingRecipe(
+        "perf", epochs=1, batch=BATCH, lr=0.1, weight_decay=5e-4, flip=augmented, crop=4 * augmented
+    )
     training, x = images(STEPS * BATCH, "train"), torch.randn(STEPS, BATCH, 3, 32, 32)
     y = torch.from_numpy(training.labels).view(STEPS, BATCH)
     make_optimizer = loop.make_optimizer

@@ -26,7 +26,7 @@ from smemnas.bench.ranking.data import (
     train_limit,
     twin_share,
 )
-from smemnas.bench.ranking.trial import PROXY_SUFFIX, Task, Variant, encode, margins, predict, run_task
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, SurrogateVariant, Task, encode, margins, predict, run_task
 from smemnas.methods.features import standardised
 from smemnas.spaces.base import Objective
 from smemnas.spaces.nb201 import NB201
@@ -36,7 +36,7 @@ from smemnas.surrogates.base import SURROGATES
 
 def task(surrogate="kernel_ridge", encoding="onehot", n=40, seed=0, pools=("uniform",), **rest):
     params = {"n_test": 300, "split": "genotype", "calibrate": False, **rest}
-    return Task(Variant(surrogate, surrogate), encoding, n, seed, pools, **params)
+    return Task(SurrogateVariant(surrogate, surrogate), encoding, n, seed, pools, **params)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_what_is_known_without_training_is_larger_the_better_and_missing_last(to
     values = -toy.truth["error"].copy()
     values[::7] = np.nan
     data = replace(toy, proxies={"oracle": values})
-    wish = replace(task(), variant=Variant("oracle", column="oracle"), encoding="")
+    wish = replace(task(), variant=SurrogateVariant("oracle", column="oracle"), encoding="")
     chosen, prediction = predict(data, wish)["uniform"]
     missing = np.isnan(values[chosen.test])
     assert 0 < missing.sum() < len(missing)
@@ -296,7 +296,7 @@ def test_what_is_known_without_training_is_larger_the_better_and_missing_last(to
 
 
 def test_a_surrogate_that_fails_is_a_row_with_its_reason(toy):
-    bad = replace(task(), variant=Variant("bad", "forest", {"n_trees": "many"}), pools=("uniform", "front"))
+    bad = replace(task(), variant=SurrogateVariant("bad", "forest", {"n_trees": "many"}), pools=("uniform", "front"))
     rows = run_task(toy, bad)
     assert [r["status"] for r in rows] == ["failed", "failed"]
     assert "n_trees" in rows[0]["reason"]

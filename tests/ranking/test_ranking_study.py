@@ -27,7 +27,7 @@ from smemnas.bench.ranking.plan import (
     parse_sizes,
 )
 from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
-from smemnas.bench.ranking.trial import PROXY_SUFFIX, Variant
+from smemnas.bench.ranking.trial import PROXY_SUFFIX, SurrogateVariant
 from smemnas.bench.report.ranking.files import write_ranking
 
 PLUGIN = """
@@ -113,9 +113,9 @@ def test_a_plan_that_makes_no_sense_is_refused(toy, wish, words):
 def test_the_same_surrogate_twice_is_refused(toy):
     plan = toy_plan(toy)
     for extra, words in (
-        (Variant("rbf", "gp"), "two surrogates are called 'rbf'"),
-        (Variant("other", "rbf"), "are the same"),
-        (Variant("x", "gp", {"restart": 1}), "Did you mean 'restarts'"),
+        (SurrogateVariant("rbf", "gp"), "two surrogates are called 'rbf'"),
+        (SurrogateVariant("other", "rbf"), "are the same"),
+        (SurrogateVariant("x", "gp", {"restart": 1}), "Did you mean 'restarts'"),
     ):
         with pytest.raises(UserError, match=words):
             check_plan(replace(plan, variants=(*plan.variants, extra)), toy)

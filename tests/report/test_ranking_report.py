@@ -14,7 +14,7 @@ from smemnas.bench.metrics.order import METRICS
 from smemnas.bench.metrics.statistics import BEST, EQUAL, WORSE
 from smemnas.bench.ranking.data import data_of
 from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
-from smemnas.bench.ranking.tables import Place, collect, smallest_p, tabulate
+from smemnas.bench.ranking.tables import TableKey, collect, smallest_p, tabulate
 from smemnas.bench.report.ranking.figures import write_figures
 from smemnas.bench.report.ranking.files import conventions, escape, failures, latex, markdown, write_ranking
 
@@ -56,7 +56,7 @@ def made_up(data, tmp_path, seeds):
 def test_marks_and_tests_are_those_computed_by_hand(toy, tmp_path):
     tables, tau = made_up(toy, tmp_path, 10)
     for metric in METRICS:
-        cells = {c.entry.name: c for c in tables.cells if c.place == Place("uniform", "error", metric)}
+        cells = {c.entry.name: c for c in tables.cells if c.place == TableKey("uniform", "error", metric)}
         assert [cells[n].mark for n in ("kernel_ridge", "rbf", "gp", "flops")] == [BEST, EQUAL, WORSE, ""]
         p = [stats.wilcoxon(tau["kernel_ridge"], tau[n], mode="exact").pvalue for n in ("rbf", "gp")]
         assert cells["rbf"].p == pytest.approx(p[0])

@@ -203,11 +203,11 @@ def test_lightgbm_orders_like_the_boosting_of_the_core():
 
 
 def test_checks_report_a_missing_library_as_not_installed(monkeypatch):
-    from smemnas.bench.checks import NotInstalled, checks_of
+    from smemnas.bench.checks import NothingToCheck, checks_of
     from smemnas.surrogates.boosting import LightGBM
 
     monkeypatch.setattr(LightGBM, "needs", "no_such_library_here")
-    with pytest.raises(NotInstalled, match="no_such_library_here"):
+    with pytest.raises(NothingToCheck, match="no_such_library_here"):
         checks_of("surrogate", "lightgbm")[0].run()
 
 

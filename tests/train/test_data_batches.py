@@ -10,10 +10,10 @@ from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
-from smemnas.bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train.recipes import TrainingRecipe  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-PLAIN = Recipe("plain", epochs=2, batch=30, lr=0.05)
+PLAIN = TrainingRecipe("plain", epochs=2, batch=30, lr=0.05)
 
 
 def crops_of(image, border):

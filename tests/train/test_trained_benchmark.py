@@ -19,7 +19,7 @@ from smemnas.bench.train.benchmark import RESULT, TrainedBenchmark  # noqa: E402
 from smemnas.bench.train.devices import find_devices  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
-from smemnas.bench.train.recipes import Recipe  # noqa: E402
+from smemnas.bench.train.recipes import TrainingRecipe  # noqa: E402
 from smemnas.spaces.nb201 import NB201  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -234,7 +234,7 @@ def test_names_are_one_for_each_setting():
         (lambda: open_trained("mnv3", "train+digits+tiny+resolutions=a-b"), "joined by dashes"),
         (lambda: open_trained("nb201", "train+digits+tiny+size=10"), "multiple of 4"),
         (lambda: find_devices("cuda:99"), "cuda:99"),
-        (lambda: TrainedBenchmark(NB201(), "digits", Recipe("r", 1, 10, 0.1)), "image_size"),
+        (lambda: TrainedBenchmark(NB201(), "digits", TrainingRecipe("r", 1, 10, 0.1)), "image_size"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(call, words):

@@ -21,11 +21,11 @@ from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
 from smemnas.bench.train.images import Images, open_images  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
-from smemnas.bench.train.recipes import Recipe, find_recipe  # noqa: E402
+from smemnas.bench.train.recipes import TrainingRecipe, find_recipe  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
 pytestmark = pytest.mark.usefixtures("one_thread")
-PLAIN = Recipe("plain", epochs=2, batch=30, lr=0.05, weight_decay=1e-3)
+PLAIN = TrainingRecipe("plain", epochs=2, batch=30, lr=0.05, weight_decay=1e-3)
 
 
 def some(split="train", n=100):
@@ -138,7 +138,7 @@ KILLED = """
     t.train(Path({folder!r}), t.AUGMENTED, dying)
 """
 #: Everything that draws random numbers; four steps an epoch.
-AUGMENTED = Recipe("augmented", epochs=3, batch=30, lr=0.05, flip=True, crop=1, cutout=3)
+AUGMENTED = TrainingRecipe("augmented", epochs=3, batch=30, lr=0.05, flip=True, crop=1, cutout=3)
 
 
 def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):

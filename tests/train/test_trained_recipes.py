@@ -5,9 +5,9 @@ import math
 import pytest
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.train.recipes import RECIPES, Recipe, find_recipe
+from smemnas.bench.train.recipes import RECIPES, TrainingRecipe, find_recipe
 
-PLAIN = Recipe("plain", epochs=2, batch=30, lr=0.05, weight_decay=1e-3)
+PLAIN = TrainingRecipe("plain", epochs=2, batch=30, lr=0.05, weight_decay=1e-3)
 
 
 def test_recipes_are_the_published_ones():
@@ -22,7 +22,9 @@ def test_recipes_are_the_published_ones():
     assert [warm.lr_at(e) for e in (0, 2, 4, 102, 200)] == pytest.approx([0.0, 0.05, 0.1, 0.05, 0.0])
     assert long.overridden({"schedule": "constant"}).lr_at(150) == 0.1
     assert long.fingerprint != short.fingerprint
-    assert Recipe("other", **{k: v for k, v in vars(long).items() if k != "name"}).fingerprint == long.fingerprint
+    assert (
+        TrainingRecipe("other", **{k: v for k, v in vars(long).items() if k != "name"}).fingerprint == long.fingerprint
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ FONT = 12
 GENES_SHOWN = 240
 
 
-class Box(NamedTuple):
+class TextBox(NamedTuple):
     """A rectangle with a text in its middle."""
 
     x: float
@@ -64,7 +64,7 @@ class Picture:
 
     width: float
     height: float
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[TextBox, ...] = ()
     lines: tuple[Line, ...] = ()
     labels: tuple[Label, ...] = ()
 
@@ -91,7 +91,7 @@ def gene_table(space: SearchSpace, x: IntArray) -> Picture:
             break
         left, top = 8.0 + (j % columns) * w, 8.0 + (j // columns) * h
         labels.append(Label(left + w / 2, top + 9, f"gene {j}"))
-        boxes.append(Box(left + 4, top + 18, w - 8, 22, f"{value} of {n}", "io" if value else "plain"))
+        boxes.append(TextBox(left + 4, top + 18, w - 8, 22, f"{value} of {n}", "io" if value else "plain"))
     shown = len(boxes)
     lines = -(-shown // columns)
     height = 16.0 + lines * h
@@ -145,7 +145,7 @@ def chain_of_vertices(vertices: list[tuple[str, str]], edges: list[Edge], width:
             y = middle + sign * height / 2
             lines.append(Line(x0, y, x1, y, (x0 + x1) / 2, y + sign * 2 * rise * level, arc.text, arc.kind))
     boxes = [
-        Box(x - width / 2, middle - height / 2, width, height, text, kind)
+        TextBox(x - width / 2, middle - height / 2, width, height, text, kind)
         for x, (text, kind) in zip(centre, vertices, strict=True)
     ]
     bottom = middle + height / 2 + (tops[1] * rise + 14.0 if tops[1] else 0.0) + margin
@@ -167,7 +167,7 @@ def rows_of_boxes(rows: list[tuple[str, list[tuple[str, str]]]], before: str, af
         width: Width of a block.
     """
     margin, h, gap, left = 10.0, 28.0, 14.0, 12.0 + CHARACTER * max(len(text) for text, _ in rows)
-    boxes: list[Box] = []
+    boxes: list[TextBox] = []
     lines: list[Line] = []
     labels = [Label(margin, margin + 8, before, "start")]
     y = margin + 26
@@ -175,7 +175,7 @@ def rows_of_boxes(rows: list[tuple[str, list[tuple[str, str]]]], before: str, af
         labels.append(Label(margin, y + h / 2, text, "start"))
         for k, (word, kind) in enumerate(blocks):
             x = margin + left + k * (width + gap)
-            boxes.append(Box(x, y, width, h, word, kind))
+            boxes.append(TextBox(x, y, width, h, word, kind))
             if k:
                 lines.append(Line(x - gap, y + h / 2, x, y + h / 2, x - gap / 2, y + h / 2))
         y += h + 12
@@ -193,6 +193,6 @@ def bars(values: list[float], texts: list[str], names: list[str]) -> Picture:
     boxes, labels = [], []
     for k, (value, text, name) in enumerate(zip(values, texts, names, strict=True)):
         x, h = margin + k * (width + 14), max(room * value / high, 2.0)
-        boxes.append(Box(x, floor - h, width, h, "", "io"))
+        boxes.append(TextBox(x, floor - h, width, h, "", "io"))
         labels += [Label(x + width / 2, floor - h - 9, text), Label(x + width / 2, floor + 14, name)]
     return Picture(2 * margin + len(values) * (width + 14) - 14, floor + 30, tuple(boxes), (), tuple(labels))

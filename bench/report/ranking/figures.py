@@ -14,7 +14,7 @@ import numpy as np
 from smemnas.bench import colours
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.metrics.order import METRICS, kendall
-from smemnas.bench.ranking.tables import Cell, Entry, Place, RankTables, example_task
+from smemnas.bench.ranking.tables import RankCell, RankEntry, RankTables, TableKey, example_task
 from smemnas.bench.ranking.trial import predict
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.spaces.base import FloatArray, IntArray
@@ -57,13 +57,15 @@ class _Style:
     The colours are the same in all figures of a study.
     """
 
-    def __init__(self, tables: RankTables, place: Place) -> None:
+    def __init__(self, tables: RankTables, place: TableKey) -> None:
         last = {
             c.entry: c.mean.value for c in tables.cells if c.place == place and c.n_train == tables.plan.n_train[-1]
         }
-        self.cells: dict[tuple[Entry, int], Cell] = {(c.entry, c.n_train): c for c in tables.cells if c.place == place}
+        self.cells: dict[tuple[RankEntry, int], RankCell] = {
+            (c.entry, c.n_train): c for c in tables.cells if c.place == place
+        }
         known = {e: v for e, v in last.items() if math.isfinite(v)}
-        best: dict[str, Entry] = {}
+        best: dict[str, RankEntry] = {}
         for entry in sorted(known, key=lambda e: -known[e]):
             best.setdefault(entry.name, entry)
         self.learners = [e for e in best.values() if e.learns]
@@ -84,10 +86,10 @@ class _Style:
         self.coloured = [e for e in self.learners if self._at(e) < COLOURED]
         self.others = [e for e in self.learners if self._at(e) >= COLOURED]
 
-    def _at(self, entry: Entry) -> int:
+    def _at(self, entry: RankEntry) -> int:
         return self.base.index(entry.name.removesuffix("_rank"))
 
-    def of(self, entry: Entry) -> dict[str, Any]:
+    def of(self, entry: RankEntry) -> dict[str, Any]:
         """Return the keywords of a coloured line."""
         at = self._at(entry)
         dash = "--" if entry.name.endswith("_rank") else "-"
@@ -99,7 +101,7 @@ class _Style:
         return {"color": colours.LIGHT, "linewidth": 1.0, "zorder": 1.5, "label": label}
 
 
-def _title(tables: RankTables, place: Place, style: _Style, end: str) -> str:
+def _title(tables: RankTables, place: TableKey, style: _Style, end: str) -> str:
     mixed = any(e.encoding != style.common for e in style.learners)
     encoding = f"encoding {style.common}" + (" unless stated" if mixed else "")
     return f"{tables.plan.space}/{tables.plan.dataset}, {place.pool} pool, {encoding}\n{end}"
@@ -114,7 +116,7 @@ def _legend(ax: Any) -> None:
     )
 
 
-def _tau_against_n(tables: RankTables, place: Place) -> Any:
+def _tau_against_n(tables: RankTables, place: TableKey) -> Any:
     style = _Style(tables, place)
     figure, (ax,) = new_figure(8.2, 4.6)
     sizes = np.array(tables.plan.n_train, dtype=np.float64)
@@ -151,7 +153,7 @@ def _tau_against_n(tables: RankTables, place: Place) -> Any:
     return figure
 
 
-def _tau_against_time(tables: RankTables, place: Place) -> Any:
+def _tau_against_time(tables: RankTables, place: TableKey) -> Any:
     style = _Style(tables, place)
     figure, (ax,) = new_figure(8.2, 4.6)
     lows = []
@@ -182,10 +184,10 @@ def _tau_against_time(tables: RankTables, place: Place) -> Any:
     return figure
 
 
-Example = list[tuple[Entry, int, IntArray, FloatArray]]
+Example = list[tuple[RankEntry, int, IntArray, FloatArray]]
 
 
-def _example(tables: RankTables, place: Place) -> Example:
+def _example(tables: RankTables, place: TableKey) -> Example:
     """Fit again the surrogates of the first contrast, or the two best, and return their test rows and scores."""
     style = _Style(tables, place)
     wanted = tables.plan.contrasts[0] if tables.plan.contrasts else ()

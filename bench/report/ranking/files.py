@@ -18,7 +18,7 @@ from smemnas.bench.metrics.order import CALIBRATION, METRICS
 from smemnas.bench.metrics.statistics import BEST, EQUAL, SIGNIFICANCE
 from smemnas.bench.program import named
 from smemnas.bench.ranking.plan import DEVELOPMENT_SEEDS, DEVELOPMENT_TRAIN
-from smemnas.bench.ranking.tables import Cell, ContrastCell, Entry, Place, RankTables, smallest_p
+from smemnas.bench.ranking.tables import ContrastCell, RankCell, RankEntry, RankTables, TableKey, smallest_p
 from smemnas.bench.ranking.trial import CALIBRATED, FOLDS
 from smemnas.bench.report.cells import p_value, span, to_csv
 from smemnas.bench.report.ranking.records import cell_records, contrast_records, time_records, trial_records
@@ -29,7 +29,7 @@ FAILURES_SHOWN = 12
 #: Quantities known without training that the terminal shows in each table.
 COLUMNS_SHOWN = 4
 FILES = "ranking.md, ranking.csv, ranking.tex, trials.csv, times.csv"
-Styled = Callable[[Cell], str]
+Styled = Callable[[RankCell], str]
 
 
 def write_ranking(out: Path, tables: RankTables) -> None:
@@ -51,7 +51,7 @@ def write_ranking(out: Path, tables: RankTables) -> None:
 # --- tables as texts
 
 
-def titles(tables: RankTables) -> list[tuple[str, Place]]:
+def titles(tables: RankTables) -> list[tuple[str, TableKey]]:
     """Return every table with its title, Kendall's tau first."""
     order = {metric.name: at for at, metric in enumerate((*METRICS, *CALIBRATION))}
     places = sorted(tables.places(), key=lambda p: order[p.metric.name])
@@ -59,7 +59,7 @@ def titles(tables: RankTables) -> list[tuple[str, Place]]:
     return [(f"{p.metric.title} against {p.truth}, {p.pool} pool, {where}", p) for p in places]
 
 
-def grid(tables: RankTables, place: Place, styled: Styled, columns: int | None = None) -> list[list[str]]:
+def grid(tables: RankTables, place: TableKey, styled: Styled, columns: int | None = None) -> list[list[str]]:
     """Return the cells of one table: surrogate, encoding, one column per training size.
 
     Args:
@@ -92,19 +92,19 @@ def _or_last(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def plain(c: Cell) -> str:
+def plain(c: RankCell) -> str:
     """Return mean and standard deviation of a cell."""
     digits = c.place.metric.digits
     return f"{c.mean.value:.{digits}f}" + (f" ± {c.sd:.{digits}f}" if math.isfinite(c.sd) else "")
 
 
-def _markdown_cell(c: Cell) -> str:
+def _markdown_cell(c: RankCell) -> str:
     mean, space, rest = plain(c).partition(" ")
     mean = {BEST: f"**{mean}**", EQUAL: f"<u>{mean}</u>"}.get(c.mark, mean)
     return mean + space + rest
 
 
-def _latex_cell(c: Cell) -> str:
+def _latex_cell(c: RankCell) -> str:
     mean, _, rest = plain(c).partition(" ± ")
     mean = {BEST: rf"\textbf{{{mean}}}", EQUAL: rf"\underline{{{mean}}}"}.get(c.mark, mean)
     return mean + (rf" {{\scriptsize$\pm$ {rest}}}" if rest else "")
@@ -150,7 +150,7 @@ def time_rows(tables: RankTables) -> tuple[list[str], list[list[str]]]:
     """
     plan = tables.plan
     pool = plan.pools[0]
-    spent: dict[Entry, float] = {}
+    spent: dict[RankEntry, float] = {}
     rows = []
     for entry in tables.entries:
         mine = [t for t in tables.trials if t.entry == entry and t.pool == pool]
@@ -346,7 +346,7 @@ def print_ranking(tables: RankTables, out: Path, console: Any, *, figures: bool)
     from rich.table import Table
     from rich.text import Text
 
-    def cell(c: Cell) -> str:
+    def cell(c: RankCell) -> str:
         return plain(c).partition(" ")[0] + {BEST: "*", EQUAL: "~"}.get(c.mark, " ")
 
     def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smemnas.bench.metrics.order import CALIBRATION, METRICS
-from smemnas.bench.ranking.tables import Cell, ContrastCell, RankTables
+from smemnas.bench.ranking.tables import ContrastCell, RankCell, RankTables
 
 
 def _case(tables: RankTables) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def cell_records(tables: RankTables) -> list[dict[str, Any]]:
     return [_cell(tables, c) for c in tables.cells]
 
 
-def _cell(tables: RankTables, c: Cell) -> dict[str, Any]:
+def _cell(tables: RankTables, c: RankCell) -> dict[str, Any]:
     return {
         **_case(tables),
         "pool": c.place.pool,

@@ -52,7 +52,7 @@ WIDTHS = {
 }
 
 
-class Table(NamedTuple):
+class LatexTable(NamedTuple):
     """One table as LaTeX: the name of its file without ending, its label and its text."""
 
     name: str
@@ -60,19 +60,19 @@ class Table(NamedTuple):
     text: str
 
 
-def tables(sections: Sequence[Section]) -> list[Table]:
+def tables(sections: Sequence[Section]) -> list[LatexTable]:
     """Return one table for each section; one whose rows come in blocks or fill pages becomes several."""
-    found: list[Table] = []
+    found: list[LatexTable] = []
     names: set[str] = set()
     for section in sections:
         for key, caption, head, rows, marks in _parts(section):
             name = _name(key, names)
             names.add(name)
-            found.append(Table(name, f"tab:{name}", _table(caption, f"tab:{name}", head, rows, marks)))
+            found.append(LatexTable(name, f"tab:{name}", _table(caption, f"tab:{name}", head, rows, marks)))
     return found
 
 
-def all_of(found: Sequence[Table], folder: str) -> str:
+def all_of(found: Sequence[LatexTable], folder: str) -> str:
     """Return a file that reads all tables, by their names in a folder beside it."""
     lines = [r"% needs \usepackage{booktabs}; one file per table, see the folder beside this file"]
     return "\n".join([*lines, *(rf"\input{{{folder}/{t.name}}}" for t in found), ""])

@@ -10,7 +10,7 @@ from smemnas.bench.report.cells import Section, number, p_value, short_names, si
 from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary
 from smemnas.bench.studies.ranks import ProblemRanks
-from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, Row, Tables
+from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, StudyRow, Tables
 
 #: Heads of the tables; a row is made by the function of the same name below.
 QUALITY = (
@@ -39,7 +39,7 @@ CHAMPION = (
 LEAD = ("method", "target", "reached", "median evaluations", "ratio", "95 % interval")
 
 
-def quality(row: Row) -> list[str]:
+def quality(row: StudyRow) -> list[str]:
     """Return the cells of a row of the main table."""
     c = row.against
     return [
@@ -68,7 +68,7 @@ def _remarks(**counts: int) -> str:
     return f" ({said})" if said else ""
 
 
-def indicators(row: Row, points: float) -> list[str]:
+def indicators(row: StudyRow, points: float) -> list[str]:
     """Return the cells of a row of the table of further indicators; the last one is the best value found.
 
     Args:
@@ -79,7 +79,7 @@ def indicators(row: Row, points: float) -> list[str]:
     return [str(row.at), row.variant, number(points * row.regret.value, 3), *(number(v.value) for v in values)]
 
 
-def noise(row: Row) -> list[str]:
+def noise(row: StudyRow) -> list[str]:
     """Return the cells of a row of the table of true and observed regrets."""
     shown = [number(row.observed.value), signed(row.optimism.value)] if row.observed and row.optimism else ["", ""]
     limits = span(row.optimism) if row.optimism else ""
@@ -240,7 +240,7 @@ def overview(tables: Tables) -> list[Section]:
     return found
 
 
-def _mean(row: Row | None, seeds: int) -> str:
+def _mean(row: StudyRow | None, seeds: int) -> str:
     """Return mean and standard deviation, and the number of runs where they are fewer than the seeds."""
     if row is None or math.isnan(row.regret.value):
         return "-"

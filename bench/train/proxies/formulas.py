@@ -26,7 +26,7 @@ from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.train.batches import Pixels, prepare
 from smemnas.bench.train.images import Images, open_images
 from smemnas.bench.train.loop import INIT, ORDER, pinned, stream
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 #: Images of the batch.
@@ -34,10 +34,10 @@ BATCH = 64
 #: Keeps the logarithm of a vanishing eigenvalue finite (section 3 of arXiv 2006.04647v1).
 SMALL = 1e-5
 #: Settings that a batch without augmentation needs.
-_PLAIN = Recipe("proxies", epochs=1, batch=BATCH, lr=0.0)
+_PLAIN = TrainingRecipe("proxies", epochs=1, batch=BATCH, lr=0.0)
 
 
-class Measured(NamedTuple):
+class MeasuredProxies(NamedTuple):
     """Proxies of ``n`` architectures.
 
     Attributes:
@@ -91,7 +91,7 @@ def measure(
     seed: int = 0,
     batch: int = BATCH,
     device: str = "cpu",
-) -> Measured:
+) -> MeasuredProxies:
     """Compute proxies of untrained networks and what each costs.
 
     Args:
@@ -112,7 +112,7 @@ def measure(
             raise UserError(f"no zero-cost proxy {name!r}.{suggest(name, PROXIES)}")
     if batch < 2:
         raise UserError(f"proxies compare images: give a batch of at least 2, got {batch}.")
-    found = Measured(*({name: np.empty(len(X)) for name in wanted} for _ in range(2)))
+    found = MeasuredProxies(*({name: np.empty(len(X)) for name in wanted} for _ in range(2)))
     with pinned(_PLAIN, device):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(stream(seed, ORDER)))[:batch]
         raw = next(Pixels(images, torch.device(device)).batches([order]))

@@ -56,7 +56,7 @@ from smemnas.bench.train.retrain.parts import (
     make_scheduler,
 )
 from smemnas.bench.train.retrain.plan import RetrainPlan
-from smemnas.bench.train.retrain.state import Machine, Training, read_accuracies, result_of, start
+from smemnas.bench.train.retrain.state import Machine, RetrainState, read_accuracies, result_of, start
 
 #: Updates between two looks at the loss.
 LOOK = 50
@@ -166,7 +166,7 @@ def _retrain(
     return result
 
 
-def _epoch(training: Training, epoch: int, progress: Progress | None) -> Row:
+def _epoch(training: RetrainState, epoch: int, progress: Progress | None) -> Row:
     """Train one epoch.
 
     In one piece: an epoch's batches, steps and sums are one loop over the same tensors.
@@ -245,7 +245,7 @@ def _epoch(training: Training, epoch: int, progress: Progress | None) -> Row:
     }
 
 
-def _check_loss(training: Training, total: float, epoch: int, step: int, steps: int) -> None:
+def _check_loss(training: RetrainState, total: float, epoch: int, step: int, steps: int) -> None:
     """Check that the sum of losses so far is a number.
 
     Raises:
@@ -261,7 +261,7 @@ def _check_loss(training: Training, total: float, epoch: int, step: int, steps: 
     )
 
 
-def _write(training: Training, out: Path) -> None:
+def _write(training: RetrainState, out: Path) -> None:
     """Write checkpoint, then metrics, each whole or not at all; the checkpoint holds the metrics too."""
     save(
         out / CHECKPOINT,

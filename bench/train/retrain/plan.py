@@ -11,7 +11,7 @@ from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.runs.folder import JOB
-from smemnas.bench.runs.front import Front, folder_name, pick, read_front
+from smemnas.bench.runs.front import FinishedFront, folder_name, pick, read_front
 from smemnas.bench.train.images import absolute
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape, name_of, read_name
 from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_recipe
@@ -204,7 +204,7 @@ class _Found:
     supernet_seed: int = 0
 
 
-def _open_run(run: Path | None, wishes: Wishes) -> tuple[Front | None, _Found]:
+def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _Found]:
     """Return the front, where the run is a search, and what run, supernet and wishes say together.
 
     Raises:

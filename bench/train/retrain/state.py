@@ -64,7 +64,7 @@ class Machine:
 
 
 @dataclass
-class Training:
+class RetrainState:
     """What a training works on.
 
     Attributes:
@@ -111,7 +111,7 @@ class Training:
 
 def start(
     plan: RetrainPlan, out: Path, machine: Machine, group: Processes, images: Images, identity: dict[str, Any]
-) -> Training:
+) -> RetrainState:
     """Build all that the training works on, and load it from the folder where there is a checkpoint.
 
     In one piece: the order in which random streams are seeded and parts are built decides the weights.
@@ -150,7 +150,7 @@ def start(
     optimizer = make_optimizer(net, recipe)
     scaler = loss_scaler(device, recipe.precision)
     trained = [images, held_out] if plan.all_images else [images]
-    training = Training(
+    training = RetrainState(
         plan=plan,
         machine=machine,
         group=group,
@@ -192,7 +192,7 @@ def start(
     return training
 
 
-def read_accuracies(training: Training, net: nn.Module) -> Row:
+def read_accuracies(training: RetrainState, net: nn.Module) -> Row:
     """Return the validation accuracies (%) of a network."""
     if training.valid is None:
         return {}
@@ -201,7 +201,7 @@ def read_accuracies(training: Training, net: nn.Module) -> Row:
     return {"valid_top1": first, "valid_top5": five}
 
 
-def result_of(training: Training) -> Row:
+def result_of(training: RetrainState) -> Row:
     """Return what came out; here, and only here, the test split is opened."""
     plan, recipe, images = training.plan, training.plan.recipe, training.train.parts[0]
     test = open_images(plan.data, "test", size=plan.size or None, n_classes=images.n_classes)

@@ -35,7 +35,7 @@ from smemnas.bench.train.networks.mnv3.subnet import decode
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.bench.train.networks.mnv3.to_timm import Resized, build_timm, extract
 from smemnas.bench.train.networks.trainable import TrainableMNV3
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.train.seen_images import same_classes, unseen
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import CHUNK, plan_for, resolutions_of, splits_for
@@ -254,7 +254,7 @@ def fine_tuned(
         held, note = unseen(content, splits)
         if not np.array_equal(held[1].index, splits[1].index):
             raise DataError(f"{note} Fine-tuning holds out by number: restore the images, or train the supernet again.")
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         "fine-tuning",
         epochs=options.epochs,
         batch=options.batch,

@@ -37,7 +37,7 @@ from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import own_content, read, save
 from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.train.seen_images import describe_images
 from smemnas.bench.train.supernet.batches import (
     EVALUATION,
@@ -62,7 +62,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Training:
+class SupernetState:
     """What changes while a supernet is trained.
 
     Attributes:
@@ -159,7 +159,7 @@ def _train(
     return training.rows
 
 
-def _start(plan: SupernetPlan, out: Path, train: Images, group: Processes) -> Training:
+def _start(plan: SupernetPlan, out: Path, train: Images, group: Processes) -> SupernetState:
     """Build the network, or load it from the folder.
 
     Raises:
@@ -185,9 +185,9 @@ def _start(plan: SupernetPlan, out: Path, train: Images, group: Processes) -> Tr
     optimizer, sizes = _optimizer(net, plan), plan.resolutions or (train.size,)
     about = describe_images(train)
     if content is None:
-        return Training(plan, net, optimizer, [], about, sizes)
+        return SupernetState(plan, net, optimizer, [], about, sizes)
     optimizer.load_state_dict(content["optimizer"])
-    return Training(plan, net, optimizer, list(content["metrics"]), about, sizes)
+    return SupernetState(plan, net, optimizer, list(content["metrics"]), about, sizes)
 
 
 def _optimizer(net: Supernet, plan: SupernetPlan) -> torch.optim.SGD:
@@ -199,7 +199,7 @@ def _optimizer(net: Supernet, plan: SupernetPlan) -> torch.optim.SGD:
 
 
 def _epoch(
-    training: Training,
+    training: SupernetState,
     epoch: int,
     train: Pixels,
     group: Processes,
@@ -267,7 +267,7 @@ def _epoch(
 
 
 def sandwich(
-    net: Supernet, images: Tensor, labels: Tensor, subnets: Sequence[Subnet], recipe: Recipe, scale: float
+    net: Supernet, images: Tensor, labels: Tensor, subnets: Sequence[Subnet], recipe: TrainingRecipe, scale: float
 ) -> Tensor:
     """Add the gradients of one step's sub-networks on some images.
 
@@ -297,7 +297,7 @@ def sandwich(
     return torch.stack(losses)
 
 
-def read_accuracies(training: Training, epoch: int, train: Pixels, valid: Pixels) -> Row:
+def read_accuracies(training: SupernetState, epoch: int, train: Pixels, valid: Pixels) -> Row:
     """Return validation accuracies (%) of the largest, the smallest and random sub-networks of an epoch's phase.
 
     Each is read with its own batch norm statistics and (`..._plain`) with the supernet's.
@@ -315,7 +315,7 @@ def read_accuracies(training: Training, epoch: int, train: Pixels, valid: Pixels
     return {**row, "seconds_reading": round(time.perf_counter() - started, 3)}
 
 
-def _write(training: Training, out: Path) -> None:
+def _write(training: SupernetState, out: Path) -> None:
     """Write checkpoint, then metrics, each whole or not at all; the checkpoint holds the metrics too."""
     save(
         out / CHECKPOINT,

@@ -9,7 +9,7 @@ from typing import Any
 
 from smemnas.bench.errors import DataError, UserError, choose
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape
-from smemnas.bench.train.recipes import Recipe
+from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.values import LARGEST_SIDE, whole
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
@@ -107,9 +107,9 @@ class SupernetPlan:
         self.shape(1)
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainingRecipe:
         """The part of the plan that the training of any network has."""
-        return Recipe(
+        return TrainingRecipe(
             "supernet",
             epochs=self.epochs,
             batch=self.batch,

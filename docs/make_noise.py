@@ -15,6 +15,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data.mnv3_ofa import NOISE
+from smemnas.bench.metrics.statistics import EQUAL
 from smemnas.spaces.base import FloatArray
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,13 +90,13 @@ def results(rows: Sequence[dict[str, str]]) -> str:
     methods = list(dict.fromkeys(row["method"] for row in last))
     places = list(dict.fromkeys(f"{row['space']}/{row['dataset']}" for row in last))
     found = {(f"{row['space']}/{row['dataset']}", row["method"]): row for row in last}
-    seeds = sorted({row["n"] for row in last})
+    seeds = sorted({int(row["n"]) for row in last})
     lines = [
         "# What noise changes",
         "",
-        f"`study --plan noise-check`: objectives (error, flops), {at} evaluations, {' to '.join(seeds)} seeds; written "
-        "by `python docs/make_noise.py` from [study.csv](study.csv). Everything else about these runs, with tests and "
-        "intervals, is in [study.md](study.md); what the words mean in [noise.md](../../noise.md).",
+        f"`study --plan noise-check`: objectives (error, flops), {at} evaluations, {' to '.join(map(str, seeds))} seeds; "
+        "written by `python docs/make_noise.py` from [study.csv](study.csv). Everything else about these runs, with "
+        "tests and intervals, is in [study.md](study.md); what the words mean in [noise.md](../../noise.md).",
         "",
         "+noise=0 adds nothing: nb201 has no noise then, macro that of its own trainings.",
         "",
@@ -115,12 +116,13 @@ def results(rows: Sequence[dict[str, str]]) -> str:
         true = {m: float(found[place, m]["regret"]) for m in methods}
         shown = {m: float(found[place, m]["observed_regret"]) for m in methods}
         best, flattered = min(true, key=lambda m: true[m]), max(methods, key=lambda m: true[m] - shown[m])
-        second = sorted(true.values())[1]
-        lines.append(
-            f"* **{place}**: the best is `{best}` with {true[best]:.4f} (the next {second:.4f}, random search "
-            f"{true['random']:.4f}); its log shows {shown[best]:.4f}. The log flatters `{flattered}` most, by "
-            f"{true[flattered] - shown[flattered]:.4f}."
-        )
+        second, most = sorted(true.values())[1], true[flattered] - shown[flattered]
+        text = f"the next {second:.4f}, random search {true['random']:.4f}"
+        text = f"* **{place}**: the best is `{best}` with {true[best]:.4f} ({text})."
+        if most > 0.0:
+            text += f" Its log shows {shown[best]:.4f}. The log flatters `{flattered}` most, by {most:.4f}."
+        same = [f"`{m}`" for m in methods if found[place, m]["mark"] == EQUAL]
+        lines.append(f"{text} {seeds[0]} seeds do not tell it from {', '.join(same) or 'none'}.")
     return "\n".join([*lines, ""])
 
 

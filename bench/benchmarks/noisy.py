@@ -59,7 +59,7 @@ class NoisyBenchmark(Benchmark):
             f"Searched values are what one training would show, with noise of sd {noise}: the same for all methods of "
             "a seed."
             if noise
-            else "Searched values are those of single trainings, as the table has them; no noise is added.",
+            else "No noise is added: searched values are those of the data set, single trainings where it has several.",
             "The reported set (what the method recommends, else the front of the searched values) is judged by its "
             "true values: without noise, the mean over the trainings that there are.",
         )

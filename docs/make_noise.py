@@ -91,10 +91,11 @@ def results(rows: Sequence[dict[str, str]]) -> str:
     places = list(dict.fromkeys(f"{row['space']}/{row['dataset']}" for row in last))
     found = {(f"{row['space']}/{row['dataset']}", row["method"]): row for row in last}
     seeds = sorted({int(row["n"]) for row in last})
+    runs = f"{at} evaluations, {' to '.join(map(str, seeds))} seeds"
     lines = [
         "# What noise changes",
         "",
-        f"`study --plan noise-check`: objectives (error, flops), {at} evaluations, {' to '.join(map(str, seeds))} seeds; "
+        f"`study --plan noise-check`: objectives (error, flops), {runs}; "
         "written by `python docs/make_noise.py` from [study.csv](study.csv). Everything else about these runs, with "
         "tests and intervals, is in [study.md](study.md); what the words mean in [noise.md](../../noise.md).",
         "",

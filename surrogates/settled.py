@@ -26,6 +26,8 @@ from smemnas.surrogates.base import FloatArray, Surrogate
 
 #: Bits of a score that decide, of the range of the training scores; a step is about a millionth of it.
 BITS = 20
+#: In a call with no more rows than these, scores are remembered until the next fit.
+REMEMBERED = 4096
 #: Moves the ranges at which the step doubles away from those that occur, such as 1 and 2.
 _OFF = 0.77
 
@@ -62,9 +64,13 @@ def distinct_rows(Z: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
     """Return the distinct rows of ``(m, d)`` and, for each row, the number of its own among them ``(m,)``."""
     if Z.shape[1] == 0 or len(Z) == 0:
         return Z[:1], np.zeros(len(Z), dtype=np.intp)
-    bits = np.ascontiguousarray(Z + 0.0).view(np.dtype((np.void, Z.shape[1] * Z.itemsize))).reshape(-1)
-    _, first, inverse = np.unique(bits, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(_bits(Z), return_index=True, return_inverse=True)
     return Z[first], inverse.reshape(-1)
+
+
+def _bits(Z: FloatArray) -> NDArray[np.void]:
+    """Return the bytes of each row ``(m,)`` of ``(m, d)``, without negative zeros."""
+    return np.ascontiguousarray(Z + 0.0).view(np.dtype((np.void, Z.shape[1] * Z.itemsize))).reshape(-1)
 
 
 class Settled:
@@ -83,13 +89,21 @@ class Settled:
         scores = np.asarray(surrogate.rank(rows), dtype=np.float64)
         self._step = step_of(scores)
         self._posterior_step = 0.0
+        self._known: dict[bytes, float] = {}
         #: Scores ``(n,)`` of the rows it was fitted to.
         self.own_scores = settle(scores, self._step)[inverse]
 
     def rank(self, Z: FloatArray) -> FloatArray:
         """Return scores ``(m,)`` of encodings ``(m, d)``; smaller is better, equal rows get equal scores."""
-        rows, inverse = distinct_rows(Z)
-        return settle(self._surrogate.rank(rows), self._step)[inverse]
+        if len(Z) > REMEMBERED or Z.shape[1] == 0:
+            rows, inverse = distinct_rows(Z)
+            return settle(self._surrogate.rank(rows), self._step)[inverse]
+        keys = _bits(Z).tolist()
+        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        if new:
+            scores = settle(self._surrogate.rank(Z[list(new.values())]), self._step)
+            self._known.update(zip(new, scores.tolist(), strict=True))
+        return np.array([self._known[key] for key in keys], dtype=np.float64)
 
     def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and deviation, each ``(m,)``, as the surrogate's `posterior` does."""

@@ -65,6 +65,9 @@ def test_equal_rows_are_scored_once_and_alike_in_every_call():
     surrogate = Drifting()
     fitted = Settled(surrogate, Z, np.arange(6.0))
     assert surrogate.rows == [3]
+    np.testing.assert_array_equal(fitted.rank(Z[:3]), fitted.own_scores[:3])
+    np.testing.assert_array_equal(fitted.rank(Z[1:]), fitted.own_scores[1:])
+    assert surrogate.rows == [3, 2, 1]  # a row that was scored is remembered
     scores = fitted.rank(Z[[5, 4, 2, 0, 1]])
     np.testing.assert_array_equal(scores, fitted.own_scores[[4, 4, 0, 0, 1]])
     np.testing.assert_allclose(scores, [0.9, 0.9, 0.3, 0.3, 0.1], atol=1e-6)

@@ -49,7 +49,7 @@ class CapRow:
 
 
 @dataclass(frozen=True)
-class Reach:
+class TargetsReached:
     """Which share of the targets a variant's finished runs have reached after so many evaluations.
 
     Attributes:
@@ -99,22 +99,22 @@ def cap_rows(plan: Plan, done: Done, references: Mapping[Case, Reference | None]
     return rows
 
 
-def reaches(plan: Plan, done: Done) -> dict[tuple[Case | None, str], Reach]:
+def reaches(plan: Plan, done: Done) -> dict[tuple[Case | None, str], TargetsReached]:
     """Return the shares of targets of each variant on each case, and under None on all of them.
 
     All of them only for variants that have finished runs on every case that anyone has.
     """
     at = np.unique([*np.geomspace(1, plan.budget, POINTS).astype(np.int64), *plan.at])
-    found: dict[tuple[Case | None, str], Reach] = {}
+    found: dict[tuple[Case | None, str], TargetsReached] = {}
     curves = {key: [t.curve for t in trials if len(t.curve)] for key, trials in done.items()}
     cases = [case for case in plan.cases if any(curves.get((case, v.name)) for v in plan.variants)]
     for name in (v.name for v in plan.variants):
         own = {case: mine for case in cases if (mine := curves.get((case, name)))}
         for case, mine in own.items():
-            found[case, name] = Reach(at, share_reached([mine], at), 1, len(mine))
+            found[case, name] = TargetsReached(at, share_reached([mine], at), 1, len(mine))
         if cases and len(own) == len(cases):
             runs = sum(map(len, own.values()))
-            found[None, name] = Reach(at, share_reached(list(own.values()), at), len(own), runs)
+            found[None, name] = TargetsReached(at, share_reached(list(own.values()), at), len(own), runs)
     return found
 
 

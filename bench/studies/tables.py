@@ -11,7 +11,7 @@ from smemnas.bench.display import counted
 from smemnas.bench.metrics.statistics import NOTHING, SIGNIFICANCE, Interval, Ratio, smallest_p
 from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.execution import DONE
-from smemnas.bench.studies.judged import CapRow, Reach
+from smemnas.bench.studies.judged import CapRow, TargetsReached
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import ProblemRanks, SeedRanks
 from smemnas.bench.studies.trials import Trial
@@ -206,7 +206,7 @@ class Tables:
     curves: Mapping[tuple[Case, str], Curve] = field(default_factory=dict)
     references: Mapping[Case, Reference | None] = field(default_factory=dict)
     caps: Sequence[CapRow] = ()
-    reaches: Mapping[tuple[Case | None, str], Reach] = field(default_factory=dict)
+    reaches: Mapping[tuple[Case | None, str], TargetsReached] = field(default_factory=dict)
     points: Mapping[Case, float] = field(default_factory=dict)
 
     def summary(self) -> str:

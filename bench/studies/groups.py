@@ -28,6 +28,7 @@ from smemnas.bench.studies.labels import Labels, read_labels
 from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant
 from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.tables import Tables
+from smemnas.bench.studies.training_clock import training_clock
 from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure, unfinished
 from smemnas.bench.values import seed_text
 from smemnas.spaces.base import FloatArray
@@ -311,9 +312,10 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
         recommended = run.source.recommended(len(run.X)) if benchmark.noisy else ()
         measured = measure(run.X, run.F, plan.at, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
+        clock = training_clock(benchmark, run.X, run.job.seed)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
     reason = ended_early(run.source, len(F), plan.budget)
     times = run.seconds, run.method_seconds
-    return Trial(variant.name, case, run.job, DONE, reason, F, *measured, *times, reference)
+    return Trial(variant.name, case, run.job, DONE, reason, F, *measured, *times, reference, clock)

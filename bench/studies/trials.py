@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from smemnas.bench.studies.execution import DONE, FAILED, RERUN, state_in
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.stored import StudyRuns
+from smemnas.bench.studies.training_clock import training_clock
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -88,6 +89,7 @@ class Trial:
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
         reference: By what it is measured, the same for all runs of its case; None where nothing is known.
+        clock: Training time after each evaluation ``(n,)``; empty where it is not known.
     """
 
     variant: str
@@ -108,6 +110,7 @@ class Trial:
     seconds: float
     method_seconds: float
     reference: Reference | None
+    clock: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __repr__(self) -> str:
         regret = f", regret {self.regret[-1]:.4f}" if len(self.regret) and math.isfinite(self.regret[-1]) else ""
@@ -183,6 +186,7 @@ def read_trial(
                 *measured,
                 *run.seconds(),
                 reference,
+                training_clock(benchmark, X[: plan.budget], job.seed),
             )
         except Unusable as error:
             advice = f": {RERUN}" if isinstance(run, RunFolder) else ""

@@ -38,6 +38,8 @@ from smemnas.bench.report.study.records import (
     trial_records,
 )
 from smemnas.bench.report.study.sections import sections, time_sections
+from smemnas.bench.report.study.trained import FILE as TRAINED_FILE
+from smemnas.bench.report.study.trained import trained_records
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
@@ -103,6 +105,7 @@ def texts(tables: Tables) -> dict[str, str]:
         "curves.csv": curve_records(tables),
         "caps.csv": cap_records(tables),
         "ecdf.csv": reach_records(tables),
+        TRAINED_FILE: trained_records(tables),
     }
     latex = latex_tables(sections(tables))
     return {

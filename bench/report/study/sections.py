@@ -9,6 +9,7 @@ from smemnas.bench.metrics.statistics import BEST, Interval, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
 from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary
+from smemnas.bench.report.study.trained import trained_sections
 from smemnas.bench.studies.ranks import ProblemRanks
 from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, StudyRow, Tables
 
@@ -148,7 +149,7 @@ def sections(tables: Tables) -> list[Section]:
     found += reach_sections(tables)
     for case in tables.plan.cases:
         found += _of_case(tables, case)
-    return found
+    return [*found, *trained_sections(tables)]
 
 
 def _of_case(tables: Tables, case: Case) -> list[Section]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import zlib
 
 import numpy as np
 import pytest
@@ -124,6 +125,22 @@ def test_the_maker_makes_the_same_files(tmp_path):
 )
 def test_packing_keeps_every_bit(values):
     assert unpack(pack(values)).tobytes() == values.tobytes()
+
+
+def test_what_every_search_opens_is_not_packed_where_that_saves_little():
+    """One part: the numbers as they are. The others have 8 or 10."""
+    for name, column, parts in (
+        *(("nb201/cifar10", "val_error", {1}), ("nb201/cifar100", "val_error", {1}), ("macro/cifar10", "error", {10})),
+        *(("nats_sss/cifar10", "error", {10}), ("nb201/cifar10", "test_error", {8, 10})),
+    ):
+        table = PackagedTable(name)
+        places = json.loads((PACKAGED / f"{name.replace('/', '-')}.json").read_text())["columns"]
+        assert len(places[column]["sizes"]) in parts, (name, column)
+        assert np.isfinite(table.column(column)).all()
+    values = np.random.default_rng(0).normal(size=30)
+    assert unpack([values.astype("<f8").tobytes()]).tobytes() == values.tobytes()
+    with pytest.raises(ValueError, match="expected 3"):
+        unpack([zlib.compress(bytes(n)) for n in (3, 3, 3, 3, 3, 3, 3, 1)])
 
 
 def test_few_distinct_numbers_are_written_once():

@@ -147,6 +147,13 @@ class ContrastEntry(Strict, frozen=True):
     family: str
 
 
+class OriginEntry(Strict, frozen=True):
+    """The file that a plan was read from, and the checksum of what that said."""
+
+    name: str
+    sha256: str
+
+
 class PlanEntry(Strict, frozen=True):
     """`Plan.to_dict`, an entry of `plans.json`."""
 
@@ -161,6 +168,7 @@ class PlanEntry(Strict, frozen=True):
     champion: str = ""
     primary: str = ""
     seeds_of: dict[str, tuple[Natural, ...]] = {}
+    of: OriginEntry | None = None
 
 
 class RankRow(Strict, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,11 +11,13 @@ from smemnas.bench.commands.common import Command
 from smemnas.bench.errors import one_line
 from smemnas.bench.program import named
 
+KINDS = ("methods", "spaces", "surrogates", "data", "problems", "plans")
+
 
 @click.command("list", cls=Command)
-@click.argument("kind", required=False, type=click.Choice(["methods", "spaces", "surrogates", "data", "problems"]))
+@click.argument("kind", required=False, type=click.Choice(KINDS))
 def list_command(kind: str | None) -> None:
-    """Show what is registered: methods, spaces, surrogates, data sets, named problems.
+    """Show what is registered: methods, spaces, surrogates, data sets, named problems, plans of studies.
 
     `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
     `data import --arch-form FORM`) and writes.
@@ -45,8 +48,35 @@ def list_command(kind: str | None) -> None:
         click.echo(click.style("problems", bold=True))
         for name, case in PROBLEMS.items():
             click.echo(f"  {name:<14}  {case.place}: {', '.join(case.objectives)}")
+    if kind in (None, "plans"):
+        _echo_plans(whole=kind is not None)
     for plugin, reason in broken_plugins:
         click.echo(f"plug-in {plugin} could not be loaded: {named(one_line(reason))}", err=True)
+
+
+def _echo_plans(*, whole: bool) -> None:
+    """Print the named plans: what they run, and how long that took where runs of them are stored."""
+    from smemnas.bench.studies.against import shipped
+    from smemnas.bench.studies.published import PLANS, named_plan
+
+    click.echo(click.style("plans", bold=True))
+    width = max(map(len, PLANS))
+    for name in PLANS:
+        plan = named_plan(name)
+        runs = len(plan.cases) * sum(len(plan.seeds_for(variant)) for variant in plan.variants)
+        size = f"{len(plan.variants)} methods on {len(plan.cases)} problems, {len(plan.seeds)} seeds"
+        stored = shipped(name)
+        took = f"; {_stored(stored)}" if whole and stored else ", stored" if stored else ""
+        click.echo(f"  {name:<{width}}  {size}, {plan.budget:,} evaluations: {runs:,} runs{took}")
+
+
+def _stored(file: Path) -> str:
+    """Return what to say of a stored archive: its runs, and the time that they took on one core."""
+    from smemnas.bench.archive.locate import open_archive
+
+    archive = open_archive(file)
+    seconds = sum(run.seconds()[0] for run in archive.runs if run.seconds()[0] > 0)
+    return f"{len(archive):,} of them are stored, made in about {max(seconds / 60, 1):,.0f} minutes of one core"
 
 
 def _echo_forms(space: str, indent: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from smemnas.bench.commands.common import (
     BUDGET,
     EFFECT,
+    FILE,
     FOLDER,
     NAMES,
     NUMBER,
@@ -21,6 +23,9 @@ from smemnas.bench.commands.common import (
     reference_option,
 )
 from smemnas.bench.program import named
+
+if TYPE_CHECKING:
+    from smemnas.bench.library.study import StudyOptions
 
 
 @click.command("study", cls=Command)
@@ -37,8 +42,26 @@ from smemnas.bench.program import named
 @click.option(
     "--plan",
     "plan_name",
-    metavar="NAME",
-    help="A named plan, for example ablation; other options replace what it says.",
+    metavar="PLAN",
+    help="A named plan, for example ablation, or a TOML file; other options replace what it says.",
+)
+@click.option(
+    "--add", type=NAMES, default=(), metavar="A,B", help="Methods beside those of --plan; its stored runs are taken."
+)
+@click.option(
+    "--against",
+    metavar="PLAN",
+    help="Compare --methods with the stored runs of a plan, or of an archive: only the new ones are run.",
+)
+@click.option(
+    "--archive",
+    "archives",
+    multiple=True,
+    metavar="FILE|URL",
+    help="Take runs from this archive, see docs/archive.md; repeatable.  [default: that of a published plan]",
+)
+@click.option(
+    "--save-plan", "plan_file", type=FILE, metavar="FILE", help="Write the plan as TOML, for --plan, and run nothing."
 )
 @click.option(
     "--spaces",
@@ -101,6 +124,10 @@ def study_command(
     methods: tuple[str, ...],
     variants: tuple[str, ...],
     plan_name: str | None,
+    add: tuple[str, ...],
+    against: str | None,
+    archives: tuple[str, ...],
+    plan_file: Path | None,
     spaces: tuple[str, ...],
     datasets: tuple[str, ...],
     objectives: tuple[str, ...],
@@ -144,6 +171,8 @@ def study_command(
           --baseline nsga2 --at 100 --jobs 4 --out studies/nb201
       python -m smemnas study --methods smemnas,nsga2 --spaces nb201 --constraint "flops<=60" --timeout 600
       python -m smemnas study --plan ablation --jobs 2
+      python -m smemnas --plugin mine.py study --against theirs.runs --methods mine
+      python -m smemnas study --plan my.toml --add nsga2 --archive https://example.org/theirs.runs
       python -m smemnas study --plan ablation --backend dask --address tcp://HOST:8786 --out /shared/ablation
       python -m smemnas study --plan ablation --shard 1/4 --out /shared/ablation
     """
@@ -162,6 +191,9 @@ def study_command(
         spaces=spaces,
         variants=chosen,
         plan=plan_name or "",
+        add=add,
+        against=against or "",
+        archives=archives,
         datasets=datasets,
         objectives=objectives,
         constraints=constraints,
@@ -186,6 +218,9 @@ def study_command(
         plugins=plugins,
         out=out,
     )
+    if plan_file is not None:
+        _save(plan_file, options)
+        return
     found = study(options, progress=not quiet, say=None if quiet else lambda line: click.echo(named(line)))
     if quiet:
         for line in failures(found.tables):
@@ -194,3 +229,14 @@ def study_command(
         print_study(found.tables, found.folder, console(), figures=not no_figures)
     if found.failed:
         raise SystemExit(1)
+
+
+def _save(file: Path, options: StudyOptions) -> None:
+    """Write the plan of some options as a file."""
+    from smemnas.bench.library.study import plan_of
+    from smemnas.bench.studies.plan import check_plan
+    from smemnas.bench.studies.plan_file import save_plan
+
+    plan = check_plan(plan_of(options))
+    save_plan(file, plan)
+    click.echo(f"the plan is in {file}: {sum(1 for _ in plan.jobs()):,} runs; run it with --plan {file}")

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smemnas.bench.archive.locate import open_archive
 from smemnas.bench.display import notebook_picture
 from smemnas.bench.errors import UserError
 from smemnas.bench.log import logger
 from smemnas.bench.report.study.files import failures, write_study
 from smemnas.bench.report.terminal import Shown, shown_progress
+from smemnas.bench.studies.against import Basis, basis, take_stored, with_new
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
 from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.labels import Labels, labelled
 from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
-from smemnas.bench.studies.published import named_plan
+from smemnas.bench.studies.published import PLANS
 from smemnas.bench.studies.question import EFFECT, question_of, said, with_enough_seeds
 from smemnas.bench.studies.shown import html
 from smemnas.bench.studies.tables import Tables
@@ -43,7 +45,11 @@ class StudyOptions:
         methods: Registered methods or presets, with their defaults.
         spaces: Spaces, data sets of them ("nb201/cifar100") or named problems.
         variants: Methods with parameters under names of their own, beside `methods`.
-        plan: A named plan; what is given beside it replaces what it says.
+        plan: A named plan, or its TOML file; what is given beside it replaces what it says.
+        add: Further methods beside those of the plan; the first of them is what the study is about.
+        against: As `plan`, or an archive of runs: only the methods named here are run, those of the others are stored.
+        archives: Archives to take runs from, by path or address; none takes what comes with a published plan, where
+            `add` or `against` asks for it.
         datasets: Data sets: each space with those that it has.
         objectives: What to minimise; none takes each data set's defaults.
         constraints: What an architecture must satisfy, like "flops<=150".
@@ -74,6 +80,9 @@ class StudyOptions:
     spaces: Sequence[str] = ()
     variants: Sequence[Variant] = ()
     plan: str = ""
+    add: Sequence[str] = ()
+    against: str = ""
+    archives: Sequence[str] = ()
     datasets: Sequence[str] = ()
     objectives: Sequence[str] = ()
     constraints: Sequence[str] = ()
@@ -165,19 +174,22 @@ def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str]
         DataError: A table is not installed.
         RunError: The folder holds something else or cannot be written.
     """
-    plan = check_plan(plan_of(options))
+    base = basis_of(options)
+    plan = check_plan(_with_options(base.plan, options))
     if options.seeds == AUTO:
         plan = with_enough_seeds(plan, options.effect)
     place = Place(options.backend, options.jobs, options.address, options.timeout)
     place.check()
-    out = Path(options.out or Path("runs") / (options.plan or "study")).expanduser()
+    out = Path(options.out or Path("runs") / base.name).expanduser()
     named = labelled(plan, options.labels)
     question = question_of(named)
     if question is not None and (say is not None or logger.isEnabledFor(logging.INFO)):
         for line in said(question, options.effect):
             (say or logger.info)(line)
     record_plan(out, plan)
-    jobs = list(plan.jobs(*options.part))
+    jobs, stored = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
+    for line in stored:
+        (say or logger.info)(line)
     with shown_progress(f"study in {out}", progress) as tell:
         states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
     with study_lock(out):
@@ -200,14 +212,46 @@ def plan_of(options: StudyOptions) -> Plan:
     Raises:
         UserError: Options do not go together.
     """
-    methods = several("--methods", options.methods)
+    return _with_options(basis_of(options).plan, options)
+
+
+def basis_of(options: StudyOptions) -> Basis:
+    """Return the plan that options start from, with the methods that they add, and the archives of its runs.
+
+    Raises:
+        UserError: Options do not go together.
+        DataError: An archive cannot be read.
+    """
+    chosen = [*(Variant(name, name) for name in several("--methods", options.methods)), *options.variants]
+    added = [Variant(name, name) for name in several("--add", options.add)]
+    if options.against:
+        if options.plan or added:
+            raise UserError("--against brings the plan, and --methods what is new: leave out --plan and --add.")
+        if not chosen:
+            raise UserError("--against compares new methods with stored runs: name them with --methods or --variant.")
+        base = basis(options.against, options.archives)
+        if not base.archives:
+            raise UserError(
+                f"no runs of {options.against} come with this version: give --archive PATH, or run all of it with "
+                f"--plan {options.against} --add {','.join(v.name for v in chosen)}."
+            )
+        plan = with_new(base.plan, chosen, stored_only=True)
+        return base._replace(plan=plan, name=f"against-{base.name}")
     if options.plan:
-        if methods or options.variants:
-            raise UserError("--plan brings its own methods: leave out --methods and --variant.")
-        plan = named_plan(options.plan)
-    else:
-        chosen = [*(Variant(name, name) for name in methods), *options.variants]
-        plan = Plan(tuple(chosen), (), tuple(range(11)), 300)
+        if chosen:
+            raise UserError("--plan brings its own methods: leave out --methods and --variant, --add adds some.")
+        base = basis(options.plan, options.archives)
+        if added:
+            return base._replace(plan=with_new(base.plan, added, stored_only=False))
+        return base._replace(archives=()) if options.plan in PLANS and not options.archives else base
+    if added:
+        raise UserError("--add adds methods to those of a --plan: name new ones with --methods.")
+    opened = tuple(open_archive(place) for place in options.archives)
+    return Basis(Plan(tuple(chosen), (), tuple(range(11)), 300), "study", opened)
+
+
+def _with_options(plan: Plan, options: StudyOptions) -> Plan:
+    """Return a plan with what options replace of it."""
     spaces, datasets, objectives = (
         several(f"--{name}", getattr(options, name)) for name in ("spaces", "datasets", "objectives")
     )
@@ -229,7 +273,7 @@ def plan_of(options: StudyOptions) -> Plan:
         plugins=tuple(map(str, options.plugins)),
         full_space=options.full_space,
     )
-    if not options.plan or options.champion:  # a published plan says itself what it asks
+    if not (options.plan or options.against) or options.champion:  # a published plan says itself what it asks
         plan = replace(plan, primary=plan.champion or plan.baseline or next((v.name for v in plan.variants), ""))
     if options.seeds_of:
         plan = replace(plan, seeds_of={name: tuple(own) for name, own in options.seeds_of.items()})

@@ -28,7 +28,7 @@ from smemnas.bench.runs.run import JOB, LOG, Job
 from smemnas.bench.runs.source import RunFolder, RunSource, as_source
 from smemnas.bench.schema import PlanEntry, read
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS
-from smemnas.bench.studies.plan import Contrast, Plan, Variant
+from smemnas.bench.studies.plan import Plan, plan_from
 from smemnas.bench.studies.stored import STORED, Key, key_of, keys_of
 from smemnas.spaces.base import FloatArray, IntArray
 
@@ -125,7 +125,7 @@ def find_runs(paths: Sequence[str]) -> Found:
             runs.append(read_run(source))
         except (RunError, DataError, OSError) as error:
             broken.append((str(source), str(error)))
-    plans = tuple(_plan_of(msgspec.convert(entry, PlanEntry), Path(PLANS)) for entry in found.plans)
+    plans = tuple(plan_from(msgspec.convert(entry, PlanEntry), Path(PLANS)) for entry in found.plans)
     return Found(tuple(runs), plans, tuple(broken))
 
 
@@ -242,30 +242,7 @@ def read_plans(file: Path) -> list[Plan]:
     Raises:
         Unusable: The file is corrupt.
     """
-    return [_plan_of(entry, file) for entry in read(file, tuple[PlanEntry, ...])]
-
-
-def _plan_of(entry: PlanEntry, file: Path) -> Plan:
-    """Invert `Plan.to_dict`."""
-    plan = Plan(
-        tuple(Variant(v.name, v.method, v.params) for v in entry.variants),
-        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in entry.cases),
-        entry.seeds,
-        entry.budget,
-        entry.baseline,
-        entry.at,
-        entry.target,
-        tuple(Contrast(c.name, c.first, c.second, c.family) for c in entry.contrasts),
-        champion=entry.champion,
-        seeds_of=entry.seeds_of,
-        primary=entry.primary,
-    )
-    names = {v.name for v in plan.variants}
-    others = {*plan.seeds_of, *(name for c in plan.contrasts for name in (*c.first, *c.second))}
-    others |= {plan.baseline, plan.champion, plan.primary} - {""}
-    if not others <= names:
-        raise Unusable(f"{file} is corrupt (it speaks of {min(others - names)!r}, which is none of its variants)")
-    return plan
+    return [plan_from(entry, file) for entry in read(file, tuple[PlanEntry, ...])]
 
 
 def read_run(place: Path | RunSource) -> Run:

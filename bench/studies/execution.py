@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
+from smemnas.bench.log import note
 from smemnas.bench.outputs import STUDY, claim
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
 from smemnas.bench.runs.folder import STATUS
@@ -265,5 +266,17 @@ def record_plan(out: Path, plan: Plan) -> None:
         if file.exists():
             read(file, tuple[PlanEntry, ...], "remove it, the runs are not touched.")
             plans = json.loads(file.read_bytes())
+        for earlier in plans:
+            if (
+                entry.get("of")
+                and earlier.get("of", {}).get("name") == entry["of"]["name"]
+                and (earlier["of"]["sha256"] != entry["of"]["sha256"])
+            ):
+                note(
+                    f"the plan {entry['of']['name']} was edited since this study began (sha256 "
+                    f"{earlier['of']['sha256'][:12]}..., now {entry['of']['sha256'][:12]}...): its folder has runs of "
+                    "both; another --out keeps them apart"
+                )
+                break
         if entry not in plans:
             write_json(file, [*plans, entry])

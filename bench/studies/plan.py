@@ -17,9 +17,10 @@ from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.benchmarks.missing import refuse_missing
 from smemnas.bench.benchmarks.problems import PROBLEMS, find_problem
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import Unusable, UserError, suggest
 from smemnas.bench.registry import Entry, load_plugin
 from smemnas.bench.runs.run import Job
+from smemnas.bench.schema import PlanEntry
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
@@ -75,6 +76,8 @@ class Plan:
         primary: Name of the variant that the study's primary comparison is about, the champion or else the baseline: it
             and each other variant at the budget on every case, one Holm family. "" states none, as in plans that were
             published without one.
+        stored: Names of variants whose runs are taken from archives and never made here: they may need what is absent.
+        origin: Name and checksum of the file that it was read from; "" for a plan of another origin.
     """
 
     variants: tuple[Variant, ...]
@@ -90,6 +93,8 @@ class Plan:
     seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     full_space: bool = False
     primary: str = ""
+    stored: frozenset[str] = frozenset()
+    origin: tuple[str, str] = ("", "")
 
     def seeds_for(self, variant: Variant) -> tuple[int, ...]:
         """Return the seeds that a variant runs."""
@@ -97,7 +102,8 @@ class Plan:
 
     def job(self, variant: Variant, case: Case, seed: int) -> Job:
         """Return one run. Plug-in files belong to it only where something of it is not built in."""
-        needed = self.plugins if self.plugins and not _is_built_in(variant, case) else ()
+        own = self.plugins and variant.name not in self.stored and not _is_built_in(variant, case)
+        needed = self.plugins if own else ()
         plugins = tuple(load_plugin(plugin) for plugin in needed)
         return Job(
             variant.method,
@@ -143,7 +149,36 @@ class Plan:
             **({"champion": self.champion} if self.champion else {}),
             **({"primary": self.primary} if self.primary else {}),
             **({"seeds_of": {name: list(seeds) for name, seeds in self.seeds_of.items()}} if self.seeds_of else {}),
+            **({"of": dict(zip(("name", "sha256"), self.origin, strict=True))} if any(self.origin) else {}),
         }
+
+
+def plan_from(entry: PlanEntry, file: Path) -> Plan:
+    """Invert `Plan.to_dict`; `file` is where the entry was found.
+
+    Raises:
+        Unusable: It speaks of variants that it does not have.
+    """
+    plan = Plan(
+        tuple(Variant(v.name, v.method, v.params) for v in entry.variants),
+        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in entry.cases),
+        entry.seeds,
+        entry.budget,
+        entry.baseline,
+        entry.at,
+        entry.target,
+        tuple(Contrast(c.name, c.first, c.second, c.family) for c in entry.contrasts),
+        champion=entry.champion,
+        seeds_of=entry.seeds_of,
+        origin=(entry.of.name, entry.of.sha256) if entry.of else ("", ""),
+        primary=entry.primary,
+    )
+    names = {v.name for v in plan.variants}
+    others = {*plan.seeds_of, *(name for c in plan.contrasts for name in (*c.first, *c.second))}
+    others |= {plan.baseline, plan.champion, plan.primary} - {""}
+    if not others <= names:
+        raise Unusable(f"{file} is corrupt (it speaks of {min(others - names)!r}, which is none of its variants)")
+    return plan
 
 
 def _is_built_in(variant: Variant, case: Case) -> bool:
@@ -183,7 +218,8 @@ def check_plan(plan: Plan) -> Plan:
             raise UserError(f"two variants are called {name!r}: give each its own name, --variant NAME=METHOD:...")
     made: dict[str, str] = {}
     for variant in plan.variants:
-        METHODS.get(variant.method).resolve(variant.params)
+        if variant.name not in plan.stored:
+            METHODS.get(variant.method).resolve(variant.params)
         label = Job(variant.method, "", "", (), 1, params=variant.params).label
         if label in made:
             raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
@@ -225,6 +261,8 @@ def check_plan(plan: Plan) -> Plan:
         seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
     )
     for variant in plan.variants:
+        if variant.name in plan.stored:
+            continue
         refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
         if len(refusals) == len(plan.cases):
             raise UserError(f"{variant.name}: {refusals[0]}")

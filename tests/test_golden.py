@@ -15,7 +15,7 @@ from smemnas.methods.base import METHODS
 GOLDEN = Path(__file__).parent / "golden"
 EVALUATIONS, SEED = 48, 7
 #: Fewer where every proposal takes a good part of a second.
-FEWER = {"optuna-gp": 14}
+FEWER = {"botorch-ehvi": 20, "botorch-qnehvi": 20, "optuna-gp": 14}
 
 
 def asked(name):
@@ -38,7 +38,9 @@ def file_of(name):
 
 @pytest.mark.parametrize("name", METHODS.names())
 def test_method_asks_for_the_same_as_ever(name):
-    pytest.importorskip(METHODS.get(name).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'")
+    pytest.importorskip(
+        METHODS.get(name).factory.needs or "numpy", reason="needs an extra: pip install -e '.[optuna,botorch]'"
+    )
     assert file_of(name).exists(), f"no golden run of {name}: python tests/test_golden.py writes it"
     assert asked(name) == json.loads(file_of(name).read_text())
 

@@ -42,6 +42,8 @@ SMALL = {  # so that every method comes to its own proposals soon
         "surrogate_params": {"trees": 20, "fold_trees": 5},
     },
     "smemnas/spnas": {"batch": 15, "population": 20, "generations": 3},
+    "botorch-ehvi": {"initial": 40, "batch": 20},
+    "botorch-qnehvi": {"initial": 40, "batch": 20, "candidates": 100},
     "remo": {"initial": 30, "scored": 36, "epochs": 3},
     "csea": {"initial": 30, "scored": 36, "steps": 5},
     "bananas": {"epochs": 5},

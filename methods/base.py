@@ -54,6 +54,8 @@ class Method(ABC):
     #: Whether what it asks depends on the budget, so that a run cannot go on with a larger one. A constructor may set
     #: it for the budgets where that is so.
     plans_with_budget: bool = False
+    #: Whether it reads exact free costs of architectures that were not evaluated (see `methods.tracks`).
+    uses_free_costs: ClassVar[bool] = False
     #: Module beyond the core that the method needs, "" for none; without it the constructor raises `UserError`.
     needs: ClassVar[str] = ""
 

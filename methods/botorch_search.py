@@ -46,6 +46,7 @@ class BoTorchMethod(Method):
     """The common loop; subclasses write `_pick`."""
 
     needs = "botorch"
+    uses_free_costs = True
 
     def __init__(
         self,

@@ -63,6 +63,7 @@ class MSuNAS(Method):
         generations: Its generations, the first population included.
     """
 
+    uses_free_costs = True
     shared_start = False  # the two extremes stand in front of the shared stream
 
     def __init__(

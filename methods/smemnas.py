@@ -93,6 +93,8 @@ class SMEMNAS(Method):
         proxy_data: What they are measured on: DATA+KEY=VALUE+..., see `bench.train.proxies.values`.
     """
 
+    uses_free_costs = True
+
     def __init__(
         self,
         problem: Problem,

@@ -26,6 +26,7 @@ def list_command(kind: str | None) -> None:
     from smemnas.bench.benchmarks.problems import PROBLEMS
     from smemnas.bench.registry import Registry, broken_plugins
     from smemnas.methods.base import METHODS
+    from smemnas.methods.tracks import track_of
     from smemnas.spaces.base import SPACES
     from smemnas.surrogates.base import SURROGATES
 
@@ -41,7 +42,8 @@ def list_command(kind: str | None) -> None:
             width = max(len(e.name) for e in entries)
             click.echo(click.style(name, bold=True))
             for entry in entries:
-                click.echo(f"  {entry.name:<{width}}  {entry.summary}")
+                track = f"{track_of(entry.name):<9}  " if name == "methods" else ""
+                click.echo(f"  {entry.name:<{width}}  {track}{entry.summary}")
                 if kind == name == "spaces":
                     _echo_forms(entry.name, " " * (width + 4))
     if kind in (None, "problems"):

@@ -1,0 +1,41 @@
+"""What a method is told beyond genes and values: its information track.
+
+* *black-box*: genes and the values it is told, nothing else;
+* *grey-box*: also the exact free costs of any architecture, evaluated or not;
+* *expert*: also an encoding that was made for the space.
+
+Tables of methods are fair within a track. A method declares `Method.uses_free_costs`; whether its encoding is one of
+the neutral ones follows from its parameters, so that presets and a user's own settings are placed as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smemnas.methods.base import METHODS
+
+TRACKS = ("black-box", "grey-box", "expert")
+#: Encodings that any space has, from its genes alone.
+NEUTRAL = frozenset({"int", "onehot"})
+
+
+def track_of(name: str, params: Mapping[str, Any] | None = None) -> str:
+    """Return the track of a method under parameters of its own, one of `TRACKS`.
+
+    An encoding left to the space (None) or chosen for it ("recommended", "path", "graph", ...) is an expert's, and so
+    are zero-cost proxies beside it.
+
+    Raises:
+        UserError: The method or a parameter is unknown.
+    """
+    entry = METHODS.get(name)
+    known = entry.parameters()
+    settings = {key: parameter.default for key, parameter in known.items()} | entry.resolve(params or {})
+    if "encoding" in known:
+        parts = str(settings["encoding"]).split("+")
+        if settings["encoding"] is None or not NEUTRAL.issuperset(parts):
+            return "expert"
+    if settings.get("proxies"):
+        return "expert"
+    return "grey-box" if getattr(entry.factory, "uses_free_costs", False) else "black-box"

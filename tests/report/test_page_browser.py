@@ -65,7 +65,7 @@ def assert_silent(browser, page):
 def test_page_draws_and_never_scrolls_sideways(browser, page, size, dark):
     browser.open(page, dark=dark, **size)
     assert browser.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    assert browser.evaluate("document.querySelectorAll('.chart svg').length") == 4
+    assert browser.evaluate("document.querySelectorAll('.chart svg').length") == 7  # 3 of each problem, targets on both
     background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     levels = [int(v) for v in background[4:-1].split(",")]
     assert (max(levels) < 64) == dark

@@ -10,8 +10,8 @@ from smemnas.bench.display import counted
 from smemnas.bench.errors import UserError
 from smemnas.bench.outputs import REPORT, claim
 from smemnas.bench.registry import load_plugin
-from smemnas.bench.report.leaderboard.board import Line, Ranking, lines_of, methods_of, rankings_of
-from smemnas.bench.report.leaderboard.entries import Entry, read_entries
+from smemnas.bench.report.leaderboard.board import AcrossProblems, BoardLine, lines_of, methods_of, rankings_of
+from smemnas.bench.report.leaderboard.entries import HandedIn, read_entries
 from smemnas.bench.report.leaderboard.files import write_board
 from smemnas.bench.studies.groups import Unfinished, make_groups
 
@@ -49,9 +49,9 @@ class Leaderboard:
         files: What was written, the page first.
     """
 
-    lines: Sequence[Line]
-    rankings: Sequence[Ranking]
-    entries: Sequence[Entry]
+    lines: Sequence[BoardLine]
+    rankings: Sequence[AcrossProblems]
+    entries: Sequence[HandedIn]
     unfinished: Sequence[Unfinished]
     files: Sequence[Path]
 

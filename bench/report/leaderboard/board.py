@@ -15,7 +15,7 @@ from smemnas.spaces.base import FloatArray
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardLine:
     """One method on one problem after so many evaluations.
 
     Attributes:
@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class AcrossProblems:
     """The methods across all problems of a budget, at one checkpoint.
 
     Attributes:
@@ -68,7 +68,7 @@ class Ranking:
     left_out: tuple[tuple[str, tuple[Case, ...]], ...]
 
 
-def lines_of(group: Group, numbers: Mapping[str, int]) -> list[Line]:
+def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
     """Return the lines of one budget, by problem, checkpoint and place.
 
     Args:
@@ -87,7 +87,7 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[Line]:
                 arrival = arrivals[case, row.variant]
                 place = 1 + sum(other.regret.value < row.regret.value for other in rows)
                 found.append(
-                    Line(
+                    BoardLine(
                         *(case, group.budget, at, place, row.variant, row.n, row.regret, row.mark),
                         *(arrival.target, arrival.reached, arrival.median, arrival.seconds),
                         tuple(sorted(sources[case, row.variant])),
@@ -96,7 +96,7 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[Line]:
     return found
 
 
-def rankings_of(group: Group) -> list[Ranking]:
+def rankings_of(group: Group) -> list[AcrossProblems]:
     """Return the methods across the problems of one budget at each checkpoint; nothing for fewer than two methods."""
     plan = group.tables.plan
     regret: dict[tuple[Case, str], FloatArray] = {}
@@ -117,7 +117,7 @@ def rankings_of(group: Group) -> list[Ranking]:
     for k, at in enumerate(plan.at):
         tables = [np.stack([regret[case, name][:, k] for name in names]) for case in known]
         kept = [table[:, np.isfinite(table).any(axis=0)] for table in tables]
-        found.append(Ranking(group.budget, at, tuple(known), tuple(standings(names, kept)), left_out))
+        found.append(AcrossProblems(group.budget, at, tuple(known), tuple(standings(names, kept)), left_out))
     return found
 
 
@@ -125,6 +125,6 @@ def _has(values: FloatArray) -> bool:
     return bool(np.isfinite(values).all(axis=1).any())
 
 
-def methods_of(lines: Sequence[Line]) -> list[str]:
+def methods_of(lines: Sequence[BoardLine]) -> list[str]:
     """Return the names of all methods, each once."""
     return list(dict.fromkeys(line.method for line in lines))

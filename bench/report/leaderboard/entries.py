@@ -28,7 +28,7 @@ KEYS = ("by", "when", "link", "note")
 
 
 @dataclass(frozen=True)
-class Entry:
+class HandedIn:
     """One that was handed in.
 
     Attributes:
@@ -54,7 +54,7 @@ class Entry:
     runs: int
 
 
-def read_entries(places: Sequence[str]) -> tuple[list[Entry], dict[str, int], Found]:
+def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int], Found]:
     """Read what was handed in.
 
     Args:
@@ -66,7 +66,7 @@ def read_entries(places: Sequence[str]) -> tuple[list[Entry], dict[str, int], Fo
     Raises:
         UserError: A place has no runs, or what stands beside it is not as described above.
     """
-    entries: list[Entry] = []
+    entries: list[HandedIn] = []
     numbers: dict[str, int] = {}
     runs: list[Run] = []
     plans: list[Plan] = []
@@ -82,7 +82,7 @@ def read_entries(places: Sequence[str]) -> tuple[list[Entry], dict[str, int], Fo
         packages = [its for environment in made if isinstance(its := environment.get("packages"), dict)]
         commits = tuple(sorted({str(its["git_commit"]) for its in made if its.get("git_commit")}))
         versions = tuple(sorted({str(its["smemnas"]) for its in packages if "smemnas" in its}))
-        entries.append(Entry(number, place, **_about(place), commits=commits, versions=versions, runs=len(fresh)))
+        entries.append(HandedIn(number, place, **_about(place), commits=commits, versions=versions, runs=len(fresh)))
     return entries, numbers, Found(tuple(runs), tuple(plans), tuple(broken))
 
 

@@ -12,8 +12,8 @@ from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.display import counted
 from smemnas.bench.files import write_text
 from smemnas.bench.report.cells import Section, markdown_table, number, short_names, span, to_csv
-from smemnas.bench.report.leaderboard.board import Line, Ranking, methods_of
-from smemnas.bench.report.leaderboard.entries import Entry
+from smemnas.bench.report.leaderboard.board import AcrossProblems, BoardLine, methods_of
+from smemnas.bench.report.leaderboard.entries import HandedIn
 from smemnas.bench.report.page import html as tags
 from smemnas.bench.report.page.page import PAGE, start_page
 from smemnas.bench.report.page.plain import plain_page
@@ -42,9 +42,9 @@ READING = (
 def write_board(
     out: Path,
     title: str,
-    lines: Sequence[Line],
-    rankings: Sequence[Ranking],
-    entries: Sequence[Entry],
+    lines: Sequence[BoardLine],
+    rankings: Sequence[AcrossProblems],
+    entries: Sequence[HandedIn],
     unfinished: Sequence[Unfinished],
 ) -> list[Path]:
     """Write the page, the Markdown and the CSV files and return their paths, the page first.
@@ -61,7 +61,7 @@ def write_board(
     return [out / name for name in (PAGE, MARKDOWN, CSV, RANKS)]
 
 
-def _record(line: Line, entries: Sequence[Entry]) -> dict[str, Any]:
+def _record(line: BoardLine, entries: Sequence[HandedIn]) -> dict[str, Any]:
     """Return a line as a row of the CSV."""
     of = [entries[n - 1] for n in line.entries]
     return {
@@ -94,7 +94,7 @@ def _each(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
-def _rank_records(ranking: Ranking, names: dict[Case, str]) -> list[dict[str, Any]]:
+def _rank_records(ranking: AcrossProblems, names: dict[Case, str]) -> list[dict[str, Any]]:
     """Return a ranking as rows of the CSV."""
     found = []
     for s in ranking.standings:
@@ -108,7 +108,7 @@ def _rank_records(ranking: Ranking, names: dict[Case, str]) -> list[dict[str, An
     return found
 
 
-def _rank_section(ranking: Ranking, names: dict[Case, str]) -> Section:
+def _rank_section(ranking: AcrossProblems, names: dict[Case, str]) -> Section:
     """Return a ranking as a table."""
     rows = [
         [
@@ -127,7 +127,7 @@ def _places(ends: tuple[int, int] | None) -> str:
     return "-" if ends is None else str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
-def _line_section(lines: Sequence[Line], entries: Sequence[Entry]) -> Section:
+def _line_section(lines: Sequence[BoardLine], entries: Sequence[HandedIn]) -> Section:
     """Return one problem at one checkpoint as a table."""
     first = lines[0]
     final = first.at == first.budget
@@ -144,7 +144,7 @@ def _line_section(lines: Sequence[Line], entries: Sequence[Entry]) -> Section:
     return Section(f"After {first.at} of {first.budget} evaluations{target}", LINE, rows, marks=marks)
 
 
-def _sections(lines: Sequence[Line], entries: Sequence[Entry]) -> dict[Case, list[Section]]:
+def _sections(lines: Sequence[BoardLine], entries: Sequence[HandedIn]) -> dict[Case, list[Section]]:
     """Return the tables of each problem: budgets from the largest, their last checkpoint first."""
     found: dict[Case, list[Section]] = {}
     for case in dict.fromkeys(line.case for line in lines):
@@ -156,7 +156,7 @@ def _sections(lines: Sequence[Line], entries: Sequence[Entry]) -> dict[Case, lis
     return found
 
 
-def _entry_section(entries: Sequence[Entry]) -> Section:
+def _entry_section(entries: Sequence[HandedIn]) -> Section:
     """Return who handed in what."""
     rows = [
         [
@@ -176,7 +176,7 @@ def _short(commit: str) -> str:
     return commit[:10] + "-dirty" * commit.endswith("-dirty")
 
 
-def _lead(lines: Sequence[Line], entries: Sequence[Entry]) -> list[str]:
+def _lead(lines: Sequence[BoardLine], entries: Sequence[HandedIn]) -> list[str]:
     """Return what the page is about."""
     problems, methods = len({line.case for line in lines}), len(methods_of(lines))
     runs = sum(e.runs for e in entries)
@@ -187,7 +187,7 @@ def _lead(lines: Sequence[Line], entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _missing(ranking: Ranking, names: dict[Case, str]) -> list[str]:
+def _missing(ranking: AcrossProblems, names: dict[Case, str]) -> list[str]:
     return [
         f"{name} is not ranked: no runs on {', '.join(names[case] for case in cases)}."
         for name, cases in ranking.left_out
@@ -197,9 +197,9 @@ def _missing(ranking: Ranking, names: dict[Case, str]) -> list[str]:
 def _markdown(
     title: str,
     names: dict[Case, str],
-    lines: Sequence[Line],
-    rankings: Sequence[Ranking],
-    entries: Sequence[Entry],
+    lines: Sequence[BoardLine],
+    rankings: Sequence[AcrossProblems],
+    entries: Sequence[HandedIn],
     unfinished: Sequence[Unfinished],
 ) -> str:
     """Return the board as Markdown."""
@@ -224,9 +224,9 @@ def _markdown(
 def _page(
     title: str,
     names: dict[Case, str],
-    lines: Sequence[Line],
-    rankings: Sequence[Ranking],
-    entries: Sequence[Entry],
+    lines: Sequence[BoardLine],
+    rankings: Sequence[AcrossProblems],
+    entries: Sequence[HandedIn],
     unfinished: Sequence[Unfinished],
 ) -> str:
     """Return the board as a page."""
@@ -260,7 +260,7 @@ def _html(section: Section, methods: Sequence[str]) -> str:
     return tags.table(section.head, section.rows, section.title, attributes=attributes, marks=section.marks, wrap=wrap)
 
 
-def _links(entries: Sequence[Entry]) -> str:
+def _links(entries: Sequence[HandedIn]) -> str:
     """Return links to what the entries say of themselves, and to archives that have an address."""
     items = []
     for e in entries:

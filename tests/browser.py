@@ -129,6 +129,13 @@ class Browser:
         self.until("document.readyState === 'complete' && !document.querySelector('.chart:empty')")
         self.settle()
 
+    def visit(self, address, width=1200, height=900, touch=False):
+        """Open an address in a window of some size."""
+        self.problems.clear()
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
+        self.call("Page.navigate", url=address)
+        self.until("document.readyState === 'complete'")
+
     def evaluate(self, expression):
         """Return the value of a JavaScript expression."""
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -84,7 +84,7 @@ MARKS = {
     "run": (RUN, {"job.json": '{\n "job": {}}', "evals.jsonl": ""}),
     "study": (STUDY, {"plans.json": "[]", "study.csv": "", "toy/a/job.json": "{}"}),
     "rank": (RANKING, {"ranking.json": '{"plan": {}}', "ranking.jsonl": '{"key": 1}\n', "trials.csv": ""}),
-    "report": (REPORT, {"index.html": page._asset("page.html"), "study.md": ""}),
+    "report": (REPORT, {"index.html": page.read_asset("page.html"), "study.md": ""}),
     "retrain": (RETRAINING, {"result.json": '{"format": "smemnas-retraining"}', "weights.pt": "", "metrics.jsonl": ""}),
     "supernet train": (SUPERNET, {"checkpoint.pt": "", "metrics.jsonl": ""}),
     "export": (EXPORT, {"config.json": '{"architecture": "a", "timm": {}}', "model.safetensors": ""}),
@@ -131,7 +131,7 @@ def test_names_in_the_rules_are_those_that_are_written():
     assert STUDY.marks[0].name == study.PLANS
     assert [m.name for m in RANKING.marks] == [ranking_study.PLAN, ranking_study.LOG]
     assert REPORT.marks[0].name == page.PAGE
-    assert REPORT.marks[0].content.decode() in page._asset("page.html")[:2000]
+    assert REPORT.marks[0].content.decode() in page.read_asset("page.html")[:2000]
 
 
 def test_names_of_trainings_are_those_that_are_written():

@@ -133,7 +133,7 @@ def find_sources(paths: Sequence[str]) -> Sources:
     """Find every run and plan below some folders and in some archives, see `find_runs`; runs are not read."""
     search = _Search()
     for path in paths:
-        for place in _expand(path):
+        for place in expand(path):
             search.archive(place) if isinstance(place, RunArchive) else search.below(place)
     found = Sources(tuple(search.sources), tuple(search.plans), tuple(search.broken))
     if not found.sources and not found.plans and not found.broken:
@@ -155,7 +155,7 @@ class _Search:
 
     def below(self, top: Path) -> None:
         """Look into a folder and all below it."""
-        for folder in _walk(top):
+        for folder in walk(top):
             if not self._new(folder):
                 continue
             try:
@@ -194,7 +194,7 @@ class _Search:
         return not known
 
 
-def _expand(path: str) -> list[Path | RunArchive]:
+def expand(path: str) -> list[Path | RunArchive]:
     """Return the folders and archives that a path, address or pattern names.
 
     A folder whose name looks like a pattern is taken as it is.
@@ -229,7 +229,7 @@ def _archive_or_refuse(file: Path) -> RunArchive:
     return open_archive(file)
 
 
-def _walk(top: Path) -> Iterator[Path]:
+def walk(top: Path) -> Iterator[Path]:
     """Yield a folder and all below it, sorted; nothing below a run folder, and no hidden folders."""
     for folder, inner, files in os.walk(top):
         yield Path(folder)

@@ -297,3 +297,20 @@ def test_names_stay_text(browser, page):
     assert browser.evaluate("typeof got") == "undefined"
     browser.until("true")
     assert any("Content Security Policy" in problem for problem in browser.problems)
+
+
+def test_paper_has_the_legend_and_no_controls(browser, page):
+    browser.open(page, 1200)
+    shown = "id => getComputedStyle(document.querySelector(id)).display !== 'none'"
+    try:
+        browser.call("Emulation.setEmulatedMedia", media="print")
+        seen = browser.evaluate(f"['#bar', '#methods button', '#filter', '#theme', '.tools', 'nav'].map({shown})")
+        assert seen == [True, True, False, False, False, False]
+        assert browser.evaluate("getComputedStyle(document.getElementById('bar')).position") == "static"
+        assert browser.evaluate("document.querySelectorAll('details:not([open])').length") > 0
+        browser.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+        browser.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert browser.evaluate("document.querySelectorAll('details:not([open])').length") > 0
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")

@@ -81,8 +81,8 @@ def start_page(out: Path) -> None:
     if not (out / PAGE).exists():
         empty = dict.fromkeys(("style", "script", "links", "body", "footer"), "")
         words = {"title": "Report", "lead": tags.paragraphs(["This report is being written."]), "data": "null"}
-        digests = {"style_sha256": _digest(""), "script_sha256": _digest("")}
-        write_text(out / PAGE, _fill(_asset("page.html"), {**empty, **words, **digests}), durable=False)
+        digests = {"style_sha256": digest(""), "script_sha256": digest("")}
+        write_text(out / PAGE, fill(read_asset("page.html"), {**empty, **words, **digests}), durable=False)
 
 
 def write_page(
@@ -138,16 +138,16 @@ def render(
     links = "".join(f'<li><a href="#{key}">{tags.text(word)}</a></li>' for key, word, _ in parts)
     body = "\n".join(f'<section id="{key}"><h2>{tags.text(word)}</h2>\n{inner}</section>' for key, word, inner in parts)
     beside = ", ".join(f'<a href="{tags.text(name)}">{tags.text(name)}</a>' for name in files)
-    style = _asset("page.css") + style_rules()
-    script = f"(() => {{\n'use strict';\n{_asset('charts.js')}{_asset('page.js')}}})();\n"
-    return _fill(
-        _asset("page.html"),
+    style = read_asset("page.css") + style_rules()
+    script = f"(() => {{\n'use strict';\n{read_asset('charts.js')}{read_asset('page.js')}}})();\n"
+    return fill(
+        read_asset("page.html"),
         {
             "title": tags.text(title or _title(groups)),
             "style": style,
-            "style_sha256": _digest(style),
+            "style_sha256": digest(style),
             "script": script,
-            "script_sha256": _digest(script),
+            "script_sha256": digest(script),
             "lead": tags.paragraphs(_lead(groups, unfinished)),
             "links": links,
             "body": body,
@@ -162,15 +162,17 @@ def embed(data: Any) -> str:
     return json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Return a file of the page's folder of templates, styles and scripts."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _digest(content: str) -> str:
+def digest(content: str) -> str:
+    """Return what a content security policy calls a style or script."""
     return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
-def _fill(template: str, values: dict[str, str]) -> str:
+def fill(template: str, values: dict[str, str]) -> str:
     """Put values into ``{{name}}`` places, in one pass: what is put in is not looked at again."""
     pieces = template.split("{{")
     filled = [pieces[0]]

@@ -212,3 +212,10 @@ new ResizeObserver(() => {
   refresh();
 }).observe(document.documentElement);
 window.addEventListener("scroll", () => tip.hide(), { passive: true });
+
+// --- on paper everything is open
+const opened = [];
+window.addEventListener("beforeprint", () => {
+  for (const node of document.querySelectorAll("details:not([open])")) { node.open = true; opened.push(node); }
+});
+window.addEventListener("afterprint", () => { while (opened.length) opened.pop().open = false; });

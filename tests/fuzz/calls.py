@@ -128,7 +128,10 @@ BASES = {
 #: Commands whose base fails: nothing that is added makes it right.
 HOPELESS = {("supernet", "train"), ("supernet", "eval"), ("supernet", "info"), ("retrain",), ("data", "fetch")}
 #: Options that must not get a value that works: it would take long, or leave the machine.
-KEPT = {(("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")}
+KEPT = {
+    *((("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")),
+    (("report",), "watch"),  # it serves until Ctrl-C
+}
 
 
 def commands(group: click.Group = root, path: tuple[str, ...] = ()):

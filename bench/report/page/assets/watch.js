@@ -26,7 +26,7 @@ function tableOf(problem) {
     title.textContent = problem;
     box.className = "scroll";
     const head = table.createTHead().insertRow();
-    for (const name of ["method", "progress", "done", "running", "failed", "to do", "mean regret"]) {
+    for (const name of ["method", "done", "failed", "running", "to do", "mean regret", "progress"]) {
       const th = document.createElement("th");
       th.scope = "col";
       th.textContent = name;
@@ -46,7 +46,7 @@ function lineOf(table, key) {
     const line = table.body.insertRow(), bar = document.createElement("progress"), place = cell("", "left");
     line.dataset.method = key;
     place.append(bar, document.createElement("span"));
-    line.append(cell("", "left"), place, cell(""), cell(""), cell(""), cell(""), cell(""));
+    line.append(cell("", "left"), cell(""), cell(""), cell(""), cell(""), cell(""), place);
     table.rows.set(key, line);
   }
   return table.rows.get(key);
@@ -59,7 +59,7 @@ function show(state) {
   const problems = new Set(state.rows.map(row => row.problem)).size;
   for (const row of state.rows) {
     const name = budgets > problems ? `${row.problem}, ${row.budget} evaluations` : row.problem;
-    const [method, progress, done, running, failed, missing, regret] = lineOf(tableOf(name), row.method).cells;
+    const [method, done, failed, running, missing, regret, progress] = lineOf(tableOf(name), row.method).cells;
     put(method, row.method);
     progress.firstChild.max = row.of || 1;
     progress.firstChild.value = row.evaluations;
@@ -77,9 +77,9 @@ function show(state) {
   put(by("title"), `Watching ${state.watched}`);
   put(by("now"), state.total ? `${parts.join(", ")}.` : "No runs yet.");
   document.title = state.total ? `${state.done}/${state.total} done${state.failed ? `, ${state.failed} failed` : ""}` : "Watching";
-  fill("failures", state.failures, f => [cell(f.method, "left"), cell(f.problem, "left"), cell(String(f.seed)), cell(f.reason, "left wrap")]);
+  fill("failures", state.failures, f => [cell(f.method, "left"), cell(String(f.seed)), cell(f.reason, "left wrap"), cell(f.problem, "left")]);
   fill("latest", state.latest, r => [
-    cell(r.method, "left"), cell(r.problem, "left"), cell(String(r.seed)), cell(String(r.evaluations)), cell(number(r.regret)), cell(ago(r.ago)),
+    cell(r.method, "left"), cell(String(r.seed)), cell(number(r.regret)), cell(String(r.evaluations)), cell(ago(r.ago)), cell(r.problem, "left"),
   ]);
   report(state.report);
   trouble(state.trouble || "");

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from smemnas.bench.colours import style_rules
 from smemnas.bench.report.page import html as tags
-from smemnas.bench.report.page.page import _asset, _digest, _fill, embed
+from smemnas.bench.report.page.page import digest, embed, fill, read_asset
 
 
 def plain_page(
@@ -23,8 +23,8 @@ def plain_page(
     """
     links = "".join(f'<li><a href="#{key}">{tags.text(word)}</a></li>' for key, word, _ in parts)
     body = "\n".join(f'<section id="{key}"><h2>{tags.text(word)}</h2>\n{inner}</section>' for key, word, inner in parts)
-    style = _asset("page.css") + style_rules()
-    script = f"(() => {{\n'use strict';\n{_asset('charts.js')}{_asset('page.js')}}})();\n"
+    style = read_asset("page.css") + style_rules()
+    script = f"(() => {{\n'use strict';\n{read_asset('charts.js')}{read_asset('page.js')}}})();\n"
     words = {"title": tags.text(title), "lead": tags.paragraphs(lead), "links": links, "body": body, "footer": footer}
-    code = {"style": style, "style_sha256": _digest(style), "script": script, "script_sha256": _digest(script)}
-    return _fill(_asset("page.html"), {**words, **code, "data": embed({"methods": list(methods), "problems": []})})
+    code = {"style": style, "style_sha256": digest(style), "script": script, "script_sha256": digest(script)}
+    return fill(read_asset("page.html"), {**words, **code, "data": embed({"methods": list(methods), "problems": []})})

@@ -24,7 +24,8 @@ from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.bench.report.page.live import Watched
 from smemnas.bench.report.page.server import Watch, serve
-from smemnas.bench.studies.execution import STATUS, folder_of, record_plan, run_study
+from smemnas.bench.runs.folder import STATUS
+from smemnas.bench.studies.execution import folder_of, record_plan, run_study
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.trials import collect
 

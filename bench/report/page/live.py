@@ -19,10 +19,10 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.errors import Unusable
 from smemnas.bench.metrics.indicators import hypervolume_regret
-from smemnas.bench.runs.folder import read_job
+from smemnas.bench.runs.folder import read_job, read_status
 from smemnas.bench.runs.run import JOB, LOG
 from smemnas.bench.studies.discovery import expand, read_plans, read_run, walk
-from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, RUNNING, folder_of, read_status
+from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, RUNNING, folder_of
 from smemnas.bench.studies.labels import Labels, read_labels
 
 #: Failures and latest runs that are told.
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     written: float
 
 
-class Place(NamedTuple):
+class Expected(NamedTuple):
     """Where a run is expected, and what it is of."""
 
     folder: Path
@@ -80,7 +80,7 @@ class Watched:
         """
         places = list(dict.fromkeys(self._places()))
         labels = read_labels(self._labels, dict.fromkeys(p.method for p in places)) if places else {}
-        groups: dict[tuple[str, str, int], list[tuple[Place, Seen]]] = {}
+        groups: dict[tuple[str, str, int], list[tuple[Expected, Seen]]] = {}
         for place in places:
             method = labels.get(place.method, place.method)
             groups.setdefault((str(place.case), method, place.budget), []).append((place, self._seen(place)))
@@ -111,7 +111,7 @@ class Watched:
             ],
         }
 
-    def _places(self) -> Iterator[Place]:
+    def _places(self) -> Iterator[Expected]:
         found = [place for path in self._paths for place in expand(path)]
         for folder in (place for place in found if isinstance(place, Path)):  # what is in an archive is finished
             for below in walk(folder):
@@ -121,9 +121,9 @@ class Watched:
                     with suppress(Unusable, OSError):
                         job, _ = read_job(below)
                         if not _in_a_study(below):
-                            yield Place(below, job.case, job.label, job.seed, job.budget)
+                            yield Expected(below, job.case, job.label, job.seed, job.budget)
 
-    def _seen(self, place: Place) -> Seen:
+    def _seen(self, place: Expected) -> Seen:
         if place.folder in self._finished:
             return self._finished[place.folder]
         seen = _look_at(place)
@@ -132,7 +132,7 @@ class Watched:
         return seen
 
 
-def _planned(out: Path) -> Iterator[Place]:
+def _planned(out: Path) -> Iterator[Expected]:
     """Yield the runs that the plans of a study ask for."""
     with suppress(Unusable, OSError):
         for plan in read_plans(out / PLANS):
@@ -140,7 +140,7 @@ def _planned(out: Path) -> Iterator[Place]:
                 for variant in plan.variants:
                     for seed in plan.seeds_for(variant):
                         job = plan.job(variant, case, seed)
-                        yield Place(folder_of(out, job), case, variant.name, seed, plan.budget)
+                        yield Expected(folder_of(out, job), case, variant.name, seed, plan.budget)
 
 
 def _in_a_study(folder: Path) -> bool:
@@ -148,7 +148,7 @@ def _in_a_study(folder: Path) -> bool:
     return any((above / PLANS).exists() for above in folder.parents)
 
 
-def _look_at(place: Place) -> Seen:
+def _look_at(place: Expected) -> Seen:
     """Return what one folder says now."""
     log = place.folder / LOG
     rows, written = 0, 0.0
@@ -163,7 +163,7 @@ def _look_at(place: Place) -> Seen:
     return Seen(RUNNING if rows or status.status == RUNNING else MISSING, rows, "", math.nan, written)
 
 
-def _regret(place: Place) -> float:
+def _regret(place: Expected) -> float:
     """Return the regret of a finished run; NaN where it cannot be measured here."""
     try:
         reference = known_reference(place.case)

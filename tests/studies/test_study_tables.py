@@ -87,7 +87,7 @@ def test_where_no_front_is_known_that_of_all_runs_stands_for_it(
 
 
 def test_evaluations_to_target_is_the_first_such_number(tmp_path: Path) -> None:
-    plan = toy_plan(seeds=(0, 1, 2, 3))
+    plan = toy_plan(seeds=(0, 2, 3, 4))  # one of its runs does not get there
     run_study(list(plan.jobs()), tmp_path)
     trials = collect(plan, tmp_path)
     for trial in trials:
@@ -261,7 +261,7 @@ def test_the_champion_is_compared_with_every_other_variant(tmp_path: Path) -> No
         assert lead.target == pytest.approx(target)
         assert lead.reached == np.isfinite(first[0]).sum()
         assert lead.median == np.median(first[0])
-        assert lead.ratio.value == np.median(first[0]) / np.median(np.minimum(first[1], 40))
+        assert lead.ratio.value == np.median(np.minimum(first[0], 40)) / np.median(np.minimum(first[1], 40))
     assert tabulate(replace(plan, champion=""), tables.trials).champion == []
 
 

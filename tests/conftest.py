@@ -14,7 +14,15 @@ ORIGINALS = ROOT.parent / "shared" / "data"
 
 #: Methods whose proposals take long, or that are another method with other settings: the tests of all methods are run
 #: for them by ``make test-long``; what is their own is tested where they are.
-SLOW_METHODS = ("bananas/authors", "botorch-ehvi", "botorch-qnehvi", "msunas/small", "optuna-gp", "smemnas/spnas")
+SLOW_METHODS = (
+    "bananas/authors",
+    "botorch-ehvi",
+    "botorch-qnehvi",
+    "msunas/adaptive-authors",
+    "msunas/small",
+    "optuna-gp",
+    "smemnas/spnas",
+)
 
 
 @pytest.fixture(scope="session")

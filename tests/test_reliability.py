@@ -197,14 +197,15 @@ def test_a_data_folder_that_cannot_be_written_gives_a_temporary_table(cli, tmp_p
     assert not list(tmp_path.glob("smemnas-*")), "the temporary table must be gone with the process"
 
 
-def test_a_read_only_data_folder_in_the_same_process(embedded, tmp_path, monkeypatch, capsys):
+def test_a_read_only_data_folder_in_the_same_process(embedded, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "file" / "data"))
     monkeypatch.setattr(store, "_temporary_folders", {})
     first = open_benchmark("nb201", "analog").provenance()
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot be written" in caplog.text
+    caplog.clear()
     assert open_benchmark("nb201", "analog").provenance() == first
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     monkeypatch.setenv("SMEMNAS_DATA", str(embedded))
     monkeypatch.setattr(store, "_temporary_folders", {})
     assert open_benchmark("nb201", "analog").provenance() == first

@@ -75,9 +75,10 @@ def read_front(folder: Path) -> FinishedFront:
         )
     if not (folder / FRONT).exists():
         done = len(History(folder / LOG, None, len(job.objectives)).rows)
+        made = f"{done} evaluations of" if job.budget_time else f"{done} of"
         raise RunError(
-            f"the run in {folder} is not finished ({done} evaluations of {job.bound}): give its command again, which "
-            "goes on where it stopped."
+            f"the run in {folder} is not finished ({made} {job.bound}): give its command again, which goes on where it "
+            "stopped."
         )
     try:
         with open(folder / FRONT, encoding="utf-8", newline="") as stream:

@@ -50,7 +50,7 @@ class Broken(NamedTuple):
 @st.composite
 def broken_folders(draw) -> Broken:
     """Draw a folder to break and a call to make on it."""
-    folder = draw(st.sampled_from(sorted(MADE)))
+    folder = draw(st.sampled_from(sorted(FILES)))
     file = draw(st.sampled_from(FILES[folder]))
     change = draw(
         st.one_of(

@@ -58,6 +58,7 @@ PATHS = (
     *("r", "n", "s", "k", "file", "empty", "mine", "src", "net.pt", "pickle.pt", "thesis.tex", "table.csv", "bad.csv"),
     *("dangling", "nowhere", "nowhere/x", ".", "..", "/", "/dev/null", "new", "new/er", "~", "~nobody/x", "file/x"),
     *("x" * 300, "y/" * 3000, "[red]", "-", "é", "s/toy", "r/job.json", "new.csv", "new.svg", "new.png", "new.pdf"),
+    "a.runs",
 )
 #: Values that are right for options of these names, and cheap.
 RIGHT = {
@@ -81,7 +82,7 @@ RIGHT = {
     "plan_name": ("abltion",),  # the named plans are long
     "n_train": ("20", "20,30", "3,2", "20,,30"),
     "n_test": ("20", "half"),
-    "sample": ("60", "999999999"),
+    "sample": ("2", "60", "999999999"),
     "at": ("5", "5,12", "999"),
     "shard": ("1/2", "2/2", "3/2"),
     "pools": ("uniform", "front", "uniform,front"),
@@ -108,6 +109,11 @@ BASES = {
     ("study",): (*STUDY[1:-1], "new"),
     ("rank",): (*RANK[1:-1], "new"),
     ("report",): ("r", "s", "--out", "new", "--no-figures"),
+    ("leaderboard",): ("a.runs", "s", "--out", "new"),
+    ("archive", "make"): ("s", "--out", "new.runs"),
+    ("archive", "info"): ("a.runs",),
+    ("archive", "verify"): ("a.runs", "--sample", "2"),
+    ("archive", "extract"): ("a.runs", "new"),
     ("show",): ("#1", "--space", "toy"),
     ("list",): (),
     ("check",): ("toy/nowhere",),

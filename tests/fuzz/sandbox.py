@@ -19,7 +19,8 @@ RANK = (
     *("rank", "--space", "toy", "--surrogates", "knn,constant", "--encodings", "onehot", "--n-train", "20"),
     *("--seeds", "1", "--n-test", "20", "--jobs", "1", "--no-calibration", "--no-figures", "--out", "k"),
 )
-MADE = {"r": RUN, "n": BOUND, "s": STUDY, "k": RANK}
+ARCHIVE = ("archive", "make", "s", "--out", "a.runs")
+MADE = {"r": RUN, "n": BOUND, "s": STUDY, "k": RANK, "a.runs": ARCHIVE}
 #: A user's own files: nothing of them may be gone or changed, whatever is called.
 OWN = {
     "thesis.tex": b"\\documentclass{book} % three years of work\n",

@@ -55,7 +55,8 @@ def _print_section(section: Section, console: Any) -> None:
     table = Table()
     for name in section.head:
         left = name in WORDS
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=not left)
+        # on a narrow terminal figures break between words; a name cut to a letter names nothing
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=left)
     signs, styles = {BEST: "*", EQUAL: "~", UNKNOWN: "?"}, {BEST: "bold", EQUAL: "underline"}
     for row, marks in zip(section.rows, section.marks, strict=True):
         table.add_row(*(Text(c + signs.get(m, ""), styles.get(m, "")) for c, m in zip(row, marks, strict=True)))

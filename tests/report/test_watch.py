@@ -57,9 +57,9 @@ def test_what_is_there_is_told(tmp_path: Path) -> None:
     assert (rows["Evolution"]["evaluations"], rows["Evolution"]["of"], rows["Evolution"]["missing"]) == (27, 60, 1)
     trials = [t for t in collect(plan, tmp_path) if t.variant == "random" and t.status == "done"]
     assert rows["random"]["regret"] == pytest.approx(sum(t.regret[-1] for t in trials) / 2, rel=1e-4)
-    [reference] = {id(t.reference): t.reference for t in trials}.values()
-    assert reference is not None
-    by_hand = [hypervolume_regret(t.F, reference.front) for t in trials]
+    fronts = {id(t.reference): t.reference.front for t in trials if t.reference}
+    [front] = fronts.values()
+    by_hand = [hypervolume_regret(t.F, front) for t in trials]
     assert rows["random"]["regret"] == pytest.approx(sum(by_hand) / 2, rel=1e-4)
     [failure] = state["failures"]
     assert (failure["method"], failure["seed"], failure["reason"]) == ("random", 2, "out of <memory>")
@@ -144,8 +144,7 @@ def test_the_page_follows_a_study_in_a_browser(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     browser = Browser(find_browser(), timeout=240.0)
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = process.stdout.readline() if process.stdout else ""
         found = re.search(r"http://127\.0\.0\.1:\d+/", line)
         assert found, line
         browser.visit(found[0])

@@ -94,7 +94,9 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(images, tmp_path, monke
 def test_a_divergence_keeps_the_epochs_before_it(images, tmp_path, monkeypatch, call, fails):
     """A learning rate that is far too large for the second epoch only."""
     out, lr_at = tmp_path / "net", supernet_training.TrainingRecipe.lr_at
-    monkeypatch.setattr(supernet_training.TrainingRecipe, "lr_at", lambda self, at: 1e20 if at >= 1 else lr_at(self, at))
+    monkeypatch.setattr(
+        supernet_training.TrainingRecipe, "lr_at", lambda self, at: 1e20 if at >= 1 else lr_at(self, at)
+    )
     fails(train(images, out), "the loss became", "in epoch 2", "weights after epoch 1 are kept", "--lr")
     assert [row["epoch"] for row in rows(out)] == [1]
     net, content = load_supernet(out / "checkpoint.pt")

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import install
-from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces._graph101 import OPERATIONS, SHORT
+from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.spaces.graph101 import OPERATIONS, SHORT
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +65,7 @@ class NB101(SearchSpace):
         self._label_shifts = np.array([graphs.label_shift(v) for v in range(1, last)], dtype=np.int64)
 
     def pack(self, X: IntArray) -> tuple[IntArray, IntArray]:
-        """Return edge codes and labels ``(n,)`` of genotypes, not pruned; see `spaces._graph101`."""
+        """Return edge codes and labels ``(n,)`` of genotypes, not pruned; see `spaces.graph101`."""
         X = np.asarray(X, dtype=np.int64)
         n_edges = len(self.edges)
         return X[:, :n_edges] @ self._edge_weights, X[:, n_edges:] @ np.left_shift(1, self._label_shifts)
@@ -209,7 +209,7 @@ class NB101(SearchSpace):
     @property
     def forms(self) -> tuple[Form, ...]:
         """Adds matrix and operations, and the published hash (written only)."""
-        from smemnas.spaces._forms101 import graph_forms
+        from smemnas.spaces.forms101 import graph_forms
 
         return (*super().forms, *graph_forms(self))
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError, suggest
-from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, OPERATIONS, PATHS, POOL, SKIP
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.spaces.cell201 import CONV1, CONV3, EDGES, NONE, OPERATIONS, PATHS, POOL, SKIP
 
 if TYPE_CHECKING:
     from smemnas.spaces.forms import Form
@@ -75,7 +75,7 @@ class NB201(SearchSpace):
     @property
     def forms(self) -> tuple[Form, ...]:
         """Adds the official index, NASLib's tuples and tuples in a stated order."""
-        from smemnas.spaces._forms201 import cell_forms
+        from smemnas.spaces.forms201 import cell_forms
 
         return (*super().forms, *cell_forms(self))
 
@@ -213,8 +213,8 @@ def _path_table() -> FloatArray:
 
 @cache
 def _graph_table() -> FloatArray:
-    """Return the features that equal graphs share, of every genotype by grid index; see `spaces._graph201`."""
-    from smemnas.spaces._graph201 import graph_features
+    """Return the features that equal graphs share, of every genotype by grid index; see `spaces.graph201`."""
+    from smemnas.spaces.graph201 import graph_features
 
     space = NB201()
     grid = space.enumerate()

@@ -22,7 +22,6 @@ SLOW_METHODS = (
     "msunas/small",
     "optuna-gp",
     "smemnas/spnas",
-    "smemnas/textbook-inside",
 )
 
 
@@ -105,7 +104,8 @@ def alone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of two finished runs."""
-    from smemnas.bench.runs.run import make_job, run
+    from smemnas.bench.runs.job import make_job
+    from smemnas.bench.runs.run import run
 
     place = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):

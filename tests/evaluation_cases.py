@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from smemnas.bench.benchmarks.function import CallableBenchmark
-from smemnas.bench.runs.run import Job
+from smemnas.bench.runs.job import Job
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
 

@@ -4,7 +4,8 @@ import json
 import re
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import record_plan, run_study
 from smemnas.bench.studies.groups import make_groups

@@ -10,7 +10,7 @@ import forked
 from forked import command as command
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.runs.run import LOG
+from smemnas.bench.runs.folder import LOG
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import Trial, unfinished

@@ -7,10 +7,11 @@ defines ("def fit") and its texts ("'job.json'"). New rows are welcome.
 
 import ast
 import re
+from functools import cache
 from typing import NamedTuple
 
 import pytest
-from test_layers import FILES, ROOT
+from test_layers import FILES, ROOT, module_name
 
 
 class Idea(NamedTuple):
@@ -53,9 +54,15 @@ IDEAS = {
 }
 
 
+@cache
+def tree_of(path):
+    """Return a file as a tree, read once for all tests here."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def names_of(path):
     """Return all that a file names, see the module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     known, found = {}, set()
     docstrings = {
         id(node.body[0].value)
@@ -100,7 +107,7 @@ def test_no_two_public_classes_have_one_name():
     """Whoever reads a name in one file and looks it up in another finds the same thing."""
     found = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
     twice = {name: places for name, places in found.items() if len(places) > 1}
@@ -119,3 +126,54 @@ def test_an_idea_has_one_home(idea):
     strays = {file: names for file, names in found.items() if file not in homes}
     assert not strays, f"{idea} is written in {', '.join(homes)}: use that"
     assert found.keys() == set(homes), "a row names a file that has nothing of the idea"
+
+
+#: Packages whose public names are written elsewhere: `import smemnas` is the door for users.
+DOORS = ("smemnas",)
+READERS = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
+
+
+def imported(path):
+    """Yield (module, name) of everything that a file imports from the suite; by its text, for trees take their time."""
+    text = path.read_text(encoding="utf-8")
+    for module, names in re.findall(r"^ *from (smemnas[\w.]*) import (\([^)]*\)|[^\n]*)", text, re.MULTILINE):
+        for entry in re.sub(r"#.*|[()]", "", names).split(","):
+            if entry.strip():
+                yield module, entry.split()[0]
+
+
+def written_in(path):
+    """Return the names that a module gives a meaning itself; one that it imports is not among them."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_a_name_is_imported_from_the_module_that_writes_it():
+    """No module hands on what another wrote, so that an import says where a thing is, and one edge is one need."""
+    written = {module_name(path): written_in(path) for path in FILES}
+    strays = [
+        f"{path.relative_to(ROOT)}: {name} is not written in {module}"
+        for path in READERS
+        for module, name in imported(path)
+        if module not in DOORS and module in written and name not in written[module]
+        if f"{module}.{name}" not in written
+    ]
+    assert not strays, strays
+    assert "Job" in written["smemnas.bench.runs.job"]
+    assert "Job" not in written["smemnas.bench.runs.run"]
+
+
+def test_no_module_takes_what_another_keeps_to_itself():
+    """What begins with an underscore, a name or a module, is for the file or package that it is in."""
+    strays = [
+        f"{path.relative_to(ROOT)}: {module}.{name}"
+        for path in FILES
+        for module, name in imported(path)
+        if re.search(r"\._(?!_)", f"{module}.{name}")
+    ]
+    assert not strays, strays

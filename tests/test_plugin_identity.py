@@ -15,7 +15,8 @@ from smemnas import RankOptions, rank
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.registry import Plugin, load_plugin
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.execution import run_study
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.workers.backends import Place

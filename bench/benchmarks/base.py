@@ -15,9 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from smemnas.bench.benchmarks.outcomes import Candidates as Candidates
-from smemnas.bench.benchmarks.outcomes import Evaluation as Evaluation
-from smemnas.bench.benchmarks.outcomes import Reference as Reference
+from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
 from smemnas.bench.display import html_table
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import Constraint, FloatArray, IntArray, Objective, Problem, SearchSpace

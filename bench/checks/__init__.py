@@ -18,7 +18,7 @@ from smemnas.methods.base import METHODS
 from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
 
-__all__ = ["EXCEPTIONS", "Check", "CheckFailed", "NotInstalled", "check_name", "checks_of", "entries"]
+__all__ = ["EXCEPTIONS", "Check", "NothingToCheck", "check_name", "checks_of", "entries"]
 
 #: (entry, check) -> why the entry does not keep the contract, and may.
 EXCEPTIONS: dict[tuple[str, str], str] = {

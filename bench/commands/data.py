@@ -251,7 +251,9 @@ def data_import(
           --accuracy acc:single
       python -m smemnas run --method smemnas --space nb201 --dataset mine
     """
-    from smemnas.bench.data.user import Dialect, Long, Request, draft_table, write_draft
+    from smemnas.bench.data.user import Request, draft_table, write_draft
+    from smemnas.bench.data.user_rows import Long
+    from smemnas.bench.data.user_sheet import Dialect
 
     draft = draft_table(
         Request(

@@ -20,8 +20,8 @@ from smemnas.bench.benchmarks.store import open_or_make
 from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError
-from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 from smemnas.spaces.base import IntArray
+from smemnas.spaces.cell201 import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 from smemnas.spaces.nb201 import NB201
 
 RECIPE_VERSION = 2

@@ -23,7 +23,7 @@ from smemnas.bench.data.download import Source
 from smemnas.bench.data.nb101_file import ACCURACIES, BUDGETS, ENERGY, REPEATS, SECONDS, Collection, collect
 from smemnas.bench.data.recipe import Recipe, open_table, register
 from smemnas.bench.errors import DataError
-from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.nb101 import N_GRAPHS, NB101
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from smemnas.bench.data.tfrecord import read_message, read_records
 from smemnas.bench.errors import DataError
-from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces import graph101 as graphs
+from smemnas.spaces.graph101 import OPERATIONS
 from smemnas.spaces.nb101 import hash_of
 
 REPEATS = 3
@@ -55,7 +55,7 @@ class Collection:
     """Everything that one file holds, gathered record by record.
 
     Attributes:
-        code, labels: Packed graphs as recorded; see `spaces._graph101`.
+        code, labels: Packed graphs as recorded; see `spaces.graph101`.
         parameters: Trainable parameters as recorded.
         budgets: Epochs -> measured numbers.
         fields: Protobuf field of each measured number.

@@ -34,8 +34,7 @@ from pathlib import Path
 
 from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
 from smemnas.bench.benchmarks.table import Table
-from smemnas.bench.data.download import Source as Source
-from smemnas.bench.data.download import check, download
+from smemnas.bench.data.download import Source, check, download
 from smemnas.bench.data.in_package import PackagedTable, packaged, whole_identity
 from smemnas.bench.errors import DataError, NotInstalled, UserError, suggest
 from smemnas.bench.program import PROGRAM

@@ -16,7 +16,7 @@ from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.runs import run as runs
 from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.listing import notes_of
-from smemnas.bench.runs.run import Result
+from smemnas.bench.runs.result import Result
 from smemnas.bench.values import duration, several
 
 EVALUATORS = ("table", "train", "supernet")

@@ -23,8 +23,9 @@ from smemnas.bench.ranking.data import Data, data_of
 from smemnas.bench.ranking.plan import RankPlan, Source, learns
 from smemnas.bench.ranking.trial import Task, run_task
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
+from smemnas.bench.runs.folder import locked
 from smemnas.bench.runs.history import LineLog
-from smemnas.bench.runs.run import Progress, locked
+from smemnas.bench.runs.run import Progress
 from smemnas.bench.schema import RankRow, decode, is_signed, signed_line
 from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks, workers_for
 from smemnas.surrogates.base import SURROGATES

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from smemnas.bench.display import in_notebook, notebook_bar
 from smemnas.bench.program import named
-from smemnas.bench.runs.result import done_of
-from smemnas.bench.runs.run import Progress, Result
+from smemnas.bench.runs.result import Result, done_of
+from smemnas.bench.runs.run import Progress
 
 #: Fronts longer than this are shortened on screen; front.csv has them whole.
 ROWS_SHOWN = 24

@@ -22,24 +22,15 @@ from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.errors import NotReplayed, RunError, Unusable, UserError, describe
 from smemnas.bench.runs.clock import Clock
 from smemnas.bench.runs.evaluation import FIRST, refuse_hopeless
-from smemnas.bench.runs.folder import ELSEWHERE, RECOMMENDED
-from smemnas.bench.runs.folder import JOB as JOB
-from smemnas.bench.runs.folder import LOG as LOG
-from smemnas.bench.runs.folder import TIMING as TIMING
-from smemnas.bench.runs.folder import adopt as adopt
-from smemnas.bench.runs.folder import clear as clear
-from smemnas.bench.runs.folder import evaluated_data as evaluated_data
-from smemnas.bench.runs.folder import locked as locked
+from smemnas.bench.runs.folder import ELSEWHERE, LOG, RECOMMENDED, TIMING, adopt, clear, locked
 from smemnas.bench.runs.guard import fault
 from smemnas.bench.runs.history import History, LineLog, Row, objectives_of
-from smemnas.bench.runs.job import Job as Job
-from smemnas.bench.runs.job import load_plugins, open_job
-from smemnas.bench.runs.job import make_job as make_job
+from smemnas.bench.runs.job import Job, load_plugins, open_job
 from smemnas.bench.runs.larger import clear_the_way, grown
 from smemnas.bench.runs.listing import among_listed, end_of_list
 from smemnas.bench.runs.penalty import told_under_constraints
 from smemnas.bench.runs.reported import Recommended
-from smemnas.bench.runs.result import Result as Result
+from smemnas.bench.runs.result import Result
 from smemnas.bench.schema import signed_line
 from smemnas.bench.values import duration_text
 from smemnas.methods.base import METHODS, Method

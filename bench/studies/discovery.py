@@ -24,7 +24,8 @@ from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import DataError, RunError, Unusable, UserError
 from smemnas.bench.outputs import head
-from smemnas.bench.runs.run import JOB, LOG, Job
+from smemnas.bench.runs.folder import JOB, LOG
+from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.source import RunFolder, RunSource, as_source
 from smemnas.bench.schema import PlanEntry, read
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS

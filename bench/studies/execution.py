@@ -22,7 +22,8 @@ from smemnas.bench.outputs import STUDY, claim
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
 from smemnas.bench.runs.folder import STATUS
 from smemnas.bench.runs.guard import checked_log
-from smemnas.bench.runs.run import Job, Progress, run
+from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.run import Progress, run
 from smemnas.bench.runs.source import RunFolder, RunSource
 from smemnas.bench.schema import PlanEntry, read
 from smemnas.bench.studies.plan import Plan, parts_of

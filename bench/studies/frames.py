@@ -12,8 +12,7 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.errors import RunError
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.runs.guard import checked_log
-from smemnas.bench.runs.job import open_job
-from smemnas.bench.runs.run import Job
+from smemnas.bench.runs.job import Job, open_job
 from smemnas.bench.runs.source import RunSource, as_source
 from smemnas.bench.studies.discovery import read_plans
 from smemnas.bench.studies.execution import PLANS

@@ -20,7 +20,7 @@ from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
 from smemnas.bench.runs.guard import fault
-from smemnas.bench.runs.run import Job
+from smemnas.bench.runs.job import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING

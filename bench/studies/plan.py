@@ -19,7 +19,7 @@ from smemnas.bench.benchmarks.missing import refuse_missing
 from smemnas.bench.benchmarks.problems import PROBLEMS, find_problem
 from smemnas.bench.errors import Unusable, UserError, suggest
 from smemnas.bench.registry import Entry, load_plugin
-from smemnas.bench.runs.run import Job
+from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import PlanEntry
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import SPACES

@@ -17,9 +17,11 @@ from smemnas.bench.benchmarks.predictor import Predictor, PredictorBenchmark
 from smemnas.bench.checks.spaces import CHECKS
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.report.run import write_report
+from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
+from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.penalty import Penalised, told_under_constraints
-from smemnas.bench.runs.run import LOG, Job, make_job, run
+from smemnas.bench.runs.run import run
 from smemnas.bench.schema import JobEntry
 from smemnas.bench.studies.trials import measure
 from smemnas.methods.base import METHODS, DesignStream, Method, initial_design

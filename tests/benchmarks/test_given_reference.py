@@ -12,8 +12,9 @@ from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.given_reference import canonical, measured_by, parse_reference
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import Box, epsilon, hypervolume_regret, hypervolumes, igd_plus, regret_curve
-from smemnas.bench.runs.job import Job
-from smemnas.bench.runs.run import LOG, make_job, run
+from smemnas.bench.runs.folder import LOG
+from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies import references
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.groups import make_groups

@@ -13,8 +13,10 @@ from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import nondominated
+from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import LOG, make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.discovery import read_plans
 from smemnas.bench.studies.execution import folder_of
 from smemnas.bench.studies.frames import evaluations_frame

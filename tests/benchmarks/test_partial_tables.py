@@ -14,9 +14,9 @@ from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.job import open_job
+from smemnas.bench.runs.job import make_job, open_job
 from smemnas.bench.runs.listing import notes_of
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.frames import evaluations_frame
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.spaces.listed import ListedSpace
@@ -30,7 +30,6 @@ SMALL = {  # so that every method comes to its own proposals soon
     "smemnas/paper": {"initial": 30, "batch": 15, "generations": 3},
     "smemnas/relevance": {"batch": 15, "population": 20, "generations": 3},
     "smemnas/nsga2-inside": {"batch": 15, "population": 20, "generations": 3},
-    "smemnas/textbook-inside": {"batch": 15, "population": 20, "generations": 3},
     "smemnas/regression": {"batch": 15, "population": 20, "generations": 3},
     "msunas": {"initial": 30, "batch": 15, "population": 10, "generations": 3},
     "msunas/adaptive": {"initial": 40, "batch": 60, "population": 10, "generations": 2},

@@ -10,10 +10,11 @@ import pytest
 from conftest import ORIGINALS
 
 from smemnas.bench import checks
-from smemnas.bench.checks import CheckFailed, NothingToCheck, check_name, checks_of, entries
+from smemnas.bench.checks import NothingToCheck, check_name, checks_of, entries
 from smemnas.bench.checks import methods as method_checks
 from smemnas.bench.checks import spaces as space_checks
 from smemnas.bench.checks import surrogates as surrogate_checks
+from smemnas.bench.checks.common import CheckFailed
 from smemnas.bench.data.recipe import fetch, recipes
 from smemnas.bench.errors import UserError
 from smemnas.methods.base import Method, Recommendation

@@ -14,7 +14,8 @@ from data_files import serve
 from smemnas.bench.benchmarks.store import data_folder, table_folder
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data import download as download_module
-from smemnas.bench.data.recipe import RECIPES, Recipe, Source, fetch, find, open_table, recipes, register
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import RECIPES, Recipe, fetch, find, open_table, recipes, register
 from smemnas.bench.errors import DataError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -328,7 +329,8 @@ def test_a_really_full_disk(tmp_path, recipe, server, monkeypatch):
 PLUGIN = """
 from pathlib import Path
 import numpy as np
-from smemnas.bench.data.recipe import Recipe, Source, register
+from smemnas.bench.data.download import Source
+from smemnas.bench.data.recipe import Recipe, register
 from smemnas.bench.benchmarks.table import write_table
 
 def make(paths, target):

@@ -11,7 +11,8 @@ import pytest
 from report_runs import groups_of, single
 
 from smemnas.bench.errors import RunError
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.frames import evaluations_frame
 from smemnas.surrogates.base import single_thread
 

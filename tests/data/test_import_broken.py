@@ -10,7 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_import_dialects import DIALECTS
 
-from smemnas.bench.data.user import Dialect, Long, Request, draft_table
+from smemnas.bench.data.user import Request, draft_table
+from smemnas.bench.data.user_rows import Long
+from smemnas.bench.data.user_sheet import Dialect
 from smemnas.bench.errors import UserError, one_line
 
 FILES = [f for f in DIALECTS if not f.endswith((".gz", ".bz2", ".xz"))]

@@ -8,7 +8,8 @@ import lzma
 import numpy as np
 import pytest
 
-from smemnas.bench.data.user import Dialect, Request, draft_table, import_table
+from smemnas.bench.data.user import Request, draft_table, import_table
+from smemnas.bench.data.user_sheet import Dialect
 from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.macro import Macro
 

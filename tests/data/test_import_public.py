@@ -11,7 +11,8 @@ from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data import macro, mnv3, nats_sss, nb201
 from smemnas.bench.data.nb201 import HARDWARE
-from smemnas.bench.data.user import Long, import_table
+from smemnas.bench.data.user import import_table
+from smemnas.bench.data.user_rows import Long
 from smemnas.cli import main
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.nb201 import NB201

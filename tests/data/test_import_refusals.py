@@ -7,7 +7,9 @@ import pytest
 
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.data.manage import imported
-from smemnas.bench.data.user import Dialect, Long, draft_table, import_table
+from smemnas.bench.data.user import draft_table, import_table
+from smemnas.bench.data.user_rows import Long
+from smemnas.bench.data.user_sheet import Dialect
 from smemnas.bench.errors import DataError, UserError
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data.manage import describe_columns, export, open_named
-from smemnas.bench.data.user import Long, import_table
+from smemnas.bench.data.user import import_table
 from smemnas.bench.data.user_roles import split_of, without_split, words_of
+from smemnas.bench.data.user_rows import Long
 from smemnas.bench.errors import UserError
 from smemnas.spaces.macro import Macro
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.manage import export, verify
-from smemnas.bench.data.user import Long, import_table
+from smemnas.bench.data.user import import_table
+from smemnas.bench.data.user_rows import Long
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import SPACES
 from smemnas.spaces.mnv3 import MNV3

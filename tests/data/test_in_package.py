@@ -164,7 +164,8 @@ def no_network(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_needs_no_download_and_writes_no_table(name, tmp_path, no_network):
-    from smemnas.bench.runs.run import make_job, run
+    from smemnas.bench.runs.job import make_job
+    from smemnas.bench.runs.run import run
 
     space, dataset = name.split("/")
     job, benchmark = make_job("random", space, dataset=dataset, objectives=("error", "flops"), budget=20)
@@ -183,7 +184,8 @@ def test_old_runs_know_the_table_by_its_checksum():
 
 @pytest.mark.data
 def test_a_run_begun_on_the_package_goes_on_with_the_fetched_table(tmp_path):
-    from smemnas.bench.runs.run import make_job, run
+    from smemnas.bench.runs.job import make_job
+    from smemnas.bench.runs.run import run
 
     job, benchmark = make_job("nsga2", "nb201", dataset="cifar10", budget=60, seed=3)
     run(job, tmp_path / "whole", benchmark=benchmark)

@@ -16,8 +16,8 @@ from smemnas.bench.data import nb101 as recipe
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import masked_crc32c, read_message, read_records
 from smemnas.bench.errors import DataError
-from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces import graph101 as graphs
+from smemnas.spaces.graph101 import OPERATIONS
 from smemnas.spaces.nb101 import NB101
 
 EC_NAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "nb101" / "energy_4V9E.tfrecord"

@@ -9,7 +9,8 @@ from evaluation_cases import SPACE, TWO, bench_of, job, rows_of, values
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.run import write_report
-from smemnas.bench.runs.run import Job, make_job, run
+from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.run import run
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy

@@ -193,7 +193,8 @@ def test_a_run_of_twelve_objectives_ends_and_says_what_is_approximated(cli, tmp_
 def test_what_was_found_is_written_before_the_indicators(tmp_path, monkeypatch):
     from smemnas.bench.benchmarks.function import CallableBenchmark
     from smemnas.bench.report.run import write_report
-    from smemnas.bench.runs.run import make_job, run
+    from smemnas.bench.runs.job import make_job
+    from smemnas.bench.runs.run import run
 
     job, bench = make_job("random", "toy", budget=20)
     result = run(job, tmp_path, benchmark=bench)

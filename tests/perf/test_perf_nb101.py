@@ -19,8 +19,8 @@ from clock import ratio
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.data.nb101_file import collect
 from smemnas.bench.data.tfrecord import POLYNOMIAL, masked_crc32c, read_records
-from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces._graph101 import OPERATIONS
+from smemnas.spaces import graph101 as graphs
+from smemnas.spaces.graph101 import OPERATIONS
 from smemnas.spaces.nb101 import N_GRAPHS, NB101, hash_of
 
 N_SMALL, N_LARGE = 4_000, 16_000  # just below powers of two, where buffers double

@@ -10,7 +10,9 @@ from clock import fastest, ratio
 
 from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
-from smemnas.bench.runs.run import LOG, TIMING, Job, run
+from smemnas.bench.runs.folder import LOG, TIMING
+from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.run import run
 from smemnas.methods.base import initial_design
 from smemnas.methods.pymoo_adapter import library_seed, reset_mutation
 from smemnas.spaces.base import Objective, SearchSpace

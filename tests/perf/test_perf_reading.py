@@ -9,7 +9,8 @@ import pytest
 
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.surrogates.base import single_thread
 
 RUNS, BUDGET, ROUNDS = 500, 340, 5

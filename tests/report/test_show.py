@@ -14,8 +14,8 @@ from smemnas.bench.report.architecture.drawings import DRAWINGS, picture, plain_
 from smemnas.bench.report.architecture.figure import write_picture
 from smemnas.bench.report.architecture.picture import CHARACTER, Edge, chain_of_vertices, gene_table
 from smemnas.bench.report.architecture.values import find, values_of
-from smemnas.spaces._cell201 import EDGES
 from smemnas.spaces.base import SPACES, SearchSpace
+from smemnas.spaces.cell201 import EDGES
 from smemnas.spaces.nb201 import NB201
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"

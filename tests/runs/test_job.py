@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.runs.run import Job, make_job
+from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.schema import JobEntry
 
 

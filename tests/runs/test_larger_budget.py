@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from smemnas.bench.benchmarks.function import CallableBenchmark
-from smemnas.bench.checks import CheckFailed
+from smemnas.bench.checks.common import CheckFailed
 from smemnas.bench.checks.methods import check_larger_budget
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.run import write_report
-from smemnas.bench.runs.run import make_job, run
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run
 from smemnas.methods.base import METHODS, Method, initial_design
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error

@@ -16,9 +16,9 @@ from smemnas.bench.metrics.indicators import hypervolume_regret, nondominated
 from smemnas.bench.report.run import write_report
 from smemnas.bench.report.study.files import markdown, write_study
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.reported import Judged, Recommended, ReportedSet, is_whole, read_recommended
-from smemnas.bench.runs.run import make_job, run, search
+from smemnas.bench.runs.run import run, search
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study, state_of

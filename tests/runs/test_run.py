@@ -19,8 +19,10 @@ from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.provenance import kernels
 from smemnas.bench.report.run import summarise, write_report
+from smemnas.bench.runs.folder import clear, locked
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import MAX_ASKS_PER_EVALUATION, check_genotypes, clear, locked, make_job, run, search
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import MAX_ASKS_PER_EVALUATION, check_genotypes, run, search
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error

@@ -20,7 +20,8 @@ from smemnas.bench.library.run import RunOptions
 from smemnas.bench.library.run import run as run_options
 from smemnas.bench.runs.clock import Clock
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import make_job, run, search
+from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.run import run, search
 from smemnas.bench.values import duration, duration_text
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import Objective

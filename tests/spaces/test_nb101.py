@@ -9,7 +9,7 @@ import pytest
 from nb101_reference import graph_of, isomorphic, paths_of, pruned, simple_parameters
 
 from smemnas.bench.errors import UserError
-from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.nb101 import N_GRAPHS, NB101
 
 #: Distinct graphs of exactly 2, 3, ..., 7 vertices, as published; their sum is 423,624.

@@ -13,7 +13,7 @@ from conftest import ORIGINALS
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
-from smemnas.spaces._cell201 import NONE, OPERATIONS, SKIP
+from smemnas.spaces.cell201 import NONE, OPERATIONS, SKIP
 from smemnas.spaces.nb201 import NB201
 
 GRID = NB201().enumerate()
@@ -290,7 +290,7 @@ def test_graph_encoding_is_a_function_of_the_graph():
 
 def test_graph_features_of_paths_equal_a_loop():
     """Before centring and averaging over equal graphs: flows, statistics and bags, path by path."""
-    from smemnas.spaces._graph201 import _along_paths, _bags, _flow
+    from smemnas.spaces.graph201 import _along_paths, _bags, _flow
 
     X = GRID[np.random.default_rng(0).permutation(15625)[:300]]
     live, counts = _along_paths(X)

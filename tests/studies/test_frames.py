@@ -11,7 +11,9 @@ from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.study.records import trial_records
-from smemnas.bench.runs.run import LOG, Job, make_job, run
+from smemnas.bench.runs.folder import LOG
+from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.run import run
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import folder_of, record_plan, run_study
 from smemnas.bench.studies.frames import evaluations_frame, trials_frame

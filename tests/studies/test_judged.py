@@ -16,8 +16,8 @@ from smemnas.bench.metrics.indicators import hypervolume_regret, nondominated
 from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.report.study import figures
 from smemnas.bench.report.study.files import write_study
+from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import LOG
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import read_plans
 from smemnas.bench.studies.execution import folder_of, record_plan, run_study

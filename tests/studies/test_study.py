@@ -17,7 +17,7 @@ from study_cases import assert_same_study, command, logs, records, study, toy_pl
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import RunError
 from smemnas.bench.report.study.files import markdown
-from smemnas.bench.runs.run import LOG, locked
+from smemnas.bench.runs.folder import LOG, locked
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, folder_of, record_plan, run_study, state_of
 from smemnas.bench.studies.plan import Plan, Variant, check_plan

@@ -17,8 +17,8 @@ from smemnas.bench.data.toy import open_toy
 from smemnas.bench.metrics.indicators import hypervolume_regret, igd_plus, nondominated
 from smemnas.bench.report.study import files as reports
 from smemnas.bench.report.study.files import write_study
+from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.run import LOG
 from smemnas.bench.studies import references
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import DONE, MISSING, folder_of, run_study

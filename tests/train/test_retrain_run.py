@@ -16,7 +16,8 @@ pytest.importorskip("safetensors", reason="needs the extra 'train': pip install 
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.report.run import write_report  # noqa: E402
-from smemnas.bench.runs.run import make_job, run  # noqa: E402
+from smemnas.bench.runs.job import make_job  # noqa: E402
+from smemnas.bench.runs.run import run  # noqa: E402
 from smemnas.bench.train.networks.mnv3.subnet import STEMS  # noqa: E402
 from smemnas.bench.train.retrain import state as retrain_state  # noqa: E402
 from smemnas.bench.train.retrain.export import export_retrained  # noqa: E402

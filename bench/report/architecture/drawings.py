@@ -8,10 +8,10 @@ from typing import ClassVar, cast
 import numpy as np
 
 from smemnas.bench.report.architecture.picture import Edge, Picture, bars, chain_of_vertices, gene_table, rows_of_boxes
-from smemnas.spaces import _graph101 as graphs
+from smemnas.spaces import graph101 as graphs
 from smemnas.spaces import macro, mnv3_costs, nats_sss, nb101
-from smemnas.spaces._cell201 import EDGES, NONE
 from smemnas.spaces.base import IntArray, SearchSpace
+from smemnas.spaces.cell201 import EDGES, NONE
 from smemnas.spaces.mnv3 import MNV3
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from smemnas.bench.errors import UserError, suggest
-from smemnas.bench.runs.run import JOB
+from smemnas.bench.runs.folder import JOB
 from smemnas.bench.studies.discovery import Found, Run, find_runs
 from smemnas.bench.studies.execution import PLANS
 from smemnas.bench.studies.plan import Plan

@@ -19,8 +19,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.errors import Unusable
 from smemnas.bench.metrics.indicators import hypervolume_regret
-from smemnas.bench.runs.folder import read_job, read_status
-from smemnas.bench.runs.run import JOB, LOG
+from smemnas.bench.runs.folder import JOB, LOG, read_job, read_status
 from smemnas.bench.studies.discovery import expand, read_plans, read_run, walk
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, RUNNING, folder_of
 from smemnas.bench.studies.labels import Labels, read_labels

@@ -18,9 +18,6 @@ from smemnas.bench.metrics.indicators import is_approximated
 from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, smallest_p
 from smemnas.bench.outputs import head
 from smemnas.bench.report.cells import Section, markdown_table, to_csv
-from smemnas.bench.report.cells import number as number
-from smemnas.bench.report.cells import p_value as p_value
-from smemnas.bench.report.cells import span as span
 from smemnas.bench.report.run import APPROXIMATED
 from smemnas.bench.report.study.judged import judged_texts, measured_text
 from smemnas.bench.report.study.latex import MADE, all_of
@@ -40,8 +37,8 @@ from smemnas.bench.report.study.records import (
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.report.study.trained import FILE as TRAINED_FILE
 from smemnas.bench.report.study.trained import trained_records
+from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
-from smemnas.bench.runs.run import Job
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial

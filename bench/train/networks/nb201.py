@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, POOL
 from smemnas.spaces.base import IntArray
+from smemnas.spaces.cell201 import CONV1, CONV3, EDGES, NONE, POOL
 
 
 class ReLUConvNorm(nn.Module):

@@ -10,9 +10,9 @@ import numpy as np
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
-from smemnas.spaces import _graph101 as graphs
-from smemnas.spaces._cell201 import CONV1, CONV3
+from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
+from smemnas.spaces.cell201 import CONV1, CONV3
 from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
 from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES
 from smemnas.spaces.nb101 import NB101

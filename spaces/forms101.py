@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError, suggest
-from smemnas.spaces._graph101 import OPERATIONS, SHORT
 from smemnas.spaces.base import IntArray
 from smemnas.spaces.forms import Form, Operations, literal, short
+from smemnas.spaces.graph101 import OPERATIONS, SHORT
 
 if TYPE_CHECKING:
     from smemnas.spaces.nb101 import NB101

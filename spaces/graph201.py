@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.spaces._cell201 import CONV1, CONV3, EDGES, NONE, PATHS, POOL, SKIP
+from smemnas.spaces.cell201 import CONV1, CONV3, EDGES, NONE, PATHS, POOL, SKIP
 
 FloatArray = NDArray[np.float64]
 

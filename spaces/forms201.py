@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.errors import UserError
-from smemnas.spaces._cell201 import EDGES, OPERATIONS
 from smemnas.spaces.base import IntArray, SearchSpace
+from smemnas.spaces.cell201 import EDGES, OPERATIONS
 from smemnas.spaces.forms import Form, Operations, as_tuple, index_form, numbers, short, words
 
 #: Seed of the authors' shuffle.

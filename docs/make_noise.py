@@ -20,6 +20,8 @@ from smemnas.spaces.base import FloatArray
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTES, FOLDER = ROOT / "docs" / "noise.md", ROOT / "docs" / "results" / "noise-check"
+#: Which version made the runs, as every page of docs/results says it.
+MADE = "Made by smemnas 0.2.0; recorded in commit a0c25d4b."
 BEGIN, END = "<!-- deviations: python docs/make_noise.py -->\n", "<!-- end -->"
 #: "The best" are this share of the architectures.
 BEST = 0.1
@@ -94,6 +96,8 @@ def results(rows: Sequence[dict[str, str]]) -> str:
     runs = f"{at} evaluations, {' to '.join(map(str, seeds))} seeds"
     lines = [
         "# What noise changes",
+        "",
+        MADE,
         "",
         f"`study --plan noise-check`: objectives (error, flops), {runs}; "
         "written by `python docs/make_noise.py` from [study.csv](study.csv). Everything else about these runs, with "

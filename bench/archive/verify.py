@@ -111,11 +111,11 @@ def check_run(run: ArchivedRun, plugins: Sequence[Plugin] = ()) -> Checked:
         plugins: What is loaded, for a run that needs some.
     """
     job, recorded = run.job()
-    loaded = {(plugin.file, plugin.sha256): plugin for plugin in plugins}
-    absent = [plugin.file for plugin in job.plugins if (plugin.file, plugin.sha256) not in loaded]
+    loaded = {plugin.sha256: plugin for plugin in plugins}  # a file that was handed in may have another name
+    absent = [plugin.file for plugin in job.plugins if plugin.sha256 not in loaded]
     if absent:
         return Checked(run, f"it was made with a version of the plug-in {absent[0]} that is not loaded: give --plugin")
-    job = Job(**{**vars(job), "plugins": tuple(loaded[plugin.file, plugin.sha256] for plugin in job.plugins)})
+    job = Job(**{**vars(job), "plugins": tuple(loaded[plugin.sha256] for plugin in job.plugins)})
     try:
         benchmark = benchmark_of(job.case)
         if not same_data(recorded.data, benchmark):

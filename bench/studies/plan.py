@@ -207,6 +207,8 @@ def check_plan(plan: Plan) -> Plan:
         UserError: Something is unknown, named twice, or makes no sense.
         DataError: A table is not installed.
     """
+    for plugin in plan.plugins:
+        load_plugin(plugin)
     if plan.budget < 1:
         raise UserError(f"--budget must be at least 1 evaluation, got {plan.budget}.")
     for kind, items in (("method", plan.variants), ("space", plan.cases), ("seed", plan.seeds)):

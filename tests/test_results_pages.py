@@ -1,0 +1,67 @@
+"""Every page of docs/results says which version made it, and that is true of those whose runs are kept."""
+
+import re
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+import smemnas
+from smemnas.bench.archive.locate import open_archive
+from smemnas.bench.studies.against import shipped
+
+RESULTS = ROOT / "docs" / "results"
+PAGES = sorted(page for page in RESULTS.rglob("*.md") if page != RESULTS / "README.md")
+MADE = r"Made by smemnas (\d+\.\d+\.\d+)(?: at commit ([0-9a-f]{8,40}))?; recorded in commit ([0-9a-f]{8,40})\."
+
+
+def made(page):
+    """Version, commit of the code where it is known, and commit that holds the page."""
+    title, blank, line, *_ = page.read_text(encoding="utf-8").splitlines()
+    assert title.startswith("# ")
+    assert blank == ""
+    found = re.fullmatch(MADE, line)
+    assert found, f"{page}: its third line says {line!r}, expected {MADE}"
+    return found.groups()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(RESULTS).as_posix())
+def test_a_page_says_which_version_made_it(page):
+    version, _, _ = made(page)
+    assert [int(n) for n in version.split(".")] <= [int(n) for n in smemnas.__version__.split(".")]
+    assert len({made(other) for other in page.parent.glob("*.md") if other in PAGES and page.parent != RESULTS}) <= 1
+
+
+def test_there_are_pages_and_the_table_names_all_of_them():
+    assert len(PAGES) > 20
+    text = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for folder in {page.relative_to(RESULTS).parts[0] for page in PAGES}:
+        assert f"({folder}" in text, folder
+
+
+@pytest.mark.parametrize("name", [page.parent.name for page in PAGES if page.name == "study.md"])
+def test_it_is_the_version_of_the_runs_where_these_are_kept(name):
+    archive = shipped(name)
+    if archive is None:
+        assert name != "in-the-box", "its runs come with the package"
+        return
+    version, commit, _ = made(RESULTS / name / "study.md")
+    found = [run.recorded.environment for run in open_archive(archive).runs]
+    assert {entry["packages"]["smemnas"] for entry in found} == {version}
+    assert {entry["git_commit"][: len(commit)] for entry in found} == {commit}
+
+
+def test_the_commits_are_in_the_history_and_hold_the_pages():
+    git = ["git", "-C", str(ROOT)]
+    shallow = subprocess.run(
+        [*git, "rev-parse", "--is-shallow-repository"], capture_output=True, text=True, check=False
+    )
+    if shallow.stdout.strip() != "false":
+        pytest.skip("a whole clone of the repository would un-skip it")
+    for page in PAGES:
+        _, code, record = made(page)
+        name = page.relative_to(ROOT).as_posix()
+        for commit, path in ((code, "pyproject.toml"), (record, name)):
+            if commit:
+                done = subprocess.run([*git, "cat-file", "-e", f"{commit}:{path}"], check=False, capture_output=True)
+                assert done.returncode == 0, f"{name}: commit {commit} has no {path}"

@@ -38,11 +38,16 @@ def crowding_distance(F: FloatArray) -> FloatArray:
 def rank_and_crowding(F: FloatArray, n: int) -> IndexArray:
     """Return the indices of NSGA-II's survivors: front by front, the last one by crowding."""
     ranks = pareto_ranks(F)
+    return np.lexsort((-crowding_by_front(F, ranks), ranks))[:n]
+
+
+def crowding_by_front(F: FloatArray, ranks: IntArray) -> FloatArray:
+    """Return the crowding distance ``(n,)`` of each row within its own front, given the front numbers ``(n,)``."""
     crowding = np.empty(len(F))
     for r in np.unique(ranks):
         members = ranks == r
         crowding[members] = crowding_distance(F[members])
-    return np.lexsort((-crowding, ranks))[:n]
+    return crowding
 
 
 def gap_filling(candidates: FloatArray, archive: FloatArray, n: int) -> IndexArray:

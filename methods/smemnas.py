@@ -7,8 +7,8 @@ MP-MOEA, each generation, on the union of both populations and their offspring: 
 non-dominated members become the main population; of the remaining ones those with large crowding distance
 become the vice population.
 
-Differs from the paper, where it is silent or where measurements led elsewhere (each a parameter; the
-preset ``smemnas/paper`` keeps what is published):
+Differs from the paper, where it is silent or where measurements led elsewhere. Each difference is a
+parameter; `methods.smemnas_presets` has other settings by name:
 
 * the surrogate is the closed form on all pairs instead of an SVM on pairs (`surrogate`);
 * `initial`, `batch` and the population sizes are smaller or larger than those of the ancestor MSuNAS;
@@ -37,6 +37,7 @@ from smemnas.methods.model import Model, greedy_expected_gain
 from smemnas.methods.msunas import extremes as size_extremes
 from smemnas.methods.selection import (
     box,
+    crowding_by_front,
     crowding_distance,
     gap_filling,
     greedy_hypervolume,
@@ -48,7 +49,9 @@ from smemnas.methods.variation import crossover, mutate, unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import make_surrogate, single_thread
 
-INNER = ("mp-moea", "nsga2", "both", "enumerate", "random")
+INNER = ("mp-moea", "nsga2", "textbook", "both", "enumerate", "random")
+#: Inner searches without a vice population.
+ONE_POPULATION = ("nsga2", "textbook")
 MATING = ("cross", "union", "within")
 SELECTION = ("hypervolume", "gap", "mixed", "split", "crowding")
 
@@ -67,9 +70,10 @@ class SMEMNAS(Method):
         surrogate_params: Its parameters.
         encoding: Encoding for the surrogate; None takes the space's default, "recommended" the one that served
             searches best.
-        inner: Search on the surrogate: "mp-moea", "nsga2" (one population), "both" (one after the other, each with
-            half of the population), "enumerate" (ranks the whole space where that is possible) or "random" (as
-            many random candidates).
+        inner: Search on the surrogate: "mp-moea", "nsga2" (one population; mates by crowding among all parents),
+            "textbook" (NSGA-II as published: crowding within each front in mating too), "both" ("mp-moea" and "nsga2"
+            one after the other, each with half of the population), "enumerate" (ranks the whole space where that is
+            possible) or "random" (as many random candidates).
         population: Size of both inner populations together (P; 40 in MSuNAS).
         generations: Generations of the inner search (G; 20 in MSuNAS).
         main_share: Largest share of the main population; beyond it the main one is truncated by crowding.
@@ -236,7 +240,7 @@ class SMEMNAS(Method):
 
     def _split(self, X: IntArray, F: FloatArray, kind: str, size: int) -> tuple[IntArray, IntArray]:
         """Return the next main and vice population from a union ``(n, n_var)`` with objectives ``(n, n_obj)``."""
-        if kind == "nsga2":
+        if kind in ONE_POPULATION:
             keep = rank_and_crowding(F, size)
             return X[keep], X[keep[:0]]
         main_size = max(1, min(size - 1, round(self.main_share * size)))
@@ -250,10 +254,11 @@ class SMEMNAS(Method):
     def _offspring(self, main: IntArray, vice: IntArray, model: Model, kind: str, n: int) -> IntArray:
         """Return one generation of up to ``n`` children."""
         rng = self.rng
-        if kind == "nsga2" or len(vice) == 0 or self.mating == "union":
+        if kind in ONE_POPULATION or len(vice) == 0 or self.mating == "union":
             parents = np.vstack([main, vice])
             F = model.predict(parents)
-            ranks, crowding = pareto_ranks(F), crowding_distance(F)
+            ranks = pareto_ranks(F)
+            crowding = crowding_by_front(F, ranks) if kind == "textbook" else crowding_distance(F)
             first, second = (tournament(ranks, crowding, n, rng) for _ in range(2))
             A, B = parents[first], parents[second]
         elif self.mating == "cross":
@@ -357,39 +362,3 @@ class SMEMNAS(Method):
             grid = space.enumerate()
             fresh = [x for x in grid[self._archive.unseen(grid)] if x.tobytes() not in taken]
         return np.array(fresh[:n], dtype=np.int64).reshape(-1, space.n_var)
-
-
-METHODS.preset(
-    "smemnas/paper",
-    "smemnas",
-    "SMEM-NAS as published: SVM on concatenated pairs, N=100, K=8, gap filling",
-    surrogate="svm_pairwise",
-    surrogate_params={"combine": "concat", "max_pairs": 2000},
-    encoding="onehot",
-    initial=100,
-    batch=8,
-    population=40,
-    generations=20,
-    crossover="two-point",
-    selection="gap",
-)
-METHODS.preset("smemnas/nsga2-inside", "smemnas", "SMEM-NAS with one population (NSGA-II) inside", inner="nsga2")
-METHODS.preset(
-    "smemnas/regression", "smemnas", "SMEM-NAS with kernel ridge regression on accuracy", surrogate="kernel_ridge"
-)
-METHODS.preset(
-    "smemnas/best",
-    "smemnas",
-    "SMEM-NAS at its best: explores by the surrogate's uncertainty, both inner searches, the space's best encoding",
-    inner="both",
-    extremes=True,
-    explore=1,
-    encoding="recommended",
-)
-METHODS.preset(
-    "smemnas/relevance",
-    "smemnas",
-    "SMEM-NAS with the surrogate that orders best, kernel_pairwise with learned relevances",
-    surrogate="relevance_pairwise",
-)
-METHODS.preset("smemnas/enumerate", "smemnas", "SMEM-NAS, the surrogate ranks the whole space", inner="enumerate")

@@ -22,6 +22,7 @@ SLOW_METHODS = (
     "msunas/small",
     "optuna-gp",
     "smemnas/spnas",
+    "smemnas/textbook-inside",
 )
 
 

@@ -30,6 +30,7 @@ SMALL = {  # so that every method comes to its own proposals soon
     "smemnas/paper": {"initial": 30, "batch": 15, "generations": 3},
     "smemnas/relevance": {"batch": 15, "population": 20, "generations": 3},
     "smemnas/nsga2-inside": {"batch": 15, "population": 20, "generations": 3},
+    "smemnas/textbook-inside": {"batch": 15, "population": 20, "generations": 3},
     "smemnas/regression": {"batch": 15, "population": 20, "generations": 3},
     "msunas": {"initial": 30, "batch": 15, "population": 10, "generations": 3},
     "msunas/adaptive": {"initial": 40, "batch": 60, "population": 10, "generations": 2},

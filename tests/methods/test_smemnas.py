@@ -8,6 +8,7 @@ from smemnas.bench.errors import UserError
 from smemnas.bench.metrics.indicators import hypervolume_regret
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.methods.model import Model
+from smemnas.methods.selection import crowding_by_front, crowding_distance
 from smemnas.methods.smemnas import SMEMNAS
 from smemnas.surrogates.kernel_pairwise import KernelPairwise
 
@@ -60,7 +61,7 @@ def test_single_objective_search_finds_the_optimum():
     assert F.min() == 4.0
 
 
-@pytest.mark.parametrize("inner", ["mp-moea", "nsga2", "both", "enumerate", "random"])
+@pytest.mark.parametrize("inner", ["mp-moea", "nsga2", "textbook", "both", "enumerate", "random"])
 @pytest.mark.parametrize("selection", ["hypervolume", "gap", "mixed", "split", "crowding"])
 def test_every_inner_search_with_every_selection(inner, selection):
     X, _ = finished("smemnas", 45, inner=inner, selection=selection, initial=20, population=12, generations=3)
@@ -91,6 +92,32 @@ def test_main_population_is_truncated_by_crowding():
     main, vice = method._split(np.arange(5)[:, None], F, "mp-moea", 6)
     assert sorted(main.ravel()) == [0, 3, 4]
     assert sorted(vice.ravel()) == [1, 2]
+
+
+def test_a_textbook_nsga2_mates_by_crowding_within_each_front():
+    """The second front is rows 3 to 5. Within it 3 and 5 are both extreme; among all 3 (.91) is less crowded than 5."""
+    F = np.array([[0, 10], [1, 1], [10, 0], [2, 3], [3, 2.9], [6, 2]], float)
+    crowding = crowding_by_front(F, np.array([0, 0, 0, 1, 1, 1]))
+    np.testing.assert_allclose(crowding, [np.inf, 2.0, np.inf, np.inf, 2.0, np.inf])
+    np.testing.assert_allclose(crowding_distance(F)[3:], [0.2 + 0.71, 0.4 + 0.1, 0.7 + 0.19])
+    problem = open_benchmark("toy").problem
+    parents = problem.space.enumerate()[::500][:6]
+
+    class Known:
+        """Predicts `F` of the parents."""
+
+        @staticmethod
+        def predict(X):
+            return F
+
+    wins = {}
+    for kind in ("nsga2", "textbook"):
+        method = SMEMNAS(problem, budget=50, seed=0, inner=kind, crossover_rate=0.0, mutation_rate=0.0)
+        children = method._offspring(parents, parents[:0], Known(), kind, 36_000)
+        wins[kind] = [int((children == row).all(axis=1).sum()) for row in parents]
+    # Row 5 wins the tournaments with itself and with 4, of those with 3 half where both are extreme and else none.
+    assert wins["textbook"][5] == pytest.approx(4000, abs=200)
+    assert wins["nsga2"][5] == pytest.approx(3000, abs=200)
 
 
 def test_predictions_keep_the_surrogates_order_and_the_exact_costs():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +27,7 @@ class Model:
     Args:
         problem: Space and objectives.
         surrogates: One for each costly objective; fitted here.
-        encoding: Encoding of the space for them.
+        encodings: Encoding of the space for each of them.
         X: Evaluated genotypes ``(n, n_var)``.
         F: Their objectives ``(n, n_obj)``.
         features: Columns beside the encoding, in units of the evaluated ones.
@@ -36,7 +37,7 @@ class Model:
         self,
         problem: Problem,
         surrogates: list[Surrogate],
-        encoding: str | None,
+        encodings: Sequence[str | None],
         X: IntArray,
         F: FloatArray,
         features: Features | None = None,
@@ -44,28 +45,29 @@ class Model:
         self.problem = problem
         self.X = X
         self.F = F
-        self._encoding = encoding
+        self._encodings = tuple(encodings)
         self._features = features
         self._known = None if features is None else features.values(X)
         Z = self._encode(X)
-        self._surrogates = [Settled(s, Z, F[:, j]) for s, j in zip(surrogates, problem.costly, strict=True)]
+        self._surrogates = [Settled(s, z, F[:, j]) for s, z, j in zip(surrogates, Z, problem.costly, strict=True)]
         self._maps = [
             (np.sort(s.own_scores), np.sort(F[:, j])) for s, j in zip(self._surrogates, problem.costly, strict=True)
         ]
         self.archive_prediction = self.predict(X)
         self._archive_encoding = Z
 
-    def _encode(self, X: IntArray) -> FloatArray:
-        """Return what the surrogates see of genotypes ``(n, n_var)``."""
-        Z = self.problem.space.encode(X, self._encoding)
-        if self._features is None or self._known is None:
-            return Z
-        return np.hstack([Z, standardised(self._features.values(X), self._known)])
+    def _encode(self, X: IntArray) -> list[FloatArray]:
+        """Return what each surrogate sees of genotypes ``(n, n_var)``."""
+        known = {kind: self.problem.space.encode(X, kind) for kind in dict.fromkeys(self._encodings)}
+        if self._features is not None and self._known is not None:
+            beside = standardised(self._features.values(X), self._known)
+            known = {kind: np.hstack([Z, beside]) for kind, Z in known.items()}
+        return [known[kind] for kind in self._encodings]
 
     @cached_property
     def _posterior_maps(self) -> list[tuple[FloatArray, FloatArray]]:
         """Sorted posterior means of the archive beside its sorted outcomes, one pair per surrogate."""
-        means = [s.posterior(self._archive_encoding)[0] for s in self._surrogates]
+        means = [s.posterior(Z)[0] for s, Z in zip(self._surrogates, self._archive_encoding, strict=True)]
         return [(np.sort(mean), values) for mean, (_, values) in zip(means, self._maps, strict=True)]
 
     def outcomes(self, X: IntArray) -> FloatArray:
@@ -80,10 +82,10 @@ class Model:
         F = np.empty((NODES, len(X), self.problem.n_obj))
         F[:, :, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self._encode(X)
-        for surrogate, (means, values), j in zip(
-            self._surrogates, self._posterior_maps, self.problem.costly, strict=True
+        for surrogate, (means, values), j, z_j in zip(
+            self._surrogates, self._posterior_maps, self.problem.costly, Z, strict=True
         ):
-            mean, deviation = surrogate.posterior(Z)
+            mean, deviation = surrogate.posterior(z_j)
             order = np.arange(NODES) if j == self.problem.costly[0] else np.random.default_rng(j).permutation(NODES)
             for k, node in enumerate(z[order]):
                 F[k, :, j] = _interpolate(mean + node * deviation, means, values)
@@ -94,8 +96,8 @@ class Model:
         F = np.empty((len(X), self.problem.n_obj))
         F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self._encode(X)
-        for surrogate, (scores, values), j in zip(self._surrogates, self._maps, self.problem.costly, strict=True):
-            F[:, j] = _interpolate(surrogate.rank(Z), scores, values)
+        for surrogate, (scores, values), j, z in zip(self._surrogates, self._maps, self.problem.costly, Z, strict=True):
+            F[:, j] = _interpolate(surrogate.rank(z), scores, values)
         return F
 
 

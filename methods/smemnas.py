@@ -32,6 +32,7 @@ from smemnas.methods.base import (
     require_choice,
     require_positive,
 )
+from smemnas.methods.encodings import Learners
 from smemnas.methods.features import FEATURES
 from smemnas.methods.model import Model, greedy_expected_gain
 from smemnas.methods.msunas import extremes as size_extremes
@@ -68,8 +69,9 @@ class SMEMNAS(Method):
         batch: Architectures evaluated per iteration (K; 8 in MSuNAS).
         surrogate: Registered surrogate; one is fitted for each costly objective.
         surrogate_params: Its parameters.
-        encoding: Encoding for the surrogate; None takes the space's default, "recommended" the one that served
-            searches best.
+        encoding: Encoding for the surrogates; None takes the space's default, "recommended" the one that served
+            searches best, "declared" that for each kind of objective; "auto", "auto-neutral" or names joined by
+            commas choose one for each costly objective on the archive, see `methods.encodings`.
         inner: Search on the surrogate: "mp-moea", "nsga2" (one population; mates by crowding among all parents),
             "textbook" (NSGA-II as published: crowding within each front in mating too), "both" ("mp-moea" and "nsga2"
             one after the other, each with half of the population), "enumerate" (ranks the whole space where that is
@@ -162,21 +164,20 @@ class SMEMNAS(Method):
         self.merge_isomorphic = merge_isomorphic
         self.explore = explore
         self._extremes = extremes
-        self.encoding = encoding
         self._archive = Archive(problem)
         self._choices = np.asarray(problem.space.n_choices)
-        blocks = problem.space.encoding_widths(encoding)
         self._features = (
             FEATURES.create("proxies", space=problem.space, params={"names": proxies, "data": proxy_data})
             if proxies
             else None
         )
-        if self._features is not None:
-            blocks = (*blocks, len(self._features.names))
-        self._surrogates = [
-            make_surrogate(surrogate, seed=seed, blocks=blocks, params=surrogate_params) for _ in problem.costly
-        ]
-        if explore and not self._surrogates[0].has_posterior:
+        self._learners = Learners(
+            problem,
+            encoding,
+            lambda blocks: make_surrogate(surrogate, seed=seed, blocks=blocks, params=surrogate_params),
+            0 if self._features is None else len(self._features.names),
+        )
+        if explore and not self._learners.surrogates[0].has_posterior:
             raise UserError(
                 f"explore needs a surrogate that says how sure it is, {surrogate!r} does not: take kernel_pairwise, "
                 "relevance_pairwise or gp."
@@ -202,7 +203,9 @@ class SMEMNAS(Method):
         if len(X) < 2:
             return self._random_unseen(self.batch)
         with single_thread():
-            model = Model(self.problem, self._surrogates, self.encoding, X, F, self._features)
+            self._learners.update(X, F)
+            learners = self._learners
+            model = Model(self.problem, learners.surrogates, learners.encodings, X, F, self._features)
             candidates, vice, seen = self._search(model)
             picked = self._choose(model, candidates, vice, self.batch - self.explore)
             picked = np.vstack([picked, self._explore(model, seen, picked)])

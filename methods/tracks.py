@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from smemnas.methods.base import METHODS
+from smemnas.methods.encodings import is_neutral
 
 TRACKS = ("black-box", "grey-box", "expert")
-#: Encodings that any space has, from its genes alone.
-NEUTRAL = frozenset({"int", "onehot"})
 
 
 def track_of(name: str, params: Mapping[str, Any] | None = None) -> str:
@@ -32,10 +31,8 @@ def track_of(name: str, params: Mapping[str, Any] | None = None) -> str:
     entry = METHODS.get(name)
     known = entry.parameters()
     settings = {key: parameter.default for key, parameter in known.items()} | entry.resolve(params or {})
-    if "encoding" in known:
-        parts = str(settings["encoding"]).split("+")
-        if settings["encoding"] is None or not NEUTRAL.issuperset(parts):
-            return "expert"
+    if "encoding" in known and not is_neutral(settings["encoding"]):
+        return "expert"
     if settings.get("proxies"):
         return "expert"
     return "grey-box" if getattr(entry.factory, "uses_free_costs", False) else "black-box"

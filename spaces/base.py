@@ -103,6 +103,8 @@ class SearchSpace(ABC):
     default_encoding: str = "onehot"
     #: What served surrogates inside a search best; empty for the default.
     recommended_encoding: str = ""
+    #: The same for costs that are measured, such as latency; empty where they need no other.
+    cost_encoding: str = ""
     #: Exact, free objectives that `cost` computes.
     costs: tuple[Objective, ...] = ()
     #: Number of distinct architectures, where that is known of a space too large to enumerate; else 0.
@@ -216,6 +218,10 @@ class SearchSpace(ABC):
             if part not in self.encodings:
                 raise UserError(f"space {self.name!r} has no encoding {part!r}.{suggest(part, self.encodings)}")
         return parts
+
+    def recommended_for(self, objective: Objective) -> str:
+        """Return the encoding that serves surrogates of an objective best: shares in % are errors, the rest costs."""
+        return (self.cost_encoding if objective.unit != "%" else "") or RECOMMENDED
 
     def encoding_widths(self, kind: str | None = None) -> tuple[int, ...]:
         """Return the columns that each part of "a+b" has.

@@ -42,6 +42,7 @@ class NB201(SearchSpace):
     encodings = ("int", "onehot", "path", "graph")
     default_encoding = "path+onehot"
     recommended_encoding = "graph"
+    cost_encoding = "onehot"  # operations that reach no output cost time and energy, and `graph` drops them
     costs = (
         Objective("flops", "M", True),
         Objective("params", "M", True),

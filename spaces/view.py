@@ -28,6 +28,7 @@ class SpaceView(SearchSpace):
         self.encodings = space.encodings
         self.default_encoding = space.default_encoding
         self.recommended_encoding = space.recommended_encoding
+        self.cost_encoding = space.cost_encoding
         self.costs = space.costs
         self.default_dataset = space.default_dataset
 

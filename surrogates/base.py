@@ -48,6 +48,10 @@ class Surrogate(ABC):
     def rank(self, Z: FloatArray) -> FloatArray:
         """Return ``(m,)`` scores for encodings ``(m, d)``: smaller = better, comparable within this call."""
 
+    def left_out(self) -> FloatArray | None:
+        """Return scores ``(n,)`` of the rows of `fit`, each by a model without that row; None without a closed form."""
+        return None
+
     def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation, each ``(m,)``, of predictions for ``(m, d)``.
 

@@ -136,6 +136,11 @@ class KernelPairwise(Surrogate):
         coefficients = self._Q @ self._inner @ self._Q.T
         return np.asarray(self._kernel(A) @ coefficients @ self._kernel(B).T, dtype=np.float64)
 
+    def left_out(self) -> FloatArray:
+        """Return leave-one-out predictions ``(n,)`` of the ranks by ridge regression with the same kernel."""
+        shrink = self._w / (self._w + self.penalty_)
+        return left_out_targets(self._Q, self._Q**2, shrink, self._Q.T @ self._target, self._target)
+
     def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation ``(m,)`` of the ranks by ridge regression with the same kernel."""
         Z = check_query(Z, self._columns)
@@ -166,15 +171,29 @@ class KernelPairwise(Surrogate):
                 return width, penalties[0], w, Q
             projected, squares = Q.T @ target, Q * Q
             for penalty in penalties:
-                shrink = w / (w + penalty)
-                fitted = Q @ (shrink * projected)
-                leverage = squares @ shrink
-                left_out = settle(target - (target - fitted) / np.maximum(1.0 - leverage, 1e-9))
+                left_out = settle(left_out_targets(Q, squares, w / (w + penalty), projected, target))
                 agreement = float((pairs * np.sign(left_out[None, :] - left_out[:, None])).sum())
                 if agreement > best:
                     best, chosen = agreement, (width, penalty, w, Q)
         assert chosen is not None
         return chosen
+
+
+def left_out_targets(
+    Q: FloatArray, squares: FloatArray, shrink: FloatArray, projected: FloatArray, target: FloatArray
+) -> FloatArray:
+    """Return what ridge regression predicts of each target ``(n,)`` without its row.
+
+    Args:
+        Q: Eigenvectors ``(n, r)`` of the kernel matrix.
+        squares: Their squares.
+        shrink: ``w / (w + penalty)`` of the eigenvalues ``(r,)``.
+        projected: ``Q' target``.
+        target: Targets of all rows.
+    """
+    fitted = Q @ (shrink * projected)
+    leverage = squares @ shrink
+    return np.asarray(target - (target - fitted) / np.maximum(1.0 - leverage, 1e-9))
 
 
 def mean_outcome(

@@ -79,6 +79,11 @@ class KernelRidge(Regressor):
                 least = float(losses[at])
                 self.chosen = (width, self.lambdas[at])
                 self._coefficients, self._intercept = coefficients[at], float(intercepts[at])
+                self._left_out = t - errors[at]
+
+    def left_out(self) -> FloatArray:
+        """Return the leave-one-out predictions ``(n,)`` of the chosen setting."""
+        return np.zeros(self._n_rows) if self._constant else self._left_out
 
     def _predict(self, Z: FloatArray) -> FloatArray:
         assert self.chosen is not None

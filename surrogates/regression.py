@@ -103,6 +103,7 @@ class Regressor(Surrogate):
         self.seed = seed
         self.targets = targets
         self._columns: int | None = None
+        self._n_rows = 0
         self._constant = False
 
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
@@ -111,7 +112,7 @@ class Regressor(Surrogate):
         if self.sorts_rows:
             order = canonical_order(Z, y)
             Z, y = Z[order], y[order]
-        self._columns = Z.shape[1]
+        self._columns, self._n_rows = Z.shape[1], len(y)
         self._constant = bool(y.min() == y.max())
         if not self._constant:
             self._fit(Z, standardised_target(y, self.targets))

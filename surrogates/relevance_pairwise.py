@@ -157,6 +157,12 @@ class RelevancePairwise(Surrogate):
             total += left @ (member.Q @ member.inner @ member.Q.T) @ right.T
         return total / max(len(self._members), 1)
 
+    def left_out(self) -> FloatArray | None:
+        """Return leave-one-out predictions ``(n,)`` of the ranks, averaged over the rounds; up to 1,000 rows only."""
+        if self._n > TUNE_ROWS:
+            return None
+        return np.mean([r.left_out for r in self._rounds], axis=0) if self._members else np.zeros(self._n)
+
     def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation ``(m,)`` of the ranks, averaged over the rounds."""
         Z = check_query(Z, self._columns)

@@ -9,7 +9,7 @@ import numpy as np
 
 from smemnas.bench.checks.common import CheckFailed, global_random_state_untouched, require, require_equal
 from smemnas.bench.errors import UserError
-from smemnas.spaces.base import IntArray, Objective, SearchSpace
+from smemnas.spaces.base import RECOMMENDED, IntArray, Objective, SearchSpace
 
 #: Genotypes per check; enumerable spaces up to `SMALL` are compared as a whole where order matters.
 N_ROWS = 200
@@ -179,7 +179,8 @@ def check_encodings(space: SearchSpace) -> None:
         f"default_encoding {space.default_encoding!r} must be one of {space.encodings} or a sum of them.",
     )
     pick = np.random.default_rng(5).permutation(len(X))[:37]
-    for kind in dict.fromkeys([*space.encodings, space.default_encoding, None]):
+    named = [*space.encodings, space.default_encoding, RECOMMENDED, space.cost_encoding or None, None]
+    for kind in dict.fromkeys(named):
         with global_random_state_untouched(f"space {space.name!r}: encode({kind!r})"):
             Z = space.encode(X, kind)
         require(

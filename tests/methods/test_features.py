@@ -45,7 +45,7 @@ def test_a_column_that_knows_the_order_leads_the_surrogate_to_it(bench):
     for features in (None, Oracle(bench)):
         blocks = (width,) if features is None else (width, 1)
         surrogate = SURROGATES.create("kernel_pairwise", seed=0, params={"blocks": blocks})
-        model = Model(bench.problem, [surrogate], "onehot", X, F, features)
+        model = Model(bench.problem, [surrogate], ["onehot"], X, F, features)
         taus.append(kendalltau(model.predict(unseen)[:, 0], truth).statistic)
         assert model.outcomes(unseen).shape == (9, 200, 1)
     assert taus[1] > max(0.8, taus[0] + 0.2)
@@ -66,7 +66,7 @@ def test_the_surrogate_sees_encoding_and_columns_side_by_side_in_units_of_the_ar
             return Z[:, 0]
 
     features = Oracle(bench)
-    Model(bench.problem, [Watched()], "int", X, bench.evaluate(X, 0).F, features).predict(unseen)
+    Model(bench.problem, [Watched()], ["int"], X, bench.evaluate(X, 0).F, features).predict(unseen)
     columns = standardised(features.values(unseen), features.values(X))
     assert (seen[-1] == np.hstack([bench.space.encode(unseen, "int"), columns])).all()
     assert seen[0].shape == (20, bench.space.encode(X, "int").shape[1] + 1)
@@ -95,7 +95,7 @@ def test_a_search_takes_them_from_the_registry_and_tells_the_surrogate_their_blo
     monkeypatch.setattr(FEATURES, "create", create)
     method, found = run(proxies="synflow", proxy_data="digits+batch=8")
     assert made == [("proxies", bench.space, {"names": "synflow", "data": "digits+batch=8"})]
-    assert method._surrogates[0].blocks[-1] == 1
+    assert method._learners.surrogates[0].blocks[-1] == 1
     assert found[0] == without[0]
     assert found[1] < without[1] - 1.0
 

@@ -124,7 +124,7 @@ def test_predictions_keep_the_surrogates_order_and_the_exact_costs():
     bench = open_benchmark("toy")
     X = initial_design(bench.problem, 30, 0)
     F = bench.evaluate(X, 0).F
-    model = Model(bench.problem, [KernelPairwise()], None, X, F)
+    model = Model(bench.problem, [KernelPairwise()], [None], X, F)
     new = initial_design(bench.problem, 80, 1)
     predicted = model.predict(new)
     np.testing.assert_array_equal(predicted[:, 1], bench.space.cost(new, "flops"))
@@ -138,7 +138,7 @@ def test_two_costly_objectives_get_a_surrogate_each():
     design = method.ask()
     method.tell(design, bench.evaluate(design, 0).F)
     asked = method.ask()
-    assert len(method._surrogates) == 2
+    assert len(method._learners.surrogates) == 2
     assert len(asked) == method.batch
 
 

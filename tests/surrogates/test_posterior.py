@@ -101,7 +101,7 @@ def test_outcomes_surround_the_prediction_and_keep_free_objectives():
     bench = open_benchmark("toy")
     X = bench.space.sample(60, np.random.default_rng(0))
     F = bench.evaluate(X, 0).F
-    model = Model(bench.problem, [KernelPairwise()], None, X[:40], F[:40])
+    model = Model(bench.problem, [KernelPairwise()], [None], X[:40], F[:40])
     outcomes = model.outcomes(X[40:])
     assert outcomes.shape == (NODES, 20, 2)
     cheap, costly = bench.problem.cheap[0], bench.problem.costly[0]

@@ -15,7 +15,9 @@ Differs from BoTorch's tutorials:
 
 * the initial design is the start of the seed's shared stream, 20 architectures instead of ``2 (d + 1)`` Sobol points;
 * inputs are the space's encoding; objectives are normalised by ideal and nadir point of the evaluated front;
-* a batch of more than one under ``botorch-ehvi`` is chosen one after the other, each at its mean for the next.
+* a batch of more than one under ``botorch-ehvi`` is chosen one after the other, each at its mean for the next;
+* qLogNEHVI is computed by PyTorch alone: BoTorch 0.18 compiles a kernel for the processor at hand when the first one is
+  made, which takes minutes, fails without a compiler, and changes last digits from machine to machine.
 """
 
 from __future__ import annotations
@@ -343,10 +345,26 @@ def quiet_torch(seed: int) -> Iterator[None]:
     """Give PyTorch one thread and a seed of its own, and leave its state as it was; hush its libraries' warnings."""
     import torch
 
-    with single_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with single_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings(), without_kernel():
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def without_kernel() -> Iterator[None]:
+    """Keep BoTorch from compiling its kernel of qLogEHVI and from using one that it has; older ones have none."""
+    from botorch.acquisition.multi_objective import logei
+
+    before = {name: getattr(logei, name) for name in ("_C", "_load_attempted") if hasattr(logei, name)}
+    for name, value in {"_C": None, "_load_attempted": True}.items():
+        if name in before:
+            setattr(logei, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(logei, name, value)
 
 
 def require_botorch() -> None:

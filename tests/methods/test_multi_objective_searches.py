@@ -200,3 +200,24 @@ def test_the_presets_say_what_the_authors_have():
 def test_wrong_parameters_are_refused(toy, name, params, word):
     with pytest.raises(UserError, match=word):
         METHODS.create(name, toy.problem, budget=30, seed=0, params=params)
+
+
+def test_the_authors_local_search_keeps_the_best_value_of_each_gene_once(toy):
+    """Worked beside it: every gene once, all its values, the least weighted sum stays; then a new start and weights."""
+    method = METHODS.create("mo-local-search/authors", toy.problem, budget=400, seed=1)
+    for start in initial_design(toy.problem, 3, 1):
+        asked = method.ask()
+        np.testing.assert_array_equal(asked, start[None])
+        method.tell(asked, toy.evaluate(asked, 0).F)
+        current, touched, known = start, [], set(method._value)
+        weights, low = method._weights.copy(), method._low.copy()
+        while len(X := method.ask()) and np.array_equal(method._weights, weights):
+            (gene,) = np.flatnonzero((X != current).any(axis=0))
+            touched.append(int(gene))
+            whole = np.repeat(current[None], 5, axis=0)
+            whole[:, gene] = np.arange(5)
+            assert {bytes(x) for x in X} == {bytes(x) for x in whole} - known
+            method.tell(X, toy.evaluate(X, 0).F)
+            known |= {bytes(x) for x in X}
+            current = whole[np.argmin((toy.evaluate(whole, 0).F - low) @ weights)]
+        assert len(touched) == len(set(touched)) >= 4  # values of a gene may all be known already

@@ -90,7 +90,8 @@ class MultiObjectiveLocalSearch(LocalSearch):
         X[:, gene] = np.arange(space.n_choices[gene])
         X = np.ascontiguousarray(space.normalise(X[space.is_valid(X)]), dtype=np.int64)
         X = X[(X != self._current).any(axis=1)]
-        return X[unique_rows(X)] if len(X) else X
+        distinct: IntArray = X[unique_rows(X)] if len(X) else X
+        return distinct
 
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Remember the objectives and their weighted sums."""

@@ -56,6 +56,28 @@ def test_the_exact_improvement_is_the_integral_over_the_process():
 
 
 @needs_botorch
+def test_no_kernel_is_compiled_and_what_was_there_stays(monkeypatch):
+    """BoTorch compiles one for minutes when the first qLogNEHVI is made."""
+    import torch.utils.cpp_extension
+    from botorch.acquisition.multi_objective import logei
+
+    built = []
+    monkeypatch.setattr(torch.utils.cpp_extension, "load", lambda *a, **k: built.append(k))
+    monkeypatch.setattr(logei, "_load_attempted", False, raising=False)
+    monkeypatch.setattr(logei, "_C", "a kernel", raising=False)
+    bench = open_benchmark("toy")
+    params = {"initial": 8, "batch": 3, "candidates": 20, "samples": 8}
+    method = METHODS.create("botorch-qnehvi", bench.problem, budget=20, seed=0, params=params)
+    X = method.ask()
+    method.tell(X, bench.evaluate(X, 0).F)
+    new = method.ask()
+    assert new.shape == (3, 5)
+    assert not {x.tobytes() for x in new} & {x.tobytes() for x in X}
+    assert built == []
+    assert (logei._C, logei._load_attempted) == ("a kernel", False)
+
+
+@needs_botorch
 @pytest.mark.long
 @pytest.mark.parametrize("check", [checks.check_failed_rows, checks.check_exhausted_space, checks.check_warm_start])
 @pytest.mark.parametrize("name", ["botorch-ehvi", "botorch-qnehvi"])

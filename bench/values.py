@@ -187,9 +187,10 @@ def literal(text: str, what: str = "") -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # '\d' within a literal is no business of Python's
             value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        # Whether a chain of thousands of signs or dots is too deep or no literal differs between versions of Python.
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    except (TypeError, MemoryError, RecursionError) as error:
+    except TypeError as error:
         raise UserError(
             f"{start}a value is a number, a text, a list or a mapping of names, got {shown(text)}."
         ) from error

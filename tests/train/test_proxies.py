@@ -9,7 +9,15 @@ from small_images import one_thread  # noqa: E402, F401
 from smemnas.bench.errors import UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
-from smemnas.bench.train.proxies.formulas import PROXIES, SMALL, grad_norm, jacob_cov, nwot, proxies, synflow  # noqa: E402
+from smemnas.bench.train.proxies.formulas import (  # noqa: E402
+    PROXIES,
+    SMALL,
+    grad_norm,
+    jacob_cov,
+    nwot,
+    proxies,
+    synflow,
+)
 
 nn = torch.nn
 pytestmark = pytest.mark.usefixtures("one_thread")

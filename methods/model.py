@@ -11,7 +11,7 @@ from smemnas.methods.features import Features, standardised
 from smemnas.methods.selection import hypervolume_gains
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import Surrogate
-from smemnas.surrogates.settled import Settled, settle
+from smemnas.surrogates.settled import Settled, settle, translated
 
 #: Points at which an expectation over predicted outcomes is computed.
 NODES = 9
@@ -88,7 +88,7 @@ class Model:
             mean, deviation = surrogate.posterior(z_j)
             order = np.arange(NODES) if j == self.problem.costly[0] else np.random.default_rng(j).permutation(NODES)
             for k, node in enumerate(z[order]):
-                F[k, :, j] = _interpolate(mean + node * deviation, means, values)
+                F[k, :, j] = translated(mean + node * deviation, means, values)
         return F
 
     def predict(self, X: IntArray) -> FloatArray:
@@ -97,18 +97,8 @@ class Model:
         F[:, list(self.problem.cheap)] = self.problem.cheap_values(X)
         Z = self._encode(X)
         for surrogate, (scores, values), j, z in zip(self._surrogates, self._maps, self.problem.costly, Z, strict=True):
-            F[:, j] = _interpolate(surrogate.rank(z), scores, values)
+            F[:, j] = translated(surrogate.rank(z), scores, values)
         return F
-
-
-def _interpolate(score: FloatArray, scores: FloatArray, values: FloatArray) -> FloatArray:
-    """Map scores to values piecewise linearly, strictly monotone, and beyond the ends with the mean slope."""
-    span = scores[-1] - scores[0]
-    slope = (values[-1] - values[0]) / span if span > 0 else 1.0
-    slope = slope if slope > 0 else 1.0
-    inside = np.interp(score, scores, values)
-    beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
-    return np.asarray(inside + slope * beyond + 1e-9 * score)
 
 
 def greedy_expected_gain(outcomes: FloatArray, front: FloatArray, reference: FloatArray, n: int) -> IntArray:

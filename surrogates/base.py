@@ -34,6 +34,14 @@ class Surrogate(ABC):
     #: Whether `posterior` answers.
     has_posterior: ClassVar[bool] = False
 
+    #: Why no search can use it, "" where one can.
+    too_slow: str = ""
+
+    @property
+    def over_set(self) -> bool:
+        """Whether a score depends on the set that is ranked with it; then `against` answers."""
+        return False
+
     @abstractmethod
     def fit(self, Z: FloatArray, y: FloatArray) -> Self:
         """Learn from encodings ``(n, d)`` and outcomes ``(n,)``, smaller is better; return self.
@@ -51,6 +59,14 @@ class Surrogate(ABC):
     def left_out(self) -> FloatArray | None:
         """Return scores ``(n,)`` of the rows of `fit`, each by a model without that row; None without a closed form."""
         return None
+
+    def against(self, Z: FloatArray, rivals: FloatArray) -> FloatArray:
+        """Return scores ``(m,)`` of encodings ``(m, d)`` by the predicted outcomes against rivals ``(k, d)``.
+
+        Raises:
+            UserError: The surrogate predicts no outcomes of pairs.
+        """
+        raise UserError(f"surrogate {type(self).__name__} predicts no outcomes of pairs: take kernel_pairwise.")
 
     def posterior(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation, each ``(m,)``, of predictions for ``(m, d)``.
@@ -109,7 +125,12 @@ SURROGATES: Registry[Surrogate] = Registry("surrogate", "smemnas.surrogates")
 
 
 def make_surrogate(
-    name: str, *, seed: int, blocks: tuple[int, ...], params: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    seed: int,
+    blocks: tuple[int, ...],
+    params: Mapping[str, Any] | None = None,
+    searches: bool = True,
 ) -> Surrogate:
     """Make a registered surrogate.
 
@@ -118,11 +139,15 @@ def make_surrogate(
         seed: Root of its randomness.
         blocks: Columns of each of the encodings that are put side by side, for those surrogates that take them.
         params: Its parameters.
+        searches: Whether it is for a search, which fits it again and again on more and more rows.
 
     Raises:
-        UserError: The name or a parameter is unknown.
+        UserError: The name or a parameter is unknown, or it is too slow for a search.
     """
     given = dict(params or {})
     if getattr(SURROGATES.get(name).factory, "uses_blocks", False):
         given = {"blocks": blocks, **given}
-    return SURROGATES.create(name, seed=seed, params=given)
+    surrogate = SURROGATES.create(name, seed=seed, params=given)
+    if searches and surrogate.too_slow:
+        raise UserError(f"surrogate {name!r} is for 'rank' only: {surrogate.too_slow}.")
+    return surrogate

@@ -43,6 +43,7 @@ WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 #: Most rows on which width and penalty are chosen.
 TUNE_ROWS = 1000
+OPPONENTS = ("archive", "set")
 PRECISIONS = ("auto", "double", "single")
 #: Candidates ranked at once, and pair predictions held at once (32 MB in double precision).
 _BLOCK = 4096
@@ -57,15 +58,17 @@ class KernelPairwise(Surrogate):
         seed: Unused; the fit is deterministic.
         form: "kronecker" (ridge regression on the pairs) or "two-step" (one ridge per side).
         readout: How pair predictions become a score: "tanh" (soft vote), "vote" (share of opponents beaten)
-            or "mean". Opponents are the training architectures.
+            or "mean".
         width: Kernel width in units of the root mean squared distance; None chooses it from `WIDTHS`.
         penalty: Ridge penalty, see above; None chooses it from `PENALTIES`.
         good_weight: Weight of pairs within the better half when width and penalty are chosen; other pairs
             weigh 1.
         blocks: Widths of encodings placed side by side; each has its own kernel.
         weights: Share of each block's kernel; empty for equal shares.
-        precision: Arithmetic of `rank`: "double", "single" (at least twice as fast; scores move by 1e-5 or so,
-            equal candidates stay equal), or "auto" for double up to `TUNE_ROWS` training rows and single above.
+        opponents: Whom a candidate must beat: the training architectures ("archive"), or all of the set that is
+            ranked ("set"): outcomes accumulated over the set are its strength in MOEA-BUS (arXiv 2602.08513).
+        precision: Arithmetic of `rank` against the archive: "double", "single" (at least twice as fast; scores move by
+            1e-5 or so, equal candidates stay equal), or "auto": double up to `TUNE_ROWS` training rows, single above.
     """
 
     uses_blocks = True
@@ -82,8 +85,10 @@ class KernelPairwise(Surrogate):
         good_weight: float = 3.0,
         blocks: Sequence[int] = (),
         weights: Sequence[float] = (),
+        opponents: str = "archive",
         precision: str = "auto",
     ) -> None:
+        require_choice("opponents", opponents, OPPONENTS)
         require_choice("precision", precision, PRECISIONS)
         if form not in ("kronecker", "two-step"):
             raise UserError(f"form must be 'kronecker' or 'two-step', got {form!r}.")
@@ -99,6 +104,7 @@ class KernelPairwise(Surrogate):
         self.penalty = penalty
         self.good_weight = good_weight
         self.blocks, self.weights = check_blocks(blocks, weights)
+        self.opponents = opponents
         self.precision = precision
         self._columns: int | None = None
 
@@ -114,20 +120,48 @@ class KernelPairwise(Surrogate):
         self.width_, self.penalty_, w, Q = self._choose(distances, y)
         del distances
         w, Q = numerical_range(w, Q)
+        self._w, self._Q = w, Q
+        self._target = self._targets(y)
+        self._learn(y)
+        return self
+
+    def _learn(self, y: FloatArray) -> None:
+        """Solve for the pairs, given the kernel's eigendecomposition."""
+        w, Q = self._w, self._Q
+        self._inner = self._solve(y)
+        # A K = Q inner diag(w) Q': pair predictions against all training rows, the product's right factor
+        self._AK = Q @ (self._inner * w[None, :]) @ Q.T
+
+    def _solve(self, y: FloatArray) -> FloatArray:
+        """Return the coefficients of the pairs ``(r, r)`` in the eigenbasis of the kernel: A is ``Q inner Q'``."""
+        w, Q = self._w, self._Q
         inner = Q.T @ np.sign(y[None, :] - y[:, None]) @ Q
         if self.form == "kronecker":
             inner /= w[:, None] * w[None, :] + self.penalty_ * w[-1]
         else:
             inner /= (w + self.penalty_)[:, None] * (w + self.penalty_)[None, :]
-        self._w, self._Q, self._inner = w, Q, inner
-        self._target = average_ranks(y)
-        # A K = Q inner diag(w) Q': pair predictions against all training rows, the product's right factor
-        self._AK = Q @ (inner * w[None, :]) @ Q.T
-        return self
+        return np.asarray(inner, dtype=np.float64)
+
+    def _targets(self, y: FloatArray) -> FloatArray:
+        """Return what is predicted of each left-out row ``(n,)`` when settings are chosen, and by the posterior."""
+        return average_ranks(y)
+
+    @property
+    def over_set(self) -> bool:
+        """Whether scores depend on the set that is ranked."""
+        return self.opponents == "set"
+
+    def against(self, Z: FloatArray, rivals: FloatArray) -> FloatArray:
+        """Return minus the mean outcome ``(m,)`` of encodings ``(m, d)`` against rivals ``(k, d)``."""
+        Z = check_query(Z, self._columns)
+        right = self._Q @ self._inner @ (self._Q.T @ self._kernel(rivals).T)
+        return -mean_outcome(self._kernel, Z, right, self.readout, single=False)
 
     def rank(self, Z: FloatArray) -> FloatArray:
-        """Return minus the mean outcome against the training architectures."""
+        """Return minus the mean outcome against the opponents."""
         Z = check_query(Z, self._columns)
+        if self.over_set:
+            return self.against(Z, Z)
         AK = self._AK.mean(axis=1, keepdims=True) if self.readout == "mean" else self._AK
         return -mean_outcome(self._kernel, Z, AK, self.readout, single_precision(self.precision, len(self._Z)))
 
@@ -161,7 +195,7 @@ class KernelPairwise(Surrogate):
             rows = spread_rows(self._Z, y, TUNE_ROWS)
             width, penalty, _, _ = self._choose([D[np.ix_(rows, rows)] for D in distances], y[rows])
             widths, penalties = (width,), (penalty,)
-        target = average_ranks(y)
+        target = self._targets(y)
         pairs = _pair_weights(y, self.good_weight)
         best, chosen = -np.inf, None
         for width in widths:
@@ -204,7 +238,7 @@ def mean_outcome(
     Args:
         kernel: Kernel values ``(b, n)`` of ``b`` candidates against the training rows.
         Z: Candidates ``(m, d)``.
-        AK: Right factor ``(n, n)`` of the pair predictions, or ``(n, 1)``.
+        AK: Right factor of the pair predictions: ``(n, k)`` for k opponents, or ``(n, 1)``.
         readout: "tanh", "vote" or "mean", see `KernelPairwise`.
         single: Multiply and read out in single precision.
     """
@@ -214,7 +248,7 @@ def mean_outcome(
         Z, inverse = np.unique(Z, axis=0, return_inverse=True)
     kind: type[np.floating[Any]] = np.float32 if single else np.float64
     right: NDArray[Any] = AK.astype(kind, copy=False)
-    step = max(1, min(_BLOCK, _BLOCK_PAIRS // len(AK)))
+    step = max(1, min(_BLOCK, _BLOCK_PAIRS // max(AK.shape)))
     scores = np.empty(len(Z))
     for start in range(0, len(Z), step):
         part = slice(start, start + step)

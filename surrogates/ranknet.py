@@ -76,11 +76,15 @@ class RankNet(PairClassifier):
         W, _, out = self._weights
         units = np.tanh(Z @ W + self._weights[1])
         score = units @ out
-        # d/ds log(1 + exp(-(s_better - s_worse))) = -+ logistic(s_worse - s_better)
-        pull = 0.5 * (1.0 + np.tanh(0.5 * (score[worse] - score[better]))) / len(better)
-        along = np.bincount(worse, pull, len(Z)) - np.bincount(better, pull, len(Z))
+        along = self._pull(score, better, worse)
         back = along[:, None] * out[None, :] * (1.0 - units * units)
         return [Z.T @ back + self.decay * W, back.sum(axis=0), units.T @ along + self.decay * out]
+
+    def _pull(self, score: FloatArray, better: IndexArray, worse: IndexArray) -> FloatArray:
+        """Return the derivative ``(n,)`` of the mean loss along the scores ``(n,)``; a larger score is better."""
+        # d/ds log(1 + exp(-(s_better - s_worse))) = -+ logistic(s_worse - s_better)
+        pull = 0.5 * (1.0 + np.tanh(0.5 * (score[worse] - score[better]))) / len(better)
+        return np.asarray(np.bincount(worse, pull, len(score)) - np.bincount(better, pull, len(score)))
 
     def _score(self, Z: FloatArray) -> FloatArray:
         W, b, out = self._weights

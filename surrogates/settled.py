@@ -73,6 +73,22 @@ def _bits(Z: FloatArray) -> NDArray[np.void]:
     return np.ascontiguousarray(Z + 0.0).view(np.dtype((np.void, Z.shape[1] * Z.itemsize))).reshape(-1)
 
 
+def translated(score: FloatArray, scores: FloatArray, values: FloatArray) -> FloatArray:
+    """Map scores to values piecewise linearly, strictly monotone, and beyond the ends with the mean slope.
+
+    Args:
+        score: Scores to map ``(m,)``.
+        scores: Known scores ``(n,)``, ascending.
+        values: What they are worth ``(n,)``, ascending.
+    """
+    span = scores[-1] - scores[0]
+    slope = (values[-1] - values[0]) / span if span > 0 else 1.0
+    slope = slope if slope > 0 else 1.0
+    inside = np.interp(score, scores, values)
+    beyond = np.minimum(score - scores[0], 0.0) + np.maximum(score - scores[-1], 0.0)
+    return np.asarray(inside + slope * beyond + 1e-9 * score)
+
+
 class Settled:
     """A surrogate fitted to encodings ``(n, d)`` and outcomes ``(n,)``; its answers are rounded.
 
@@ -85,7 +101,7 @@ class Settled:
     def __init__(self, surrogate: Surrogate, Z: FloatArray, y: FloatArray) -> None:
         self._surrogate = surrogate.fit(Z, y)
         rows, inverse = distinct_rows(Z)
-        self._rows = rows
+        self._rows, self._inverse = rows, inverse
         scores = np.asarray(surrogate.rank(rows), dtype=np.float64)
         self._step = step_of(scores)
         self._posterior_step = 0.0
@@ -94,7 +110,16 @@ class Settled:
         self.own_scores = settle(scores, self._step)[inverse]
 
     def rank(self, Z: FloatArray) -> FloatArray:
-        """Return scores ``(m,)`` of encodings ``(m, d)``; smaller is better, equal rows get equal scores."""
+        """Return scores ``(m,)`` of encodings ``(m, d)``; smaller is better, equal rows get equal scores.
+
+        Where they depend on the set they are translated to the scale of `own_scores`: by how the training rows fare
+        against the same set.
+        """
+        if self._surrogate.over_set and len(Z):
+            rows, inverse = distinct_rows(Z)
+            strength = self._surrogate.against(rows, rows)
+            known = np.sort(settle(self._surrogate.against(self._rows, rows), self._step)[self._inverse])
+            return translated(settle(strength, self._step), known, np.sort(self.own_scores))[inverse]
         if len(Z) > REMEMBERED or Z.shape[1] == 0:
             rows, inverse = distinct_rows(Z)
             return settle(self._surrogate.rank(rows), self._step)[inverse]

@@ -10,7 +10,7 @@ every pair, score = share of the evaluated architectures that a candidate is pre
 over both orders. Genes are expected in [0, 1].
 
 Differs from the paper: n architectures give n (n - 1) rows, and training costs the square of that, so at most
-`max_pairs` rows are used. `kernel_pairwise` uses all of them.
+`max_pairs` rows are used. `kernel_svm_pairwise` and `kernel_pairwise` use all of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from smemnas.surrogates.settled import settle
 COMBINATIONS = ("concat", "difference")
 OPPONENTS = ("archive", "set")
 READOUTS = ("vote", "margin")
+#: Most architectures all of whose pairs are given to the library's solver.
+MOST_FOR_ALL = 100
+ALL_PAIRS = "a fit on all pairs takes seconds for 100 architectures and minutes beyond"
 #: Kernel values held in memory at once while ranking (32 MB).
 BLOCK = 4_000_000
 #: Most rows whose kernel is computed here and given to the solver (72 MB), not by the solver.
@@ -47,7 +50,7 @@ class SVMPairwise(Surrogate):
         combine: "concat": rows [a, b]; "difference": rows a - b.
         max_pairs: Largest number of training rows. All ordered pairs where they are no more than that;
             otherwise a random set of unordered pairs, each in both orders, so the classes always balance
-            exactly.
+            exactly. None for all, of up to `MOST_FOR_ALL` architectures, in the command `rank` only.
         C: Penalty of the SVM.
         gamma: RBF coefficient: a number, or "scale" for 1 / (columns x variance), "auto" for 1 / columns.
         opponents: Whom a candidate must beat: the evaluated architectures ("archive") or the ranked set
@@ -60,7 +63,7 @@ class SVMPairwise(Surrogate):
         *,
         seed: int,
         combine: str = "concat",
-        max_pairs: int = 2000,
+        max_pairs: int | None = 2000,
         C: float = 1.0,
         gamma: float | str = "scale",
         opponents: str = "archive",
@@ -68,7 +71,8 @@ class SVMPairwise(Surrogate):
     ) -> None:
         require_integer("seed", seed, 0)
         require_choice("combine", combine, COMBINATIONS)
-        require_integer("max_pairs", max_pairs, 2)
+        if max_pairs is not None:
+            require_integer("max_pairs", max_pairs, 2)
         require_number("C", C, above=0.0)
         if isinstance(gamma, str):
             require_choice("gamma", gamma, ("scale", "auto"))
@@ -79,6 +83,8 @@ class SVMPairwise(Surrogate):
         self.seed = seed
         self.combine = combine
         self.max_pairs = max_pairs
+        if max_pairs is None:
+            self.too_slow = f"{ALL_PAIRS}; kernel_svm_pairwise has all pairs in less than a second"
         self.C = C
         self.gamma = gamma
         self.opponents = opponents
@@ -91,11 +97,16 @@ class SVMPairwise(Surrogate):
         from sklearn.svm import SVC
 
         Z, y = check_training_data(Z, y)
+        if self.max_pairs is None and len(y) > MOST_FOR_ALL:
+            raise UserError(
+                f"svm_pairwise on all pairs takes up to {MOST_FOR_ALL} architectures, got {len(y)}: "
+                f"{len(y) * (len(y) - 1):,} rows take minutes. Give max_pairs, or take kernel_svm_pairwise."
+            )
         self._archive, self._model = Z, None
         # A canonical row order makes sample and solution independent of the order of the rows.
         order = np.lexsort((*Z.T[::-1], y))
         Z, y = Z[order], y[order]
-        better, worse = sample_pairs(y, self.max_pairs, np.random.default_rng(self.seed))
+        better, worse = sample_pairs(y, self.max_pairs or len(y) ** 2, np.random.default_rng(self.seed))
         if len(better) == 0:
             return self
         first, second = np.concatenate([better, worse]), np.concatenate([worse, better])
@@ -140,8 +151,18 @@ class SVMPairwise(Surrogate):
         Z = check_query(Z, None if self._archive is None else self._archive.shape[1])
         if self._model is None or len(Z) == 0:
             return np.zeros(len(Z))
-        rivals = self._archive if self.opponents == "archive" else Z
-        assert rivals is not None
+        assert self._archive is not None
+        return self.against(Z, Z if self.over_set else self._archive)
+
+    @property
+    def over_set(self) -> bool:
+        """Whether scores depend on the set that is ranked."""
+        return self.opponents == "set"
+
+    def against(self, Z: FloatArray, rivals: FloatArray) -> FloatArray:
+        """Return minus the score ``(m,)`` of encodings ``(m, d)`` against rivals ``(k, d)``."""
+        if self._model is None:
+            return np.zeros(len(Z))
         total = np.zeros(len(Z))
         step = max(1, int(np.sqrt(BLOCK)))
         for i in range(0, len(Z), step):

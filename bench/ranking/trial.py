@@ -228,7 +228,7 @@ def encode(data: Data, encoding: str, rows: IntArray, train: IntArray) -> tuple[
 
 def make(variant: SurrogateVariant, seed: int, blocks: tuple[int, ...]) -> Surrogate:
     """Make the surrogate, told the blocks of the encoding where it takes them."""
-    return make_surrogate(variant.surrogate, seed=seed, blocks=blocks, params=variant.params)
+    return make_surrogate(variant.surrogate, seed=seed, blocks=blocks, params=variant.params, searches=False)
 
 
 _warm: set[str] = set()

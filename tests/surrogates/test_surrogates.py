@@ -22,7 +22,11 @@ NAMES = [n for n in SURROGATES.names() if is_installed(n)]
 LEARNERS = [n for n in NAMES if n not in {"random", "constant"}]
 #: Deterministic in the training set as a set: the order of the rows may change last digits only.
 ORDER_FREE = [n for n in LEARNERS if n not in {"forest", "forest_rank", "cart"}]
-RANK_BASED = [n for n in NAMES if n.endswith("_rank") or "pairwise" in n or n in {"ranksvm", "ranknet"}]
+RANK_BASED = [
+    n
+    for n in NAMES
+    if n.endswith("_rank") or "pairwise" in n or n in {"ranksvm", "ranknet", "listnet", "listmle", "ranknet_top"}
+]
 
 
 def make(name, seed=0, **params):
@@ -39,7 +43,8 @@ def test_the_families_are_registered():
     wanted = {"svm_pairwise", "gp", "gp_rank", "rbf", "rbf_rank", "forest", "forest_rank", "cart"}
     assert wanted | {"kernel_ridge", "kernel_ridge_rank", "random", "constant"} <= set(NAMES)
     pairs = {"kernel_pairwise", "relevance_pairwise", "ranksvm", "logistic_pairwise", "forest_pairwise"}
-    assert pairs | {"boosting_pairwise", "ranknet"} <= set(NAMES)
+    assert pairs | {"boosting_pairwise", "ranknet", "kernel_svm_pairwise", "kernel_svm_pairwise_2000"} <= set(NAMES)
+    assert {"listnet", "listmle", "ranknet_top", "kernel_regression", "kernel_regression_rank"} <= set(NAMES)
     for name in ("svr", "boosting", "lightgbm", "mlp", "knn", "adaptive"):
         assert {name, f"{name}_rank"} <= set(SURROGATES.names())
     assert all(entry.summary for entry in SURROGATES)
@@ -277,6 +282,12 @@ def test_bad_parameters_are_refused(name, params):
         ("forest_pairwise", 0.68),
         ("boosting_pairwise", 0.68),
         ("ranknet", 0.70),
+        ("listnet", 0.70),
+        ("listmle", 0.70),
+        ("ranknet_top", 0.70),
+        ("kernel_svm_pairwise", 0.74),
+        ("kernel_svm_pairwise_2000", 0.73),
+        ("kernel_regression_rank", 0.73),
         ("svr_rank", 0.70),
         ("boosting_rank", 0.66),
         ("mlp_rank", 0.70),

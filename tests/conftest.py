@@ -21,6 +21,9 @@ SLOW_METHODS = (
     "msunas/adaptive-authors",
     "msunas/small",
     "optuna-gp",
+    "smemnas/paper-100-8",
+    "smemnas/paper-20-4",
+    "smemnas/sibling",
     "smemnas/spnas",
     "smemnas/textbook-inside",
 )

@@ -11,6 +11,7 @@ with objectives beyond those of every feasible row, further the more they break 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.registry import Registry
+from smemnas.methods.origins import Origin
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: First numbers of the seed sequences: one stream for the shared initial design, one for the method itself.
@@ -56,6 +58,8 @@ class Method(ABC):
     plans_with_budget: bool = False
     #: Whether it reads exact free costs of architectures that were not evaluated (see `methods.tracks`).
     uses_free_costs: ClassVar[bool] = False
+    #: Where its parameters are from, by their names; empty where nobody has said it.
+    origins: ClassVar[Mapping[str, Origin]] = {}
     #: Module beyond the core that the method needs, "" for none; without it the constructor raises `UserError`.
     needs: ClassVar[str] = ""
 

@@ -8,7 +8,7 @@ non-dominated members become the main population; of the remaining ones those wi
 become the vice population.
 
 Differs from the paper, where it is silent or where measurements led elsewhere. Each difference is a
-parameter; `methods.smemnas_presets` has other settings by name:
+parameter; `methods.origins` says where each is from, `methods.smemnas_presets` has other settings by name:
 
 * the surrogate is the closed form on all pairs instead of an SVM on pairs (`surrogate`);
 * `initial`, `batch` and the population sizes are smaller or larger than those of the ancestor MSuNAS;
@@ -36,6 +36,7 @@ from smemnas.methods.encodings import Learners
 from smemnas.methods.features import FEATURES
 from smemnas.methods.model import Model, greedy_expected_gain
 from smemnas.methods.msunas import extremes as size_extremes
+from smemnas.methods.origins import SMEMNAS_ORIGINS
 from smemnas.methods.selection import (
     box,
     crowding_by_front,
@@ -100,6 +101,7 @@ class SMEMNAS(Method):
     """
 
     uses_free_costs = True
+    origins = SMEMNAS_ORIGINS
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ published, so no preset is the paper's own run:
 
 * ``smemnas/paper`` has an SVM on pairs as published, but on 2,000 of them, not on all, and N, K and the gap filling
   are those of its ancestor MSuNAS; stored runs have this name, so it stays as it is;
-* ``smemnas/paper-100-8`` has all pairs, by a machine that can (`surrogates.kernel_svm_pairwise`), the one population
-  size and the N = 100, K = 8 of the ancestor: 340 evaluations in all;
+* ``smemnas/paper-100-8`` has all pairs, by a machine that can (`surrogates.kernel_svm_pairwise`), and N = 100, K = 8 of
+  the ancestor, 340 evaluations in all;
 * ``smemnas/paper-20-4`` is the same for a small budget, N = 20, K = 4: with 100 a search of 100 evaluations is random;
 * ``smemnas/sibling`` has two parts of MOEA-BUS (arXiv 2602.08513, by a note on it): pairwise outcomes accumulated over
   the set that is ranked, and main and vice population as 25 : 75.
@@ -44,7 +44,7 @@ for _initial, _batch in ((100, 8), (20, 4)):
     METHODS.preset(
         f"smemnas/paper-{_initial}-{_batch}",
         "smemnas",
-        f"SMEM-NAS, the published parts: pairwise SVM on all pairs; N={_initial}, K={_batch}; the rest of its ancestor",
+        f"SMEM-NAS as far as published, SVM on all pairs; N={_initial}, K={_batch}; else of its ancestor or ours",
         initial=_initial,
         batch=_batch,
         **PUBLISHED,

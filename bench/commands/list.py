@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from smemnas.bench.commands.common import Command
-from smemnas.bench.errors import one_line
+from smemnas.bench.errors import UserError, one_line
 from smemnas.bench.program import named
+from smemnas.bench.registry import Entry
 
 KINDS = ("methods", "spaces", "surrogates", "data", "problems", "plans")
 
 
 @click.command("list", cls=Command)
 @click.argument("kind", required=False, type=click.Choice(KINDS))
-def list_command(kind: str | None) -> None:
+@click.argument("name", required=False)
+def list_command(kind: str | None, name: str | None) -> None:
     """Show what is registered: methods, spaces, surrogates, data sets, named problems, plans of studies.
+
+    `list methods NAME` and `list surrogates NAME` show the parameters of one and, where that is known, where each is
+    from: published, from the method's ancestor, from a sibling, or ours; the parameter first, then its setting.
 
     `list spaces` also shows the forms of architectures' names that each space reads (`show FORM:VALUE`,
     `data import --arch-form FORM`) and writes.
@@ -30,30 +36,53 @@ def list_command(kind: str | None) -> None:
     from smemnas.spaces.base import SPACES
     from smemnas.surrogates.base import SURROGATES
 
+    if name is not None:
+        if kind not in ("methods", "surrogates"):
+            raise UserError(f"{kind} have no parameters to show: give list methods NAME or list surrogates NAME.")
+        _echo_parameters((METHODS if kind == "methods" else SURROGATES).get(name))
+        return
     registries: dict[str, Registry[Any]] = {
         "methods": METHODS,
         "spaces": SPACES,
         "surrogates": SURROGATES,
         "data": BENCHMARKS,
     }
-    for name, registry in registries.items():
-        if kind in (None, name):
+    for group, registry in registries.items():
+        if kind in (None, group):
             entries = list(registry)
             width = max(len(e.name) for e in entries)
-            click.echo(click.style(name, bold=True))
+            click.echo(click.style(group, bold=True))
             for entry in entries:
-                track = f"{track_of(entry.name):<9}  " if name == "methods" else ""
+                track = f"{track_of(entry.name):<9}  " if group == "methods" else ""
                 click.echo(f"  {entry.name:<{width}}  {track}{entry.summary}")
-                if kind == name == "spaces":
+                if kind == group == "spaces":
                     _echo_forms(entry.name, " " * (width + 4))
     if kind in (None, "problems"):
         click.echo(click.style("problems", bold=True))
-        for name, case in PROBLEMS.items():
-            click.echo(f"  {name:<14}  {case.place}: {', '.join(case.objectives)}")
+        for problem, case in PROBLEMS.items():
+            click.echo(f"  {problem:<14}  {case.place}: {', '.join(case.objectives)}")
     if kind in (None, "plans"):
         _echo_plans(whole=kind is not None)
     for plugin, reason in broken_plugins:
         click.echo(f"plug-in {plugin} could not be loaded: {named(one_line(reason))}", err=True)
+
+
+def _echo_parameters(entry: Entry[Any]) -> None:
+    """Print the parameters of a method or surrogate with their settings, and where both are from."""
+    from smemnas.methods.origins import Origin, as_text
+
+    click.echo(f"{click.style(entry.name, bold=True)}  {entry.summary}")
+    origins: Mapping[str, Origin] = getattr(entry.factory, "origins", {})
+    known = entry.parameters()
+    settings = {name: p.default for name, p in known.items() if p.default is not p.empty} | dict(entry.params)
+    texts = {name: as_text(value) for name, value in settings.items()}
+    wide, deep = max(map(len, texts), default=0), max(map(len, texts.values()), default=0)
+    for name, text in texts.items():
+        line = f"  {name:<{wide}}  {text:<{deep}}"
+        if name in origins:
+            origin = origins[name]
+            line += f"  {origin.parameter:<9}  {origin.of(settings[name]):<9}  {origin.note}"
+        click.echo(line.rstrip())
 
 
 def _echo_plans(*, whole: bool) -> None:
@@ -83,7 +112,6 @@ def _stored(file: Path) -> str:
 
 def _echo_forms(space: str, indent: str) -> None:
     """Print the forms of names that a space reads and writes."""
-    from smemnas.bench.errors import UserError
     from smemnas.spaces.base import SPACES
 
     try:

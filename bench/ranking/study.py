@@ -27,7 +27,7 @@ from smemnas.bench.runs.folder import locked
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.runs.run import Progress
 from smemnas.bench.schema import RankRow, decode, is_signed, signed_line
-from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks, workers_for
+from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks, shared_children, workers_for
 from smemnas.surrogates.base import SURROGATES
 
 LOG, PLAN = "ranking.jsonl", "ranking.json"
@@ -126,15 +126,15 @@ def run_ranking(
     with locked(out, RANKING):
         log = RankLog(out / LOG)
         write_json(out / PLAN, {"plan": plan.to_dict(), "data": data.digest, "environment": environment()})
-        with log:
+        with log, shared_children() as children:
             development = plan.development(data)
             needed = plan.rows_to_measure(data)
             count = _Count(progress, len(needed) + len(development) + _expected(plan, data))
             if data.measured is not None and len(needed):
                 data.measured.measure(data.X[needed], jobs=workers_for(place.workers, len(needed)), progress=count.add)
-            _run_missing(development, plan, data, log, place, count)
+            _run_missing(development, plan, data, log, place, children, count)
             chosen = choose_encodings(plan, data, log)
-            _run_missing(list(plan.tasks(chosen)), plan, data, log, place, count)
+            _run_missing(list(plan.tasks(chosen)), plan, data, log, place, children, count)
     return log, chosen
 
 
@@ -180,7 +180,9 @@ def choose_encodings(plan: RankPlan, data: Data, log: RankLog) -> dict[str, tupl
     return chosen
 
 
-def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, place: Place, count: _Count) -> None:
+def _run_missing(
+    tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog, place: Place, children: str, count: _Count
+) -> None:
     """Run the pools of each task that the log has no finished row of."""
     pending = []
     for task in tasks:
@@ -189,20 +191,22 @@ def _run_missing(tasks: Sequence[Task], plan: RankPlan, data: Data, log: RankLog
         if missing:
             pending.append(replace(task, pools=missing))
     count.add(len(tasks) - len(pending))
-    for done in _execute(pending, plan, data, place):
+    for done in _execute(pending, plan, data, place, children):
         for row in done:
             log.append(row)
         count.add(1)
 
 
-def _execute(tasks: list[Task], plan: RankPlan, data: Data, place: Place) -> Iterator[list[dict[str, Any]]]:
+def _execute(
+    tasks: list[Task], plan: RankPlan, data: Data, place: Place, children: str
+) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of each task as it finishes; those of one that was ended, or whose process died, are failures."""
     if place == ALONE:
         for task in tasks:
             yield run_task(data, task)
         return
     calls = [(task, plan.source, plan.plugins) for task in tasks]
-    for k, answer, reason in run_tasks(_run_in_child, calls, place, here()):
+    for k, answer, reason in run_tasks(_run_in_child, calls, place, here(), children):
         rows, refusal = answer or ([], "")
         reason = reason or refusal
         if reason:

@@ -92,8 +92,21 @@ def here() -> dict[str, str]:
     return {**folder, **{name: os.environ[name] for name in (NOTES,) if name in os.environ}}
 
 
+@contextlib.contextmanager
+def shared_children() -> Iterator[str]:
+    """Yield what several calls of `run_tasks` take, so that the second finds the children of the first, warmed up."""
+    try:
+        yield uuid.uuid4().hex
+    finally:
+        slot().close()
+
+
 def run_tasks(
-    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], place: Place, environment: Mapping[str, str]
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    place: Place,
+    environment: Mapping[str, str],
+    children: str = "",
 ) -> Iterator[Outcome]:
     """Yield what became of each task as it ends.
 
@@ -103,12 +116,13 @@ def run_tasks(
         tasks: Its arguments.
         place: Where.
         environment: Variables that children have besides those of their worker.
+        children: Whose children take them, see `shared_children`; "" starts some for this call.
 
     Raises:
         UserError: The cluster's library is missing.
         RunError: The cluster does not answer, or broke down.
     """
-    study = uuid.uuid4().hex
+    study = children or uuid.uuid4().hex
     calls = [
         (k, study, function.__module__, pickle.dumps((function, task)), place.timeout, dict(environment))
         for k, task in enumerate(tasks)
@@ -122,7 +136,8 @@ def run_tasks(
             for call in calls:
                 yield Outcome(*work(*call))
         finally:
-            slot().close()
+            if not children:
+                slot().close()
         return
     outcomes = {"loky": _on_this_machine, "dask": _on_dask, "ray": _on_ray}[place.backend](calls, place)
     for found in outcomes:
@@ -187,10 +202,10 @@ def _on_dask(calls: list[tuple[Any, ...]], place: Place) -> Iterator[tuple[int, 
     with _cluster_errors(place), distributed.Client(place.address, timeout=PATIENCE, set_as_default=False) as client:
         if not client.ncores():
             raise RunError(f"the Dask cluster at {place.address} has no workers: start some first.")
-        waiting = iter(calls)
+        waiting, once = iter(calls), uuid.uuid4().hex  # what has a key that was there gets the answer of then
 
         def submit(n: int | None) -> list[Any]:
-            return [client.submit(work, *call, key=f"{call[1]}-{call[0]}") for call in itertools.islice(waiting, n)]
+            return [client.submit(work, *call, key=f"{once}-{call[0]}") for call in itertools.islice(waiting, n)]
 
         running = distributed.as_completed(submit(place.workers), loop=client.loop, with_results=True)
         for future, found in running:

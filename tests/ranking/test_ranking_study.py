@@ -26,9 +26,11 @@ from smemnas.bench.ranking.plan import (
     parse_n_test,
     parse_sizes,
 )
-from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
+from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings, run_ranking
 from smemnas.bench.ranking.trial import PROXY_SUFFIX, SurrogateVariant
 from smemnas.bench.report.ranking.files import write_ranking
+from smemnas.bench.workers.backends import Place
+from smemnas.bench.workers.child import Child
 
 PLUGIN = """
 import os
@@ -331,3 +333,21 @@ def test_a_changed_row_is_refused_in_one_line(toy, tmp_path, old, new, reason):
     assert str(caught.value).startswith(f"{log}, line 3 is corrupt (")
     assert reason in str(caught.value)
     assert str(caught.value).endswith("): restore or remove the file.")
+
+
+def test_the_children_that_chose_the_encodings_take_the_trials_too(tmp_path, monkeypatch):
+    """Each child imports and opens everything once, which on a large table is most of the time of a small study."""
+    started = []
+
+    class Counted(Child):
+        def __init__(self, module, environment):
+            super().__init__(module, environment)
+            started.append(module)
+
+    monkeypatch.setattr("smemnas.bench.workers.child.Child", Counted)
+    data = data_of("toy", "closed-form")
+    plan = toy_plan(data, ("knn",), n_train=(20,), seeds=(0,), encodings=("best",))
+    log, _ = run_ranking(plan, data, tmp_path / "out", place=Place(workers=1, timeout=100.0))
+    assert started == ["smemnas.bench.ranking.study"]
+    assert {row["status"] for row in log.rows.values()} == {"ok"}
+    assert len({row["key"]["seed"] for row in log.rows.values()}) == 1 + len(DEVELOPMENT_SEEDS)

@@ -55,15 +55,19 @@ def _run(args: list[str] | None) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except UserError as error:
-        guard.say(f"error: {one_line(error)}")
-        return error.exit_code
+        return _refused(one_line(error), error.exit_code, error.command)
     except click.ClickException as error:
-        hint = f" See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
-        guard.say(f"error: {one_line(error.format_message())}{hint}")
-        return error.exit_code
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        return _refused(one_line(error.format_message()), error.exit_code, where)
     except click.Abort:
         guard.say(guard.INTERRUPTED)
         return guard.INTERRUPT
+
+
+def _refused(message: str, code: int, command: str) -> int:
+    """Say what was wrong, and whose --help tells more where a command is named."""
+    guard.say(f"error: {message} See {command} --help." if command else f"error: {message}")
+    return code
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ class UserError(Exception):
     """
 
     exit_code = 2
+    #: The command whose --help tells more, set where an option of it has a wrong value.
+    command = ""
 
 
 class DataError(UserError):

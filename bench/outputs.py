@@ -6,12 +6,14 @@ The rules, in one place:
   anything else, or that another command wrote, is refused before anything happens.
 - `run --overwrite` removes the files of a run by their names (`RUN_FILES`, `TRAINED`) and nothing else; a folder with
   anything beside them is refused.
+- A folder that was made for a command which then refuses its arguments is taken back (`taken_back`).
 - A file is replaced if what is there has the form that the same command writes; an input is never an output.
 - Everything is replaced as a whole, see `bench.files`.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -120,6 +122,26 @@ def claim(folder: Path, kind: FolderKind) -> None:
     raise RunError(
         f"{folder} holds {lacks} ({_names(foreign)}): choose a new folder with --out, nothing was written there."
     )
+
+
+@contextlib.contextmanager
+def taken_back(folder: Path) -> Iterator[None]:
+    """Where the block raises, take back the folder and the parents that it made, if nothing but locks is in them.
+
+    So a command that refuses its arguments after all leaves no folder, whatever it had begun.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # what holds anything else stays
+            names = _entries(folder) if made else []
+            if all(name in LOCKS and _is_lock(folder / name) for name in names):
+                for name in names:
+                    (folder / name).unlink()
+                for place in made:
+                    place.rmdir()
+        raise
 
 
 def marked(folder: Path, kind: FolderKind) -> bool:

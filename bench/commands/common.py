@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError, one_line, suggest
 from smemnas.bench.program import named
 from smemnas.bench.values import (
     LARGEST_BUDGET,
@@ -212,6 +213,19 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(part)
 
 
+@contextlib.contextmanager
+def pointing_to_help(ctx: click.Context) -> Iterator[None]:
+    """Let a mistake that begins with an option's or an argument's name know the command whose --help explains it."""
+    try:
+        yield
+    except UserError as error:
+        words = one_line(error).split(maxsplit=1)
+        own = {name for param in ctx.command.params for name in (label(param), *param.opts, *param.secondary_opts)}
+        if error.exit_code == UserError.exit_code and not error.command and words and words[0].rstrip(":,") in own:
+            error.command = ctx.command_path
+        raise
+
+
 class Command(click.Command):
     """A click command that refuses odd texts, whatever option they are given to."""
 
@@ -221,8 +235,14 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments."""
-        refuse_odd_texts(self, ctx, args)
-        return super().parse_args(ctx, args)
+        with pointing_to_help(ctx):
+            refuse_odd_texts(self, ctx, args)
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with pointing_to_help(ctx):
+            return super().invoke(ctx)
 
 
 class CommandGroup(click.Group):
@@ -240,8 +260,9 @@ class CommandGroup(click.Group):
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
-        refuse_odd_texts(self, ctx, args)
-        return super().parse_args(ctx, args)
+        with pointing_to_help(ctx):
+            refuse_odd_texts(self, ctx, args)
+            return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or suggest the nearest one."""

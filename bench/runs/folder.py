@@ -11,7 +11,7 @@ from typing import Any
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.errors import RunError, Unusable
 from smemnas.bench.files import why, write_json
-from smemnas.bench.outputs import RUN, FolderKind, claim, files_of_a_run
+from smemnas.bench.outputs import RUN, FolderKind, claim, files_of_a_run, taken_back
 from smemnas.bench.provenance import environment
 from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import JobFile, StatusFile, read, signed
@@ -33,18 +33,21 @@ def locked(folder: Path, kind: FolderKind = RUN) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     claim(folder, kind)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunError(f"{folder} is in use by another run: wait for it, or choose another --out or --seed.") from error
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with taken_back(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / LOCK)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise RunError(
+                f"{folder} is in use by another run: wait for it, or choose another --out or --seed."
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with --out.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def clear(folder: Path) -> None:

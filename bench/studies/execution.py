@@ -18,7 +18,7 @@ from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import RunError, Unusable, UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.log import note
-from smemnas.bench.outputs import STUDY, claim
+from smemnas.bench.outputs import STUDY, claim, taken_back
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
 from smemnas.bench.runs.folder import STATUS
 from smemnas.bench.runs.guard import checked_log
@@ -241,16 +241,17 @@ def study_lock(out: Path) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / STUDY_LOCK)
-        lock.acquire()
-    except OSError as error:
-        raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with taken_back(out):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(out / STUDY_LOCK)
+            lock.acquire()
+        except OSError as error:
+            raise RunError(f"cannot write to {out}: {error.strerror}. Choose another folder with --out.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def record_plan(out: Path, plan: Plan) -> None:

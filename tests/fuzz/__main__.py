@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from .broken import Broken, apply, broken_folders
 from .calls import Call, calls
-from .sandbox import MADE, Sandbox, changed
+from .sandbox import MADE, Sandbox, changed, left
 from .server import Server, real_call
 from .verdict import judge
 
@@ -106,6 +106,9 @@ class Fuzzer:
         gone = changed(place)
         if not verdict and gone:
             verdict = f"FOREIGN {', '.join(gone)}"
+        if not verdict and done["code"] in (1, 2):
+            bare = left(place, self.sandbox.template)
+            verdict = f"LEFT {', '.join(bare)[:80]}" if bare else ""
         self.counts[verdict.split()[0] if verdict else f"ok {done['code']}"] += 1
         return Finding(verdict, args, (done["err"] or done["out"])[-2500:])
 

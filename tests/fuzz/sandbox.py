@@ -115,3 +115,11 @@ def changed(place: Path) -> list[str]:
         if not same:
             found.append(name)
     return found
+
+
+def left(place: Path, template: Path) -> list[str]:
+    """Return the folders that a call made for nothing, the outermost of each: there is no file in them but locks."""
+    old = {p.relative_to(template) for p in (template / "cwd").rglob("*")}
+    new = [p for p in sorted((place / "cwd").rglob("*")) if p.relative_to(place) not in old and p.is_dir()]
+    bare = [p for p in new if not any(q.is_file() and not q.name.endswith(".lock") for q in p.rglob("*"))]
+    return [p.relative_to(place / "cwd").as_posix() for p in bare if p.parent not in bare]

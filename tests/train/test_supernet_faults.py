@@ -49,6 +49,11 @@ def rows(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+def test_unknown_images_leave_no_folder(tmp_path, fails):
+    fails(train("nowhere", tmp_path / "new" / "er"), "no data set 'nowhere'")
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("kind", OUT_OF_MEMORY)
 def test_out_of_memory_names_a_way_out_that_works(images, tmp_path, monkeypatch, call, fails, kind):
     """Memory runs out in the second epoch; the first is kept, and the command that the message names goes on."""

@@ -168,6 +168,7 @@ class PlanEntry(Strict, frozen=True):
     champion: str = ""
     primary: str = ""
     seeds_of: dict[str, tuple[Natural, ...]] = {}
+    budget_time: Seconds = 0.0
     of: OriginEntry | None = None
 
 

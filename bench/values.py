@@ -107,6 +107,15 @@ def duration(option: str, value: object) -> float:
     return real(option, sum(float(part) * seconds for part, seconds in parts if part), 0.0, LONGEST, above=0.0)
 
 
+def whole_seconds(option: str, value: object) -> float:
+    """Return the seconds of a duration rounded up, see `duration`.
+
+    Raises:
+        UserError: It is none.
+    """
+    return float(math.ceil(duration(option, value)))
+
+
 def duration_text(seconds: float) -> str:
     """Return a duration as `duration` reads it, "1h30m"; fractions of a second only below a minute."""
     if seconds < 60:

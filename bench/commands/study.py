@@ -9,6 +9,7 @@ import click
 
 from smemnas.bench.commands.common import (
     BUDGET,
+    DURATION,
     EFFECT,
     FILE,
     FOLDER,
@@ -92,13 +93,23 @@ if TYPE_CHECKING:
     metavar="NAME=SEEDS",
     help="Fewer seeds for a method or variant that takes long, some of --seeds; repeatable.",
 )
-@click.option("--budget", type=BUDGET, help="Paid evaluations of a run.  [default: 300]")
+@click.option("--budget", type=BUDGET, help="Paid evaluations of a run.  [default: 300, or what --budget-time allows]")
+@click.option(
+    "--budget-time",
+    type=DURATION,
+    default=0.0,
+    metavar="TIME",
+    help="Training time of a run, like 2h or 1d12h, where evaluations have one; results are then read off at times.",
+)
 @place_options("run")
 @click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
 @click.option("--champion", help="The variant that is tested against every other one.")
 @label_option
 @click.option(
-    "--at", metavar="N,N", help="Evaluations at which results are read off; the budget is added.  [default: 50,100,200]"
+    "--at",
+    metavar="N,N",
+    help="Evaluations, or times of training like 1h,2h, at which results are read off; the budget is added.  [default: "
+    "50,100,200; a quarter and half of --budget-time]",
 )
 @click.option(
     "--target",
@@ -138,6 +149,7 @@ def study_command(
     effect: float,
     method_seeds: tuple[str, ...],
     budget: int | None,
+    budget_time: float,
     n_jobs: int | None,
     timeout: float | None,
     backend: str,
@@ -203,6 +215,7 @@ def study_command(
         effect=effect,
         seeds_of=dict(parse_method_seeds(text) for text in method_seeds),
         budget=budget,
+        budget_time=budget_time,
         baseline=baseline or "",
         champion=champion or "",
         labels=labels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smemnas.bench.display import counted
@@ -65,6 +65,10 @@ class Leaderboard:
         return f"<Leaderboard of {counted(len(methods_of(self.lines)), 'method')} on {problems}: {self.page}>"
 
 
+#: Why a run is not on the leaderboard.
+BY_TIME = "training time was its budget, and the leaderboard compares after so many evaluations"
+
+
 def leaderboard(options: LeaderboardOptions) -> Leaderboard:
     """Put everything that was handed in on one page, Markdown and CSV beside it.
 
@@ -78,7 +82,11 @@ def leaderboard(options: LeaderboardOptions) -> Leaderboard:
     claim(out, REPORT)
     places = [options.runs] if isinstance(options.runs, str | Path) else options.runs
     entries, numbers, found = read_entries([str(place) for place in places])
-    groups, unfinished = make_groups(found)
+    timed = [run for run in found.runs if run.job.budget_time]
+    plans = tuple(plan for plan in found.plans if not plan.budget_time)
+    rest = tuple(run for run in found.runs if not run.job.budget_time)
+    groups, unfinished = make_groups(replace(found, runs=rest, plans=plans))
+    unfinished += [Unfinished(r.job.label, str(r.case), str(r.job.seed), BY_TIME) for r in timed]
     lines = [line for group in groups for line in lines_of(group, numbers)]
     if not lines:
         reasons = "; ".join(dict.fromkeys(u.reason for u in unfinished)) or "no run is finished"

@@ -19,13 +19,13 @@ from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
 from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.labels import Labels, labelled
-from smemnas.bench.studies.plan import Plan, Variant, check_plan, make_cases
+from smemnas.bench.studies.plan import BUDGET, Plan, Variant, check_plan, make_cases, parts_of_time
 from smemnas.bench.studies.published import PLANS
 from smemnas.bench.studies.question import EFFECT, question_of, said, with_enough_seeds
 from smemnas.bench.studies.shown import html
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
-from smemnas.bench.values import parse_numbers, parse_seeds, several, whole
+from smemnas.bench.values import LARGEST_BUDGET, parse_numbers, parse_seeds, several, whole, whole_seconds
 from smemnas.bench.workers.backends import Place
 
 if TYPE_CHECKING:
@@ -58,11 +58,13 @@ class StudyOptions:
         seeds: Numbers, or like "0-30"; "auto" takes as many as find a difference of `effect`; None takes the plan's,
             else 0 to 10.
         seeds_of: Name of a method or variant to fewer seeds.
-        budget: Paid evaluations of a run; None takes the plan's, else 300.
+        budget: Paid evaluations of a run; None takes the plan's, else 300, or as many as `budget_time` allows.
+        budget_time: Training time that a run may spend, in seconds or like "2h"; 0 takes the plan's.
         baseline: The variant that the others are tested against; "" takes the first.
         champion: The variant that is tested against every other one.
         labels: A name to what tables and figures show instead, or texts like "smemnas/best=SMEM-NAS (ours)".
-        at: Evaluations at which results are read off; None takes 50, 100 and 200. The budget is added.
+        at: Evaluations at which results are read off; None takes 50, 100 and 200. The budget is added. With
+            `budget_time` they are times like "30m,1h"; None takes a quarter and half of it.
         target: Regret of the evaluations-to-target table; None takes the baseline's mean at the budget.
         jobs: Worker processes; 1 works in this process, None takes one per CPU.
         timeout: Seconds after which a run is ended and counted as failed.
@@ -91,6 +93,7 @@ class StudyOptions:
     seeds: Iterable[int] | str | None = None
     seeds_of: Mapping[str, Iterable[int]] = field(default_factory=dict)
     budget: int | None = None
+    budget_time: float | str = 0.0
     baseline: str = ""
     champion: str = ""
     labels: Labels = ()
@@ -247,7 +250,7 @@ def basis_of(options: StudyOptions) -> Basis:
     if added:
         raise UserError("--add adds methods to those of a --plan: name new ones with --methods.")
     opened = tuple(open_archive(place) for place in options.archives)
-    return Basis(Plan(tuple(chosen), (), tuple(range(11)), 300), "study", opened)
+    return Basis(Plan(tuple(chosen), (), tuple(range(11)), BUDGET), "study", opened)
 
 
 def _with_options(plan: Plan, options: StudyOptions) -> Plan:
@@ -282,7 +285,14 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         plan = replace(plan, cases=tuple(replace(case, constraints=limits) for case in plan.cases))
     if options.reference:
         plan = replace(plan, cases=tuple(replace(case, reference=options.reference) for case in plan.cases))
-    if options.at is not None:
+    if options.budget_time:
+        time = whole_seconds("--budget-time", options.budget_time)
+        count = options.budget or (plan.budget if plan.budget_time else LARGEST_BUDGET)
+        plan = replace(plan, budget_time=time, budget=count, at=parts_of_time(time))
+    if options.at is not None and plan.budget_time:
+        times = options.at.split(",") if isinstance(options.at, str) else options.at
+        plan = replace(plan, at=tuple(int(whole_seconds("--at", time)) for time in times))
+    elif options.at is not None:
         at = parse_numbers("--at", options.at, plan.budget) if isinstance(options.at, str) else tuple(options.at)
         plan = replace(plan, at=at)
     return plan

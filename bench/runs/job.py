@@ -139,7 +139,9 @@ class Job:
     @property
     def folder_in_study(self) -> Path:
         """Relative folder in a study: that of a single run, with the budget, which may change a run."""
-        return self.folder.parent / f"budget-{self.budget}" / self.folder.name
+        time = [f"time-{duration_text(self.budget_time)}"] if self.budget_time else []
+        count = [] if time and self.budget == LARGEST_BUDGET else [f"budget-{self.budget}"]
+        return self.folder.parent / ",".join([*count, *time]) / self.folder.name
 
 
 def _plugin(entry: PluginEntry | str) -> Plugin:

@@ -17,12 +17,13 @@ from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval, Ratio
 from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
+from smemnas.bench.studies.in_time import step
 from smemnas.bench.studies.judged import cap_rows, points_per_regret, reaches
 from smemnas.bench.studies.pairs import Pairs, Regret, adjust, compare, make_pairs, marks_of
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import problem_ranks, seed_ranks
 from smemnas.bench.studies.tables import Arrival, ChampionRow, ContrastRow, Lead, StudyRow, Tables
-from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor
+from smemnas.bench.studies.trials import UNASKED, Trial, evaluations_to, reported_floor, spent
 from smemnas.spaces.base import FloatArray
 
 Groups = Mapping[tuple[Case, str], list[Trial]]
@@ -99,7 +100,7 @@ def _rows(plan: Plan, case: Case, k: int, groups: Groups, regret: Regret, pairs:
                 mean(lambda t: t.area),
                 mark,
                 p_best,
-                sum(len(t.F) < plan.at[k] for t in done),
+                sum(not spent(plan, len(t.F), t.clock, plan.at[k]) for t in done),
                 sum(not np.isfinite(t.F).all(axis=1).any() for t in done),
                 mean(lambda t: t.observed) if noisy else None,
                 mean(lambda t: t.regret - t.observed) if noisy else None,
@@ -114,7 +115,7 @@ def _arrivals(
     """Return how soon each variant reaches the target of a case; fill in the evaluations of each run."""
     target = _target(plan, groups[case, plan.baseline])
     for variant in plan.variants:
-        evaluations[case, variant.name] = _evaluations(groups[case, variant.name], target)
+        evaluations[case, variant.name] = _evaluations(plan, groups[case, variant.name], target)
     base = evaluations[case, plan.baseline]
     arrivals = []
     for variant in plan.variants:
@@ -144,16 +145,18 @@ def _target(plan: Plan, group: Sequence[Trial]) -> float:
     return float(np.mean(last)) if len(last) else math.nan
 
 
-def _evaluations(group: Sequence[Trial], target: float) -> dict[int, float]:
+def _evaluations(plan: Plan, group: Sequence[Trial], target: float) -> dict[int, float]:
     """Return how many evaluations each finished run took to the target, by seed; nothing without a target."""
     measured = [t for t in _done(group) if not np.isnan(t.regret).any()]
-    return {} if math.isnan(target) else {t.job.seed: evaluations_to(t.curve, target) for t in measured}
+    if math.isnan(target):
+        return {}
+    return {t.job.seed: evaluations_to(t.curve, target) * step(plan) for t in measured}
 
 
 def _ratio(plan: Plan, mine: Mapping[int, float], other: Mapping[int, float]) -> Ratio:
     seeds = [seed for seed in mine if seed in other]
     return statistics.evaluations_ratio(
-        np.array([mine[s] for s in seeds]), np.array([other[s] for s in seeds]), plan.budget
+        np.array([mine[s] for s in seeds]), np.array([other[s] for s in seeds]), plan.end
     )
 
 
@@ -196,7 +199,7 @@ def _leads(plan: Plan, groups: Groups) -> list[Lead]:
     for case in plan.cases:
         for rival in _rivals(plan):
             target = _target(plan, groups[case, rival])
-            mine, other = (_evaluations(groups[case, name], target) for name in (plan.champion, rival))
+            mine, other = (_evaluations(plan, groups[case, name], target) for name in (plan.champion, rival))
             paired = np.array([mine[seed] for seed in mine if seed in other])
             median = float(np.median(paired)) if len(paired) else math.nan
             reached = int(np.isfinite(paired).sum())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smemnas.bench.metrics import statistics
+from smemnas.bench.studies.in_time import step, steps
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.trials import Trial
 from smemnas.spaces.base import FloatArray, IntArray
@@ -40,7 +41,8 @@ def curve_of(plan: Plan, done: Sequence[Trial]) -> Curve | None:
     curves = [t.curve for t in done if len(t.curve)]
     if not curves:
         return None
-    at = np.unique([*np.linspace(1, plan.budget, POINTS).astype(np.int64), *plan.at])
-    values = np.array([curve[np.minimum(at, len(curve)) - 1] for curve in curves])  # (runs, g)
+    at = np.unique([*np.linspace(step(plan), plan.end, POINTS).astype(np.int64), *plan.at])
+    known = np.searchsorted(steps(plan), at, side="right")
+    values = np.array([curve[np.clip(known, 1, len(curve)) - 1] for curve in curves])  # (runs, g)
     mean, low, high = np.array([statistics.mean_interval(column) for column in values.T]).T
     return Curve(at, mean, low, high, len(curves))

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Run:
         environment: What it says about code, packages and machine.
         seconds: Wall time of the run.
         method_seconds: Wall time in the method.
+        clock: Training time after each evaluation ``(n,)``, where that was the budget.
     """
 
     source: RunSource
@@ -63,6 +64,7 @@ class Run:
     environment: Mapping[str, Any]
     seconds: float
     method_seconds: float
+    clock: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __repr__(self) -> str:
         return f"<Run of {self.job.label} on {self.case}, seed {self.job.seed}: {self.status}, in {self.source}>"
@@ -260,12 +262,14 @@ def read_run(place: Path | RunSource) -> Run:
     X, F = np.empty((0, 0), np.int64), np.empty((0, len(job.objectives)))
     state, reason = DONE, ""
     archs: tuple[str, ...] = ()
+    clock = np.empty(0)
     seconds = (math.nan, math.nan)
     try:
         log = run.log(None, len(job.objectives))
         archs = log.archs
         if archs:
             X, F = log.arrays()
+            clock = np.cumsum([row.seconds or 0.0 for row in log.rows[: job.budget]]) if job.budget_time else clock
     except Unusable as error:
         state, reason = FAILED, f"the run of {job.label} cannot be read: {error.reason}"
     except OSError as error:
@@ -283,4 +287,4 @@ def read_run(place: Path | RunSource) -> Run:
         except Unusable as error:
             state, reason = FAILED, str(error)
     known = (entry.data, entry.environment)
-    return Run(run, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds)
+    return Run(run, job, state, reason, X[: job.budget], F[: job.budget], archs, *known, *seconds, clock)

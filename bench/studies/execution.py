@@ -26,6 +26,7 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.run import Progress, run
 from smemnas.bench.runs.source import RunFolder, RunSource
 from smemnas.bench.schema import PlanEntry, read
+from smemnas.bench.studies.larger import begin, cleared_unless_grown
 from smemnas.bench.studies.plan import Plan, parts_of
 from smemnas.bench.workers.backends import ALONE, Place, here, run_tasks
 from smemnas.bench.workers.child import PAUSE
@@ -189,8 +190,10 @@ def run_job(job: Job, out: Path, plugins: Sequence[str] = (), rerun: bool = Fals
         if not again and state_of(out, job).status == DONE:
             return State(DONE)
         folder.mkdir(parents=True, exist_ok=True)
+        begun = not rerun and begin(folder, job, benchmark)
         _write_status(folder, RUNNING)
-        result = run(job, folder, benchmark=benchmark, overwrite=again)
+        with cleared_unless_grown(folder, begun):
+            result = run(job, folder, benchmark=benchmark, overwrite=again)
     except RunError as error:
         if isinstance(error.__cause__, Timeout):
             return State(BUSY)

@@ -84,10 +84,11 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
     """Return the results of a study, one row per run and checkpoint.
 
     Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``method`` (the
-    variant's name), ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint), the
-    indicators at it, explained in `bench.studies.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``,
-    ``epsilon``, ``best``, ``area``; under noise also ``observed_regret``), and the run's
-    ``failed_evaluations``, ``seconds``, ``method_seconds`` and ``reason`` of a failure. Runs that are not done have
+    variant's name), ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint;
+    ``training_seconds`` where training time is the budget), the indicators at it, explained in
+    `bench.studies.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``, ``epsilon``, ``best``, ``area``;
+    under noise also ``observed_regret``), and the run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and
+    ``reason`` of a failure. Runs that are not done have
     NaN, so that nothing is lost silently.
 
     Args:
@@ -120,7 +121,7 @@ def _checkpoints(plan: Plan, trial: Trial) -> list[dict[str, Any]]:
             "method": trial.variant,
             "seed": trial.job.seed,
             "status": trial.status,
-            "evaluations": at,
+            plan.column: at,
             "regret": trial.regret[k],
             "igd_plus": trial.igd_plus[k],
             "reported_regret": trial.reported[k],

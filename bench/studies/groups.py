@@ -25,17 +25,18 @@ from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
 from smemnas.bench.studies.execution import DONE, MISSING
 from smemnas.bench.studies.labels import Labels, read_labels
-from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant
+from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant, parts_of_time
 from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.training_clock import training_clock
-from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure, unfinished
-from smemnas.bench.values import seed_text
+from smemnas.bench.studies.trials import UNASKED, Trial, ended_early, measure_by, unfinished
+from smemnas.bench.values import duration_text, seed_text
 from smemnas.spaces.base import FloatArray
 
 Key = tuple[Case, str, int]
+#: Training time and number of evaluations of a run.
+Budgets = tuple[float, int]
 NOT_MADE = "not made yet"
-BY_TIME = "training time was its budget, and it is not compared with runs of so many evaluations"
 
 
 class _Unmeasured(Exception):
@@ -68,9 +69,20 @@ class Group:
     runs: dict[Key, Run]
 
     @property
-    def budget(self) -> int:
-        """Paid evaluations of a run."""
-        return self.tables.plan.budget
+    def end(self) -> int:
+        """The last checkpoint: paid evaluations of a run, or its seconds of training."""
+        return self.tables.plan.end
+
+    @property
+    def bound(self) -> str:
+        """The budget of a run in words."""
+        return self.tables.plan.after(self.end)
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its tables, where there are several groups."""
+        plan = self.tables.plan
+        return f"time-{duration_text(plan.budget_time)}" if plan.budget_time else f"budget-{plan.budget}"
 
     def of(self, case: Case, variant: str) -> list[Run]:
         """Return the finished runs of a variant on a case, by seed."""
@@ -104,17 +116,16 @@ def make_groups(
     left: dict[tuple[str, str, str], list[int]] = {}
 
     def leave_out(job: Job, reason: str) -> None:
-        case = str(job.case)
-        left.setdefault((names[job.label], f"{case}, budget {job.budget}", reason), []).append(job.seed)
+        case, budget = str(job.case), job.bound if job.budget_time else job.budget
+        left.setdefault((names[job.label], f"{case}, budget {budget}", reason), []).append(job.seed)
 
     reasons: dict[Case, str] = {}
     versions: dict[tuple[str, str], tuple[Plugin, ...]] = {}
-    done: dict[int, dict[tuple[Case, str, int], Run]] = {}
+    done: dict[Budgets, dict[tuple[Case, str, int], Run]] = {}
     for run in found.runs:
-        reason = run.reason or (BY_TIME if run.job.budget_time else "")
-        reason = reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
+        reason = run.reason or reasons.setdefault(run.case, _closed(run.case)) or _fault(run)
         reason = reason or _other_version(run, versions)
-        others = done.setdefault(run.job.budget, {})
+        others = done.setdefault((run.job.budget_time, run.job.budget), {})
         key = (run.case, names[run.job.label], run.job.seed)
         if not reason and key in others:
             same = np.array_equal(run.F, others[key].F)
@@ -126,8 +137,8 @@ def make_groups(
         else:
             others[key] = run
     groups = []
-    for budget in sorted({*done, *(plan.budget for plan in found.plans)}):
-        plans = [plan for plan in found.plans if plan.budget == budget]
+    for budget in sorted({*done, *map(_budgets, found.plans)}):
+        plans = [plan for plan in found.plans if _budgets(plan) == budget]
         missing = _missing(found, plans, names)
         for job in missing:
             leave_out(job, NOT_MADE)
@@ -153,6 +164,10 @@ def _measured_alike(found: Found) -> Found:
         for r in found.runs
     ]
     return replace(found, runs=tuple(runs), plans=tuple(plans))
+
+
+def _budgets(plan: Plan) -> Budgets:
+    return plan.budget_time, plan.budget
 
 
 def _names(found: Found) -> dict[str, str]:
@@ -195,21 +210,21 @@ def _other_version(run: Run, versions: dict[tuple[str, str], tuple[Plugin, ...]]
 
 def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list[Job]:
     """Return the runs that plans ask for and that no folder holds."""
-    there = {(run.case, run.job.label, run.job.seed, run.job.budget) for run in found.runs}
+    there = {(run.case, run.job.label, run.job.seed, run.job.budget_time, run.job.budget) for run in found.runs}
     wanted = {}
     for plan in plans:
         for case in plan.cases:
             for variant in plan.variants:
                 job = replace(plan.job(variant, case, 0), plugins=())
                 for seed in plan.seeds_for(variant):
-                    key = (case, job.label, seed, plan.budget)
+                    key = (case, job.label, seed, *_budgets(plan))
                     if key not in there:
                         wanted[key] = replace(job, seed=seed)
     return list(wanted.values())
 
 
 def _group(
-    budget: int, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
+    budget: Budgets, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
 ) -> Group:
     """Return the comparison of finished runs of one budget."""
     plan = _merged(budget, runs, plans, names, roles)
@@ -240,7 +255,7 @@ def _found(case: Case, runs: dict[Key, Run]) -> FloatArray:
 
 
 def _merged(
-    budget: int, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
+    budget: Budgets, runs: dict[Key, Run], plans: Sequence[Plan], names: dict[str, str], roles: tuple[str, str]
 ) -> Plan:
     """Return one plan of everything that was found of a budget, in the order of the plans and then of the runs.
 
@@ -281,18 +296,21 @@ def _merged(
     targets = {plan.target for plan in plans}
     baseline = next((name for name in baselines if name in variants), next(iter(variants)))
     champion = next((name for name in champions if name in variants), "")
+    others = parts_of_time(budget[0]) if budget[0] else CHECKPOINTS
+    end = math.ceil(budget[0]) or budget[1]
     return Plan(
         tuple(variants.values()),
         tuple(cases),
         tuple(seeds),
-        budget,
+        budget[1],
         baseline,
-        tuple(sorted({n for n in at or CHECKPOINTS if n < budget} | {budget})),
+        tuple(sorted({n for n in at or others if n < end} | {end})),
         targets.pop() if len(targets) == 1 else None,
         tuple(contrasts),
         champion=champion,
         primary=champion or baseline if stated == {champion or baseline} else "",  # one question, and asked before
         seeds_of={n: tuple(s for s in seeds if s in own[n]) for n in variants if len(own[n]) < len(seeds)},
+        budget_time=budget[0],
     )
 
 
@@ -310,12 +328,12 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
     benchmark = benchmark_of(case)
     try:
         recommended = run.source.recommended(len(run.X)) if benchmark.noisy else ()
-        measured = measure(run.X, run.F, plan.at, benchmark, reference, recommended)
+        clock = run.clock if plan.budget_time else training_clock(benchmark, run.X, run.job.seed)
+        measured = measure_by(plan, run.X, run.F, clock, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
-        clock = training_clock(benchmark, run.X, run.job.seed)
     except Exception as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
-    reason = ended_early(run.source, len(F), plan.budget)
+    reason = ended_early(run.source, len(F), plan, clock)
     times = run.seconds, run.method_seconds
     return Trial(variant.name, case, run.job, DONE, reason, F, *measured, *times, reference, clock)

@@ -13,6 +13,7 @@ from smemnas.bench.benchmarks.ranges import best_under, caps_of, cost_column, er
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.metrics.targets import share_reached, units_per_regret
+from smemnas.bench.studies.in_time import step, steps
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.trials import Trial
 from smemnas.spaces.base import FloatArray, IntArray, Objective
@@ -104,17 +105,18 @@ def reaches(plan: Plan, done: Done) -> dict[tuple[Case | None, str], TargetsReac
 
     All of them only for variants that have finished runs on every case that anyone has.
     """
-    at = np.unique([*np.geomspace(1, plan.budget, POINTS).astype(np.int64), *plan.at])
+    at = np.unique([*np.geomspace(step(plan), plan.end, POINTS).astype(np.int64), *plan.at])
+    known = np.maximum(np.searchsorted(steps(plan), at, side="right"), 1)
     found: dict[tuple[Case | None, str], TargetsReached] = {}
     curves = {key: [t.curve for t in trials if len(t.curve)] for key, trials in done.items()}
     cases = [case for case in plan.cases if any(curves.get((case, v.name)) for v in plan.variants)]
     for name in (v.name for v in plan.variants):
         own = {case: mine for case in cases if (mine := curves.get((case, name)))}
         for case, mine in own.items():
-            found[case, name] = TargetsReached(at, share_reached([mine], at), 1, len(mine))
+            found[case, name] = TargetsReached(at, share_reached([mine], known), 1, len(mine))
         if cases and len(own) == len(cases):
             runs = sum(map(len, own.values()))
-            found[None, name] = TargetsReached(at, share_reached(list(own.values()), at), len(own), runs)
+            found[None, name] = TargetsReached(at, share_reached(list(own.values()), known), len(own), runs)
     return found
 
 

@@ -6,6 +6,7 @@ Named plans are in `bench.studies.published`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,16 +18,20 @@ from smemnas.bench.benchmarks.constraints import check_bounds
 from smemnas.bench.benchmarks.given_reference import canonical
 from smemnas.bench.benchmarks.missing import refuse_missing
 from smemnas.bench.benchmarks.problems import PROBLEMS, find_problem
+from smemnas.bench.benchmarks.time_names import require_times
 from smemnas.bench.errors import Unusable, UserError, suggest
 from smemnas.bench.registry import Entry, load_plugin
 from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import PlanEntry
+from smemnas.bench.values import duration_text
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
 
 #: Where curves are read off unless the plan says otherwise; the budget is always added.
 CHECKPOINTS = (50, 100, 200)
+#: Evaluations of a run unless the plan says otherwise.
+BUDGET = 300
 BUILT_IN = ("smemnas.",)
 
 
@@ -65,8 +70,10 @@ class Plan:
         cases: Where.
         seeds: Runs of each variant on each case.
         budget: Paid evaluations of a run.
+        budget_time: Training time of a run in seconds, see `bench.runs.clock`; 0 is no limit. Where there is one,
+            results are read off at times: `at` is seconds, and counts what was finished by then.
         baseline: Name of the variant that the others are tested against; "" is the first.
-        at: Evaluations at which results are read off.
+        at: Evaluations, or seconds of training, at which results are read off.
         target: Hypervolume regret of "evaluations to target"; None is the baseline's mean at the budget.
         contrasts: Further comparisons.
         plugins: Plug-in files.
@@ -95,6 +102,30 @@ class Plan:
     primary: str = ""
     stored: frozenset[str] = frozenset()
     origin: tuple[str, str] = ("", "")
+    budget_time: float = 0.0
+
+    @property
+    def end(self) -> int:
+        """The last checkpoint: the budget, in seconds where that is training time."""
+        return math.ceil(self.budget_time) or self.budget
+
+    @property
+    def axis(self) -> str:
+        """What `at` counts, in words."""
+        return "training time" if self.budget_time else "evaluations"
+
+    @property
+    def column(self) -> str:
+        """What `at` counts, as the name of a column."""
+        return "training_seconds" if self.budget_time else "evaluations"
+
+    def shown(self, at: float) -> str:
+        """Return a checkpoint as tables show it: "100", or "2h"."""
+        return duration_text(at) if self.budget_time else f"{at:g}"
+
+    def after(self, at: int) -> str:
+        """Return a checkpoint in words: "100 evaluations", or "2h of training"."""
+        return f"{self.shown(at)} of training" if self.budget_time else f"{at} evaluations"
 
     def seeds_for(self, variant: Variant) -> tuple[int, ...]:
         """Return the seeds that a variant runs."""
@@ -117,6 +148,7 @@ class Plan:
             case.constraints,
             case.listed,
             case.reference,
+            self.budget_time,
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -139,6 +171,7 @@ class Plan:
             "cases": [case.to_dict() for case in self.cases],
             "seeds": list(self.seeds),
             "budget": self.budget,
+            **({"budget_time": self.budget_time} if self.budget_time else {}),
             "baseline": self.baseline,
             "at": list(self.at),
             "target": self.target,
@@ -151,6 +184,11 @@ class Plan:
             **({"seeds_of": {name: list(seeds) for name, seeds in self.seeds_of.items()}} if self.seeds_of else {}),
             **({"of": dict(zip(("name", "sha256"), self.origin, strict=True))} if any(self.origin) else {}),
         }
+
+
+def parts_of_time(seconds: float) -> tuple[int, ...]:
+    """Return the checkpoints of a budget of training time where none are named: a quarter of it, and half."""
+    return tuple(sorted({max(1, math.ceil(seconds / 4)), max(1, math.ceil(seconds / 2))}))
 
 
 def plan_from(entry: PlanEntry, file: Path) -> Plan:
@@ -172,6 +210,7 @@ def plan_from(entry: PlanEntry, file: Path) -> Plan:
         seeds_of=entry.seeds_of,
         origin=(entry.of.name, entry.of.sha256) if entry.of else ("", ""),
         primary=entry.primary,
+        budget_time=entry.budget_time,
     )
     names = {v.name for v in plan.variants}
     others = {*plan.seeds_of, *(name for c in plan.contrasts for name in (*c.first, *c.second))}
@@ -245,6 +284,8 @@ def check_plan(plan: Plan) -> Plan:
     for case in plan.cases:
         benchmark = benchmark_of(replace(case, listed=not plan.full_space))
         check_bounds(benchmark, case.constraints)
+        if plan.budget_time:
+            require_times(benchmark)
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
         full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
         full = replace(full, reference=canonical(case.reference, benchmark))
@@ -258,7 +299,7 @@ def check_plan(plan: Plan) -> Plan:
         cases=tuple(cases),
         seeds=tuple(dict.fromkeys(plan.seeds)),
         baseline=baseline,
-        at=tuple(sorted({n for n in plan.at if n < plan.budget} | {plan.budget})),
+        at=tuple(sorted({n for n in plan.at if n < plan.end} | {plan.end})),
         plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
         seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
     )

@@ -23,8 +23,8 @@ from smemnas.bench.errors import UserError
 from smemnas.bench.files import why, write_text
 from smemnas.bench.outputs import check_output, has_content
 from smemnas.bench.schema import Budget, CaseEntry, ContrastEntry, Natural, PlanEntry, Strict, Text, VariantEntry, short
-from smemnas.bench.studies.plan import CHECKPOINTS, Plan, plan_from
-from smemnas.bench.values import parse_seeds
+from smemnas.bench.studies.plan import BUDGET, CHECKPOINTS, Plan, parts_of_time, plan_from
+from smemnas.bench.values import LARGEST_BUDGET, duration_text, parse_seeds, whole_seconds
 
 ENDING = ".toml"
 #: Bytes of a plan's file; beyond it is none.
@@ -57,11 +57,12 @@ class PlanText(Strict, frozen=True):
     variants: Annotated[tuple[VariantText, ...], msgspec.Meta(min_length=1)]
     cases: Annotated[tuple[CaseText, ...], msgspec.Meta(min_length=1)]
     seeds: tuple[Natural, ...] | str
-    budget: Budget
+    budget: Budget | None = None
+    budget_time: float | str = 0.0
     baseline: str = ""
     champion: str = ""
     primary: str = ""
-    at: tuple[Budget, ...] = CHECKPOINTS
+    at: tuple[Budget | str, ...] = ()
     target: float | None = None
     seeds_of: dict[str, tuple[Natural, ...] | str] = msgspec.field(default_factory=dict)
     contrasts: tuple[ContrastEntry, ...] = ()
@@ -89,18 +90,20 @@ def read_plan(file: Path) -> Plan:
         found = msgspec.convert(tomllib.loads(data.decode()), PlanText)
     except (ValueError, RecursionError) as error:  # TOML, UTF-8 and msgspec's are all of these
         raise UserError(f"the plan {file} is not of the form that --save-plan writes ({short(error)}).") from error
+    time = whole_seconds(f"{file}: budget_time", found.budget_time) if found.budget_time else 0.0
     entry = PlanEntry(
         tuple(VariantEntry(v.name, v.method or v.name, v.params) for v in found.variants),
         tuple(CaseEntry(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in found.cases),
         _seeds(found.seeds, file),
-        found.budget,
+        found.budget or (LARGEST_BUDGET if time else BUDGET),
         found.baseline,
-        found.at,
+        _checkpoints(found.at, time, file),
         found.target,
         found.contrasts,
         found.champion,
         primary=found.primary,
         seeds_of={name: _seeds(seeds, file) for name, seeds in found.seeds_of.items()},
+        budget_time=time,
     )
     plan = plan_from(entry, file)
     return replace(plan, origin=(file.name, digest(plan)))
@@ -108,6 +111,14 @@ def read_plan(file: Path) -> Plan:
 
 def _seeds(seeds: tuple[int, ...] | str, file: Path) -> tuple[int, ...]:
     return parse_seeds(seeds, f"{file}: seeds") if isinstance(seeds, str) else seeds
+
+
+def _checkpoints(at: tuple[int | str, ...], time: float, file: Path) -> tuple[int, ...]:
+    if time:
+        return tuple(int(whole_seconds(f"{file}: at", value)) for value in at) or parts_of_time(time)
+    if any(isinstance(value, str) for value in at):
+        raise UserError(f"{file}: at takes evaluations, for example [50, 100]; times are for a plan with budget_time.")
+    return tuple(int(value) for value in at) or CHECKPOINTS
 
 
 def digest(plan: Plan) -> str:
@@ -127,6 +138,10 @@ def save_plan(file: Path, plan: Plan) -> None:
 
     check_output(file, has_content(HEAD.encode()), "study --save-plan")
     entry = {key: value for key, value in plan.to_dict().items() if value not in (None, [], "") and key != "of"}
+    if plan.budget_time:
+        entry |= {"budget_time": duration_text(plan.budget_time), "at": [duration_text(at) for at in plan.at]}
+        if plan.budget == LARGEST_BUDGET:
+            del entry["budget"]
     for variant in plan.variants:
         if None in leaves(dict(variant.params)):
             raise UserError(f"{variant.name}: a parameter has no value (null), which a plan's file cannot hold.")

@@ -61,7 +61,7 @@ def question_of(plan: Plan) -> Question | None:
     rivals = len(plan.variants) - 1
     others = "the other method" if rivals == 1 else f"each of the {rivals} other methods"
     text = f"{plan.champion} against {others}" if plan.champion else f"{others} against {plan.baseline}"
-    when = f"after {plan.budget:,} evaluations" if plan.primary else f"at {counted(len(plan.at), 'checkpoint')}"
+    when = f"after {plan.after(plan.end)}" if plan.primary else f"at {counted(len(plan.at), 'checkpoint')}"
     text += f" {when} on {counted(len(plan.cases), 'problem')}"
     n = len(plan.seeds_of.get(plan.champion or plan.baseline, plan.seeds))
     fewer = {name: len(own) for name, own in plan.seeds_of.items() if len(own) < n}

@@ -17,11 +17,9 @@ HEAD = ("problem", "method", "runs", "regret", "95 % interval", "p (Holm)", "")
 
 def html(tables: Tables, title: str, notes: Sequence[str] = ()) -> str:
     """Return the mean regret of each method on each problem after the whole budget, as an HTML table."""
-    budget, baseline = tables.plan.budget, tables.plan.baseline
-    rows = [
-        (r.case, r.variant, r.n, *_regret(r.regret), _p(r, baseline), r.mark) for r in tables.rows if r.at == budget
-    ]
-    return html_table(HEAD, rows, title=title, notes=(f"after {budget:,} evaluations", *notes))
+    end, baseline = tables.plan.end, tables.plan.baseline
+    rows = [(r.case, r.variant, r.n, *_regret(r.regret), _p(r, baseline), r.mark) for r in tables.rows if r.at == end]
+    return html_table(HEAD, rows, title=title, notes=(f"after {tables.plan.after(end)}", *notes))
 
 
 def _regret(regret: Interval) -> tuple[str, str]:

@@ -45,7 +45,13 @@ def key_of(job: Job) -> Key:
 def keys_of(plans: Iterable[Plan]) -> set[Key]:
     """Return the keys of all jobs of some plans; plug-ins are not loaded."""
     return {
-        Key(replace(case, reference=""), Job(v.method, "", "", (), 1, params=v.params).label, seed, plan.budget, 0.0)
+        Key(
+            replace(case, reference=""),
+            Job(v.method, "", "", (), 1, params=v.params).label,
+            seed,
+            plan.budget,
+            plan.budget_time,
+        )
         for plan in plans
         for case in plan.cases
         for v in plan.variants

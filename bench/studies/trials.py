@@ -24,10 +24,11 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.reported import Judged, ReportedSet
 from smemnas.bench.runs.source import RunFolder, RunSource
 from smemnas.bench.studies.execution import DONE, FAILED, RERUN, state_in
+from smemnas.bench.studies.in_time import clock_of, curve_in_time, finished, steps
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.references import reference_for
 from smemnas.bench.studies.stored import StudyRuns
-from smemnas.bench.studies.training_clock import training_clock
+from smemnas.bench.values import duration_text
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Status of a run that the plan does not ask for; no table shows it.
@@ -48,6 +49,7 @@ class Measures(NamedTuple):
         area: Mean hypervolume regret after 1, 2, ... evaluations up to the checkpoint ``(c,)``: the area under
             `curve` divided by the evaluations.
         curve: Hypervolume regret after each evaluation ``(n,)``; 1 before the first point within the reference point.
+            Where training time is the budget, at the steps of `bench.studies.in_time`.
         observed: Hypervolume regret of what was shown ``(c,)``; NaN without noise. Under noise all the others are of
             the true values of the reported set, see `bench.runs.reported`: `best` of what looks best in it.
         under: Error of the choice under each of the case's cost caps ``(c, caps)``, see `bench.benchmarks.ranges`; inf
@@ -172,21 +174,23 @@ def read_trial(
     if state.status == DONE:
         try:
             benchmark = benchmark_of(case)
-            X, F = checked_log(run, job, benchmark).arrays()
+            log = checked_log(run, job, benchmark)
+            X, F = log.arrays()
             recommended = run.recommended(len(X)) if benchmark.noisy else ()
-            measured = measure(X[: plan.budget], F[: plan.budget], plan.at, benchmark, reference, recommended)
+            clock = clock_of(log, benchmark, X[: plan.budget], job.seed)
+            measured = measure_by(plan, X[: plan.budget], F[: plan.budget], clock, benchmark, reference, recommended)
             F = np.where(np.isfinite(F) & np.isinf(feasible_only(benchmark, X, F)), math.nan, F)
             return Trial(
                 variant.name,
                 case,
                 job,
                 DONE,
-                ended_early(run, len(F), plan.budget),
+                ended_early(run, len(F), plan, clock),
                 F,
                 *measured,
                 *run.seconds(),
                 reference,
-                training_clock(benchmark, X[: plan.budget], job.seed),
+                clock,
             )
         except Unusable as error:
             advice = f": {RERUN}" if isinstance(run, RunFolder) else ""
@@ -196,11 +200,60 @@ def read_trial(
     return unfinished(plan, variant, case, job, state.status, state.reason, reference)
 
 
-def ended_early(run: RunSource, n: int, budget: int) -> str:
+def ended_early(run: RunSource, n: int, plan: Plan, clock: FloatArray) -> str:
     """Return what is said of a finished run of `n` evaluations that had not spent its budget; "" of any other."""
-    if n >= budget:
+    if spent(plan, n, clock):
         return ""
-    return run.status().note or f"Ended early, after {n} of {budget} evaluations."
+    if plan.budget_time:
+        done = duration_text(float(clock[-1]) if len(clock) else 0.0)
+        return run.status().note or f"Ended early, after {done} of {plan.after(plan.end)}."
+    return run.status().note or f"Ended early, after {n} of {plan.budget} evaluations."
+
+
+def spent(plan: Plan, n: int, clock: FloatArray, at: int = 0) -> bool:
+    """Whether a run of `n` evaluations, finished at times ``(n,)``, went on to a checkpoint; 0 is the budget."""
+    at = at or plan.end
+    if plan.budget_time:
+        return bool(len(clock) and clock[-1] > min(at, plan.budget_time)) or n >= plan.budget
+    return n >= at
+
+
+def measure_by(
+    plan: Plan,
+    X: IntArray,
+    F: FloatArray,
+    clock: FloatArray,
+    benchmark: Benchmark,
+    reference: Reference | None,
+    recommended: Sequence[ReportedSet] = (),
+) -> Measures:
+    """Return what a run achieved at the checkpoints of a plan, which may be times; see `measure`.
+
+    Args:
+        plan: The study.
+        X: Genotypes ``(n, n_var)`` in ask order.
+        F: Searched objectives ``(n, n_obj)``.
+        clock: Training time after each evaluation ``(n,)``; used where that is the budget.
+        benchmark: What evaluated them.
+        reference: Its front.
+        recommended: What the method recommended.
+    """
+    if not plan.budget_time:
+        return measure(X, F, plan.at, benchmark, reference, recommended)
+    at = np.asarray(plan.at, dtype=np.int64)
+    counts = finished(clock, at)
+    found = measure(X, F, np.maximum(counts, 1).tolist(), benchmark, reference, recommended)
+    none = counts == 0  # nothing was finished yet
+    for values in (found.regret, found.observed, found.reported):
+        values[none & np.isfinite(values)] = 1.0
+    for values in (found.igd_plus, found.epsilon, found.best):
+        values[none] = math.nan
+    found.under[none] = math.inf
+    if not len(found.curve):
+        return found
+    curve = curve_in_time(found.curve, clock, plan)
+    last = np.searchsorted(steps(plan), at, side="right")
+    return found._replace(curve=curve, area=np.cumsum(curve)[np.maximum(last, 1) - 1] / np.maximum(last, 1))
 
 
 def unfinished(

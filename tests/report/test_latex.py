@@ -19,8 +19,11 @@ from smemnas.bench.report.cells import Section
 from smemnas.bench.report.study.files import texts, write_study
 from smemnas.bench.report.study.latex import tables as latex_tables
 from smemnas.bench.report.study.sections import sections
+from smemnas.bench.studies.against import shipped
 from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import FAILED
+from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.labels import labelled
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.tables import Tables
@@ -135,6 +138,11 @@ def compiled(folder: Path, made: list[tuple[str, str]]) -> list[str]:
     (folder / "main.tex").write_text(
         f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{body}\\end{{document}}\n"
     )
+    return warnings_of(folder)
+
+
+def warnings_of(folder: Path) -> list[str]:
+    """Return what pdflatex complains of in the main.tex of a folder."""
     for _ in range(2):
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"],
@@ -151,3 +159,21 @@ def test_every_table_compiles_in_a_plain_article_and_fits(studied: Tables, tmp_p
     assert len(made) > 40
     assert sum(name.startswith("long") for name, _ in made) == 4
     assert compiled(tmp_path, made) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: install texlive-latex-recommended")
+def test_the_study_of_nine_methods_on_five_problems_compiles_and_fits(tmp_path: Path) -> None:
+    archive = shipped("in-the-box")
+    assert archive is not None
+    [group], left = make_groups(find_runs([str(archive)]))
+    assert left == []
+    tables = group.tables
+    assert (len(tables.plan.variants), len(tables.plan.cases), len(tables.trials)) == (9, 5, 495)
+    made = [(t.name, t.text) for t in latex_tables(sections(tables))]
+    assert len(made) == 58
+    assert compiled(tmp_path, made) == []
+    write_study(tmp_path / "study", tables)  # and as it is used: one line for all of them
+    text = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{study}\n\\end{document}\n"
+    (tmp_path / "study" / "main.tex").write_text(text)
+    assert warnings_of(tmp_path / "study") == []

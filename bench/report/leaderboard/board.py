@@ -88,7 +88,7 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
                 place = 1 + sum(other.regret.value < row.regret.value for other in rows)
                 found.append(
                     BoardLine(
-                        *(case, group.budget, at, place, row.variant, row.n, row.regret, row.mark),
+                        *(case, group.end, at, place, row.variant, row.n, row.regret, row.mark),
                         *(arrival.target, arrival.reached, arrival.median, arrival.seconds),
                         tuple(sorted(sources[case, row.variant])),
                     )
@@ -117,7 +117,7 @@ def rankings_of(group: Group) -> list[AcrossProblems]:
     for k, at in enumerate(plan.at):
         tables = [np.stack([regret[case, name][:, k] for name in names]) for case in known]
         kept = [table[:, np.isfinite(table).any(axis=0)] for table in tables]
-        found.append(AcrossProblems(group.budget, at, tuple(known), tuple(standings(names, kept)), left_out))
+        found.append(AcrossProblems(group.end, at, tuple(known), tuple(standings(names, kept)), left_out))
     return found
 
 

@@ -71,7 +71,8 @@ def reaches(groups: Sequence[Group]) -> list[tuple[tuple[int, Case | None], dict
                 drawn = {
                     "title": "all problems" if case is None else str(case),
                     "share": True,
-                    "budget": group.budget,
+                    "budget": group.end,
+                    "unit": group.tables.plan.axis,
                     "at": next(iter(own.values())).at.tolist(),
                     "curves": [{"m": names.index(n), "n": r.runs, "mean": shorts(r.share)} for n, r in own.items()],
                 }
@@ -140,7 +141,9 @@ def _problem(
         "title": str(case),
         "space": case.space,
         "dataset": case.dataset,
-        "budget": group.budget,
+        "budget": group.end,
+        "bound": group.bound,
+        "unit": group.tables.plan.axis,
         "objectives": [{"name": o.name, "unit": o.unit} for o in benchmark.objectives],
         "tested": [{"name": benchmark.report_names[j], "unit": benchmark.objectives[j].unit} for j in tested],
         "reference": None if reference is None else _reference(reference),

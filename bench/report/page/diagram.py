@@ -15,8 +15,13 @@ CHARACTER, LINE = 6.8, 20.0
 GAP = 16.0
 
 
-def rank_diagram(ranks: SeedRanks) -> str:
-    """Return a figure: methods on an axis of mean ranks, joined by a bar where they do not differ significantly."""
+def rank_diagram(ranks: SeedRanks, after: str) -> str:
+    """Return a figure: methods on an axis of mean ranks, joined by a bar where they do not differ significantly.
+
+    Args:
+        ranks: Of the methods.
+        after: At which checkpoint, in words.
+    """
     k = len(ranks.methods)
     room = 18 + CHARACTER * (5 + max(len(name) for name in ranks.methods))
     axis = max(260.0, 44.0 * (k - 1))
@@ -46,7 +51,7 @@ def rank_diagram(ranks: SeedRanks) -> str:
         y = top + 8 + 9 * bar.level
         parts.append(f'<path class="join" d="M{at(bar.low) - 4:.1f},{y:.1f}H{at(bar.high) + 4:.1f}"/>')
     names = ", ".join(f"{name.method} {number(name.rank, 2)}" for name in layout.names)
-    caption = f"Mean ranks within {len(ranks.seeds)} seeds after {ranks.at} evaluations, 1 is best; " + (
+    caption = f"Mean ranks within {len(ranks.seeds)} seeds after {after}, 1 is best; " + (
         f"Friedman's test: p {_equals(p_value(ranks.p))}. A bar joins mean ranks that differ by less than "
         "the critical difference; verdicts on pairs are those of the tables."
         if math.isfinite(ranks.p)

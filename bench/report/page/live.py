@@ -23,6 +23,7 @@ from smemnas.bench.runs.folder import JOB, LOG, read_job, read_status
 from smemnas.bench.studies.discovery import expand, read_plans, read_run, walk
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, PLANS, RUNNING, folder_of
 from smemnas.bench.studies.labels import Labels, read_labels
+from smemnas.bench.values import duration_text
 
 #: Failures and latest runs that are told.
 FAILURES, LATEST = 60, 12
@@ -56,6 +57,12 @@ class Expected(NamedTuple):
     method: str
     seed: int
     budget: int
+    time: float = 0.0
+
+    @property
+    def bound(self) -> str:
+        """The budget in words."""
+        return f"{duration_text(self.time)} of training" if self.time else f"{self.budget} evaluations"
 
 
 class Watched:
@@ -79,16 +86,16 @@ class Watched:
         """
         places = list(dict.fromkeys(self._places()))
         labels = read_labels(self._labels, dict.fromkeys(p.method for p in places)) if places else {}
-        groups: dict[tuple[str, str, int], list[tuple[Expected, Seen]]] = {}
+        groups: dict[tuple[str, str, str], list[tuple[Expected, Seen]]] = {}
         for place in places:
             method = labels.get(place.method, place.method)
-            groups.setdefault((str(place.case), method, place.budget), []).append((place, self._seen(place)))
+            groups.setdefault((str(place.case), method, place.bound), []).append((place, self._seen(place)))
         everything = [(key, place, seen) for key, runs in groups.items() for place, seen in runs]
         failed = [(key, place, seen) for key, place, seen in everything if seen.status == FAILED]
         latest = sorted((x for x in everything if x[2].status == DONE), key=lambda x: -x[2].written)[:LATEST]
         return {
             "watched": ", ".join(self._paths),
-            "rows": [_row(*key, [seen for _, seen in runs]) for key, runs in groups.items()],
+            "rows": [_row(*key, runs) for key, runs in groups.items()],
             "done": sum(seen.status == DONE for *_, seen in everything),
             "failed": len(failed),
             "running": sum(seen.status == RUNNING for *_, seen in everything),
@@ -120,7 +127,7 @@ class Watched:
                     with suppress(Unusable, OSError):
                         job, _ = read_job(below)
                         if not _in_a_study(below):
-                            yield Expected(below, job.case, job.label, job.seed, job.budget)
+                            yield Expected(below, job.case, job.label, job.seed, job.budget, job.budget_time)
 
     def _seen(self, place: Expected) -> Seen:
         if place.folder in self._finished:
@@ -139,7 +146,7 @@ def _planned(out: Path) -> Iterator[Expected]:
                 for variant in plan.variants:
                     for seed in plan.seeds_for(variant):
                         job = plan.job(variant, case, seed)
-                        yield Expected(folder_of(out, job), case, variant.name, seed, plan.budget)
+                        yield Expected(folder_of(out, job), case, variant.name, seed, plan.budget, plan.budget_time)
 
 
 def _in_a_study(folder: Path) -> bool:
@@ -175,20 +182,22 @@ def _regret(place: Expected) -> float:
         return math.nan
 
 
-def _row(problem: str, method: str, budget: int, runs: Sequence[Seen]) -> dict[str, Any]:
+def _row(problem: str, method: str, bound: str, places: Sequence[tuple[Expected, Seen]]) -> dict[str, Any]:
     """Return what is told of one method on one problem."""
+    runs = [seen for _, seen in places]
+    timed, budget = places[0][0].time > 0.0, places[0][0].budget  # how long a run will be is not known of time
     counts = {status: sum(seen.status == status for seen in runs) for status in (DONE, RUNNING, FAILED, MISSING)}
     regrets = [seen.regret for seen in runs if math.isfinite(seen.regret)]
     silent = sum(seen.status == RUNNING and 0 < seen.written < time.time() - SILENT for seen in runs)
     return {
         "problem": problem,
         "method": method,
-        "budget": budget,
+        "bound": bound,
         **counts,
         "silent": silent,
         "total": len(runs),
-        "evaluations": sum(min(seen.rows, budget) for seen in runs),
-        "of": budget * len(runs),
+        "evaluations": counts[DONE] if timed else sum(min(seen.rows, budget) for seen in runs),
+        "of": len(runs) if timed else budget * len(runs),
         "regret": _known(float(np.mean(regrets)) if regrets else math.nan),
         "measured": len(regrets),
     }

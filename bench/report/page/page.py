@@ -54,7 +54,7 @@ def write_report_files(
     start_page(out)
     written: list[str] = []
     for group in groups:
-        folder = out / f"budget-{group.budget}" if len(groups) > 1 else out
+        folder = out / group.folder if len(groups) > 1 else out
         make_folder(folder)
         write_study(folder, group.tables)
         files = sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.name != UNFINISHED)
@@ -186,7 +186,7 @@ def fill(template: str, values: dict[str, str]) -> str:
 
 
 def _name(group: Group, case: Case, with_budget: bool) -> str:
-    return f"{case}, {group.budget} evaluations" if with_budget else str(case)
+    return f"{case}, {group.bound}" if with_budget else str(case)
 
 
 def _title(groups: Sequence[Group]) -> str:
@@ -208,7 +208,7 @@ def _lead(groups: Sequence[Group], unfinished: Sequence[Unfinished]) -> list[str
         plan = group.tables.plan
         methods = ", ".join(v.name for v in plan.variants)
         lines.append(
-            f"{len(group.runs)} finished {'run' if len(group.runs) == 1 else 'runs'} of {plan.budget} evaluations: "
+            f"{len(group.runs)} finished {'run' if len(group.runs) == 1 else 'runs'} of {group.bound}: "
             f"{methods} on {', '.join(map(str, plan.cases))}; {'seeds' if len(plan.seeds) > 1 else 'seed'} "
             f"{seed_text(plan.seeds)}."
         )
@@ -225,7 +225,7 @@ def _summary(groups: Sequence[Group], names: Sequence[str], methods: Sequence[st
     sentences = [sentence for group in groups for sentence in found_in(group.tables)]
     cases = [(group, case) for group in groups for case in group.tables.plan.cases]
     for name, (group, case) in zip(names, cases, strict=True):
-        rows = [r for r in group.tables.rows if r.case == case and r.at == group.budget]
+        rows = [r for r in group.tables.rows if r.case == case and r.at == group.end]
         known = [r for r in rows if not math.isnan(r.regret.value)]
         if known:
             best = min(known, key=lambda r: r.regret.value)
@@ -238,7 +238,7 @@ def _summary(groups: Sequence[Group], names: Sequence[str], methods: Sequence[st
     earlier: list[str] = []
     for group in groups:
         own = {s.title for case in group.tables.plan.cases for s in sections(only(group.tables, case))}
-        checkpoints = tuple(f"after {at} evaluations" for at in group.tables.plan.at[:-1])
+        checkpoints = tuple(f"after {group.tables.plan.after(at)}" for at in group.tables.plan.at[:-1])
         for section in (s for s in sections(group.tables) if s.title not in own):
             (earlier if any(c in section.title for c in checkpoints) else shown).append(_table(section, methods))
     folded = tags.folded("Earlier checkpoints", "".join(earlier)) if earlier else ""
@@ -276,20 +276,20 @@ def _problem(
         facts.append(("test-split floor", f"a perfect search of the searched split reports regret {rows[0].floor:.4f}"))
     facts += [("note", note) for note in (*remarks(group.tables, case), *notes_of(benchmark))]
     tables = only(group.tables, case)
-    checkpoints = [str(at) for at in group.tables.plan.at]
+    checkpoints = [group.tables.plan.shown(at) for at in group.tables.plan.at]
     blocks = [_table(section, methods, case) for section in sections(tables)]
     times = [_table(section, methods, case) for section in time_sections(tables)]
     at = "".join(f'<option value="{n}"{" selected" if n == checkpoints[-1] else ""}>{n}</option>' for n in checkpoints)
     chosen = (
         f'<div class="tools"><label>rows after <select class="at">{at}<option value="">all</option></select> '
-        "evaluations</label></div>"
+        f"{group.tables.plan.axis}</label></div>"
     )
     reach = reach_figure(groups, groups.index(group), case)
     charts = f'<div class="charts">{_front_figure(k, data)}{_curve_figure(k, data)}{reach}</div>'
     ranks = [
-        t for t in group.tables.seed_ranks if t.case == case and t.at == group.budget and t.seeds and len(t.methods) > 2
+        t for t in group.tables.seed_ranks if t.case == case and t.at == group.end and t.seeds and len(t.methods) > 2
     ]
-    drawn = "".join(rank_diagram(t) for t in ranks)
+    drawn = "".join(rank_diagram(t, group.bound) for t in ranks)
     return tags.definitions(facts) + charts + drawn + chosen + "".join(blocks) + tags.folded("Time", "".join(times))
 
 
@@ -300,7 +300,7 @@ def _table(section: Section, methods: Sequence[str], case: Case | None = None) -
         [[line[j] for j in order] for line in lines] for lines in ([section.head], section.rows, section.marks)
     )
     by = head[0].index("method") if "method" in head[0] else None
-    at = head[0].index("evaluations") if "evaluations" in head[0] else None
+    at = next((head[0].index(name) for name in ("evaluations", "training time") if name in head[0]), None)
     rows, marks, foot = [], [], []
     attributes: list[dict[str, object]] = []
     for row, styles in zip(cells, styled, strict=True):
@@ -329,7 +329,7 @@ def _front_figure(k: int, data: dict[str, Any]) -> str:
     tools += tags.switch("log x", "logx") * (len(objectives) > 1) + tags.switch("log y", "logy")
     tools += tags.switch("whole range", "whole")
     what = "Best value of each run" if len(objectives) == 1 else "Front of each run"
-    caption = f"{what} after {data['budget']} evaluations."
+    caption = f"{what} after {data['bound']}."
     if data["reference"] is not None:
         kind = "reference" if data["reference"]["exact"] else "best-known"
         caption += f" {'Line' if len(objectives) < 3 else 'Dots'}: the {kind} front."
@@ -351,7 +351,8 @@ def _curve_figure(k: int, data: dict[str, Any]) -> str:
     several = max(curve["n"] for curve in data["curves"]) > 1
     tools = tags.switch("log x", "logx") + tags.switch("log y", "logy", positive)
     tools += tags.switch("intervals", "bands", several)
-    caption = "Hypervolume regret after each number of evaluations, mean over runs"
+    of = "each number of evaluations" if data["unit"] == "evaluations" else "so much training"
+    caption = f"Hypervolume regret after {of}, mean over runs"
     caption += ", with its 95 % bootstrap interval." if several else "."
     return (
         f'<figure data-problem="{k}" data-kind="curves"><h3>Anytime</h3><div class="tools">{tools}</div>'
@@ -383,6 +384,6 @@ def _reading(groups: Sequence[Group]) -> str:
         cases = tuple(f"{case}: " for case in group.tables.plan.cases)
         lines = [line for line in conventions(group.tables) if not line.startswith(cases)]
         if len(groups) > 1:
-            parts.append(f"<h3>Runs of {group.budget} evaluations</h3>")
+            parts.append(f"<h3>Runs of {group.bound}</h3>")
         parts.append(tags.bullets(lines))
     return "".join(parts)

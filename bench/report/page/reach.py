@@ -21,9 +21,10 @@ def reach_figure(groups: Sequence[Group], number: int, case: Case | None) -> str
     """
     for k, (place, drawn) in enumerate(reaches(groups)):
         if place == (number, case):
+            of = "each number of evaluations" if drawn["unit"] == "evaluations" else "so much training"
             caption = (
                 f"Share of {len(TARGETS)} hypervolume regrets from {TARGETS[0]:.2f} to {TARGETS[-1]:g} that are "
-                f"reached after each number of evaluations, on {drawn['title']}; all runs, problems weigh the same."
+                f"reached after {of}, on {drawn['title']}; all runs, problems weigh the same."
             )
             return (
                 f'<figure data-reach="{k}"><h3>Targets reached</h3><div class="tools">'

@@ -21,8 +21,11 @@ from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.studies.execution import DONE
+from smemnas.bench.studies.in_time import step
+from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial
+from smemnas.bench.values import duration_text
 from smemnas.spaces.base import FloatArray
 
 #: Folder of the figures within that of the study.
@@ -31,6 +34,11 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 FONT, DPI = 8.0, 200
 #: Regret below it is drawn on a linear axis.
 LINEAR = 1e-3
+#: Durations at which ticks may stand: so many of a unit of so many seconds.
+TIMES = (
+    *((1, (1, 2, 5, 10, 15, 30)), (60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12))),
+    (86_400, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+)
 #: Fronts are drawn of so many methods.
 FRONTS_SHOWN = 6
 
@@ -56,7 +64,7 @@ def write_figures(out: Path, tables: Tables) -> list[Path]:
         files += save_pair(_reaches(tables, None, styles), folder, "ecdf-all", dpi=DPI)
     for test in tables.seed_ranks:
         if len(test.methods) > 2 and test.seeds:
-            title = f"{test.case}, {test.at} evaluations"
+            title = f"{test.case}, {tables.plan.after(test.at)}"
             figure = critical_difference_diagram(test, title, tables.plan.champion)
             files += save_pair(figure, folder, f"ranks-{names[test.case]}-{test.at}", dpi=DPI)
     return files
@@ -116,8 +124,10 @@ def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> A
         ax.plot(curve.at, curve.mean, **look, zorder=2 if grey else 3)
         if not grey:
             ax.fill_between(curve.at, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0, zorder=2.5)
-    ax.set_xlim(1, tables.plan.budget)
-    ax.set_xlabel("evaluations", fontsize=FONT)
+    ax.set_xlim(1, tables.plan.end)
+    ax.set_xlabel(tables.plan.axis, fontsize=FONT)
+    if tables.plan.budget_time:
+        _time_ticks(ax, tables.plan)
     _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
     runs = sorted({c.n for c in curves.values()})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
@@ -133,12 +143,15 @@ def _reaches(tables: Tables, case: Case | None, styles: dict[str, dict[str, Any]
     for name, reach in reversed(found.items()):
         ax.step(reach.at, reach.share, where="post", **styles[name], zorder=2 if styles[name]["color"] == GREY else 3)
     ax.set_xscale("log")
-    ax.set_xlim(1, max(tables.plan.budget, 2))
-    ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= tables.plan.budget]
-    ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
+    ax.set_xlim(max(1.0, step(tables.plan)), max(tables.plan.end, 2))
+    if tables.plan.budget_time:
+        _time_ticks(ax, tables.plan, log=True)
+    else:
+        ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= tables.plan.end]
+        ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
     ax.minorticks_off()
     ax.set_ylim(0.0, 1.05 * max(0.05, *(float(reach.share[-1]) for reach in found.values())))
-    ax.set_xlabel("evaluations", fontsize=FONT)
+    ax.set_xlabel(tables.plan.axis, fontsize=FONT)
     ax.set_ylabel("share of targets reached", fontsize=FONT)
     problems, runs = next((reach.problems, reach.runs) for reach in found.values())
     where = f"{problems} problems" if case is None else str(case)
@@ -148,6 +161,17 @@ def _reaches(tables: Tables, case: Case | None, styles: dict[str, dict[str, Any]
     ax.set_title(f"{where}; {number} runs of each method, targets: {targets}", fontsize=FONT, loc="left")
     _name_ends(ax, {name: float(reach.share[-1]) for name, reach in found.items()}, styles)
     return figure
+
+
+def _time_ticks(ax: Any, plan: Plan, *, log: bool = False) -> None:
+    """Write durations on the axis of times: equal parts of a round one, or round ones on a logarithmic axis."""
+    round_ones = [n * unit for unit, ns in TIMES for n in ns]
+    if log:
+        ticks = [float(t) for t in (1, 10, 60, 600, 3600, 6 * 3600, 86400, 10 * 86400, 100 * 86400) if t <= plan.end]
+    else:
+        each = next((t for t in round_ones if plan.end / t <= 6), round_ones[-1])
+        ticks = [float(t) for t in np.arange(each, plan.end + 1, each)]
+    ax.set_xticks(ticks, [duration_text(t) for t in ticks])
 
 
 def _regret_axis(ax: Any, means: FloatArray) -> None:
@@ -242,7 +266,7 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     ax.set_xlabel(f"{objectives[1].name} ({objectives[1].unit})", fontsize=FONT)
     ax.set_ylabel(f"{objectives[0].name} ({objectives[0].unit})", fontsize=FONT)
     what = "lines: attained by half of the runs" if plain else "fronts of the runs with the median regret"
-    ax.set_title(f"{case}, {tables.plan.budget} evaluations; {what}", fontsize=FONT, loc="left")
+    ax.set_title(f"{case}, {tables.plan.after(tables.plan.end)}; {what}", fontsize=FONT, loc="left")
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], fontsize=FONT, frameon=False)
     return figure

@@ -41,7 +41,7 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
 from smemnas.bench.studies.tables import Tables
-from smemnas.bench.studies.trials import Trial
+from smemnas.bench.studies.trials import Trial, spent
 from smemnas.bench.values import seed_text
 
 #: Failed runs shown on screen and in study.md; trials.csv has them all.
@@ -55,6 +55,11 @@ ON_NOISE = (
     "reported set: what a method recommends, else the front of what it was shown. Observed: the regret that the log "
     "shows. Optimism: true minus observed regret, by how much the log flatters; a log can beat the reference front, "
     "which is of true values."
+)
+#: What readers of a study whose budget is training time are told.
+ON_TIME = (
+    ". Checkpoints are times of training: what was finished by then counts, 1 is the regret of nothing. The mean "
+    "regret so far is over time"
 )
 #: Folder of the LaTeX tables.
 LATEX = "tables"
@@ -121,7 +126,7 @@ def conventions(tables: Tables) -> list[str]:
     fewer = "".join(f", {name} only {seed_text(own)}" for name, own in plan.seeds_of.items())
     lines = [
         f"Baseline: {plan.baseline}. Seeds: {seed_text(plan.seeds)}{fewer}; runs of a seed are paired. Budget: "
-        f"{plan.budget} evaluations.",
+        f"{plan.after(plan.end)}{ON_TIME * bool(plan.budget_time)}.",
         "Regret: 1 - HV/HV(reference front) on the searched split, reference point 1.1 in the space normalised by the "
         "reference front's ideal and nadir point, hence without a unit. Mean regret so far: the mean over 1, 2, ... "
         "evaluations up to the checkpoint, that is the area under the regret curve over its length; before the first "
@@ -217,14 +222,15 @@ def remarks(tables: Tables, case: Case) -> list[str]:
     lines = []
     for name in (v.name for v in plan.variants):
         own = [t for t in done if t.variant == name]
-        short = [t for t in own if len(t.F) < plan.budget]
+        short = [t for t in own if not spent(plan, len(t.F), t.clock)]
         if short:
             counts = sorted({len(t.F) for t in short})
             range_ = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            of = f" of {plan.budget} evaluations" if not plan.budget_time else " evaluations"
             seeds = seed_text(sorted(t.job.seed for t in short))
             why = sorted({t.reason.partition(": ")[2] for t in short} - {""})
             lines.append(
-                f"{name}, seed {seeds}, ended early, after {range_} of {plan.budget} evaluations"
+                f"{name}, seed {seeds}, ended early, after {range_}{of}"
                 f"{': ' + ' '.join(why) if why else '.'} The last values count at later checkpoints."
             )
         barren = [t for t in own if not np.isfinite(t.F).all(axis=1).any()]

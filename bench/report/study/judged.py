@@ -20,7 +20,7 @@ POSSIBLE = "best possible"
 
 def cap_sections(tables: Tables, case: Case) -> list[Section]:
     """Return the table of errors under cost caps on a case after the whole budget; none where there are no caps."""
-    rows = [row for row in tables.caps if row.case == case and row.at == tables.plan.budget]
+    rows = [row for row in tables.caps if row.case == case and row.at == tables.plan.end]
     if not rows:
         return []
     caps = list(dict.fromkeys((row.cap, row.cost) for row in rows))
@@ -35,7 +35,7 @@ def cap_sections(tables: Tables, case: Case) -> list[Section]:
     lines.append([POSSIBLE, *(number(row.possible, 3) for row in first)])
     marks.append([""] * (1 + len(caps)))
     head = ("method", *(cap_text(cap, cost) for cap, cost in caps))
-    title = f"Mean error (%) under cost caps after {tables.plan.budget} evaluations on {case}"
+    title = f"Mean error (%) under cost caps after {tables.plan.after(tables.plan.end)} on {case}"
     return [Section(title, head, lines, marks=marks, key=f"caps {short_names(tables.plan.cases)[case]}")]
 
 
@@ -52,11 +52,11 @@ def reach_sections(tables: Tables) -> list[Section]:
     at = tables.plan.at
     shares = {name: [float(reach.share[reach.at.tolist().index(n)]) for n in at] for name, reach in found.items()}
     most = [max(share[k] for share in shares.values()) for k in range(len(at))]
-    several = len(shares) > 1
+    several, axis = len(shares) > 1, tables.plan.axis
     return [
         Section(
-            f"Share of {len(TARGETS)} targets reached over all problems and runs, by evaluations (larger is better)",
-            ("method", *map(str, at)),
+            f"Share of {len(TARGETS)} targets reached over all problems and runs, by {axis} (larger is better)",
+            ("method", *map(tables.plan.shown, at)),
             [[name, *(number(v, 3) for v in values)] for name, values in shares.items()],
             marks=[
                 ["", *(BEST if several and v == most[k] > 0.0 else "" for k, v in enumerate(values))]

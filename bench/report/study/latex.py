@@ -72,10 +72,17 @@ def tables(sections: Sequence[Section]) -> list[LatexTable]:
     return found
 
 
+#: Tables after which a file of all of them lets LaTeX place what is pending; it gives up at 52.
+PENDING = 18
+
+
 def all_of(found: Sequence[LatexTable], folder: str) -> str:
     """Return a file that reads all tables, by their names in a folder beside it."""
     lines = [r"% needs \usepackage{booktabs}; one file per table, see the folder beside this file"]
-    return "\n".join([*lines, *(rf"\input{{{folder}/{t.name}}}" for t in found), ""])
+    for k, table in enumerate(found):
+        lines += [r"\clearpage % LaTeX holds only so many tables back"] * (k > 0 and k % PENDING == 0)
+        lines.append(rf"\input{{{folder}/{table.name}}}")
+    return "\n".join([*lines, ""])
 
 
 Cells = list[list[str]]

@@ -17,11 +17,11 @@ WORDS = {"+": "better", "-": "worse", "=": "no difference shown", "?": "too few 
 
 def pairs_of(tables: Tables) -> dict[tuple[Case, str], Comparison]:
     """Return the comparisons of the primary family by case and other method; none where none is stated."""
-    budget = tables.plan.budget
+    end = tables.plan.end
     if tables.plan.champion:
-        found = {(r.case, r.variant): r.comparison for r in tables.champion if r.at == budget}
+        found = {(r.case, r.variant): r.comparison for r in tables.champion if r.at == end}
     else:
-        found = {(r.case, r.variant): r.against for r in tables.rows if r.at == budget and r.against is not None}
+        found = {(r.case, r.variant): r.against for r in tables.rows if r.at == end and r.against is not None}
     return {key: c for key, c in found.items() if c.family == PRIMARY}
 
 
@@ -32,11 +32,11 @@ def primary(tables: Tables) -> list[Section]:
     if not any(c.pairs for c in pairs.values()):
         return []
     what = f"{plan.champion} against each other method" if plan.champion else f"each method against {plan.baseline}"
-    title = f"Primary comparison: {what} after {plan.budget} evaluations"
+    title = f"Primary comparison: {what} after {plan.after(plan.end)}"
     others = [v.name for v in plan.variants if any((case, v.name) in pairs for case in plan.cases)]
     if len(plan.cases) == 1:
         case = plan.cases[0]
-        means = {r.variant: r for r in tables.rows if r.case == case and r.at == plan.budget}
+        means = {r.variant: r for r in tables.rows if r.case == case and r.at == plan.end}
         rows = []
         for name, row in means.items():
             c = pairs.get((case, name))
@@ -96,7 +96,7 @@ def sentences(tables: Tables) -> list[str]:
                 "?": "{} with too few pairs",
             }
         said = ", ".join(words[v].format(verdicts.count(v)) for v in words if v in verdicts)
-        found.append(f"{case}: {who} after {plan.budget} evaluations: {said} (level {SIGNIFICANCE}).")
+        found.append(f"{case}: {who} after {plan.after(plan.end)}: {said} (level {SIGNIFICANCE}).")
     return found
 
 
@@ -117,7 +117,7 @@ def on_families(tables: Tables) -> list[str]:
     if plan.primary:
         who = f"{plan.champion} against each other method" if plan.champion else f"each method against {plan.baseline}"
         lines = [
-            f"Primary comparison, stated before the runs: {who} after {plan.budget} evaluations. Everything else is "
+            f"Primary comparison, stated before the runs: {who} after {plan.after(plan.end)}. Everything else is "
             "secondary: it suggests, and shows nothing by itself."
         ]
     else:

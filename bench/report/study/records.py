@@ -47,13 +47,13 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
     noisy = any(row.observed for row in tables.rows)
     records = []
     for row in tables.rows:
-        arrival = arrivals[row.case, row.variant] if row.at == tables.plan.budget else None
+        arrival = arrivals[row.case, row.variant] if row.at == tables.plan.end else None
         ratio = arrival and arrival.ratio
         records.append(
             {
                 **_case(row.case),
                 "method": row.variant,
-                "evaluations": row.at,
+                tables.plan.column: row.at,
                 "n": row.n,
                 "failed": row.failed,
                 "ended_early": row.short,
@@ -74,11 +74,11 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
                 **_comparison(row.against),
                 "target": arrival and arrival.target,
                 "reached": arrival and arrival.reached,
-                "evaluations_to_target": arrival and arrival.median,
-                "evaluations_ratio": ratio and ratio.value,
-                "evaluations_ratio_low": ratio and ratio.low,
-                "evaluations_ratio_high": ratio and ratio.high,
-                "evaluations_ratio_bound": ratio and ratio.bound,
+                f"{tables.plan.column}_to_target": arrival and arrival.median,
+                f"{tables.plan.column}_ratio": ratio and ratio.value,
+                f"{tables.plan.column}_ratio_low": ratio and ratio.low,
+                f"{tables.plan.column}_ratio_high": ratio and ratio.high,
+                f"{tables.plan.column}_ratio_bound": ratio and ratio.bound,
                 **_interval("regret_points", in_points(row.regret, tables.points.get(row.case, math.nan))),
             }
         )
@@ -96,7 +96,7 @@ def cap_records(tables: Tables) -> list[dict[str, Any]]:
         {
             **_case(row.case),
             "method": row.variant,
-            "evaluations": row.at,
+            tables.plan.column: row.at,
             "cost": row.cost.name,
             "unit": row.cost.unit,
             "cap": row.cap,
@@ -121,7 +121,7 @@ def reach_records(tables: Tables) -> list[dict[str, Any]]:
             "problems": reach.problems,
             "runs": reach.runs,
             "targets": len(TARGETS),
-            "evaluations": int(at),
+            tables.plan.column: int(at),
             "share": float(share),
         }
         for case, name in order
@@ -144,6 +144,7 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                 "label": trial.job.label,
                 "seed": trial.job.seed,
                 "budget": trial.job.budget,
+                **({"budget_time": trial.job.budget_time} if trial.job.budget_time else {}),
                 "status": trial.status,
                 "evaluations": len(trial.F),
                 "failed_evaluations": trial.failed_evaluations,
@@ -155,7 +156,7 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                 **{f"epsilon_{n}": trial.epsilon[k] for n, k in at},
                 **{f"best_{n}": trial.best[k] for n, k in at},
                 **{f"reported_regret_{n}": trial.reported[k] for n, k in at},
-                "evaluations_to_target": reached,
+                f"{tables.plan.column}_to_target": reached,
                 "reason": trial.reason,
                 **{
                     f"error_under_cap_{j + 1}_{n}": trial.under[k, j]
@@ -188,7 +189,7 @@ def contrast_records(tables: Tables) -> list[dict[str, Any]]:
             **_case(row.case),
             "family": row.family,
             "contrast": row.name,
-            "evaluations": row.at,
+            tables.plan.column: row.at,
             **_comparison(row.comparison),
         }
         for row in tables.contrasts
@@ -200,21 +201,21 @@ def champion_records(tables: Tables) -> list[dict[str, Any]]:
     leads = {(a.case, a.variant): a for a in tables.leads}
     records = []
     for row in tables.champion:
-        lead = leads[row.case, row.variant] if row.at == tables.plan.budget else None
+        lead = leads[row.case, row.variant] if row.at == tables.plan.end else None
         records.append(
             {
                 **_case(row.case),
                 "champion": tables.plan.champion,
                 "method": row.variant,
-                "evaluations": row.at,
+                tables.plan.column: row.at,
                 **_comparison(row.comparison),
                 "target": lead and lead.target,
                 "reached": lead and lead.reached,
-                "evaluations_to_target": lead and lead.median,
-                "evaluations_ratio": lead and lead.ratio.value,
-                "evaluations_ratio_low": lead and lead.ratio.low,
-                "evaluations_ratio_high": lead and lead.ratio.high,
-                "evaluations_ratio_bound": lead and lead.ratio.bound,
+                f"{tables.plan.column}_to_target": lead and lead.median,
+                f"{tables.plan.column}_ratio": lead and lead.ratio.value,
+                f"{tables.plan.column}_ratio_low": lead and lead.ratio.low,
+                f"{tables.plan.column}_ratio_high": lead and lead.ratio.high,
+                f"{tables.plan.column}_ratio_bound": lead and lead.ratio.bound,
             }
         )
     return records
@@ -232,7 +233,7 @@ def rank_records(tables: Tables) -> list[dict[str, Any]]:
                 {
                     **_case(test.case),
                     "method": name,
-                    "evaluations": test.at,
+                    tables.plan.column: test.at,
                     "mean_rank": float(test.mean_ranks[j]),
                     "methods": len(test.methods),
                     "seeds": len(test.seeds),
@@ -255,7 +256,7 @@ def curve_records(tables: Tables) -> list[dict[str, Any]]:
             **_case(case),
             "method": name,
             "n": curve.n,
-            "evaluations": int(at),
+            tables.plan.column: int(at),
             **_interval("regret", Interval(float(mean), float(low), float(high))),
         }
         for (case, name), curve in tables.curves.items()

@@ -10,12 +10,16 @@ from smemnas.bench.report.cells import Section, number, p_value, short_names, si
 from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary
 from smemnas.bench.report.study.trained import trained_sections
+from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.ranks import ProblemRanks
 from smemnas.bench.studies.tables import Arrival, ChampionRow, Comparison, Lead, StudyRow, Tables
+from smemnas.bench.values import duration_text
 
+#: What a checkpoint counts, unless it is training time.
+AT = "evaluations"
 #: Heads of the tables; a row is made by the function of the same name below.
 QUALITY = (
-    "evaluations",
+    AT,
     "method",
     "n",
     "regret",
@@ -28,23 +32,23 @@ QUALITY = (
     "p (Holm)",
     "test regret",
 )
-INDICATORS = ("evaluations", "method", "regret in points", "mean regret so far", "IGD+", "epsilon")
-ARRIVAL = ("method", "reached", "median evaluations", "ratio", "95 % interval")
-NOISE = ("evaluations", "method", "true regret", "95 % interval", "observed", "optimism", "its interval")
+INDICATORS = (AT, "method", "regret in points", "mean regret so far", "IGD+", "epsilon")
+ARRIVAL = ("method", "reached", f"median {AT}", "ratio", "95 % interval")
+NOISE = (AT, "method", "true regret", "95 % interval", "observed", "optimism", "its interval")
 TIME = ("method", "seconds per run", "of these in the method")
-CONTRAST = ("contrast", "evaluations", "n", "difference", "95 % interval", "d", "A12", "p (Holm)")
+CONTRAST = ("contrast", AT, "n", "difference", "95 % interval", "d", "A12", "p (Holm)")
 CHAMPION = (
-    *("evaluations", "method", "n", "difference", "95 % interval", "d", "its interval", "A12", "ratio"),
+    *(AT, "method", "n", "difference", "95 % interval", "d", "its interval", "A12", "ratio"),
     *("interval of ratio", "p (Holm)"),
 )
-LEAD = ("method", "target", "reached", "median evaluations", "ratio", "95 % interval")
+LEAD = ("method", "target", "reached", f"median {AT}", "ratio", "95 % interval")
 
 
-def quality(row: StudyRow) -> list[str]:
+def quality(plan: Plan, row: StudyRow) -> list[str]:
     """Return the cells of a row of the main table."""
     c = row.against
     return [
-        str(row.at),
+        plan.shown(row.at),
         row.variant,
         str(row.n) + _remarks(failed=row.failed, ended_early=row.short, without_feasible=row.barren),
         number(row.regret.value),
@@ -69,37 +73,40 @@ def _remarks(**counts: int) -> str:
     return f" ({said})" if said else ""
 
 
-def indicators(row: StudyRow, points: float) -> list[str]:
+def indicators(plan: Plan, row: StudyRow, points: float) -> list[str]:
     """Return the cells of a row of the table of further indicators; the last one is the best value found.
 
     Args:
+        plan: The study.
         row: Of the main table.
         points: How many points of error a regret of 1 is.
     """
     values = (row.area, row.igd_plus, row.epsilon, row.best)
-    return [str(row.at), row.variant, number(points * row.regret.value, 3), *(number(v.value) for v in values)]
+    return [plan.shown(row.at), row.variant, number(points * row.regret.value, 3), *(number(v.value) for v in values)]
 
 
-def noise(row: StudyRow) -> list[str]:
+def noise(plan: Plan, row: StudyRow) -> list[str]:
     """Return the cells of a row of the table of true and observed regrets."""
     shown = [number(row.observed.value), signed(row.optimism.value)] if row.observed and row.optimism else ["", ""]
     limits = span(row.optimism) if row.optimism else ""
-    return [str(row.at), row.variant, number(row.regret.value), span(row.regret), *shown, limits]
+    return [plan.shown(row.at), row.variant, number(row.regret.value), span(row.regret), *shown, limits]
 
 
-def arrival(a: Arrival, budget: int) -> list[str]:
+def arrival(plan: Plan, a: Arrival) -> list[str]:
     """Return the cells of a row of the table of evaluations to the target."""
     ratio = _ratio(a.ratio) if a.ratio else ["1", ""]
-    return [a.variant, f"{a.reached}/{a.n}", _median(a.median, budget), *ratio]
+    return [a.variant, f"{a.reached}/{a.n}", _median(plan, a.median), *ratio]
 
 
-def lead(a: Lead, budget: int) -> list[str]:
+def lead(plan: Plan, a: Lead) -> list[str]:
     """Return the cells of a row of the table of the champion's evaluations to what another has."""
-    return [a.variant, number(a.target), f"{a.reached}/{a.pairs}", _median(a.median, budget), *_ratio(a.ratio)]
+    return [a.variant, number(a.target), f"{a.reached}/{a.pairs}", _median(plan, a.median), *_ratio(a.ratio)]
 
 
-def _median(evaluations: float, budget: int) -> str:
-    return f">{budget}" if math.isinf(evaluations) else number(evaluations, 0)
+def _median(plan: Plan, at: float) -> str:
+    if math.isinf(at):
+        return f">{plan.shown(plan.end)}"
+    return duration_text(round(at)) if plan.budget_time and not math.isnan(at) else number(at, 0)
 
 
 def _ratio(ratio: Ratio) -> list[str]:
@@ -112,11 +119,11 @@ def time(a: Arrival) -> list[str]:
     return [a.variant, number(a.seconds, 2), number(a.method_seconds, 2)]
 
 
-def contrast(name: str, at: int, c: Comparison) -> list[str]:
+def contrast(name: str, at: str, c: Comparison) -> list[str]:
     """Return the cells of a row of the table of contrasts."""
     return [
         name,
-        str(at),
+        at,
         str(c.pairs),
         signed(c.difference.value),
         span(c.difference),
@@ -126,11 +133,11 @@ def contrast(name: str, at: int, c: Comparison) -> list[str]:
     ]
 
 
-def champion(row: ChampionRow) -> list[str]:
+def champion(plan: Plan, row: ChampionRow) -> list[str]:
     """Return the cells of a row of the table of the champion against each other method."""
     c = row.comparison
     return [
-        str(row.at),
+        plan.shown(row.at),
         row.variant,
         str(c.pairs),
         signed(c.difference.value),
@@ -149,7 +156,12 @@ def sections(tables: Tables) -> list[Section]:
     found += reach_sections(tables)
     for case in tables.plan.cases:
         found += _of_case(tables, case)
-    return [*found, *trained_sections(tables)]
+    found += trained_sections(tables)
+    if not tables.plan.budget_time:
+        return found
+    for section in found:
+        section.head = [name.replace(AT, tables.plan.axis) for name in section.head]
+    return found
 
 
 def _of_case(tables: Tables, case: Case) -> list[Section]:
@@ -161,35 +173,35 @@ def _of_case(tables: Tables, case: Case) -> list[Section]:
         title += f"; a perfect search has test regret {rows[0].floor:.4f}"
     marks = [[r.mark if name == "regret" else "" for name in QUALITY] for r in rows]
     key = f"quality {where}"
-    found = [Section(title, QUALITY, [quality(r) for r in rows], breaks=True, marks=marks, detail=True, key=key)]
+    found = [Section(title, QUALITY, [quality(plan, r) for r in rows], breaks=True, marks=marks, detail=True, key=key)]
     if any(r.observed for r in rows):
         title = f"True and observed regret of the reported set on {case}"
-        found.append(Section(title, NOISE, [noise(r) for r in rows], breaks=True, key=f"noise {where}"))
+        found.append(Section(title, NOISE, [noise(plan, r) for r in rows], breaks=True, key=f"noise {where}"))
     costly = next((o for o in benchmark_of(case).objectives if not o.cheap), None)
     head = (*INDICATORS, f"best {costly.name} ({costly.unit})" if costly else "best")
     title = f"Further indicators on {case}"
     points = tables.points.get(case, math.nan)
-    further = [indicators(r, points) for r in rows]
+    further = [indicators(plan, r, points) for r in rows]
     found.append(Section(title, head, further, breaks=True, detail=True, key=f"indicators {where}"))
     found += cap_sections(tables, case)
     found += _seed_ranks(tables, case)
     arrivals = [a for a in tables.arrivals if a.case == case]
     if not math.isnan(arrivals[0].target):
-        title = f"Evaluations to hypervolume regret {arrivals[0].target:.4f} on {case}"
-        found.append(Section(title, ARRIVAL, [arrival(a, plan.budget) for a in arrivals], key=f"target {where}"))
-    duels = [champion(r) for r in tables.champion if r.case == case and r.comparison.pairs]
+        title = f"{plan.axis.capitalize()} to hypervolume regret {arrivals[0].target:.4f} on {case}"
+        found.append(Section(title, ARRIVAL, [arrival(plan, a) for a in arrivals], key=f"target {where}"))
+    duels = [champion(plan, r) for r in tables.champion if r.case == case and r.comparison.pairs]
     if duels:
         title = f"{plan.champion} against each other method on {case}"
         found.append(Section(title, CHAMPION, duels, breaks=True, detail=True, key=f"champion {where}"))
-    leads = [lead(a, plan.budget) for a in tables.leads if a.case == case and a.pairs]
+    leads = [lead(plan, a) for a in tables.leads if a.case == case and a.pairs]
     if leads:
-        whose = f"each method's mean regret at {plan.budget}" if plan.target is None else "the target"
-        title = f"Evaluations of {plan.champion} to {whose} on {case}"
+        whose = f"each method's mean regret at {plan.shown(plan.end)}" if plan.target is None else "the target"
+        title = f"{plan.axis.capitalize()} of {plan.champion} to {whose} on {case}"
         found.append(Section(title, LEAD, leads, detail=True, key=f"lead {where}"))
     for family in dict.fromkeys(r.family for r in tables.contrasts):
         members = [r for r in tables.contrasts if r.case == case and r.family == family]
         title = f"Contrasts of hypervolume regret on {case}, {family}"
-        lines = [contrast(r.name, r.at, r.comparison) for r in members]
+        lines = [contrast(r.name, plan.shown(r.at), r.comparison) for r in members]
         found.append(Section(title, CONTRAST, lines, key=f"contrasts {family} {where}"))
     return found
 
@@ -222,10 +234,10 @@ def overview(tables: Tables) -> list[Section]:
     rows = {(r.case, r.variant, r.at): r for r in tables.rows}
     grids: list[tuple[str, list[tuple[Case, int, str]]]]
     if len(plan.cases) > 1:
-        grids = [(f"after {at} evaluations", [(c, at, names[c]) for c in plan.cases]) for at in plan.at]
+        grids = [(f"after {plan.after(at)}", [(c, at, names[c]) for c in plan.cases]) for at in plan.at]
     else:
         case = plan.cases[0]
-        grids = [(f"on {case} by evaluations", [(case, at, str(at)) for at in plan.at])]
+        grids = [(f"on {case} by {plan.axis}", [(case, at, plan.shown(at)) for at in plan.at])]
     found = []
     for where, columns in grids:
         cells = [[rows.get((c, v.name, at)) for c, at, _ in columns] for v in plan.variants]
@@ -259,7 +271,7 @@ def _problem_ranks(tables: Tables) -> list[Section]:
         whole = [r.mean for r in rows if r.problems == r.of]
         found.append(
             Section(
-                f"Ranks of the mean regrets after {at} evaluations (1 is best)",
+                f"Ranks of the mean regrets after {tables.plan.after(at)} (1 is best)",
                 ("method", *names.values(), "mean rank"),
                 [[r.variant, *(_rank(x) for x in r.ranks), _mean_rank(r)] for r in rows],
                 marks=[
@@ -289,14 +301,14 @@ def _champion_overview(tables: Tables) -> list[Section]:
     found = []
     for at in (plan.at if several else plan.at[-1:]) if rows else ():
         places = [(c, at) for c in plan.cases] if several else [(plan.cases[0], n) for n in plan.at]
-        where = f"after {at} evaluations" if several else f"on {plan.cases[0]} by evaluations"
+        where = f"after {plan.after(at)}" if several else f"on {plan.cases[0]} by {plan.axis}"
         lines = []
         for variant in (v.name for v in plan.variants if v.name != plan.champion):
             comparisons = [rows[case, variant, n] for case, n in places]
             verdicts = [c.verdict for c in comparisons]
             cells = [f"{_lead(c)} {v}" if v else "-" for c, v in zip(comparisons, verdicts)]
             lines.append([variant, *cells, "/".join(str(verdicts.count(v)) for v in "+=-")])
-        head = [names[c] if several else str(n) for c, n in places]
+        head = [names[c] if several else plan.shown(n) for c, n in places]
         title = f"{plan.champion} over each other method: ratio of mean regrets {where}"
         found.append(Section(title, ("method", *head, "+/=/-"), lines, key=f"ratios {at}"))
     return found
@@ -323,4 +335,6 @@ def _seed_ranks(tables: Tables, case: Case) -> list[Section]:
     lines.append(["critical difference", *(number(t.critical_difference, 2) for t in tests)])
     marks += [[""] * (len(tests) + 1)] * 3
     key = f"seed ranks {short_names(tables.plan.cases)[case]}"
-    return [Section(title, ("method", *(str(t.at) for t in tests)), lines, marks=marks, detail=True, key=key)]
+    return [
+        Section(title, ("method", *(tables.plan.shown(t.at) for t in tests)), lines, marks=marks, detail=True, key=key)
+    ]

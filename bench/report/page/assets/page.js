@@ -159,35 +159,42 @@ function frontChart(problem, figure) {
   return draw;
 }
 
-// Curves against evaluations: mean regret with its intervals, or shares of targets (`share`), of which more is better.
+// Seconds of the unit in which times up to `end` are shown, and its name.
+function timeUnit(end) {
+  return [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => end >= 2 * size) ?? [1, "s"];
+}
+
+// Curves against evaluations or training time: mean regret with its intervals, or shares of targets (`share`), of which more is better.
 function curveChart(problem, figure) {
   const box = figure.querySelector(".chart"), control = name => figure.querySelector(`[data-c="${name}"]`);
+  const timed = problem.unit !== "evaluations", [second, name] = timed ? timeUnit(problem.budget) : [1, ""];
+  const times = problem.at.map(at => at / second);
   const draw = () => {
     const curves = problem.curves.filter(c => shown(c.m)), bands = control("bands")?.checked;
     const used = curves.flatMap(c => bands ? c.mean.concat(c.low, c.high) : c.mean);
-    const x = { low: problem.at[0], high: problem.budget, log: control("logx").checked, label: "evaluations" };
+    const x = { low: times[0], high: problem.budget / second, log: control("logx").checked, label: timed ? `training time (${name})` : "evaluations" };
     if (x.low === x.high) x.low = 0, x.log = false;
     const y = limits(used, control("logy")?.checked, problem.share ? "share of targets reached" : "mean hypervolume regret");
     const f = frame(box, x, y), cut = v => y.log ? Math.max(v, y.low) : v;
-    f.root.setAttribute("aria-label", `${problem.share ? "Targets" : "Regret"} on ${problem.title}: arrow keys go through the evaluations`);
-    const line = list => list.map((v, k) => v === null ? "" : `${k ? "L" : "M"}${f.x(problem.at[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).join("");
+    f.root.setAttribute("aria-label", `${problem.share ? "Targets" : "Regret"} on ${problem.title}: arrow keys go through the ${timed ? "times" : "evaluations"}`);
+    const line = list => list.map((v, k) => v === null ? "" : `${k ? "L" : "M"}${f.x(times[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).join("");
     for (const c of curves) {
       const { colour, dash, mark: kind } = look(c.m), g = svg("g", { class: colour }, f.plot);
       if (bands && c.low.every(v => v !== null)) {
-        const back = c.high.map((v, k) => `L${f.x(problem.at[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).reverse().join("");
+        const back = c.high.map((v, k) => `L${f.x(times[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).reverse().join("");
         svg("path", { class: "band", d: line(c.low) + back + "Z" }, g);
       }
       svg("path", { class: "series curve", d: line(c.mean), "stroke-dasharray": dash }, g);
-      for (let k = 8 + c.m % 4; k < problem.at.length; k += 12) svg("path", { class: "series", d: mark(kind, f.x(problem.at[k]), f.y(cut(c.mean[k])), 4) }, g);
+      for (let k = 8 + c.m % 4; k < problem.at.length; k += 12) svg("path", { class: "series", d: mark(kind, f.x(times[k]), f.y(cut(c.mean[k])), 4) }, g);
     }
     const guide = svg("line", { class: "guide", y1: f.m.top, y2: f.bottom, visibility: "hidden" }, f.root);
-    const hits = problem.at.map((at, k) => ({
+    const hits = times.map((at, k) => ({
       x: f.x(at), y: curves.length ? f.y(cut(Math.min(...curves.map(c => c.mean[k])))) : f.bottom,
       show() {
         for (const [key, v] of [["x1", this.x], ["x2", this.x], ["visibility", "visible"]]) guide.setAttribute(key, v);
         const order = [...curves].sort((p, q) => (problem.share ? -1 : 1) * (p.mean[k] - q.mean[k])), rest = order.length - 12;
         const rows = order.slice(0, 12).map(c => [c.m, DATA.methods[c.m], number(c.mean[k]), (c.low?.[k] ?? null) === null ? "" : `[${number(c.low[k])}, ${number(c.high[k])}]`]);
-        return tipTable(`${at} evaluations`, rest > 0 ? [...rows, [null, `and ${rest} more`]] : rows);
+        return tipTable(timed ? `${number(at)} ${name} of training` : `${at} evaluations`, rest > 0 ? [...rows, [null, `and ${rest} more`]] : rows);
       },
     }));
     f.root.addEventListener("pointerleave", () => guide.setAttribute("visibility", "hidden"));

@@ -55,10 +55,10 @@ function lineOf(table, key) {
 function put(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 function show(state) {
-  const budgets = new Set(state.rows.map(row => `${row.problem} ${row.budget}`)).size;
+  const budgets = new Set(state.rows.map(row => `${row.problem} ${row.bound}`)).size;
   const problems = new Set(state.rows.map(row => row.problem)).size;
   for (const row of state.rows) {
-    const name = budgets > problems ? `${row.problem}, ${row.budget} evaluations` : row.problem;
+    const name = budgets > problems ? `${row.problem}, ${row.bound}` : row.problem;
     const [method, done, failed, running, missing, regret, progress] = lineOf(tableOf(name), row.method).cells;
     put(method, row.method);
     progress.firstChild.max = row.of || 1;

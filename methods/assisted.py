@@ -5,7 +5,9 @@ a population and a few reference solutions by their places in a radar plot (RSEA
 the references say of the population, vary the population and the references under the network's score some 3,000
 times, and evaluate what scores best.
 
-Both differ from their papers in this:
+PC-SAEA (Tian et al. 2023) shares the loop and the variation.
+
+All differ from their papers in this:
 
 * genes are integers: uniform crossover at 0.9 and a gene drawn anew with probability ``1 / n_var`` instead of simulated
   binary crossover and polynomial mutation; children that are no architectures are dropped;
@@ -78,12 +80,16 @@ class AssistedMethod(Method):
                 return new
         X, F = self._archive.finite()
         if len(X) >= 2:
-            members = radar_selection(F, self.population)
+            members = self._members(F)
             with single_thread():
                 proposed = self._propose(X[members], F[members])
             if len(proposed):
                 return proposed
         return random_unseen(self.problem.space, 1, self._archive.seen, self.rng)
+
+    def _members(self, F: FloatArray) -> IndexArray:
+        """Return the indices of the population among evaluated objectives ``(n, n_obj)``."""
+        return radar_selection(F, self.population)
 
     @abstractmethod
     def _propose(self, X: IntArray, F: FloatArray) -> IntArray:

@@ -10,6 +10,8 @@ logistic units trained for 800 steps of Levenberg and Marquardt, evaluated above
 (PlatEMO's default). Thresholds: trusted where the error p0 on good members is below 0.4, or below ``1 - t`` while the
 error p1 on bad ones is below t; t is half the share of the rarer class.
 
+References and labels are equal to those of that code (tests/methods/platemo_steps.json).
+
 Differs from the paper as `assisted` says, and:
 
 * the network sees the space's integer encoding scaled to [0, 1];

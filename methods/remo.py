@@ -10,6 +10,8 @@ between 30 and 70 % are of the better class, three quarters of the pairs for tra
 times the columns of a pair; all children of the last generation that score above 3.9 of 4 are evaluated, at least four.
 Population 100 (PlatEMO's default).
 
+References, classes, pairs and scores are equal to those of that code (tests/methods/platemo_steps.json).
+
 Differs from the paper as `assisted` says, and:
 
 * objectives are normalised by their range in the population before distances are taken: here they have units;

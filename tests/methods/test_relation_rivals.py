@@ -17,6 +17,7 @@ from smemnas.spaces.toy import Toy
 SMALL = {
     "remo": {"initial": 33, "scored": 24, "epochs": 2},
     "csea": {"initial": 33, "scored": 24, "steps": 10},
+    "pc-saea": {"initial": 33, "scored": 200},
     "smemnas/spnas": {"population": 10, "generations": 2, "batch": 20, "surrogate_params": {"epochs": 10}},
 }
 
@@ -28,7 +29,7 @@ SHORT = (checks.check_failed_rows, checks.check_same_seed_same_asks, checks.chec
 @pytest.mark.parametrize(
     "check", [pytest.param(c, id=c.__name__, marks=[] if c in SHORT else [pytest.mark.long]) for c in checks.CHECKS]
 )
-@pytest.mark.parametrize("name", ["remo", "csea"])
+@pytest.mark.parametrize("name", ["remo", "csea", "pc-saea"])
 def test_contract_beyond_the_initial_sample(name, check):
     check(lambda problem, budget, seed: METHODS.create(name, problem, budget=budget, seed=seed, params=SMALL[name]))
 
@@ -40,6 +41,7 @@ def test_contract_beyond_the_initial_sample(name, check):
         ("remo", {"encoding": "paths"}, "encoding"),
         ("csea", {"references": 0}, "references"),
         ("csea", {"retries": 0}, "retries"),
+        ("pc-saea", {"population": 0}, "population"),
     ],
 )
 def test_wrong_parameters_are_refused(name, params, word):
@@ -50,7 +52,7 @@ def test_wrong_parameters_are_refused(name, params, word):
 def test_the_papers_initial_sample():
     """11 times the number of genes less 1, at most 100, of the seed's shared stream."""
     problem = open_benchmark("toy").problem
-    for name in ("remo", "csea"):
+    for name in ("remo", "csea", "pc-saea"):
         first = METHODS.create(name, problem, budget=300, seed=4).ask()
         np.testing.assert_array_equal(first, initial_design(problem, 54, 4))
         assert METHODS.create(name, open_benchmark("mnv3", "ofa").problem, budget=300, seed=4).initial == 100
@@ -243,4 +245,4 @@ def test_spnas_is_a_network_on_pairs_of_one_hot_genes():
     X = method.ask()
     method.tell(X, bench.evaluate(X, 0).F)
     assert len(method.ask()) == 20
-    assert method._surrogates[0]._weights[0].shape == (25, 64)
+    assert method._learners.surrogates[0]._weights[0].shape == (25, 64)

@@ -139,6 +139,11 @@ class Benchmark(ABC):
         """Return what a reader must know of the values of each genotype ``(n, n_var)``, "" where there is nothing."""
         return ("",) * len(X)
 
+    def remarked(self, X: IntArray) -> tuple[str, ...]:
+        """Return the remarks on some genotypes ``(n, n_var)``, an empty tuple where there is nothing to say of any."""
+        found = self.remarks(X) if len(X) else ()
+        return found if any(found) else ()
+
     def use_folder(self, folder: Path) -> None:  # noqa: B027  most benchmarks leave nothing
         """Keep what evaluations leave behind below this folder; tables leave nothing."""
 

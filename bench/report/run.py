@@ -123,18 +123,21 @@ def write_report(folder: Path, result: Result, benchmark: Benchmark) -> dict[str
 def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatArray) -> str:
     """Return the front as CSV: architecture, searched objectives, reported values where they differ, genes.
 
-    Under noise the true values of what is searched stand beside what was shown, as ``true_NAME``.
+    Under noise the true values of what is searched stand beside what was shown, as ``true_NAME``. Where a benchmark
+    says of an architecture whether its value was measured, that is the column ``remark``.
     """
     names = [o.name for o in benchmark.objectives]
     costly = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
     true = benchmark.true_values(X)[:, costly] if costly and len(X) else np.empty((len(X), len(costly)))
     extra = [j for j, name in enumerate(benchmark.report_names) if name != names[j]]
+    remarks = [[text] for text in benchmark.remarked(X)] or [[]] * len(X)
+    told = ["remark"] if any(remarks) else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["arch", *names, *(f"true_{names[j]}" for j in costly), *(benchmark.report_names[j] for j in extra), "x"]
+        ["arch", *names, *(f"true_{names[j]}" for j in costly), *(benchmark.report_names[j] for j in extra), *told, "x"]
     )
-    for x, f, t, r in zip(X, F, true, reported, strict=True):
+    for x, f, t, r, remark in zip(X, F, true, reported, remarks, strict=True):
         genes = " ".join(str(int(v)) for v in x)
-        writer.writerow([benchmark.space.to_str(x), *f.tolist(), *t.tolist(), *(r[j] for j in extra), genes])
+        writer.writerow([benchmark.space.to_str(x), *f.tolist(), *t.tolist(), *(r[j] for j in extra), *remark, genes])
     return text.getvalue()

@@ -126,7 +126,7 @@ def print_run(result: Result) -> None:
 
 
 def _front_table(result: Result, title: str) -> Any:
-    """Return the front as a table: what was searched, under noise what is true, and what is reported."""
+    """Return the front as a table: what was searched, under noise what is true, what is reported, and remarks."""
     from rich.table import Table
 
     benchmark, X, F = result.benchmark, result.front.X, result.front.F
@@ -138,12 +138,15 @@ def _front_table(result: Result, title: str) -> Any:
     noisy = [j for j, o in enumerate(benchmark.objectives) if benchmark.noisy and not o.cheap]
     for name in [*names, *(f"true {searched[j]}" for j in noisy), *(benchmark.report_names[j] for j in extra)]:
         table.add_column(name, justify="right", no_wrap=True)
+    shown = X[:ROWS_SHOWN]
+    remarks = [[text] for text in benchmark.remarked(shown)] or [[]] * len(shown)
+    if any(remarks):
+        table.add_column("remark", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     reported = benchmark.report(X) if len(X) and extra else F
     true = benchmark.true_values(X) if len(X) and noisy else F
-    for number, (x, f, t, r) in enumerate(list(zip(X, F, true, reported, strict=True))[:ROWS_SHOWN], start=1):
+    for number, (x, f, t, r, remark) in enumerate(zip(shown, F, true, reported, remarks, strict=False), start=1):
         values = [*f.tolist(), *(t[j] for j in noisy), *(r[j] for j in extra)]
-        table.add_row(
-            str(number), *(f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values), benchmark.space.to_str(x)
-        )
+        cells = [f"{v:.4g}" if abs(v) >= 1000 else f"{v:.3f}" for v in values]
+        table.add_row(str(number), *cells, *remark, benchmark.space.to_str(x))
     return table

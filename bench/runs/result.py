@@ -75,10 +75,12 @@ class Front:
     def _repr_html_(self) -> str:
         return self.table()
 
-    def table(self, title: str = "", notes: tuple[str, ...] = ()) -> str:
-        """Return it as an HTML table under a title."""
-        head = [*(f"{o.name} ({o.unit})" if o.unit else o.name for o in self.objectives), "architecture"]
-        rows = [[*map(figure, values), arch] for arch, values in self]
+    def table(self, title: str = "", notes: tuple[str, ...] = (), remarks: tuple[str, ...] = ()) -> str:
+        """Return it as an HTML table under a title, with a column of remarks where there are any."""
+        said = [[text] for text in remarks] or [[]] * len(self)
+        head = [f"{o.name} ({o.unit})" if o.unit else o.name for o in self.objectives]
+        head += ["remark", "architecture"] if remarks else ["architecture"]
+        rows = [[*map(figure, values), *remark, arch] for (arch, values), remark in zip(self, said, strict=True)]
         return html_table(head, rows, title=title or f"Front of {counted(len(self), 'architecture')}", notes=notes)
 
 
@@ -148,7 +150,7 @@ class Result:
     def _repr_html_(self) -> str:
         quality = [self._quality()] if "hypervolume" in self.summary else []
         notes = (f"{self._done()} in {self.folder}", *quality, *notes_of(self.benchmark), *filter(None, (self.note,)))
-        return self.front.table(f"Front of {self._title()}", notes)
+        return self.front.table(f"Front of {self._title()}", notes, self.benchmark.remarked(self.front.X))
 
     def _title(self) -> str:
         return f"{', '.join([f'{self.job.label} on {self.job.place}', *self.job.constraints])}, seed {self.job.seed}"

@@ -148,6 +148,7 @@ def _problem(
         "tested": [{"name": benchmark.report_names[j], "unit": benchmark.objectives[j].unit} for j in tested],
         "reference": None if reference is None else _reference(reference),
         "archs": list(archs),
+        "remarks": list(benchmark.remarked(np.array(genotypes))) if genotypes else [],
         "fronts": fronts,
         "evaluated": clouds,
         **_curves(group, case, names),

@@ -150,7 +150,7 @@ function frontChart(problem, figure) {
 
   const pick = ({ front, p }) => {
     const name = problem.archs[p[0]], drawn = problem.pictures[p[0]];
-    const list = html("p", {}, html("code", {}, name), html("br"), `${DATA.methods[front.m]}, seed ${front.seed}: `, quantities.map((o, j) => `${o.name} ${number(p[1 + j])} ${o.unit}`.trim()).join(", "));
+    const list = html("p", {}, html("code", {}, name), html("br"), `${DATA.methods[front.m]}, seed ${front.seed}: `, quantities.map((o, j) => `${o.name} ${number(p[1 + j])} ${o.unit}`.trim()).concat(problem.remarks.slice(p[0], p[0] + 1)).join(", "));
     const quoted = `'${name.replace(/'/g, "'\\''")}'`;
     const command = html("p", { class: "soft" }, html("code", {}, `${DATA.program} show ${quoted} --space ${problem.space} --out arch.pdf`));
     panel.replaceChildren(list, ...(drawn ? [html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "picture" }, drawPicture(drawn))] : []), command);

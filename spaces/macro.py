@@ -30,6 +30,7 @@ LAYERS = (
     *((64, 128, 2), (128, 128, 1), (128, 128, 1)),
     *((128, 256, 2), (256, 256, 1), (256, 256, 1)),
 )
+PUBLISHED = (STEM, LAYERS, HEAD, CLASSES, IMAGE)
 #: Pairs of neighbouring layers that commute with an identity: the same network whichever of them it is.
 INTERCHANGEABLE = ((3, 4), (6, 7))
 
@@ -42,6 +43,8 @@ class Macro(SearchSpace):
     n_choices = (3,) * 8
     costs = (Objective("flops", "M", True), Objective("params", "M", True))
     default_dataset = "cifar10"
+    #: Channels of the stem, the layers, channels of the head, classes and side of the image of its networks.
+    network: tuple[int, tuple[tuple[int, int, int], ...], int, int, int] = PUBLISHED
 
     def to_str(self, x: IntArray) -> str:
         """Return the eight digits."""
@@ -72,7 +75,7 @@ class Macro(SearchSpace):
         """Return multiply-adds or parameters in millions (exact; the file's own figures)."""
         if name not in ("flops", "params"):
             return super().cost(X, name)
-        fixed, layers = _tables()[name]
+        fixed, layers = _tables(*self.network)[name]
         return np.asarray((fixed + layers[np.arange(self.n_var), X].sum(axis=1)) / 1e6, dtype=np.float64)
 
     def canonical(self, X: IntArray) -> NDArray[Any]:
@@ -101,15 +104,17 @@ def _layer(choice: int, c_in: int, c_out: int, stride: int, side: int) -> tuple[
 
 
 @cache
-def _tables() -> dict[str, tuple[int, IntArray]]:
+def _tables(
+    stem: int, shapes: tuple[tuple[int, int, int], ...], head: int, n_classes: int, side: int
+) -> dict[str, tuple[int, IntArray]]:
     """Return for each cost the fixed part and the part ``(8, 3)`` of each layer and choice."""
-    params, flops = np.zeros((2, len(LAYERS), 3), dtype=np.int64)
-    side = IMAGE
-    for layer, (c_in, c_out, stride) in enumerate(LAYERS):
+    params, flops = np.zeros((2, len(shapes), 3), dtype=np.int64)
+    fixed_flops = 27 * stem * side**2
+    for layer, (c_in, c_out, stride) in enumerate(shapes):
         for choice in range(3):
             params[layer, choice], flops[layer, choice] = _layer(choice, c_in, c_out, stride, side)
         side //= stride
-    last = LAYERS[-1][1]
-    fixed_params = 27 * STEM + 2 * STEM + last * HEAD + 2 * HEAD + (HEAD + 1) * CLASSES
-    fixed_flops = 27 * STEM * IMAGE**2 + last * HEAD * side**2 + HEAD * CLASSES
+    last = shapes[-1][1]
+    fixed_params = 27 * stem + 2 * stem + last * head + 2 * head + (head + 1) * n_classes
+    fixed_flops += last * head * side**2 + head * n_classes
     return {"params": (fixed_params, params), "flops": (fixed_flops, flops)}

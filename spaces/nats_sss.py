@@ -36,6 +36,8 @@ class NATSSize(SearchSpace):
     default_encoding = "int"
     costs = (Objective("flops", "M", True), Objective("params", "M", True))
     default_dataset = "cifar10"
+    #: Channels that the choices stand for; a network of another size has others.
+    widths: tuple[int, ...] = CHANNELS
 
     def __init__(self, n_classes: int = 10, image_size: int = 32) -> None:
         self.n_classes = n_classes
@@ -75,7 +77,7 @@ class NATSSize(SearchSpace):
         """Return multiply-adds or parameters in millions (exact; units of the benchmark)."""
         if name not in ("flops", "params"):
             return super().cost(X, name)
-        c1, c2, c3, c4, c5 = np.asarray(CHANNELS, dtype=np.int64)[X].T
+        c1, c2, c3, c4, c5 = np.asarray(self.widths, dtype=np.int64)[X].T
         cells, reductions = ((c1, c1), (c2, c3), (c4, c5)), ((c1, c2), (c3, c4))
         if name == "params":
             total = 29 * c1 + 2 * c5 + (c5 + 1) * self.n_classes

@@ -59,15 +59,15 @@ class TrainOptions:
             UserError: The space cannot be trained so, or an objective is unknown.
             DataError: The data is not there.
         """
-        from smemnas.bench.train.networks.trainable import trainable_space
+        from smemnas.bench.train.networks.trainable import SIZED, trainable_space
 
         split = {"size": self.values.get("size"), "valid_share": self.values.get("valid_share")}
         images = open_images(self.data, "train", **split)
         shape = {
             key: self.values[key] for key in ("channels", "cells", "width", "resolutions", "stem") if key in self.values
         }
-        if space == "nb201":  # the only space of free size: a recipe may bring one
-            shape = {"channels": self.recipe.channels, "cells": self.recipe.cells, **shape}
+        brought = {key: getattr(self.recipe, key) for key in ("channels", "cells") if key in SIZED.get(space, ())}
+        shape = brought | shape  # a recipe may bring a size where the space has a free one
         return TrainedBenchmark(
             trainable_space(space, images.n_classes, images.size, **shape),
             self.data,

@@ -44,7 +44,8 @@ class TrainingRecipe:
         channels_last: Memory layout of images and weights.
         compile: Compile the network with torch.compile (worth it for long trainings only).
         deterministic: Use deterministic algorithms only, so that the same seed gives the same weights.
-        channels: Width of the first stage where the space has a free one (nb201); None is the published one.
+        channels: Width of the first stage (nb201), of the narrowest choice (nats_sss) or of the stem (macro); None is
+            the published one.
         cells: Cells per stage there; None is the published number.
     """
 
@@ -128,13 +129,15 @@ def kinds_of(recipe: type) -> dict[str, Any]:
 
 _NB201 = {"batch": 256, "lr": 0.1, "weight_decay": 5e-4, "flip": True, "crop": 4}
 #: nb201-*: Dong and Yang, ICLR 2020, table 1 (200 epochs), and its short form of 12 epochs; image batches in the
-#: order flip, crop. nb101-108: Ying et al., ICML 2019, section S3 and the published configuration (learning rate .1
+#: order flip, crop. nats-90: Dong et al., TPAMI 2021, the same with 90 epochs.
+#: nb101-108: Ying et al., ICML 2019, section S3 and the published configuration (learning rate .1
 #: on each of two cores; batch norm keeps .997 of the old statistics).
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         TrainingRecipe("nb201-200", epochs=200, **_NB201),  # type: ignore[arg-type]
         TrainingRecipe("nb201-12", epochs=12, **_NB201),  # type: ignore[arg-type]
+        TrainingRecipe("nats-90", epochs=90, **_NB201),  # type: ignore[arg-type]
         TrainingRecipe(
             "nb101-108",
             epochs=108,

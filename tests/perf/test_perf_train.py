@@ -23,8 +23,12 @@ def images(n, split):
     return Images("noise", split, pixels, np.arange(n), labels, 10, (0.5,) * 3, (0.25,) * 3, "")
 
 
-def build():
+def cell():
     return trainable_space("nb201", 10, 32, channels=8, cells=1).build(CELL, 10)
+
+
+def sized():
+    return trainable_space("nats_sss", 10, 32, channels=2).build(np.array([1, 6, 3, 4, 2]), 10)
 
 
 def timed(optimizer, marks):
@@ -33,7 +37,7 @@ def timed(optimizer, marks):
     return optimizer
 
 
-def bare(x, y):
+def bare(build, x, y):
     """Seconds of each step but the first on ready batches."""
     marks = []
     network = build().train()
@@ -47,8 +51,8 @@ def bare(x, y):
     return np.diff(marks)
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, augmented):
+@pytest.mark.parametrize(("build", "augmented"), [(cell, False), (cell, True), (sized, True)])
+def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, build, augmented):
     """Picking, augmenting and normalising the images, the schedule and all bookkeeping are in it.
 
     Processor time of one thread. The loops take turns, so that whatever else slows the machine slows both of a round,
@@ -68,10 +72,10 @@ def test_a_step_costs_what_a_bare_step_costs(benchmark, tmp_path, monkeypatch, a
         loop.train(build, training, images(10, "valid"), recipe, seed=0, folder=tmp_path)
         return np.diff(marks)
 
-    assert len(ours()) == len(bare(x, y)) == STEPS - 1
+    assert len(ours()) == len(bare(build, x, y)) == STEPS - 1
     rounds, ratio = [], np.inf
     while ratio > 1.05 and len(rounds) < 3 * ROUNDS:  # near the bound, more rounds decide
-        rounds += [[np.median(ours()), np.median(bare(x, y))] for _ in range(ROUNDS)]
+        rounds += [[np.median(ours()), np.median(bare(build, x, y))] for _ in range(ROUNDS)]
         steps = np.array(rounds)
         ratio = np.median(steps[:, 0] / steps[:, 1])
     benchmark.pedantic(ours, rounds=1)

@@ -187,7 +187,8 @@ def test_networks_have_the_size_of_their_space():
         ("nb201", "all", "digits+width=0.5", "channels|width does not apply|unexpected"),
         ("nb101", "all", "digits+channels=3", "channels does not apply"),
         ("mnv3", "all", "digits+cells=3", "cells does not apply"),
-        ("macro", "all", "digits", "cannot be built|describes no networks"),
+        ("toy", "all", "digits", "cannot be built|describes no networks"),
+        ("macro", "all", "digits+cells=3", "cells does not apply"),
     ],
 )
 def test_what_makes_no_sense_is_one_clear_line(space, names, data, words):

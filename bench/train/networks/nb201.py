@@ -81,16 +81,16 @@ def used_edges(x: IntArray) -> list[tuple[int, int, int]]:
 
 
 class Reduction(nn.Module):
-    """Residual block of two 3 x 3 convolutions that halves the size and doubles the width."""
+    """Residual block of two 3 x 3 convolutions that halves the size and changes the width."""
 
-    def __init__(self, c_in: int, affine: bool, track: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, affine: bool, track: bool) -> None:
         super().__init__()
-        self.conv_a = ReLUConvNorm(c_in, 2 * c_in, 3, 2, affine, track)
-        self.conv_b = ReLUConvNorm(2 * c_in, 2 * c_in, 3, 1, affine, track)
-        self.downsample = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(c_in, 2 * c_in, 1, bias=False))
+        self.conv_a = ReLUConvNorm(c_in, c_out, 3, 2, affine, track)
+        self.conv_b = ReLUConvNorm(c_out, c_out, 3, 1, affine, track)
+        self.downsample = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(c_in, c_out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(n, 2 c_in, h / 2, w / 2)``."""
+        """Return ``(n, c_out, h / 2, w / 2)``."""
         return self.downsample(x) + self.conv_b(self.conv_a(x))
 
 
@@ -114,7 +114,7 @@ class CellNetwork(nn.Module):
         self.cells = nn.ModuleList()
         for stage in range(3):
             if stage:
-                self.cells.append(Reduction(channels << (stage - 1), affine, track))
+                self.cells.append(Reduction(channels << (stage - 1), channels << stage, affine, track))
             self.cells.extend(Cell(x, channels << stage, affine, track) for _ in range(cells))
         self.lastact = nn.Sequential(nn.BatchNorm2d(4 * channels), nn.ReLU())
         self.classifier = nn.Linear(4 * channels, n_classes)

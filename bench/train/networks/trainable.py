@@ -10,16 +10,27 @@ import numpy as np
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.networks.sized import TrainableMacro, TrainableNATSSize, check_halved
 from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, CONV3
+from smemnas.spaces.macro import STEM
 from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
 from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES
+from smemnas.spaces.nats_sss import CHANNELS as NATS_CHANNELS
 from smemnas.spaces.nb101 import NB101
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, CHANNELS, NB201
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: What of its size a space lets be chosen.
+SIZED: dict[str, tuple[str, ...]] = {
+    "nb201": ("channels", "cells"),
+    "nats_sss": ("channels",),
+    "macro": ("channels",),
+    "mnv3": ("width", "resolutions", "stem"),
+}
 
 
 class TrainableNB201(NB201):
@@ -46,7 +57,7 @@ class TrainableNB201(NB201):
     ) -> None:
         if channels < 1 or cells < 1:
             raise UserError(f"a network needs at least 1 channel and 1 cell per stage, got {channels} and {cells}.")
-        _check_halved_twice("nb201", image_size)
+        check_halved("nb201", image_size, 2)
         super().__init__(n_classes, image_size)
         self.channels = channels
         self.cells = cells
@@ -86,7 +97,7 @@ class TrainableNB101(NB101):
     """
 
     def __init__(self, max_vertices: int = 7, n_classes: int = 10, image_size: int = graphs.IMAGE_SIZE) -> None:
-        _check_halved_twice("nb101", image_size)
+        check_halved("nb101", image_size, 2)
         super().__init__(max_vertices, n_classes)
         self.image_size = image_size
 
@@ -147,7 +158,8 @@ def trainable_space(
         name: Registered space; one that is not built in must implement `build`.
         n_classes: Classes of the data.
         image_size: Side of the images.
-        channels: Width of the first stage (nb201); None is the published one.
+        channels: Width of the first stage (nb201), of the narrowest choice (nats_sss), of the stem (macro); None is
+            the published one.
         cells: Cells per stage (nb201); None is the published number.
         width: Width multiplier (mnv3).
         resolutions: Resolutions to choose from (mnv3).
@@ -157,13 +169,17 @@ def trainable_space(
         UserError: The space is unknown, cannot be built, or has no such size.
     """
     given = {"channels": channels, "cells": cells, "width": width, "resolutions": resolutions, "stem": stem}
-    taken = {"nb201": ("channels", "cells"), "mnv3": ("width", "resolutions", "stem")}.get(name, ())
+    taken = SIZED.get(name, ())
     for key, value in given.items():
         if value is not None and key not in taken:
             raise UserError(f"{key} does not apply to {name}: leave it out.")
     if name == "nb201":
         channels = CHANNELS[0] if channels is None else channels
         return TrainableNB201(n_classes, image_size, channels, CELLS_PER_STAGE if cells is None else cells)
+    if name == "nats_sss":
+        return TrainableNATSSize(n_classes, image_size, NATS_CHANNELS[0] if channels is None else channels)
+    if name == "macro":
+        return TrainableMacro(n_classes, image_size, STEM if channels is None else channels)
     if name == "nb101":
         return TrainableNB101(n_classes=n_classes, image_size=image_size)
     if name == "mnv3":
@@ -175,16 +191,7 @@ def trainable_space(
     space = SPACES.create(name, params={key: value for key, value in wanted if key in known})
     if type(space).build is SearchSpace.build:
         raise UserError(
-            f"space {name!r} describes no networks that can be built and trained here. Known: nb201, nb101, mnv3, "
-            "and plug-in spaces that implement build."
+            f"space {name!r} describes no networks that can be built and trained here. Known: nb201, nb101, "
+            "nats_sss, macro, mnv3, and plug-in spaces that implement build."
         )
     return space
-
-
-def _check_halved_twice(name: str, image_size: int) -> None:
-    """Refuse images that the network cannot halve twice without a remainder."""
-    if image_size < 4 or image_size % 4:
-        raise UserError(
-            f"{name} halves images twice, so their side must be a multiple of 4, got {image_size}: give size=..., "
-            f"for example {max(4, image_size // 4 * 4)}."
-        )

@@ -72,6 +72,9 @@ SMEMNAS_ORIGINS: Mapping[str, Origin] = {
     "population": Origin(ANCESTOR, "of both populations; not said, 100 in MOEA-BUS too", {"40": ANCESTOR}),
     "generations": Origin(ANCESTOR, "of the inner search; not said", {"20": ANCESTOR}),
     "main_share": Origin(OURS, "where the main population is cut; 25 : 75 in MOEA-BUS", {"0.25": SIBLING}),
+    "main_fill": Origin(
+        OURS, "whether it is as large as that; not said, and both have a fixed size in MOEA-BUS", {"true": SIBLING}
+    ),
     "mating": Origin(OURS, "who mates with whom between the populations is not said"),
     "crossover": Origin(PUBLISHED, "there is one; which is not said", {"two-point": ANCESTOR}),
     "crossover_rate": Origin(ANCESTOR, "not said", {"0.9": ANCESTOR}),

@@ -80,6 +80,7 @@ class SMEMNAS(Method):
         population: Size of both inner populations together (P; 40 in MSuNAS).
         generations: Generations of the inner search (G; 20 in MSuNAS).
         main_share: Largest share of the main population; beyond it the main one is truncated by crowding.
+        main_fill: Fill the main population up to its share with the fronts that follow, by rank and crowding.
         mating: Parents: "cross" one from each population, "union" both from the union by tournament,
             "within" both from the same population.
         crossover: "uniform" or "two-point".
@@ -118,6 +119,7 @@ class SMEMNAS(Method):
         population: int = 100,
         generations: int = 20,
         main_share: float = 0.5,
+        main_fill: bool = False,
         mating: str = "cross",
         crossover: str = "uniform",
         crossover_rate: float = 0.9,
@@ -156,6 +158,7 @@ class SMEMNAS(Method):
         self.population = population
         self.generations = generations
         self.main_share = main_share
+        self.main_fill = main_fill
         self.mating = mating
         self.crossover = crossover
         self.crossover_rate = crossover_rate
@@ -250,7 +253,9 @@ class SMEMNAS(Method):
             return X[keep], X[keep[:0]]
         main_size = max(1, min(size - 1, round(self.main_share * size)))
         best = np.flatnonzero(pareto_ranks(F) == 0)
-        if len(best) > main_size:
+        if self.main_fill and len(best) < main_size:
+            best = rank_and_crowding(F, main_size)
+        elif len(best) > main_size:
             best = best[np.argsort(-crowding_distance(F[best]), kind="stable")[:main_size]]
         rest = np.setdiff1d(np.arange(len(X)), best)
         order = np.argsort(-crowding_distance(F[rest]), kind="stable")

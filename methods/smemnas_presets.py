@@ -55,6 +55,7 @@ METHODS.preset(
     "SMEM-NAS with parts of MOEA-BUS: outcomes accumulated over the set, main and vice population as 25:75",
     surrogate_params={"opponents": "set"},
     main_share=0.25,
+    main_fill=True,
 )
 METHODS.preset("smemnas/nsga2-inside", "smemnas", "SMEM-NAS with one population (NSGA-II) inside", inner="nsga2")
 METHODS.preset(

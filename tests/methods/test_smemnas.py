@@ -86,6 +86,25 @@ def test_populations_of_one_generation():
     assert len(vice) == 3
 
 
+def test_a_split_of_25_to_75_by_hand():
+    """Eight places are two and six. Three non-dominated are cut to two; one is joined by the best of the next front."""
+    problem = open_benchmark("toy").problem
+    split = SMEMNAS(problem, budget=50, seed=0, population=8, main_share=0.25, main_fill=True)._split
+    three = np.array([[0, 4], [2, 2], [4, 0], *[[5 + i, 5 + i] for i in range(7)]], float)
+    main, vice = split(np.arange(10)[:, None], three, "mp-moea", 8)
+    assert sorted(main.ravel()) == [0, 2]
+    assert len(vice) == 6
+    assert 1 in vice
+    one = np.array([[0, 0], [1, 9], [2, 2], [9, 1], *[[10 + i, 10 + i] for i in range(6)]], float)
+    main, vice = split(np.arange(10)[:, None], one, "mp-moea", 8)
+    assert sorted(main.ravel()) == [0, 1]  # 1 and 3 are both extreme in the second front: the earlier one
+    assert len(vice) == 6
+    alone = SMEMNAS(problem, budget=50, seed=0, population=8, main_share=0.25)._split
+    main, vice = alone(np.arange(10)[:, None], one, "mp-moea", 8)
+    assert main.ravel().tolist() == [0]
+    assert len(vice) == 7
+
+
 def test_main_population_is_truncated_by_crowding():
     method = SMEMNAS(open_benchmark("toy").problem, budget=50, seed=0, population=6, main_share=0.5)
     F = np.array([[0, 9], [1, 8], [1.1, 7.9], [5, 4], [9, 0]], float)

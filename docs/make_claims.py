@@ -15,7 +15,7 @@ from statistics import fmean
 RESULTS = Path(__file__).resolve().parent / "results"
 ARMS, PAIRS = RESULTS / "claims-development", RESULTS / "rank-all-pairs"
 #: Which version made the files, as every page of docs/results says it.
-MADE = "Made by smemnas 0.2.0; recorded in commit 789eddb0."
+MADE = "Made by smemnas 0.2.0; recorded in commit 789eddbe."
 ARM_COLUMNS = ("space", "dataset", "method", "evaluations", "n", "regret", "regret_sd", "seconds")
 PAIR_COLUMNS = ("space", "dataset", "truth", "surrogate", "encoding", "n_train", "seeds", "mean", "sd")
 VARIANT = "svm_all=svm_pairwise:max_pairs=none"
@@ -81,7 +81,7 @@ def arms_page() -> str:
 {MADE}
 
 `study --plan docs/results/claims-development/arms.toml`: mean hypervolume regret (reference within-5) ± standard
-deviation over {first["n"]} seeds from 1000 on, {" and ".join("/".join(place) for place in places)}, objectives error and flops,
+deviation over {first["n"]} seeds from 1000 on, {" and ".join("/".join(place) for place in places)}, error and flops,
 and mean seconds of a run beside other work. **{first["n"]} seeds can show no difference** (the smallest p after Holm
 is .19): this chooses what to run on more, it says nothing of the claims.
 

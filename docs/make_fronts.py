@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parent / "results" / "rank-front-pairs"
 OVERVIEW = FOLDER.parent / "README.md"
 BEGIN, END = "<!-- near the front: python docs/make_fronts.py -->\n", "<!-- end -->"
 #: Which version made the files, as every page of docs/results says it.
-MADE = "Made by smemnas 0.2.0 at commit 789eddb; recorded in commit 789eddb0."
+MADE = "Made by smemnas 0.2.0 at commit 789eddb; recorded in commit 789eddbe."
 COLUMNS = (
     *("space", "dataset", "pool", "truth", "first", "first_encoding", "second", "second_encoding", "n_train"),
     *("pairs", "difference", "low", "high", "p_holm"),

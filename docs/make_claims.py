@@ -1,6 +1,6 @@
 """Write what all pairs and the arms of the claims gave: `python docs/make_claims.py [--arms STUDY ...] [--pairs RANK]`.
 
-docs/results/claims-development/README.md and docs/results/rank-all-pairs/README.md, from the CSV files beside them;
+docs/claims/development/README.md and docs/claims/rank-all-pairs/README.md, from the CSV files beside them;
 with folders of studies it takes their numbers first, later ones in place of earlier ones. A test compares.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-RESULTS = Path(__file__).resolve().parent / "results"
-ARMS, PAIRS = RESULTS / "claims-development", RESULTS / "rank-all-pairs"
-#: Which version made the files, as every page of docs/results says it.
-MADE = "Made by smemnas 0.2.0; recorded in commit 789eddbe."
+CLAIMS = Path(__file__).resolve().parent / "claims"
+ARMS, PAIRS = CLAIMS / "development", CLAIMS / "rank-all-pairs"
+#: Which version made the files, as the pages say it.
+MADE = "Made by smemnas 0.2.0 at commit 789eddbe."
 ARM_COLUMNS = ("space", "dataset", "method", "evaluations", "n", "regret", "regret_sd", "seconds")
 PAIR_COLUMNS = ("space", "dataset", "truth", "surrogate", "encoding", "n_train", "seeds", "mean", "sd")
 VARIANT = "svm_all=svm_pairwise:max_pairs=none"
@@ -80,7 +80,7 @@ def arms_page() -> str:
 
 {MADE}
 
-`study --plan docs/results/claims-development/arms.toml`: mean hypervolume regret (reference within-5) ± standard
+`study --plan docs/claims/development/arms.toml`: mean hypervolume regret (reference within-5) ± standard
 deviation over {first["n"]} seeds from 1000 on, {" and ".join("/".join(place) for place in places)}, error and flops,
 and mean seconds of a run beside other work. **{first["n"]} seeds can show no difference** (the smallest p after Holm
 is .19): this chooses what to run on more, it says nothing of the claims.

@@ -1,6 +1,6 @@
 """Write what learning from pairs does near the front: `python docs/make_fronts.py [RANK_FOLDER ...]`.
 
-docs/results/rank-front-pairs/README.md, from the contrasts of Kendall's tau kept beside it, one CSV file per problem;
+docs/claims/rank-front-pairs/README.md, from the contrasts of Kendall's tau kept beside it, one CSV file per problem;
 with folders of `rank --pool front --contrast ...` it takes theirs first. A test compares the page with the files.
 """
 
@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "results" / "rank-front-pairs"
-OVERVIEW = FOLDER.parent / "README.md"
+FOLDER = Path(__file__).resolve().parent / "claims" / "rank-front-pairs"
+OVERVIEW = FOLDER.parents[1] / "results" / "README.md"
 BEGIN, END = "<!-- near the front: python docs/make_fronts.py -->\n", "<!-- end -->"
-#: Which version made the files, as every page of docs/results says it.
-MADE = "Made by smemnas 0.2.0 at commit 789eddb; recorded in commit 789eddbe."
+#: Which version made the files, as the page says it.
+MADE = "Made by smemnas 0.2.0 at commit 789eddb."
 COLUMNS = (
     *("space", "dataset", "pool", "truth", "first", "first_encoding", "second", "second_encoding", "n_train"),
     *("pairs", "difference", "low", "high", "p_holm"),
@@ -105,9 +105,7 @@ def said(found: Mapping[str, list[Row]], rival: str) -> str:
 def overview(text: str) -> str:
     """Return the overview of all results with its paragraph made anew."""
     before, _, rest = text.partition(BEGIN)
-    paragraph = (
-        "**Near the front** ([rank-front-pairs](rank-front-pairs/README.md)), where a search needs the order most, "
-    )
+    paragraph = "**Near the front** ([table](../claims/rank-front-pairs/README.md)), where a search needs order most, "
     paragraph += (
         f"pairs are, against regression on ranks: {said(kept(), 'kernel_ridge_rank')}. Where both are tuned by the "
     )

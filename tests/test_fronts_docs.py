@@ -32,7 +32,7 @@ def test_the_arms_of_the_page_are_a_plan_that_can_be_run():
     from smemnas.bench.studies.plan import check_plan
     from smemnas.bench.studies.plan_file import read_plan
 
-    plan = read_plan(ROOT / "docs" / "results" / "claims-development" / "arms.toml")
+    plan = read_plan(ROOT / "docs" / "claims" / "development" / "arms.toml")
     check_plan(plan)
     assert len(plan.variants) == 13
     kinds = {v.params.get("surrogate", "kernel_pairwise") for v in plan.variants}

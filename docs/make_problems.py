@@ -22,6 +22,9 @@ from smemnas.bench.studies.published import IN_THE_BOX
 FILE = Path(__file__).parent / "problems.md"
 RULES = (FRONT, "within-10", DEFAULT_RULE, "within-3")
 DRAWS, SIZE = 5, 100
+#: A sixth problem: what nb201 costs on a device is measured too, so that three of five objectives have to be learned.
+HARDWARE = ("val_error", "params", "flops", "latency_edgegpu", "energy_edgegpu")
+PROBLEMS = (*((*problem, ("error", "flops")) for problem in IN_THE_BOX), ("nb201", "cifar10", HARDWARE))
 
 INTRODUCTION = """# How the problems of the package are judged
 
@@ -37,6 +40,9 @@ folders keep the range of the front. The test split is measured within the range
 Five points are the widest of the rules below under which networks more than five points above the best decide no
 problem (a tenth of the regret at most); under three points random search keeps so little hypervolume that methods are
 hard to tell apart early.
+
+The last problem has five objectives, `--objectives val_error,params,flops,latency_edgegpu,energy_edgegpu`: latency and
+energy are measured, not counted, so that operations which reach no output cost something there.
 """
 SHARES = f"""
 ## What random search loses, and where
@@ -63,7 +69,7 @@ def lost_beyond(F: NDArray[np.float64], reference: Reference, points: float) -> 
     ideal, corner = reference.ideal, reference.ideal + 1.1 * (reference.nadir - reference.ideal)
 
     def area(rows: NDArray[np.float64], top: float) -> float:
-        edge = ideal + (np.array([top, corner[1]]) - ideal) / 1.1
+        edge = ideal + (np.array([top, *corner[1:]]) - ideal) / 1.1
         return hypervolume(rows, ideal, edge) * float(np.prod(edge - ideal))
 
     cut = min(float(corner[0]), float(ideal[0]) + points)
@@ -90,14 +96,17 @@ def shares(benchmark: Benchmark) -> str:
 def text() -> str:
     """Return the page."""
     ranges, lost, caps = ["| problem | front | within-5 |", "|---|---|---|"], [], []
-    for space, dataset in IN_THE_BOX:
-        benchmark = open_benchmark(space, dataset, ("error", "flops"))
+    for space, dataset, objectives in PROBLEMS:
+        benchmark = open_benchmark(space, dataset, objectives)
         whole = benchmark.reference()
         near = measured_by(whole, DEFAULT_RULE, benchmark)
         assert whole is not None
         assert near is not None
-        ranges.append(f"| {space}/{dataset} | {range_text(benchmark, whole)} | {range_text(benchmark, near)} |")
-        lost.append(f"| {space}/{dataset} | {shares(benchmark)} |")
+        name = f"{space}/{dataset}" + (" on an edge GPU" if objectives == HARDWARE else "")
+        ranges.append(f"| {name} | {range_text(benchmark, whole)} | {range_text(benchmark, near)} |")
+        lost.append(f"| {name} | {shares(benchmark)} |")
+        if objectives == HARDWARE:
+            continue
         for cost in sorted(name for at, known, name in CAPS if (at, known) == (space, dataset)):
             caps.append(f"- {space}/{dataset}, {caps_text(open_benchmark(space, dataset, ('error', cost)))}")
     return (

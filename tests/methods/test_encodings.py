@@ -7,8 +7,8 @@ from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.methods.base import METHODS
 from smemnas.methods.encodings import GROWTH, Learners, candidates, is_neutral
-from smemnas.spaces.cell201 import CONV3
 from smemnas.spaces.base import Objective, Problem
+from smemnas.spaces.cell201 import CONV3
 from smemnas.spaces.macro import Macro
 from smemnas.spaces.nb201 import NB201, live_edges
 from smemnas.surrogates.kernel_pairwise import KernelPairwise

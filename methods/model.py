@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,26 @@ from smemnas.surrogates.settled import Settled, settle, translated
 
 #: Points at which an expectation over predicted outcomes is computed.
 NODES = 9
+
+
+class Believed(Protocol):
+    """A fitted model of the objectives, as the inner search asks it.
+
+    Attributes:
+        X: Evaluated genotypes ``(n, n_var)``.
+        F: Their objectives ``(n, n_obj)``.
+        archive_prediction: What is believed of these.
+    """
+
+    X: IntArray
+    F: FloatArray
+    archive_prediction: FloatArray
+
+    def predict(self, X: IntArray) -> FloatArray:
+        """Return ``(m, n_obj)``: exact values of the free objectives, predicted values of the others."""
+
+    def outcomes(self, X: IntArray) -> FloatArray:
+        """Return ``(NODES, m, n_obj)``: equally likely outcomes."""
 
 
 class Model:

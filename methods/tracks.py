@@ -23,7 +23,7 @@ def track_of(name: str, params: Mapping[str, Any] | None = None) -> str:
     """Return the track of a method under parameters of its own, one of `TRACKS`.
 
     An encoding left to the space (None) or chosen for it ("recommended", "path", "graph", ...) is an expert's, and so
-    are zero-cost proxies beside it.
+    are zero-cost proxies beside it. A parameter `free_costs` that is off makes a method one that reads none.
 
     Raises:
         UserError: The method or a parameter is unknown.
@@ -35,4 +35,5 @@ def track_of(name: str, params: Mapping[str, Any] | None = None) -> str:
         return "expert"
     if settings.get("proxies"):
         return "expert"
-    return "grey-box" if getattr(entry.factory, "uses_free_costs", False) else "black-box"
+    reads = getattr(entry.factory, "uses_free_costs", False) and settings.get("free_costs", True)
+    return "grey-box" if reads else "black-box"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smemnas.spaces.base import IntArray
+from smemnas.spaces.base import IntArray, row_keys
 
 
 def crossover(A: IntArray, B: IntArray, rng: np.random.Generator, *, kind: str, probability: float) -> IntArray:
@@ -51,5 +51,7 @@ def mutate(X: IntArray, n_choices: IntArray, rng: np.random.Generator, *, kind: 
 
 def unique_rows(X: IntArray) -> IntArray:
     """Return the indices of the first occurrence of each distinct row, in their order."""
-    _, first = np.unique(X, axis=0, return_index=True)
-    return np.sort(first)
+    first: dict[bytes, int] = {}
+    for i, key in enumerate(row_keys(X)):
+        first.setdefault(key, i)
+    return np.fromiter(first.values(), dtype=np.int64, count=len(first))

@@ -1,0 +1,137 @@
+"""SMEM-NAS that learns from its archive what to learn: `methods.smemnas` with another start and surrogate.
+
+What differs from `smemnas/best` was found by ablation on development seeds (docs/results/development-adaptive):
+
+* the surrogate is a Gaussian process that chooses its target (values, logarithms of them, ranks) and its encoding by
+  what the archive says, for each costly objective (`surrogates.warped`), and sees the free costs beside the encoding;
+* the initial sample is small and spread evenly over the logarithm of the first free cost, both ends included;
+  random architectures of many spaces are nearly all of one size;
+* the inner search has one population.
+
+``smemnas/adaptive`` takes the encodings that the space declares. ``smemnas/adaptive-grey`` has the neutral ones, and
+``smemnas/adaptive-black`` besides knows no free cost of what it has not evaluated: it learns the costs as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from smemnas.methods.base import METHODS, DesignStream, initial_design, require_choice
+from smemnas.methods.encodings import candidates
+from smemnas.methods.msunas import extremes as size_extremes
+from smemnas.methods.smemnas import SMEMNAS
+from smemnas.methods.value_model import ValueModel
+from smemnas.methods.variation import unique_rows
+from smemnas.spaces.base import IntArray, Problem
+from smemnas.surrogates.base import single_thread
+
+STARTS = ("random", "spread")
+#: Random architectures among which those of a spread sample are looked for.
+SPREAD_DRAWS = 500
+
+
+@METHODS.register(
+    "smemnas/adaptive",
+    summary="SMEM-NAS that chooses target and encoding from its archive; start spread over the costs",
+)
+class AdaptiveSMEMNAS(SMEMNAS):
+    """See the module; parameters of the inner search are those of `SMEMNAS`.
+
+    Args:
+        problem: Space and objectives.
+        budget: Evaluations of the run.
+        seed: Root of all randomness.
+        initial: Size of the initial sample; both ends come on top of it.
+        batch: Architectures evaluated per iteration.
+        encoding: As in `SMEMNAS`; of several the likeliest is taken in each iteration.
+        start: "spread" (evenly over the logarithm of the first free cost) or "random" (the shared initial design).
+        free_costs: Whether exact free costs of architectures that were not evaluated are read; else they are learned
+            like the other objectives, and the start is random.
+        inner: Inner search, as in `SMEMNAS`.
+        population: Of the inner search.
+        generations: Of the inner search.
+        explore: How many of the batch are chosen by the gain to be expected under uncertainty.
+    """
+
+    shared_start = False
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        budget: int,
+        seed: int,
+        initial: int = 10,
+        batch: int = 5,
+        encoding: str | None = "declared",
+        start: str = "spread",
+        free_costs: bool = True,
+        inner: str = "nsga2",
+        population: int = 100,
+        generations: int = 30,
+        explore: int = 1,
+    ) -> None:
+        require_choice("start", start, STARTS)
+        if not free_costs:
+            learned = tuple(o._replace(cheap=False) for o in problem.objectives)
+            problem = replace(problem, objectives=learned)
+        super().__init__(
+            problem,
+            budget=budget,
+            seed=seed,
+            initial=initial,
+            batch=batch,
+            inner=inner,
+            population=population,
+            generations=generations,
+            explore=explore,
+            extremes=True,
+        )
+        self.start = start if problem.cheap else "random"
+        self._encodings = [candidates(problem.space, problem.objectives[j], encoding) for j in problem.costly]
+        self._costs = tuple(o.name for o in problem.space.costs) if free_costs else ()
+
+    def ask(self) -> IntArray:
+        """Return the initial sample with both ends first, then `batch` architectures per fitted model."""
+        if self._extremes:
+            self._extremes = False
+            design = np.vstack([self._start(), size_extremes(self.problem)])
+            return design[unique_rows(design)][: self.budget]
+        X, F = self._archive.finite()
+        if len(X) < 2:
+            return self._random_unseen(self.batch)
+        with single_thread():
+            model = ValueModel(self.problem, self._encodings, self._costs, X, F)
+            return self._propose(model)
+
+    def _start(self) -> IntArray:
+        """Return the initial sample ``(initial, n_var)``."""
+        if self.start == "random":
+            return initial_design(self.problem, self.initial, self.seed)
+        X = DesignStream(self.problem, self.seed).take(SPREAD_DRAWS)
+        cost = np.log(np.maximum(self.problem.cheap_values(X)[:, 0], 1e-9))
+        free = np.sort(cost)
+        edge = min(2, (len(X) - 1) // 2)
+        taken: list[int] = []
+        for wanted in np.linspace(free[edge], free[-1 - edge], min(self.initial, len(X))):
+            distance = np.abs(cost - wanted)
+            distance[taken] = np.inf
+            taken.append(int(np.argmin(distance)))
+        return X[taken]
+
+
+METHODS.preset(
+    "smemnas/adaptive-grey",
+    "smemnas/adaptive",
+    "SMEM-NAS that adapts, with encodings that any space has; free costs known",
+    encoding="onehot,int,int+onehot",
+)
+METHODS.preset(
+    "smemnas/adaptive-black",
+    "smemnas/adaptive",
+    "SMEM-NAS that adapts, told genes and values alone",
+    encoding="onehot,int,int+onehot",
+    free_costs=False,
+)

@@ -18,7 +18,7 @@ from smemnas.surrogates.settled import Settled, settle, translated
 NODES = 9
 
 
-class Believed(Protocol):
+class BelievedObjectives(Protocol):
     """A fitted model of the objectives, as the inner search asks it.
 
     Attributes:

@@ -34,7 +34,7 @@ from smemnas.methods.base import (
 )
 from smemnas.methods.encodings import Learners
 from smemnas.methods.features import FEATURES
-from smemnas.methods.model import Believed, Model, greedy_expected_gain
+from smemnas.methods.model import BelievedObjectives, Model, greedy_expected_gain
 from smemnas.methods.msunas import extremes as size_extremes
 from smemnas.methods.origins import SMEMNAS_ORIGINS
 from smemnas.methods.selection import (
@@ -212,7 +212,7 @@ class SMEMNAS(Method):
             learners = self._learners
             return self._propose(Model(self.problem, learners.surrogates, learners.encodings, X, F, self._features))
 
-    def _propose(self, model: Believed) -> IntArray:
+    def _propose(self, model: BelievedObjectives) -> IntArray:
         """Return the next batch by what a fitted model believes."""
         candidates, vice, seen = self._search(model)
         picked = self._choose(model, candidates, vice, self.batch - self.explore)
@@ -221,7 +221,7 @@ class SMEMNAS(Method):
             picked = np.vstack([picked, self._random_unseen(self.batch - len(picked), picked)])
         return picked
 
-    def _search(self, model: Believed) -> tuple[IntArray, IntArray, IntArray]:
+    def _search(self, model: BelievedObjectives) -> tuple[IntArray, IntArray, IntArray]:
         """Search on the surrogate; return candidates (main part), those of the vice population, and all it saw."""
         space, rng = self.problem.space, self.rng
         if self.inner == "enumerate":
@@ -236,7 +236,7 @@ class SMEMNAS(Method):
         main, vice, everything = (np.vstack(parts) for parts in zip(*runs, strict=True))
         return (everything if self.pool == "all" else main), vice, everything[unique_rows(everything)]
 
-    def _evolve(self, model: Believed, kind: str, size: int) -> tuple[IntArray, IntArray, IntArray]:
+    def _evolve(self, model: BelievedObjectives, kind: str, size: int) -> tuple[IntArray, IntArray, IntArray]:
         """Run one inner search from the archive; return its last populations, and all it saw."""
         main, vice = self._split(model.X, model.F, kind, size)
         seen = [main, vice]
@@ -264,7 +264,7 @@ class SMEMNAS(Method):
         order = np.argsort(-crowding_distance(F[rest]), kind="stable")
         return X[best], X[rest[order[: size - len(best)]]]
 
-    def _offspring(self, main: IntArray, vice: IntArray, model: Believed, kind: str, n: int) -> IntArray:
+    def _offspring(self, main: IntArray, vice: IntArray, model: BelievedObjectives, kind: str, n: int) -> IntArray:
         """Return one generation of up to ``n`` children."""
         rng = self.rng
         if kind in ONE_POPULATION or len(vice) == 0 or self.mating == "union":
@@ -287,7 +287,7 @@ class SMEMNAS(Method):
         space = self.problem.space
         return space.normalise(children[space.is_valid(children)])
 
-    def _choose(self, model: Believed, candidates: IntArray, vice: IntArray, n: int) -> IntArray:
+    def _choose(self, model: BelievedObjectives, candidates: IntArray, vice: IntArray, n: int) -> IntArray:
         """Return up to ``n`` unevaluated candidates by what the surrogate predicts."""
         pool = np.vstack([candidates, vice])
         from_vice = np.arange(len(pool)) >= len(candidates)
@@ -298,7 +298,7 @@ class SMEMNAS(Method):
         picked: IntArray = pool[self._pick(model, pool, from_vice, n)] if len(pool) and n else pool[:0]
         return picked
 
-    def _explore(self, model: Believed, seen: IntArray, picked: IntArray) -> IntArray:
+    def _explore(self, model: BelievedObjectives, seen: IntArray, picked: IntArray) -> IntArray:
         """Return up to `explore` unevaluated candidates by expected gain, given those picked already."""
         if not self.explore:
             return seen[:0]
@@ -325,7 +325,7 @@ class SMEMNAS(Method):
             new &= ~np.isin(canonical(X), canonical(self._archive.all_x))
         return new
 
-    def _pick(self, model: Believed, pool: IntArray, from_vice: Any, n: int) -> Any:
+    def _pick(self, model: BelievedObjectives, pool: IntArray, from_vice: Any, n: int) -> Any:
         """Return the indices of up to ``n`` chosen rows of the pool."""
         F = model.predict(pool)
         ranks = pareto_ranks(F)

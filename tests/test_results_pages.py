@@ -65,3 +65,25 @@ def test_the_commits_are_in_the_history_and_hold_the_pages():
             if commit:
                 done = subprocess.run([*git, "cat-file", "-e", f"{commit}:{path}"], check=False, capture_output=True)
                 assert done.returncode == 0, f"{name}: commit {commit} has no {path}"
+
+
+def test_the_ratios_in_prose_are_those_of_the_table():
+    """Those to the best foreign method with all 31 runs at 340 evaluations, on each of the five problems."""
+    study = (RESULTS / "five-problems" / "study.md").read_text(encoding="utf-8")
+    table = study.split("## smemnas/best over each other method: ratio of mean regrets after 340 evaluations")[1]
+    lines = [line for line in table.split("\n## ")[0].splitlines() if "|" in line][2:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    ours = ("smemnas", "random-inside", "msunas/adaptive")  # and one of 11 runs
+    foreign = {row[0]: row[1:6] for row in rows if not row[0].startswith(ours)}
+    assert len(foreign) == 12
+    text = (RESULTS / "README.md").read_text(encoding="utf-8")
+    text = text.split("with 31 runs after 340 evaluations the ratio is ")[1]
+    names = {"optuna-tpe": "Optuna TPE", "parego": "ParEGO", "msunas": "MSuNAS"}
+    for problem, label in ((0, "CIFAR-10"), (1, "CIFAR-100"), (3, "nats_sss"), (4, "mnv3")):
+        ratios = {name: float(cells[problem].split()[0]) for name, cells in foreign.items()}
+        best = max(ratios, key=lambda name: ratios[name])
+        assert f"{ratios[best]:.2f}".lstrip("0") + f" ({names[best]}, {label})" in text
+    on_macro = {name: float(cells[2].split()[0].strip("()")) for name, cells in foreign.items()}
+    best = max(on_macro, key=lambda name: on_macro[name])
+    assert "on macro, where a mean regret is negative and a ratio says nothing, the difference is " in text
+    assert f"-{-on_macro[best]:.4f}".replace("0.", ".") + f" ({names[best]})" in text

@@ -40,6 +40,7 @@ from smemnas.bench.report.study.trained import trained_records
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
+from smemnas.bench.studies.information import on_tracks
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial, spent
 from smemnas.bench.values import seed_text
@@ -134,6 +135,7 @@ def conventions(tables: Tables) -> list[str]:
         "space. Smaller is better in every column but A12.",
         "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
     ]
+    lines += on_tracks(plan)
     lines += on_marks(tables)
     lines += judged_texts(tables)
     if any(0 < r.n < seeds for r in tables.rows):

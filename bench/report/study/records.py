@@ -8,6 +8,7 @@ from typing import Any
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.metrics.targets import TARGETS
+from smemnas.bench.studies.information import tracks_of
 from smemnas.bench.studies.tables import Comparison, Tables
 
 
@@ -45,6 +46,7 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
     """Return one record for each case, checkpoint and variant; the target's columns stand at the budget."""
     arrivals = {(a.case, a.variant): a for a in tables.arrivals}
     noisy = any(row.observed for row in tables.rows)
+    tracks = tracks_of(tables.plan)
     records = []
     for row in tables.rows:
         arrival = arrivals[row.case, row.variant] if row.at == tables.plan.end else None
@@ -53,6 +55,7 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
             {
                 **_case(row.case),
                 "method": row.variant,
+                "track": tracks.get(row.variant),
                 tables.plan.column: row.at,
                 "n": row.n,
                 "failed": row.failed,

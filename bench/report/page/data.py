@@ -22,7 +22,6 @@ from smemnas.bench.program import program
 from smemnas.bench.report.architecture.drawings import picture
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
-from smemnas.methods.base import METHODS
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Points of a reference front that are drawn.
@@ -83,17 +82,6 @@ def reaches(groups: Sequence[Group]) -> list[tuple[tuple[int, Case | None], dict
 def method_names(groups: Sequence[Group]) -> list[str]:
     """Return the names of all variants, each once, in the order of the groups."""
     return list(dict.fromkeys(v.name for group in groups for v in group.tables.plan.variants))
-
-
-def single_objective(groups: Sequence[Group]) -> list[str]:
-    """Return the names of the variants whose method minimises one objective and enters by what it evaluated."""
-    found = []
-    for group in groups:
-        several = any(len(case.objectives) > 1 for case in group.tables.plan.cases)
-        for v in group.tables.plan.variants:
-            if several and v.method in METHODS and getattr(METHODS.get(v.method).factory, "single_objective", False):
-                found.append(v.name)
-    return list(dict.fromkeys(found))
 
 
 def short(value: float) -> float | None:

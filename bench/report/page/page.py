@@ -23,7 +23,7 @@ from smemnas.bench.outputs import REPORT, claim
 from smemnas.bench.program import named
 from smemnas.bench.report.cells import Section, number, to_csv
 from smemnas.bench.report.page import html as tags
-from smemnas.bench.report.page.data import method_names, page_data, single_objective
+from smemnas.bench.report.page.data import method_names, page_data
 from smemnas.bench.report.page.diagram import rank_diagram
 from smemnas.bench.report.page.reach import reach_figure
 from smemnas.bench.report.page.sources import sources
@@ -369,17 +369,6 @@ def _unfinished(unfinished: Sequence[Unfinished]) -> str:
 def _reading(groups: Sequence[Group]) -> str:
     """Return the conventions behind the numbers."""
     parts = []
-    single = single_objective(groups)
-    if single:
-        parts.append(
-            tags.paragraphs(
-                [
-                    f"{', '.join(single)}: a method of one objective, which minimises the first one that costs an "
-                    "evaluation. It enters by its evaluated set: the front of everything that it evaluated, like every "
-                    "other method."
-                ]
-            )
-        )
     for group in groups:
         cases = tuple(f"{case}: " for case in group.tables.plan.cases)
         lines = [line for line in conventions(group.tables) if not line.startswith(cases)]

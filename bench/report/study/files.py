@@ -35,6 +35,7 @@ from smemnas.bench.report.study.records import (
     trial_records,
 )
 from smemnas.bench.report.study.sections import sections, time_sections
+from smemnas.bench.report.study.single import single_text
 from smemnas.bench.report.study.trained import FILE as TRAINED_FILE
 from smemnas.bench.report.study.trained import trained_records
 from smemnas.bench.runs.job import Job
@@ -138,6 +139,7 @@ def conventions(tables: Tables) -> list[str]:
     lines += on_tracks(plan)
     lines += on_marks(tables)
     lines += judged_texts(tables)
+    lines += single_text(plan)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")
     lines += on_families(tables)

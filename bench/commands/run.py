@@ -80,7 +80,7 @@ def job_options(command: Any) -> Any:
     "training",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With train: a field of the recipe, or channels, cells, size, valid_share, or (mnv3) width, stem. "
+    help="With train: a field of the recipe, or channels, cells, size, valid_share, training_seed, (mnv3) width, stem. "
     "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Root of all randomness.")

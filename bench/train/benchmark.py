@@ -35,6 +35,8 @@ from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
+#: Environment variable: a folder in which all runs keep and find their trainings of a fixed training seed.
+SHARED = "SMEMNAS_TRAININGS"
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
 VALID_ERROR, TEST_ERROR = "val_error", "test_error"
 #: What of a space decides the network that a genotype builds.
@@ -118,6 +120,7 @@ class TrainedBenchmark(Benchmark):
         device: "auto" (all CUDA devices, else the CPU), "cpu", "cuda" or "cuda:K".
         jobs: Networks trained side by side on the CPU, one thread each; a CUDA device trains one at a time.
         folder: Where trainings are kept; `use_folder` can set it later. None is a temporary folder.
+        training_seed: Root of the randomness of every training; None takes the seed of each evaluation, a run's own.
 
     Raises:
         UserError: torch is missing, an objective is unknown or repeated, or the space does not fit the data.
@@ -139,11 +142,15 @@ class TrainedBenchmark(Benchmark):
         device: str = "auto",
         jobs: int = 1,
         folder: Path | None = None,
+        training_seed: int | None = None,
     ) -> None:
         need_torch()
         self.objectives, self.report_names = judged_objectives(space, dataset, objectives)
         if jobs < 1:
             raise UserError(f"jobs is the number of networks trained side by side, at least 1, got {jobs}.")
+        if training_seed is not None and training_seed < 0:
+            raise UserError(f"training_seed must be 0 or more, got {training_seed}.")
+        self.training_seed = training_seed
         self.setting = Setting(space, data, recipe, size, valid_share)
         training = self.setting.images("train")
         for key, has in (("n_classes", training.n_classes), ("image_size", training.size)):
@@ -164,10 +171,16 @@ class TrainedBenchmark(Benchmark):
             + ", ".join(f"{key} {value}" for key, value in self.setting.network().items())
             + ".",
         )
+        if training_seed is not None:
+            self.notes += (f"Every network is trained with seed {training_seed}, whatever the seed of the search.",)
 
     def use_folder(self, folder: Path) -> None:
-        """Keep trainings below this folder from now on; a run gives its own."""
-        self._folder = folder
+        """Keep trainings below this folder from now on; a run gives its own.
+
+        With a training seed of its own a training is the same in every run, so `SMEMNAS_TRAININGS` goes before.
+        """
+        shared = os.environ.get(SHARED) if self.training_seed is not None else None
+        self._folder = Path(shared).expanduser().absolute() if shared else folder
 
     @property
     def folder(self) -> Path:
@@ -208,9 +221,12 @@ class TrainedBenchmark(Benchmark):
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
         """Train what has no result yet, in parallel where that was asked for; a diverged training is a failure.
 
+        A fixed training seed replaces `seed`.
+
         `seconds` are those of the training, also where its result was there already.
         """
         X = np.asarray(X, dtype=np.int64)
+        seed = seed if self.training_seed is None else self.training_seed
         places = [self._place(x, seed) for x in X]
         missing = {place: x for place, x in zip(places, X, strict=True) if not (place / RESULT).exists()}
         self._train(list(missing.items()), seed)
@@ -220,11 +236,15 @@ class TrainedBenchmark(Benchmark):
         return Evaluation(F, np.array([float(r["seconds"]) for r in results]), tuple(str(r["reason"]) for r in results))
 
     def report(self, X: IntArray) -> FloatArray:
-        """Return test errors of the weights that `evaluate` left, the mean over seeds; NaN for what it never saw."""
+        """Return test errors of the weights that `evaluate` left; NaN for what it never saw.
+
+        The mean over seeds of evaluations, or the one of the fixed training seed.
+        """
         X = np.asarray(X, dtype=np.int64)
         errors = np.full(len(X), math.nan)
         for k, x in enumerate(X):
-            places = sorted(self.folder.glob(f"{self._name(x)}-seed*"))
+            fixed = self.training_seed is not None
+            places = sorted(self.folder.glob(f"{self._name(x)}-seed{self.training_seed if fixed else '*'}"))
             found = [e for place in places if (e := _test_error(self.setting, place, x, self.devices)) is not None]
             errors[k] = np.mean(found) if found else math.nan
         return self._with_costs(X, errors)

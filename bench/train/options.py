@@ -30,6 +30,7 @@ KEYS: dict[str, Any] = {
     "stem": str,
     "size": int,
     "valid_share": float,
+    "training_seed": int,
 }
 RECIPE_KEYS = {f.name for f in fields(TrainingRecipe)} - {"name", *KEYS}
 
@@ -76,6 +77,7 @@ class TrainOptions:
             dataset=self.name,
             device=device,
             jobs=jobs,
+            training_seed=self.values.get("training_seed"),
             **split,
         )
 

@@ -57,6 +57,7 @@ def test_the_ways_ask_for_what_they_use():
     assert isinstance(names["oldest"], Way)
     assert [variants("random"), variants("smemnas")] == [[{}], [{}, {"encoding": "recommended"}]]
     assert variants("smemnas/best") == [{}]
+    assert variants("csea")[0] == {"initial": 20}
     assert variants("smemnas/paper") == [{"initial": 20}, {"initial": 20, "encoding": "recommended"}]
 
 

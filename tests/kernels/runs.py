@@ -61,7 +61,8 @@ def variants(method: str) -> list[dict[str, Any]]:
     """
     entry = METHODS.get(method)
     own = {p.name: p.default for p in signature(entry.factory).parameters.values()} | entry.resolve({})
-    small = SMALLER.get(method, {"initial": 20} if own.get("initial", 0) > 20 else {})
+    sample = own.get("initial", 0)  # None: as many as the space asks for
+    small = SMALLER.get(method, {"initial": 20} if sample is None or sample > 20 else {})
     others = [{**small, "encoding": "recommended"}] if own.get("encoding", "recommended") != "recommended" else []
     return [small, *others]
 

@@ -260,7 +260,7 @@ def _fault(name: str, recipe: Recipe | None, *, own: bool = False) -> str:
         return f"its header names it {table.header.get('name')}"
     if recipe is None:
         return "" if is_pinned_content(table) else f"its values are not those of {name}: remove {table.path}"
-    if table.header.get("recipe_version") != recipe.version:
+    if not recipe.opens(table.header.get("recipe_version")):
         found = table.header.get("recipe_version")
         return f"made by version {found} of its recipe, now {recipe.version}: data fetch {recipe.name}"
     written = {s["file"]: s["sha256"] for s in table.header["source"]}

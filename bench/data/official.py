@@ -8,12 +8,14 @@
 Both hold dictionaries of plain values. They are read with an unpickler that knows containers and NumPy
 scalars, replaces network weights by nothing, and refuses every other class. Errors are those the official
 API answers: validation is `x-valid` (of `cifar10-valid` for CIFAR-10), test is `ori-test` for CIFAR-10 and
-`x-test` otherwise, after the last of 200 (topology) or 90 (size) epochs.
+`x-test` otherwise, after the last of 200 (topology) or 90 (size) epochs. The time of a training is the sum over its
+epochs, of the network whose validation accuracy is read; a file that lacks some of them gives no times.
 """
 
 from __future__ import annotations
 
 import bz2
+import math
 import os
 import pickle
 import types
@@ -27,6 +29,7 @@ import numpy as np
 from smemnas.bench.benchmarks.catalog import BENCHMARKS
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
+from smemnas.bench.benchmarks.timed import TIME_NAME, TIME_ROLE, WITH_TIMES
 from smemnas.bench.data.build import Column, error_percent, genotypes, grid_order, write
 from smemnas.bench.data.download import Source
 from smemnas.bench.data.recipe import Recipe, open_table, register
@@ -45,8 +48,9 @@ DATASETS = {
 EXTENSION = "pickle.pbz2"
 #: Memory per byte of the one-file format while it is read (measured: 4.8), with a margin.
 MEMORY_FACTOR = 5.5
-#: Values ``(trainings,)`` of validation and test accuracy of one architecture, in percent.
-Accuracies = tuple[list[float], list[float]]
+#: Values ``(trainings,)`` of validation and test accuracy of one architecture, in percent, and seconds of training, NaN
+#: where they are not recorded.
+Accuracies = tuple[list[float], list[float], list[float]]
 
 
 class _Nothing:
@@ -127,13 +131,23 @@ def trainings(state: Mapping[str, Any], dataset: str) -> Accuracies:
         DataError: The state lacks what the official API reads.
     """
     try:
-        found = []
+        found, times = [], []
         for name, split in DATASETS[dataset][:2]:
             results = [state["all_results"][name, seed] for seed in state["dataset_seed"][name]]
             found.append([float(r["eval_acc1es"][f"{split}@{r['epochs'] - 1}"]) for r in results])
+            times.append([_seconds(r) for r in results])
     except (KeyError, TypeError) as error:
         raise DataError(f"{state.get('arch_str', 'an architecture')} has no entry {error} for {dataset}.") from error
-    return found[0], found[1]
+    return found[0], found[1], times[0]
+
+
+def _seconds(results: Mapping[str, Any]) -> float:
+    """Return how long a training took over all its epochs; NaN where that is not recorded of each."""
+    times = results.get("train_times")
+    if not isinstance(times, Mapping) or len(times) != results["epochs"]:
+        return math.nan
+    total = math.fsum(float(seconds) for seconds in times.values())
+    return total if 0.0 < total < math.inf else math.nan
 
 
 def read_folder(folder: Path, dataset: str, epochs: int) -> tuple[list[str], list[Accuracies]]:
@@ -234,7 +248,23 @@ def columns_of(
         errors = by_training([accuracies[position] for accuracies in found], file, name)
         text = f"{split} error, {epochs} epochs, one value per training"
         columns[name] = Column(errors[order], "%", split, role, text, report)
+    times = _times([accuracies[2] for accuracies in found])
+    if times is not None:
+        text = f"time of {epochs} epochs, one value per training"
+        columns[TIME_NAME] = Column(times[order], "s", "none", TIME_ROLE, text)
     return columns
+
+
+def _times(seconds: Sequence[Sequence[float]]) -> FloatArray | None:
+    """Return the times of trainings ``(n, most trainings)`` as errors stand in their columns; None where one lacks."""
+    lengths = np.array([len(row) for row in seconds])
+    most = int(max(lengths.max(), 1))
+    there = np.arange(most) < lengths[:, None]
+    table = np.full(there.shape, np.nan)
+    table[there] = np.concatenate([np.asarray(row, dtype=np.float64) for row in seconds])
+    if not np.isfinite(table[there]).all():
+        return None
+    return table[:, 0] if most == 1 else table
 
 
 def _official(
@@ -270,13 +300,17 @@ def _official(
         )
 
     recipe = register(
-        Recipe(name, table, 1, (source,), make, text, "val_error, test_error of every training", formerly)
+        Recipe(
+            *(name, table, 2, (source,), make, text, "val_error, test_error, train_seconds of every training"),
+            formerly,
+            added=(TIME_NAME,),
+        )
     )
 
     def open_it(objectives: Sequence[str] = ()) -> TabularBenchmark:
         return TabularBenchmark(space(**params), open_table(recipe), objectives)
 
-    BENCHMARKS.register(table, summary=text)(open_it)
+    BENCHMARKS.register(table, summary=f"{text}, {WITH_TIMES}")(open_it)
 
 
 NATS_PAGE = "github.com/D-X-Y/NATS-Bench"

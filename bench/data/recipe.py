@@ -28,12 +28,12 @@ A source without `url` is one that users bring themselves (`how` says where it c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
-from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.table import Table, header_digest
 from smemnas.bench.data.download import Source, check, download
 from smemnas.bench.data.in_package import PackagedTable, packaged, whole_identity
 from smemnas.bench.errors import DataError, NotInstalled, UserError, suggest
@@ -49,6 +49,9 @@ class Recipe:
 
     `formerly` lists names that it had: each is accepted, and the oldest (the last) stays in the header of its table,
     whose checksum says for ever which table a run was made on.
+
+    `added` lists columns that the last version only added: tables of the version before open too, without them, and
+    both are the same table for the runs that were made on either.
     """
 
     name: str
@@ -59,6 +62,11 @@ class Recipe:
     text: str
     gives: str
     formerly: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+    def opens(self, version: object) -> bool:
+        """Whether a table of this version of the recipe can be opened."""
+        return version == self.version or bool(self.added and version == self.version - 1)
 
     @property
     def size(self) -> int:
@@ -129,8 +137,8 @@ def open_table(recipe: Recipe) -> Table:
     there = (folder / "header.json").exists()
     table = Table(folder) if there else None
     found = table.header.get("recipe_version") if table is not None else None
-    if table is not None and found == recipe.version:
-        table.identity = whole_identity(table)
+    if table is not None and recipe.opens(found):
+        table.identity = identity_without(table, recipe.added) if recipe.added else whole_identity(table)
         return table
     if recipe.table in packaged():
         return PackagedTable(recipe.table)
@@ -138,6 +146,13 @@ def open_table(recipe: Recipe) -> Table:
         raise NotInstalled(recipe.name, f"{recipe.table} is not installed: {command}")
     was = f"{recipe.table} was made by version {found} of its recipe, not {recipe.version}"
     raise NotInstalled(recipe.name, f"{was}: {command}")
+
+
+def identity_without(table: Table, added: Sequence[str]) -> str:
+    """Return the checksum that runs on a table record: that of the version before, which had none of some columns."""
+    columns = {name: entry for name, entry in table.columns.items() if name not in added}
+    version = int(table.header["recipe_version"]) - (len(columns) < len(table.columns))
+    return header_digest({**table.header, "columns": columns, "recipe_version": version})
 
 
 def fetch(

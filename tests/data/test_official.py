@@ -106,7 +106,7 @@ def test_nats_folder_equals_official_api(tmp_path, dataset, kind):
     assert read_names == names
     for name, trained, accuracies in zip(names, seeds, found, strict=True):
         each, mean = answers(api, name, trained, dataset, hp)
-        errors = [[100 - a for a in split] for split in accuracies]
+        errors = [[100 - a for a in split] for split in accuracies[:2]]
         assert errors == each
         np.testing.assert_allclose([np.mean(e) for e in errors], mean, rtol=1e-13)
 
@@ -135,7 +135,7 @@ def test_nb201_file_equals_official_api(tmp_path, dataset):
         assert read_names == names
         for name, trained, accuracies in zip(names, seeds, found, strict=True):
             each, mean = answers(api, name, trained, dataset, "200")
-            errors = [[100 - a for a in split] for split in accuracies]
+            errors = [[100 - a for a in split] for split in accuracies[:2]]
             assert errors == each
             np.testing.assert_allclose([np.mean(e) for e in errors], mean, rtol=1e-13)
 

@@ -14,6 +14,7 @@ from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.library.archive import make_archive
 from smemnas.bench.library.leaderboard import LeaderboardOptions, leaderboard
+from smemnas.bench.report.page import html as tags
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import record_plan, run_study
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
@@ -149,3 +150,8 @@ def test_nothing_to_rank_is_one_line(handed_in, tmp_path):
     assert done.returncode == 1
     assert "is the folder of a study, not of a report: choose another --out." in done.stderr
     assert (handed_in / "theirs" / "plans.json").exists()
+
+
+def test_heads_of_wide_tables_break_behind_a_slash():
+    assert tags.breakable("nats_sss/<cifar10>") == "nats_sss/<wbr>&lt;cifar10&gt;"
+    assert "nb201/<wbr>cifar10</button>" in tags.table(["nb201/cifar10"], [["1"]], "ranks")

@@ -71,7 +71,7 @@ def table(
 
     plain = [""] * len(head)
     heads = "".join(
-        f'<th scope="col"{_class(kind)}><button type="button">{text(name)}</button></th>'
+        f'<th scope="col"{_class(kind)}><button type="button">{breakable(name)}</button></th>'
         for name, kind in zip(head, kinds, strict=True)
     )
     lines = [line(row, marks[i] if marks else plain, attributes[i] if attributes else {}) for i, row in enumerate(rows)]
@@ -80,6 +80,11 @@ def table(
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}"><table class="sortable"><thead><tr>'
         f"{heads}</tr></thead><tbody>\n" + "\n".join(lines) + f"</tbody>{below}</table></div>"
     )
+
+
+def breakable(name: str) -> str:
+    """Return the head of a column as HTML: a narrow table breaks it behind a slash, not only between words."""
+    return text(name).replace("/", "/<wbr>")
 
 
 def _class(name: str) -> str:

@@ -156,3 +156,23 @@ def test_the_version_has_one_source(tmp_path):
     assert shown.stdout == f"smemnas, version {version}\n"
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.long
+def test_a_users_file_is_typed_against_the_wheel(installed, tmp_path):
+    """What `test_api_typed.py` holds of the checkout, of what is installed: `py.typed` and annotations are in it."""
+    pytest.importorskip("mypy", reason="types are checked where mypy is installed (extra dev)")
+    (tmp_path / "api_user.py").write_text((ROOT / "tests" / "api_user.py").read_text())
+    wrong = 'import smemnas\n\nsmemnas.RunOptions("random", "toy", budget="40")\nsmemnas.sturdy\n'
+    (tmp_path / "wrong.py").write_text(wrong)
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n")
+    words = ("-m", "mypy", "--no-error-summary", "--config-file", str(config), "api_user.py", "wrong.py")
+    done = python(*words, cwd=tmp_path, MYPYPATH=str(installed))
+    assert [line.partition(" error: ")[::2] for line in done.stdout.splitlines()] == [
+        (
+            "wrong.py:3:",
+            'Argument "budget" to "RunOptions" has incompatible type "str"; expected "int | None"  [arg-type]',
+        ),
+        ("wrong.py:4:", 'Module has no attribute "sturdy"  [attr-defined]'),
+    ], done.stderr

@@ -50,6 +50,8 @@ def page(found: Runs) -> str:
     lines = [
         "# How smemnas/adaptive was chosen",
         "",
+        "Made by smemnas 0.2.0 at commit d98a7a95; recorded in commit 4d03a900.",
+        "",
         "Written by `python docs/make_adaptive.py` from [runs.csv](runs.csv). **These problems and seeds (1000 and up) "
         "served for development**: what is best here was picked for that, so no claim rests on this page. Objectives "
         "(error, flops), `--reference within-5`, true regret; mean ± standard deviation over seeds (seeds). Settings "

@@ -89,6 +89,7 @@ class AdaptiveSMEMNAS(SMEMNAS):
             explore=explore,
             extremes=True,
         )
+        self.initial = initial  # also below a smaller budget, so that a run with a larger one begins alike
         self.start = start if problem.cheap else "random"
         self._encodings = [candidates(problem.space, problem.objectives[j], encoding) for j in problem.costly]
         self._costs = tuple(o.name for o in problem.space.costs) if free_costs else ()

@@ -21,6 +21,8 @@ SLOW_METHODS = (
     "msunas/adaptive-authors",
     "msunas/small",
     "optuna-gp",
+    "smemnas/adaptive-black",
+    "smemnas/adaptive-grey",
     "smemnas/paper-100-8",
     "smemnas/paper-20-4",
     "smemnas/sibling",
@@ -139,7 +141,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         given = getattr(item, "callspec", None)
         about = {str(getattr(v, "entry", v)).removeprefix("method ") for v in given.params.values()} if given else set()
-        if about & set(SLOW_METHODS) and item.module.__name__ != "test_golden":
+        slow = about & set(SLOW_METHODS) or any(name.endswith("/tuned") for name in about)  # as their methods are
+        if slow and item.module.__name__ != "test_golden":
             item.add_marker(pytest.mark.long)
     if not config.getoption("benchmark_enable"):
         for item in items:

@@ -248,6 +248,42 @@ def check_plan(plan: Plan) -> Plan:
     """
     for plugin in plan.plugins:
         load_plugin(plugin)
+    baseline = _check_names(plan)
+    refuse_missing(replace(case, listed=not plan.full_space) for case in plan.cases)
+    cases = []
+    for case in plan.cases:
+        benchmark = benchmark_of(replace(case, listed=not plan.full_space))
+        check_bounds(benchmark, case.constraints)
+        if plan.budget_time:
+            require_times(benchmark)
+        objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
+        full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
+        full = replace(full, reference=canonical(case.reference, benchmark))
+        if full.reference:
+            known_reference(full)  # raises where nothing lies within it
+        if full not in cases:
+            cases.append(full)
+    plan = replace(
+        plan,
+        full_space=False,
+        cases=tuple(cases),
+        seeds=tuple(dict.fromkeys(plan.seeds)),
+        baseline=baseline,
+        at=tuple(sorted({n for n in plan.at if n < plan.end} | {plan.end})),
+        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
+        seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
+    )
+    for variant in plan.variants:
+        if variant.name in plan.stored:
+            continue
+        refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
+        if len(refusals) == len(plan.cases):
+            raise UserError(f"{variant.name}: {refusals[0]}")
+    return plan
+
+
+def _check_names(plan: Plan) -> str:
+    """Return the baseline's name after a look at what needs no table: budget, names, roles and seeds."""
     if plan.budget < 1:
         raise UserError(f"--budget must be at least 1 evaluation, got {plan.budget}.")
     for kind, items in (("method", plan.variants), ("space", plan.cases), ("seed", plan.seeds)):
@@ -279,37 +315,7 @@ def check_plan(plan: Plan) -> Plan:
             raise UserError(f"--method-seeds: {name!r} is not among the methods.{suggest(name, names)}")
         if not seeds or not set(seeds) <= set(plan.seeds):
             raise UserError(f"--method-seeds: the seeds of {name!r} must be among the study's --seeds.")
-    cases = []
-    refuse_missing(replace(case, listed=not plan.full_space) for case in plan.cases)
-    for case in plan.cases:
-        benchmark = benchmark_of(replace(case, listed=not plan.full_space))
-        check_bounds(benchmark, case.constraints)
-        if plan.budget_time:
-            require_times(benchmark)
-        objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
-        full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
-        full = replace(full, reference=canonical(case.reference, benchmark))
-        if full.reference:
-            known_reference(full)  # raises where nothing lies within it
-        if full not in cases:
-            cases.append(full)
-    plan = replace(
-        plan,
-        full_space=False,
-        cases=tuple(cases),
-        seeds=tuple(dict.fromkeys(plan.seeds)),
-        baseline=baseline,
-        at=tuple(sorted({n for n in plan.at if n < plan.end} | {plan.end})),
-        plugins=tuple(str(Path(p).expanduser().resolve()) for p in plan.plugins),
-        seeds_of={name: tuple(dict.fromkeys(seeds)) for name, seeds in plan.seeds_of.items()},
-    )
-    for variant in plan.variants:
-        if variant.name in plan.stored:
-            continue
-        refusals = [refusal for case in plan.cases if (refusal := _refusal(plan, variant, case)) is not None]
-        if len(refusals) == len(plan.cases):
-            raise UserError(f"{variant.name}: {refusals[0]}")
-    return plan
+    return baseline
 
 
 def _refusal(plan: Plan, variant: Variant, case: Case) -> UserError | None:

@@ -188,7 +188,8 @@ def test_dry_run_shows_all_that_is_refused(tmp_path, cli):
     failed = cli("data", "import", "m.csv", *given)
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: --metric fps:1/s: metrics are minimised")
-    assert failed.stderr.endswith("(3 more: --dry-run shows all.)\n")
+    assert "(3 more: --dry-run shows all.) See " in failed.stderr
+    assert failed.stderr.endswith(" data import --help.\n")
 
 
 def test_dry_run_shows_how_each_column_was_understood_and_writes_nothing(tmp_path, cli):

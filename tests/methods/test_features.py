@@ -9,7 +9,7 @@ from smemnas.bench.errors import UserError
 from smemnas.methods.base import METHODS
 from smemnas.methods.features import FEATURES, Features, standardised
 from smemnas.methods.model import Model
-from smemnas.surrogates.base import SURROGATES
+from smemnas.surrogates.base import SURROGATES, Surrogate
 
 
 class Oracle(Features):
@@ -56,7 +56,7 @@ def test_the_surrogate_sees_encoding_and_columns_side_by_side_in_units_of_the_ar
     X, unseen = bench.space.sample(20, rng), bench.space.sample(30, rng)
     seen = []
 
-    class Watched:
+    class Watched(Surrogate):
         def fit(self, Z, y):
             seen.append(Z)
             return self

@@ -121,7 +121,7 @@ def test_loose_runs_are_grouped_by_budget_problem_and_method(tmp_path):
     single(tmp_path / "b", "random", budget=20)
     groups, unfinished = groups_of(tmp_path)
     assert unfinished == []
-    assert [g.budget for g in groups] == [20, 30]
+    assert [g.end for g in groups] == [20, 30]
     other = Case("toy", "closed-form", ("flops", "error"))
     assert set(groups[1].runs) == {
         (TOY, "random", 0), (TOY, "random", 1), (TOY, 'nsga2[population=6]', 1), (other, "random", 0)
@@ -312,16 +312,16 @@ def test_runs_of_two_versions_of_a_plug_in_are_not_compared(tmp_path):
 def test_a_run_that_cannot_be_measured_stops_no_report(tmp_path, monkeypatch):
     for seed in range(3):
         single(tmp_path / f"{seed}", seed=seed)
-    original = page_groups.measure
+    original = page_groups.measure_by
     calls = []
 
-    def measured(X, F, *rest):
+    def measured(plan, X, F, *rest):
         calls.append(len(F))
         if len(calls) == 2:
             raise MemoryError
-        return original(X, F, *rest)
+        return original(plan, X, F, *rest)
 
-    monkeypatch.setattr(page_groups, "measure", measured)
+    monkeypatch.setattr(page_groups, "measure_by", measured)
     [group], [left] = groups_of(tmp_path)
     assert len(group.runs) == 2
     assert left.reason == "it cannot be measured here: MemoryError"

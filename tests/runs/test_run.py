@@ -323,7 +323,8 @@ def test_two_processes_never_write_one_folder(whole, tmp_path):
     job, benchmark, _, _ = whole["random"]
     with locked(tmp_path):
         code = (
-            "from pathlib import Path\nfrom smemnas.bench.runs.run import make_job, run\n"
+            "from pathlib import Path\nfrom smemnas.bench.runs.job import make_job\n"
+            "from smemnas.bench.runs.run import run\n"
             "job, benchmark = make_job('random', 'toy', budget=40)\n"
             f"run(job, Path({str(tmp_path)!r}), benchmark=benchmark)\n"
         )

@@ -79,6 +79,10 @@ def describe(error: BaseException) -> str:
     return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else text
 
 
+#: Names that a message lists one by one; of more, presets (`base/word`) are counted.
+LISTED = 24
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean ...?" plus the list of known words, for an error message.
 
@@ -92,7 +96,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
     near = near or difflib.get_close_matches(word, known, n=2, cutoff=0.6)
     near = near or [k for k in known if len(plain) > 1 and _plain(k).startswith(plain)][:3]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return f"{hint} Known: {', '.join(known) if known else '(none)'}."
+    told = known if len(known) <= LISTED else [k for k in known if k.partition("/")[0] not in known or "/" not in k]
+    rest = f"; {len(known) - len(told)} more are one of these, a slash and a word" if len(told) < len(known) else ""
+    return f"{hint} Known: {', '.join(told) if told else '(none)'}{rest}."
 
 
 def _plain(word: str) -> str:

@@ -56,6 +56,9 @@ def test_near_misses(registry):
         registry.get("thnig")
     assert suggest("zzz", ["a", "b"]) == " Known: a, b."
     assert suggest("zzz", []) == " Known: (none)."
+    many = [*(f"m{k:02d}" for k in range(30)), "m01/a", "m01/b", "n/c"]
+    listed = ", ".join([*many[:30], "n/c"])
+    assert suggest("zzz", many) == f" Known: {listed}; 2 more are one of these, a slash and a word."
 
 
 def test_parameters_are_what_a_user_may_set(registry):

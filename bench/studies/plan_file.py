@@ -88,7 +88,7 @@ def read_plan(file: Path) -> Plan:
         raise UserError(f"{file} is no plan: it is larger than {LARGEST:,} bytes.")
     try:
         found = msgspec.convert(tomllib.loads(data.decode()), PlanText)
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8 and msgspec's are all of these
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:  # older versions' errors are no ValueError
         raise UserError(f"the plan {file} is not of the form that --save-plan writes ({short(error)}).") from error
     time = whole_seconds(f"{file}: budget_time", found.budget_time) if found.budget_time else 0.0
     entry = PlanEntry(

@@ -42,7 +42,7 @@ def fill(folder, files=FOREIGN):
 
 
 def picture_of(folder):
-    """Return everything in a folder: names, kinds, contents, times (but of locks, which old versions of filelock touch)."""
+    """Return everything in a folder: names, kinds, contents, times but of locks: old filelocks touch them."""
     return {
         p.relative_to(folder).as_posix(): (
             p.name != ".lock" and p.stat().st_mtime_ns,

@@ -58,14 +58,11 @@ class LocalSearch(Method):
         Nothing when the space is exhausted.
         """
         while True:
-            if self._begin is None:
-                self._begin = self._next_starts()
-                if len(self._begin) == 0:
-                    return self._begin
+            waiting = self._waiting_starts()
+            if waiting is not None:
+                return waiting
             if self._current is None:
-                open_starts = self._begin[unseen(self._begin, self._value)]
-                if len(open_starts):
-                    return open_starts
+                assert self._begin is not None
                 self._move_to(self._best_of(self._begin))
             assert self._current is not None
             open_rows = self._around[unseen(self._around, self._value)]
@@ -83,6 +80,17 @@ class LocalSearch(Method):
         self._warm |= self._begin is None and len(X) > 0
         for x, value in zip(np.array(X, dtype=np.int64), target_values(self.problem, F), strict=True):
             self._value[x.tobytes()] = float(value)
+
+    def _waiting_starts(self) -> IntArray | None:
+        """Return starts that are to be evaluated next, nothing of an exhausted space; None once a descent can go on."""
+        if self._begin is None:
+            self._begin = self._next_starts()
+            if len(self._begin) == 0:
+                return self._begin
+        if self._current is not None:
+            return None
+        rows = self._begin[unseen(self._begin, self._value)]
+        return rows if len(rows) else None
 
     def _next_starts(self) -> IntArray:
         """Return the next starts of the stream that are not evaluated yet; a warm start begins at its best."""

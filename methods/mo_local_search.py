@@ -62,14 +62,11 @@ class MultiObjectiveLocalSearch(LocalSearch):
         if self.move != "gene":
             return super().ask()
         while True:
-            if self._begin is None:
-                self._begin = self._next_starts()
-                if len(self._begin) == 0:
-                    return self._begin
+            waiting = self._waiting_starts()
+            if waiting is not None:
+                return waiting
             if self._current is None:
-                open_starts = self._begin[unseen(self._begin, self._value)]
-                if len(open_starts):
-                    return open_starts
+                assert self._begin is not None
                 self._current = self._best_of(self._begin)
                 self._genes = self.rng.permutation(self.problem.space.n_var).tolist()
             while self._genes:

@@ -1,13 +1,10 @@
 """The page of the development of smemnas/adaptive is made from the runs beside it."""
 
-import importlib.util
 from statistics import fmean
 
-from conftest import ROOT
+from conftest import docs_script
 
-SPEC = importlib.util.spec_from_file_location("make_adaptive", ROOT / "docs" / "make_adaptive.py")
-MAKE = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(MAKE)
+MAKE = docs_script("make_adaptive")
 
 
 def test_the_page_is_what_its_runs_say():

@@ -1,26 +1,17 @@
 """What pairs do near the front is said as the contrasts beside the page say it."""
 
-import importlib.util
-
 import pytest
-from conftest import ROOT
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from conftest import ROOT, docs_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    return load("make_fronts")
+    return docs_script("make_fronts")
 
 
 def test_page_and_overview_are_made_from_the_files(script):
     assert len(script.kept()) == 4
-    claims = load("make_claims")
+    claims = docs_script("make_claims")
     assert (claims.ARMS / "README.md").read_text(encoding="utf-8") == claims.arms_page(), "python docs/make_claims.py"
     assert (claims.PAIRS / "README.md").read_text(encoding="utf-8") == claims.pairs_page(), "python docs/make_claims.py"
     assert (script.FOLDER / "README.md").read_text(encoding="utf-8") == script.page(), "python docs/make_fronts.py"

@@ -1,11 +1,10 @@
 """docs/noise.md and the page on noise-check say what the tables and the study say."""
 
-import importlib.util
 import re
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import docs_script
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.studies.plan import check_plan
@@ -14,10 +13,7 @@ from smemnas.bench.studies.published import named_plan
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_noise", ROOT / "docs" / "make_noise.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("make_noise")
 
 
 def test_deviations_in_the_document_are_those_of_the_tables(script):

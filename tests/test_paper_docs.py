@@ -1,10 +1,9 @@
 """Where the parameters of SMEM-NAS are from: every one has an origin, shown by the command and in docs/paper.md."""
 
-import importlib.util
 import re
 
 import pytest
-from conftest import ROOT
+from conftest import docs_script
 
 from smemnas.methods.base import METHODS
 from smemnas.methods.origins import ANCESTOR, OURS, PUBLISHED, SIBLING, SMEMNAS_ORIGINS, SOURCES
@@ -12,10 +11,7 @@ from smemnas.methods.origins import ANCESTOR, OURS, PUBLISHED, SIBLING, SMEMNAS_
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_paper", ROOT / "docs" / "make_paper.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("make_paper")
 
 
 def test_every_parameter_has_an_origin_and_no_other():

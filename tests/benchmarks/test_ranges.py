@@ -1,10 +1,8 @@
 """The rule "within-N" and the cost caps: what they are on the five problems of the package, and what they leave out."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import docs_script
 
 from smemnas.bench.benchmarks import ranges
 from smemnas.bench.benchmarks.catalog import open_benchmark
@@ -124,10 +122,7 @@ def test_caps_without_a_table_and_where_there_are_none():
 
 def test_the_page_of_the_problems_is_current():
     """All ranges, shares and caps of docs/problems.md follow from the tables of the package."""
-    root = Path(__file__).resolve().parents[2]
-    spec = importlib.util.spec_from_file_location("make_problems", root / "docs" / "make_problems.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = docs_script("make_problems")
     shown = script.FILE.read_text(encoding="utf-8")
     assert shown == script.text(), "what is judged has changed: python docs/make_problems.py"
     assert "| macro/cifar10 | error 6.873 to 54.64 %, flops 7.713 to 85.16 M |" in shown

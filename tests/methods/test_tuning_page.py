@@ -1,10 +1,9 @@
 """docs/tuning.md says what its settings and runs are, and the tuned presets are what its rule chooses."""
 
-import importlib.util
 from collections import Counter
 
 import pytest
-from conftest import ROOT
+from conftest import docs_script
 
 from smemnas.bench.studies.plan_file import read_plan
 from smemnas.methods.base import METHODS
@@ -13,10 +12,7 @@ from smemnas.methods.tracks import track_of
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_tuning", ROOT / "docs" / "make_tuning.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_script("make_tuning")
 
 
 def test_the_page_is_made_from_the_runs(script):

@@ -102,7 +102,7 @@ ARCH = "r8-3333-3333-3333-3333-3333"
 @needs_torch
 def test_a_command_writes_what_its_call_writes(call, monkeypatch, tmp_path, caplog, capsys):
     """Supernet, reading and final training in turn: the same weights, metrics, results and lines."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
     from small_images import write_folder
 
     monkeypatch.chdir(tmp_path)

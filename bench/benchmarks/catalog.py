@@ -24,6 +24,8 @@ EVALUATORS: Registry[Benchmark] = Registry("evaluator", "smemnas.bench.train.ent
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "smemnas.bench.data")
 #: What changes a benchmark, by the key of "+KEY=VALUE" behind a data set's name: function of a benchmark and the value.
 CHANGES: Registry[Benchmark] = Registry("change", "smemnas.bench.data")
+#: The key that adds a latency table to any data set, evaluators included, see `bench.benchmarks.latency`.
+LATENCY = "latency"
 
 
 def open_benchmark(
@@ -64,10 +66,14 @@ def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchma
     name = f"{space}/{chosen}"
     if name in BENCHMARKS:
         return BENCHMARKS.create(name, objectives=tuple(objectives))
+    base, key, value = _last_change(chosen)
+    if key == LATENCY:  # comes before evaluators: what trains does not know of it
+        from smemnas.bench.benchmarks.latency.benchmark import with_latency
+
+        return with_latency(lambda names: _open(space, base, names), objectives, value)
     kind = evaluator_of(chosen)
     if kind:
         return EVALUATORS.get(kind).factory(space, chosen, tuple(objectives))
-    base, key, value = _last_change(chosen)
     if key:
         return CHANGES.get(key).factory(_open(space, base, objectives), value)
     if chosen not in datasets_of(space):
@@ -92,7 +98,7 @@ def _last_change(dataset: str) -> tuple[str, str, str]:
     """Split "ofa+draw=3" into the data set, the key and the value; the key is "" where nothing changes it."""
     base, plus, change = dataset.rpartition("+")
     key, equals, value = change.partition("=")
-    return (base, key, value) if plus and equals and key in CHANGES else (dataset, "", "")
+    return (base, key, value) if plus and equals and (key == LATENCY or key in CHANGES) else (dataset, "", "")
 
 
 def datasets_of(space: str) -> list[str]:

@@ -11,6 +11,7 @@ from smemnas.bench.commands.common import (
     ANY_PATH,
     BUDGET,
     DURATION,
+    FILE,
     FOLDER,
     NAMES,
     SEED,
@@ -83,6 +84,12 @@ def job_options(command: Any) -> Any:
     help="With train: a field of the recipe, or channels, cells, size, valid_share, training_seed, (mnv3) width, stem. "
     "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
+@click.option(
+    "--latency",
+    type=FILE,
+    metavar="FILE",
+    help="A table that `latency measure` wrote: latency is an objective then, and can be bounded (--constraint).",
+)
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=FOLDER, help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
@@ -107,6 +114,7 @@ def run_command(
     data: str,
     recipe: str,
     training: tuple[str, ...],
+    latency: Path | None,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -128,6 +136,7 @@ def run_command(
       python -m smemnas run --method random --space nb101 --dataset ecnas4 --budget-time 2h
       python -m smemnas run --method smemnas --space nb201 --evaluator train --data digits --recipe tiny --budget 60
       python -m smemnas run --method smemnas --space mnv3 --evaluator supernet --checkpoint runs/supernet/checkpoint.pt
+      python -m smemnas run --method smemnas --space mnv3 --latency my.json --objectives error,latency
     """
     from smemnas.bench.library.run import RunOptions, run
     from smemnas.bench.report.terminal import print_run
@@ -152,6 +161,7 @@ def run_command(
         data=data,
         recipe=recipe,
         training=training,
+        latency=latency,
         plugins=plugins,
         out=out,
         overwrite=overwrite,

@@ -18,6 +18,7 @@ from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.result import Result
 from smemnas.bench.values import duration, several
+from smemnas.spaces.base import SPACES
 
 EVALUATORS = ("table", "train", "supernet")
 
@@ -44,6 +45,7 @@ class RunOptions:
         data: With "train" or "supernet": images; "" takes digits, or what the supernet was trained on.
         recipe: With "train": its name.
         training: With "train" or "supernet": items "KEY=VALUE" of the recipe and the setting.
+        latency: Table of `latency measure`; "latency" is an objective then, and can be bounded.
         plugins: Plug-in files.
         out: Run folder; None takes one below "runs".
         overwrite: Delete what an earlier run left in the folder.
@@ -67,6 +69,7 @@ class RunOptions:
     data: str = ""
     recipe: str = ""
     training: Sequence[str] = ()
+    latency: str | Path | None = None
     plugins: Sequence[str | Path] = ()
     out: str | Path | None = None
     overwrite: bool = False
@@ -87,7 +90,7 @@ def run(options: RunOptions, *, progress: Shown = False) -> Result:
         DataError: The table is not installed or is corrupt.
         RunError: The folder is in use, belongs to another job, or cannot be written.
     """
-    space, dataset, objectives = _what(options)
+    space, dataset, objectives = _with_latency(options, *_what(options))
     job, benchmark = make_job(
         options.method,
         space,
@@ -177,6 +180,18 @@ def _what(options: RunOptions) -> tuple[str, str, tuple[str, ...]]:
     if dataset:
         raise UserError(f"--evaluator {options.evaluator} takes --data, not --dataset.")
     return space, _named(options), objectives
+
+
+def _with_latency(
+    options: RunOptions, space: str, dataset: str, objectives: tuple[str, ...]
+) -> tuple[str, str, tuple[str, ...]]:
+    """Return space, data set and objectives of a run with its latency table, where it has one."""
+    if options.latency is None:
+        return space, dataset, objectives
+    from smemnas.bench.benchmarks.latency.benchmark import named_with_latency
+
+    dataset = dataset or str(getattr(SPACES.get(space).factory, "default_dataset", ""))
+    return space, named_with_latency(dataset, options.latency), objectives
 
 
 def _named(options: RunOptions) -> str:

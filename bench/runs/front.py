@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from smemnas.bench.benchmarks.constraints import FORM
-from smemnas.bench.errors import RunError, UserError, suggest
+from smemnas.bench.errors import DataError, RunError, UserError, suggest
 from smemnas.bench.metrics.indicators import normalise
 from smemnas.bench.runs.folder import JOB, LOG, read_job
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.job import Job
-from smemnas.spaces.base import FloatArray
+from smemnas.bench.runs.job import Job, open_job
+from smemnas.spaces.base import FloatArray, SearchSpace
 
 FRONT, SPACE = "front.csv", "mnv3"
 FORMS = "knee, best, the number of a row of the front, or bounds like 'flops<=400'"
@@ -158,8 +159,26 @@ def _excess(front: FinishedFront, text: str) -> FloatArray:
     elif name in front.names:
         column = front.names.index(name)
     else:
-        raise UserError(
-            f"the run in {front.folder} has no objective {name!r} to bound.{suggest(name, {*front.names, 'error'})}"
-        )
-    over = front.F[:, column] - bound if match[2] == "<=" else bound - front.F[:, column]
+        column = -1
+    values = front.F[:, column] if column >= 0 else _costs(front, name)
+    over = values - bound if match[2] == "<=" else bound - values
     return np.asarray(np.maximum(over, 0.0) / max(abs(bound), 1e-12))
+
+
+def _costs(front: FinishedFront, name: str) -> FloatArray:
+    """Return what is no objective of the run but a free cost of its space ``(k,)``.
+
+    Raises:
+        UserError: It is none either.
+    """
+    space: SearchSpace | None = None
+    costs: list[str] = []
+    with contextlib.suppress(DataError):  # without the data, what the run wrote is all there is
+        space = open_job(front.job).space
+        costs = [c.name for c in space.costs]
+    if space is None or name not in costs:
+        raise UserError(
+            f"the run in {front.folder} has no objective {name!r} to bound."
+            f"{suggest(name, {*front.names, 'error', *costs})}"
+        )
+    return space.cost(space.from_strs(front.archs), name)

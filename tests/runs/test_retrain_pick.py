@@ -1,15 +1,19 @@
 """Picks from a front and recipes of the final training; all of it without torch."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.runs.front import folder_name, knee, pick, read_front
+from smemnas.bench.runs.front import FinishedFront, folder_name, knee, pick, read_front
 from smemnas.bench.runs.history import Row
 from smemnas.bench.runs.job import Job
 from smemnas.bench.train.retrain.recipes import RETRAIN_RECIPES, find_retrain_recipe
+from smemnas.spaces.mnv3 import MNV3
+from tests.latency_cases import table_file
 
 ARCH = "r32-3333-3333-3333-3333-3333"
 #: (error, flops): the last but one is the knee.
@@ -159,3 +163,17 @@ def test_changes_of_a_preset():
             base.overridden([item])
     with pytest.raises(UserError, match="Did you mean 'imagenet'"):
         find_retrain_recipe("imagnet")
+
+
+def test_a_pick_bounds_what_was_no_objective_but_is_free(tmp_path):
+    space = MNV3(resolutions=(224,))
+    job = Job("nsga2", "mnv3", "ofa", ("error", "params"), 4)
+    archs = tuple(space.to_str(x) for x in space.sample(4, np.random.default_rng(0)))
+    front = FinishedFront(tmp_path, job, archs, ("error", "params"), np.array([[20.0, 5], [21, 4], [22, 3], [23, 2]]))
+    flops = space.cost(space.from_strs(archs), "flops")
+    second = np.sort(flops)[1]
+    inside = np.flatnonzero(flops <= second)
+    assert pick(front, f"flops<={second}") == inside.min()  # the lowest error of those within
+    timed = replace(front, job=replace(job, dataset=f"ofa+latency={table_file(tmp_path, space)}"))
+    latency = open_benchmark("mnv3", timed.job.dataset).space.cost(space.from_strs(archs), "latency")
+    assert pick(timed, f"latency<={latency.min() + 1e-9}") == int(np.argmin(latency))

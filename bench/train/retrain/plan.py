@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.catalog import evaluator_of, open_benchmark
+from smemnas.bench.benchmarks.latency.benchmark import without_latency
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.runs.folder import JOB
@@ -220,7 +221,7 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
         supernet = run / "checkpoint.pt" if run.is_dir() else run
     elif run is not None:
         front = read_front(run)
-        dataset = front.job.dataset
+        dataset = without_latency(front.job.dataset)
         if evaluator_of(dataset) == "supernet":
             from smemnas.bench.train.supernet import options as supernet_options
 
@@ -234,7 +235,7 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
             data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
             width = trained.values.get("width", 1.0) if width is None else width
         elif supernet is None:
-            space: Any = open_benchmark(front.job.space, dataset, front.job.objectives).space
+            space: Any = open_benchmark(front.job.space, dataset).space
             width, stem = (space.width if width is None else width), stem or "imagenet"
     if supernet is not None:
         return front, _of_supernet(supernet, wishes, data)

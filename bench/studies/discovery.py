@@ -80,6 +80,18 @@ class Run:
         return self.job.case
 
 
+def same_run(one: Run, other: Run) -> bool:
+    """Whether two runs of the same key are copies of each other: of the same plug-ins, and with the same content."""
+    texts = one.source.recommended_text(), other.source.recommended_text()
+    return (
+        one.job.plugins == other.job.plugins
+        and (one.status, one.archs) == (other.status, other.archs)
+        and all(np.array_equal(a, b) for a, b in ((one.X, other.X), (one.clock, other.clock)))
+        and np.array_equal(one.F, other.F, equal_nan=True)
+        and texts[0] == texts[1]
+    )
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where runs are kept below the paths given, unread.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import forked
 import numpy as np
@@ -95,6 +97,36 @@ def test_archives_give_the_same_board(handed_in, board, tmp_path):
         (e.by, e.when, e.runs, e.commits, e.versions) for e in board.entries
     ]
     assert [e.place for e in made.entries] == [str(folder / "ours.runs"), str(folder / "theirs.runs")]
+
+
+def test_an_archive_beside_the_study_that_it_is_of_is_counted_once(handed_in, board, tmp_path):
+    make_archive([handed_in / "ours"], tmp_path / "ours.runs")
+    places = [handed_in / "ours", tmp_path / "ours.runs", handed_in / "theirs"]
+    made = leaderboard(LeaderboardOptions(places, tmp_path / "board"))
+    assert [(e.runs, e.copies) for e in made.entries] == [(12, 0), (0, 12), (6, 0)]
+    assert [replace(line, entries=()) for line in made.lines] == [replace(line, entries=()) for line in board.lines]
+    assert {line.entries for line in made.lines} == {(1,), (3,)}
+    assert made.unfinished == board.unfinished
+    text = made.page.with_name("leaderboard.md").read_text()
+    assert "3 methods on 2 problems, 18 runs from 3 entries." in text
+    assert "| 0 (and 12 counted before) |" in text
+
+
+def test_the_same_run_with_other_values_is_no_copy(handed_in, tmp_path):
+    shutil.copytree(handed_in / "ours", tmp_path / "changed")
+    logs = sorted((tmp_path / "changed").glob("toy/**/random/**/evals.jsonl"))
+    logs[0].write_bytes(logs[1].read_bytes())
+    made = leaderboard(LeaderboardOptions([handed_in / "ours", tmp_path / "changed"], tmp_path / "board"))
+    assert [(e.runs, e.copies) for e in made.entries] == [(12, 0), (1, 11)]
+    assert len([u for u in made.unfinished if "found again with other values" in u.reason]) == 1
+
+
+def test_a_folder_of_archives_and_studies_is_read_whole(handed_in, board, tmp_path):
+    make_archive([handed_in / "ours"], tmp_path / "in" / "ours.runs")
+    shutil.copytree(handed_in / "theirs", tmp_path / "in" / "theirs")
+    made = leaderboard(LeaderboardOptions([tmp_path / "in"], tmp_path / "board"))
+    assert made.lines == board.lines
+    assert [e.place for e in made.entries] == [str(tmp_path / "in" / name) for name in ("ours.runs", "theirs")]
 
 
 def test_the_page_holds_every_line_and_no_foreign_markup(board):

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.runs.folder import JOB
-from smemnas.bench.studies.discovery import Found, Run, find_runs
+from smemnas.bench.studies.discovery import Found, Run, find_runs, same_run
 from smemnas.bench.studies.execution import PLANS
 from smemnas.bench.studies.plan import Plan
+from smemnas.bench.studies.stored import Key, key_of
 
 ENDING = ".runs"
 KEYS = ("by", "when", "link", "note")
@@ -40,7 +41,8 @@ class HandedIn:
         note: One line.
         commits: Commits of the suite that made its runs.
         versions: Versions of the suite.
-        runs: How many it has.
+        runs: How many it has that no earlier one has too.
+        copies: How many of its runs an earlier one has too, with the same values.
     """
 
     number: int
@@ -52,6 +54,7 @@ class HandedIn:
     commits: tuple[str, ...]
     versions: tuple[str, ...]
     runs: int
+    copies: int = 0
 
 
 def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int], Found]:
@@ -61,7 +64,8 @@ def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int],
         places: Folders of runs or studies, archives, addresses of some, or folders of archives.
 
     Returns:
-        The entries, the number of that of each run by where it is kept, and all runs and plans.
+        The entries, the number of that of each run by where it is kept, and all runs and plans. A run that is there
+        twice with the same values, as in a study and an archive of it, is one run, of the first entry that has it.
 
     Raises:
         UserError: A place has no runs, or what stands beside it is not as described above.
@@ -69,11 +73,13 @@ def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int],
     entries: list[HandedIn] = []
     numbers: dict[str, int] = {}
     runs: list[Run] = []
+    seen: dict[Key, list[Run]] = {}
     plans: list[Plan] = []
     broken: list[tuple[str, str]] = []
     for number, place in enumerate((inner for outer in places for inner in _expand(outer)), start=1):
         found = find_runs([place])
-        fresh = [run for run in found.runs if str(run.folder) not in numbers]
+        others = [run for run in found.runs if str(run.folder) not in numbers]
+        fresh = [run for run in others if _is_new(run, seen)]
         numbers |= dict.fromkeys((str(run.folder) for run in fresh), number)
         runs += fresh
         plans += [plan for plan in found.plans if plan not in plans]
@@ -82,16 +88,28 @@ def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int],
         packages = [its for environment in made if isinstance(its := environment.get("packages"), dict)]
         commits = tuple(sorted({str(its["git_commit"]) for its in made if its.get("git_commit")}))
         versions = tuple(sorted({str(its["smemnas"]) for its in packages if "smemnas" in its}))
-        entries.append(HandedIn(number, place, **_about(place), commits=commits, versions=versions, runs=len(fresh)))
+        counts = {"runs": len(fresh), "copies": len(others) - len(fresh)}
+        entries.append(HandedIn(number, place, **_about(place), commits=commits, versions=versions, **counts))
     return entries, numbers, Found(tuple(runs), tuple(plans), tuple(broken))
 
 
+def _is_new(run: Run, seen: dict[Key, list[Run]]) -> bool:
+    """Whether no run with the same job, status and values was seen before; if so, it is now."""
+    known = seen.setdefault(key_of(run.job), [])
+    new = not any(same_run(run, other) for other in known)
+    if new:
+        known.append(run)
+    return new
+
+
 def _expand(place: str) -> list[str]:
-    """Return the archives of a folder that holds some and is no study or run itself; else the place."""
+    """Return the archives, studies and runs in a folder that holds archives and is no study or run; else the place."""
     folder = Path(place).expanduser()
     if not folder.is_dir() or (folder / PLANS).exists() or (folder / JOB).exists():
         return [place]
-    return [str(file) for file in sorted(folder.glob(f"*{ENDING}"))] or [place]
+    archives = [str(file) for file in sorted(folder.glob(f"*{ENDING}"))]
+    inner = [path for path in sorted(folder.iterdir()) if (path / PLANS).exists() or (path / JOB).exists()]
+    return [*archives, *map(str, inner)] if archives else [place]
 
 
 def _about(place: str) -> dict[str, str]:

@@ -160,7 +160,7 @@ def _entry_section(entries: Sequence[HandedIn]) -> Section:
     """Return who handed in what."""
     rows = [
         [
-            *(f"{e.number}: {e.place}", e.by or "not stated", e.when or "not stated", str(e.runs)),
+            *(f"{e.number}: {e.place}", e.by or "not stated", e.when or "not stated", _counted(e)),
             *(
                 ", ".join(e.versions) or "-",
                 ", ".join(map(_short, e.commits)) or "-",
@@ -170,6 +170,10 @@ def _entry_section(entries: Sequence[HandedIn]) -> Section:
         for e in entries
     ]
     return Section(ENTRIES, ENTRY, rows)
+
+
+def _counted(entry: HandedIn) -> str:
+    return str(entry.runs) + f" (and {entry.copies} counted before)" * bool(entry.copies)
 
 
 def _short(commit: str) -> str:

@@ -12,7 +12,7 @@ from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN, Interval
 
 #: Columns that hold words; all others are aligned to the right.
-WORDS = ("method", "contrast")
+WORDS = ("method", "contrast", "track")
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smemnas.bench.errors import UserError
 from smemnas.bench.studies.plan import Plan
 from smemnas.methods.tracks import TRACKS, track_of
@@ -25,6 +27,27 @@ def tracks_of(plan: Plan) -> dict[str, str]:
     return found
 
 
+#: What tables across tracks say.
+ACROSS = "A comparison across tracks compares what methods are told, too."
+#: How narrow tables name a track, and one that is not known here.
+SIGNS = {"black-box": "B", "grey-box": "G", "expert": "E"}
+UNKNOWN = "?"
+
+
+def signs_of(plan: Plan) -> dict[str, str]:
+    """Return the sign of each variant's track; none where all are in one and a column would say nothing."""
+    found = tracks_of(plan)
+    signs = {v.name: SIGNS[found[v.name]] if v.name in found else UNKNOWN for v in plan.variants}
+    return signs if len(set(signs.values())) > 1 else {}
+
+
+def on_signs(signs: Iterable[str]) -> str:
+    """Return what signs of tracks mean, and what a comparison across tracks is, in one sentence."""
+    shown = set(signs)
+    meant = [f"{sign} {track}" for track, sign in SIGNS.items() if sign in shown]
+    return f"Track: {', '.join(meant + [f'{UNKNOWN} not known here'] * (UNKNOWN in shown))}. {ACROSS}"
+
+
 def on_tracks(plan: Plan) -> list[str]:
     """Return who is told what, and that a comparison across tracks is also one of what was told."""
     found = tracks_of(plan)
@@ -33,5 +56,5 @@ def on_tracks(plan: Plan) -> list[str]:
     unknown = [variant.name for variant in plan.variants if variant.name not in found]
     told += [f"not known here: {', '.join(unknown)}"] * bool(unknown)
     across = sum(map(bool, groups.values())) > 1
-    end = " A comparison across tracks compares what methods are told, too." if across else ""
+    end = f" {ACROSS}" if across else ""
     return [f"Information tracks: {'; '.join(told)}.{end}"]

@@ -24,6 +24,7 @@ from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import FAILED
 from smemnas.bench.studies.groups import make_groups
+from smemnas.bench.studies.information import signs_of
 from smemnas.bench.studies.labels import labelled
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.tables import Tables
@@ -105,6 +106,32 @@ def test_names_of_files_do_not_depend_on_the_methods(studied: Tables, plan: Plan
     left = {p.stem for p in (tmp_path / "tables").iterdir()}
     assert left == {"mine", *(n for n in names if not n.startswith("ranks-"))}
     assert texts(other).keys() >= {"study.md", "study.tex", "tables/primary.tex"}
+
+
+def test_tables_across_tracks_say_so_and_others_do_not(plan: Plan) -> None:
+    told = dict(zip(NAMES, ("nsga2", "msunas/small", "smemnas", "not-here", "random"), strict=True))
+    across = replace(plan, variants=tuple(Variant(name, method) for name, method in told.items()))
+    signs = signs_of(across)
+    assert list(signs.values()) == ["B", "G", "E", "?", "B"]
+    section = Section("Regret.", ("method", "n"), [[name, "9"] for name in NAMES], key="a")
+    pair = Section("Pair", ("evaluations", "method", "n"), [["40", "evo", "9"], ["40", "random", "9"]], key="b")
+    alike = Section("Alike", ("method", "n"), [["a_b|c%", "9"], ["random", "9"]], key="c")
+    found = [t.text for t in latex_tables([section, pair, alike], signs)]
+    assert "Regret. Track: B black-box, G grey-box, E expert, ? not known here. " in plain(found[0])
+    assert "Pair. Track: B black-box, E expert. " in plain(found[1])
+    for text in found[:2]:
+        assert "A comparison across tracks compares what methods are told, too." in plain(text)
+    assert "method & track & n" in found[0]
+    assert "evo & E & 9" in found[0]
+    assert "40 & evo & E & 9" in found[1]
+    assert "rack" not in found[2]
+    whole = texts(replace(study_of(plan), plan=across))
+    assert "& track &" in whole["tables/primary.tex"]
+    assert "track" not in texts(study_of(plan))["tables/primary.tex"]
+
+
+def plain(text: str) -> str:
+    return text.replace(r"\allowbreak{}", "")
 
 
 def hard_sections() -> list[Section]:

@@ -129,6 +129,20 @@ def test_a_folder_of_archives_and_studies_is_read_whole(handed_in, board, tmp_pa
     assert [e.place for e in made.entries] == [str(tmp_path / "in" / name) for name in ("ours.runs", "theirs")]
 
 
+def test_every_line_says_what_its_method_is_told(handed_in, tmp_path):
+    plan = plan_of("random", "msunas/small")
+    record_plan(tmp_path / "study", plan)
+    run_study(list(plan.jobs()), tmp_path / "study")
+    made = leaderboard(LeaderboardOptions([tmp_path / "study"], tmp_path / "board"))
+    told = {"random": "black-box", "msunas/small": "grey-box"}
+    assert {line.method: line.track for line in made.lines} == told
+    for file in ("leaderboard.csv", "ranks.csv"):
+        assert {row["method"]: row["track"] for row in records(tmp_path / "board" / file)} == told
+    text = made.page.with_name("leaderboard.md").read_text()
+    assert text.count("| msunas/small | grey-box |") == 2 + 2 * 2  # ranks at two checkpoints, two problems at two
+    assert "A comparison across tracks compares what methods are told, too." in text
+
+
 def test_the_page_holds_every_line_and_no_foreign_markup(board):
     text = board.page.read_text()
     assert HOSTILE not in text

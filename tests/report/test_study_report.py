@@ -18,7 +18,8 @@ from smemnas.bench.metrics.statistics import Interval, smallest_p
 from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, write_study
 from smemnas.bench.report.study.latex import escape
-from smemnas.bench.report.study.screen import print_study
+from smemnas.bench.report.study.primary import HEAD
+from smemnas.bench.report.study.screen import _print_section, print_study
 from smemnas.bench.report.study.sections import sections, time_sections
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, run_study
@@ -189,6 +190,40 @@ def test_the_screen_shows_the_table_that_matters_and_where_the_rest_is(studied: 
     assert "champion.csv" in text
     assert text.rstrip().endswith("figures")
     assert "details.md" in screen(replace(studied, rows=list(studied.rows) * 4))
+
+
+def test_every_column_of_the_table_in_a_notebook_has_a_heading_and_every_row_a_word(studied: Tables) -> None:
+    heads = re.findall(r"<th [^>]*>(.*?)</th>", studied._repr_html_())
+    assert heads == ["problem", "method", "runs", "regret", "95 % interval", "p (Holm)", "beside the best"]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in studied._repr_html_().split("<tr>")[2:]]
+    rows = [row for row in studied.rows if row.at == 40]
+    worse = [not row.mark and row.p_best < 0.05 for row in rows]
+    assert [c[-1] for c in cells] == [row.mark or "worse" for row in rows]
+    assert [c[-1] == "worse" for c in cells] == worse
+    assert {c[-1] for c in cells} >= {"best"}
+
+
+@pytest.mark.parametrize("width", [200, 140, 100, 80])
+def test_no_cell_is_broken_but_before_its_interval(studied: Tables, width: int) -> None:
+    """Five problems, as in the plans of the suite, and one: the two forms of the table of the primary comparison."""
+    cells = [
+        ["smemnas/adaptive", *["-1.23 [-1.60, -0.85] +"] * 5, "4/0/1"],
+        ["optuna-nsga2/default", *["-"] * 5, "0/0/0"],
+    ]
+    head = ("method", "nb201/cifar10", "nb201/cifar100", "macro/cifar10", "nats_sss/cifar10", "mnv3/ofa", "+/=/-")
+    wide = Section("Primary comparison", head, cells)
+    values = ("+0.0123", "[-0.0123, -0.0045]", "<0.0001", "no difference shown")
+    one = Section("Of one", HEAD, [["smemnas/relevance", "11", "0.0123", "-1.23", "[-1.60, -0.85]", "0.05", *values]])
+    for section in (wide, one):
+        text = io.StringIO()
+        _print_section(section, Console(file=text, width=width))
+        lines = text.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        for part in {part for row in section.rows for cell in row for part in re.split(r" (?=\[)", cell)}:
+            assert any(part in line for line in lines), part
+        assert sum(line.count("[-1.60, -0.85]") for line in lines) == (5 if section is wide else 1)
+        titles = [line for line in lines if line.startswith(section.title)]
+        assert len(titles) == {200: 1, 140: 1, 100: 2, 80: 3 if section is wide else 2}[width]
 
 
 def test_latex_escapes_what_it_reads_as_commands() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.studies.groups import Group
+from smemnas.bench.studies.information import tracks_of
 from smemnas.bench.studies.stability import Standing, standings
 from smemnas.spaces.base import FloatArray
 
@@ -32,6 +33,7 @@ class BoardLine:
         median: Median evaluations to it; inf where half of the runs did not get there.
         seconds: Mean wall time of a run.
         entries: Numbers of the entries that its runs are from.
+        track: The information track of the method; "" where it is not known here.
     """
 
     case: Case
@@ -47,6 +49,7 @@ class BoardLine:
     median: float
     seconds: float
     entries: tuple[int, ...]
+    track: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class AcrossProblems:
         cases: The problems.
         standings: Methods with a run on each of them, by place.
         left_out: The others, with the problems that they lack.
+        tracks: The information track of each method that is known here.
     """
 
     budget: int
@@ -66,6 +70,7 @@ class AcrossProblems:
     cases: tuple[Case, ...]
     standings: tuple[Standing, ...]
     left_out: tuple[tuple[str, tuple[Case, ...]], ...]
+    tracks: Mapping[str, str]
 
 
 def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
@@ -75,6 +80,7 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
         group: Finished runs of that budget.
         numbers: Where a run is kept to the number of its entry.
     """
+    tracks = tracks_of(group.tables.plan)
     arrivals = {(a.case, a.variant): a for a in group.tables.arrivals}
     sources: dict[tuple[Case, str], set[int]] = {}
     for (case, variant, _), run in group.runs.items():
@@ -91,6 +97,7 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
                         *(case, group.end, at, place, row.variant, row.n, row.regret, row.mark),
                         *(arrival.target, arrival.reached, arrival.median, arrival.seconds),
                         tuple(sorted(sources[case, row.variant])),
+                        tracks.get(row.variant, ""),
                     )
                 )
     return found
@@ -112,12 +119,13 @@ def rankings_of(group: Group) -> list[AcrossProblems]:
     names = [name for name, cases in lacks.items() if not cases]
     if len(names) < 2 or not known:
         return []
+    tracks = tracks_of(plan)
     left_out = tuple((name, cases) for name, cases in lacks.items() if cases)
     found = []
     for k, at in enumerate(plan.at):
         tables = [np.stack([regret[case, name][:, k] for name in names]) for case in known]
         kept = [table[:, np.isfinite(table).any(axis=0)] for table in tables]
-        found.append(AcrossProblems(group.end, at, tuple(known), tuple(standings(names, kept)), left_out))
+        found.append(AcrossProblems(group.end, at, tuple(known), tuple(standings(names, kept)), left_out, tracks))
     return found
 
 

@@ -18,19 +18,21 @@ from smemnas.bench.report.page import html as tags
 from smemnas.bench.report.page.page import PAGE, start_page
 from smemnas.bench.report.page.plain import plain_page
 from smemnas.bench.studies.groups import Unfinished
+from smemnas.bench.studies.information import ACROSS, TOLD
 
 CSV, RANKS, MARKDOWN = "leaderboard.csv", "ranks.csv", "leaderboard.md"
 LINE = (
-    *("place", "method", "regret", "95 % interval", "n", "evaluations to target", "reached", "seconds"),
+    *("place", "method", "track", "regret", "95 % interval", "n", "evaluations to target", "reached", "seconds"),
     *("measured by", "when", "runs from"),
 )
-RANK = ("place", "method", "mean rank", "first", "over seeds", "over problems", "one left out")
+RANK = ("place", "method", "track", "mean rank", "first", "over seeds", "over problems", "one left out")
 ENTRIES = "Entries"
 ENTRY = ("runs from", "measured by", "when", "runs", "suite", "commit", "note")
 READING = (
     "Regret is 1 - hypervolume / hypervolume of the reference front, mean over runs, with a 95 % bootstrap interval; "
     "smaller is better. The best is marked, what is not significantly worse underlined; a question "
     "mark says that so few runs cannot tell.",
+    f"Track: what a method is told: {'; '.join(f'{track}, {told}' for track, told in TOLD.items())}. {ACROSS}",
     "Evaluations to target: the median over runs, to the regret named above each table.",
     "A rank across problems is the mean of the ranks by mean regret on each. Its stability: the share of 1,000 "
     "resamples of the seeds in which a method has the first place, the places that it takes under 95 % of them, under "
@@ -73,6 +75,7 @@ def _record(line: BoardLine, entries: Sequence[HandedIn]) -> dict[str, Any]:
         "evaluations": line.at,
         "place": line.place,
         "method": line.method,
+        "track": line.track,
         "runs": line.n,
         "regret": line.regret.value,
         "regret_low": line.regret.low,
@@ -99,7 +102,12 @@ def _rank_records(ranking: AcrossProblems, names: dict[Case, str]) -> list[dict[
     found = []
     for s in ranking.standings:
         record: dict[str, Any] = {"budget": ranking.budget, "evaluations": ranking.at, "place": s.place}
-        record |= {"method": s.variant, "mean_rank": s.mean_rank, "first_share": s.first}
+        record |= {
+            "method": s.variant,
+            "track": ranking.tracks.get(s.variant, ""),
+            "mean_rank": s.mean_rank,
+            "first_share": s.first,
+        }
         spans = {"seeds": s.over_seeds, "problems": s.over_problems, "one_left_out": s.without_one}
         for name, ends in spans.items():
             record |= {f"{name}_low": ends[0] if ends else None, f"{name}_high": ends[1] if ends else None}
@@ -112,7 +120,13 @@ def _rank_section(ranking: AcrossProblems, names: dict[Case, str]) -> Section:
     """Return a ranking as a table."""
     rows = [
         [
-            *(str(s.place), s.variant, number(s.mean_rank, 2), f"{100 * s.first:.0f} %"),
+            *(
+                str(s.place),
+                s.variant,
+                ranking.tracks.get(s.variant, "-"),
+                number(s.mean_rank, 2),
+                f"{100 * s.first:.0f} %",
+            ),
             *(_places(s.over_seeds), _places(s.over_problems), _places(s.without_one)),
             *(number(rank, 1) for rank in s.ranks),
         ]
@@ -138,8 +152,8 @@ def _line_section(lines: Sequence[BoardLine], entries: Sequence[HandedIn]) -> Se
         regret = (number(line.regret.value), span(line.regret), str(line.n))
         of = [entries[n - 1] for n in line.entries]
         origin = (_each(e.by for e in of) or "-", _each(e.when for e in of) or "-", ", ".join(map(str, line.entries)))
-        rows.append([str(line.place), line.method, *regret, *arrival, *origin])
-        marks.append(["", "", line.mark, *[""] * (len(LINE) - 3)])
+        rows.append([str(line.place), line.method, line.track or "-", *regret, *arrival, *origin])
+        marks.append(["", "", "", line.mark, *[""] * (len(LINE) - 4)])
     target = f"; target: regret {number(first.target)}" if final and math.isfinite(first.target) else ""
     return Section(f"After {first.at} of {first.budget} evaluations{target}", LINE, rows, marks=marks)
 

@@ -41,7 +41,7 @@ from smemnas.bench.report.study.trained import trained_records
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
-from smemnas.bench.studies.information import on_tracks
+from smemnas.bench.studies.information import on_tracks, signs_of
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial, spent
 from smemnas.bench.values import seed_text
@@ -111,7 +111,7 @@ def texts(tables: Tables) -> dict[str, str]:
         "ecdf.csv": reach_records(tables),
         TRAINED_FILE: trained_records(tables),
     }
-    latex = latex_tables(sections(tables))
+    latex = latex_tables(sections(tables), signs_of(tables.plan))
     return {
         "study.md": markdown(tables),
         DETAILS: details(tables),

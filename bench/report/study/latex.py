@@ -8,11 +8,12 @@ several files. Widths are those of Computer Modern at 10 points, in which the ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 from smemnas.bench.report.cells import WORDS, Section
+from smemnas.bench.studies.information import on_signs
 
 #: First line of each file, by which an older one is known.
 MADE = "% a table of a study; needs booktabs"
@@ -60,8 +61,14 @@ class LatexTable(NamedTuple):
     text: str
 
 
-def tables(sections: Sequence[Section]) -> list[LatexTable]:
-    """Return one table for each section; one whose rows come in blocks or fill pages becomes several."""
+def tables(sections: Sequence[Section], tracks: Mapping[str, str] | None = None) -> list[LatexTable]:
+    """Return one table for each section; one whose rows come in blocks or fill pages becomes several.
+
+    Args:
+        sections: The tables.
+        tracks: Sign of the information track of each method, see `signs_of`: a column of its own.
+    """
+    sections = [with_tracks(section, tracks or {}) for section in sections]
     found: list[LatexTable] = []
     names: set[str] = set()
     for section in sections:
@@ -70,6 +77,25 @@ def tables(sections: Sequence[Section]) -> list[LatexTable]:
             names.add(name)
             found.append(LatexTable(name, f"tab:{name}", _table(caption, f"tab:{name}", head, rows, marks)))
     return found
+
+
+def with_tracks(section: Section, tracks: Mapping[str, str]) -> Section:
+    """Return a table with the track of each method beside its name, where its rows are of methods of several tracks."""
+    if "method" not in section.head:
+        return section
+    j = section.head.index("method")
+    signs = [tracks.get(row[j], "") for row in section.rows]
+    if len(set(signs)) < 2:
+        return section
+    return Section(
+        f"{section.title.removesuffix('.')}. {on_signs(signs)}",
+        (*section.head[: j + 1], "track", *section.head[j + 1 :]),
+        [[*row[: j + 1], sign, *row[j + 1 :]] for row, sign in zip(section.rows, signs, strict=True)],
+        section.breaks,
+        marks=[[*row[: j + 1], "", *row[j + 1 :]] for row in section.marks],
+        detail=section.detail,
+        key=section.key,
+    )
 
 
 #: Tables after which a file of all of them lets LaTeX place what is pending; it gives up at 52.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from smemnas.bench.report.study.files import LATEX, failures, on_marks, texts
 from smemnas.bench.report.study.primary import primary, sentences
 from smemnas.bench.report.study.sections import overview
 from smemnas.bench.studies.tables import Tables
+
+#: What a column of a table takes beside its cells.
+_BORDER = 3
 
 
 def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = False) -> None:
@@ -47,17 +51,45 @@ def print_study(tables: Tables, out: Path, console: Any, *, figures: bool = Fals
 
 
 def _print_section(section: Section, console: Any) -> None:
-    """Print one table: the best value bold with a star, what does not differ from it underlined with a tilde."""
+    """Print one table: the best value bold with a star, what does not differ from it underlined with a tilde.
+
+    Where lines are too long for the screen, an interval stands below its number; where that is still too long, columns
+    go on in a second table. No cell is broken anywhere else.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    console.print(section.title, style="bold")
-    table = Table()
-    for name in section.head:
-        left = name in WORDS
-        # on a narrow terminal figures break between words; a name cut to a letter names nothing
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=left)
     signs, styles = {BEST: "*", EQUAL: "~", UNKNOWN: "?"}, {BEST: "bold", EQUAL: "underline"}
-    for row, marks in zip(section.rows, section.marks, strict=True):
-        table.add_row(*(Text(c + signs.get(m, ""), styles.get(m, "")) for c, m in zip(row, marks, strict=True)))
-    console.print(table)
+    cells = [
+        [cell + signs.get(mark, "") for cell, mark in zip(row, marks, strict=True)]
+        for row, marks in zip(section.rows, section.marks, strict=True)
+    ]
+    parts = _parts(section.head, cells, console.width)
+    if len(parts) > 1:
+        cells = [[cell.replace(" [", "\n[") for cell in row] for row in cells]
+        parts = _parts(section.head, cells, console.width)
+    for k, part in enumerate(parts):
+        console.print(section.title if k == 0 else f"{section.title}, continued", style="bold")
+        table = Table()
+        for j in part:
+            table.add_column(
+                Text(section.head[j]), justify="left" if section.head[j] in WORDS else "right", no_wrap=True
+            )
+        for row, marks in zip(cells, section.marks, strict=True):
+            table.add_row(*(Text(row[j], styles.get(marks[j], "")) for j in part))
+        console.print(table)
+
+
+def _parts(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Return columns in as few groups as fit into a width side by side; each begins with the columns of words."""
+    widths = [
+        max(len(line) for text in column for line in text.split("\n")) for column in zip(head, *rows, strict=True)
+    ]
+    names = [j for j, name in enumerate(head) if name in WORDS]
+    parts = [names.copy()]
+    for j in (j for j in range(len(head)) if j not in names):
+        free = width - 1 - sum(widths[i] + _BORDER for i in parts[-1])
+        if widths[j] + _BORDER > free and len(parts[-1]) > len(names):
+            parts.append(names.copy())
+        parts[-1].append(j)
+    return [sorted(part) for part in parts]

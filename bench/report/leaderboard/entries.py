@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,8 +88,9 @@ def read_entries(places: Sequence[str]) -> tuple[list[HandedIn], dict[str, int],
         packages = [its for environment in made if isinstance(its := environment.get("packages"), dict)]
         commits = tuple(sorted({str(its["git_commit"]) for its in made if its.get("git_commit")}))
         versions = tuple(sorted({str(its["smemnas"]) for its in packages if "smemnas" in its}))
-        about = HandedIn(number, place, **_about(place), commits=commits, versions=versions, runs=len(fresh))
-        entries.append(replace(about, copies=len(others) - len(fresh)))
+        n, copies = len(fresh), len(others) - len(fresh)
+        about = _about(place)
+        entries.append(HandedIn(number, place, **about, commits=commits, versions=versions, runs=n, copies=copies))
     return entries, numbers, Found(tuple(runs), tuple(plans), tuple(broken))
 
 

@@ -102,10 +102,9 @@ def report(options: ReportOptions) -> Report:
     out = Path(options.out).expanduser()
     claim(out, REPORT)
     runs = [options.runs] if isinstance(options.runs, str | Path) else options.runs
-    groups, unfinished = make_groups(
-        find_runs([str(path) for path in runs]), options.baseline, options.champion, options.labels
-    )
-    files = write_report_files(out, groups, unfinished, figures=options.figures)
+    found = find_runs([str(path) for path in runs])
+    groups, unfinished = make_groups(found, options.baseline, options.champion, options.labels)
+    files = write_report_files(out, groups, unfinished, figures=options.figures, studies=found.studies)
     page = write_page(out, groups, unfinished, title=options.title, files=files, evaluated=options.evaluated)
     made = Report(page, tuple(groups), tuple(unfinished), tuple(out / name for name in files))
     logger.info("%r", made)

@@ -100,11 +100,13 @@ class Sources:
         sources: Run folders and runs of archives, in the order of the paths.
         plans: Plans of the studies, as their files have them.
         broken: (place, reason) of what could not be read.
+        studies: Folders of studies.
     """
 
     sources: tuple[RunSource, ...]
     plans: tuple[dict[str, Any], ...]
     broken: tuple[tuple[str, str], ...]
+    studies: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,13 @@ class Found:
         runs: Run folders that could be read, in the order of the paths.
         plans: Plans of the studies.
         broken: (folder, reason) of what could not be read.
+        studies: Folders of studies.
     """
 
     runs: tuple[Run, ...]
     plans: tuple[Plan, ...]
     broken: tuple[tuple[str, str], ...]
+    studies: tuple[Path, ...] = ()
 
 
 def find_runs(paths: Sequence[str]) -> Found:
@@ -141,7 +145,7 @@ def find_runs(paths: Sequence[str]) -> Found:
         except (RunError, DataError, OSError) as error:
             broken.append((str(source), str(error)))
     plans = tuple(plan_from(msgspec.convert(entry, PlanEntry), Path(PLANS)) for entry in found.plans)
-    return Found(tuple(runs), plans, tuple(broken))
+    return Found(tuple(runs), plans, tuple(broken), found.studies)
 
 
 def find_sources(paths: Sequence[str]) -> Sources:
@@ -150,7 +154,7 @@ def find_sources(paths: Sequence[str]) -> Sources:
     for path in paths:
         for place in expand(path):
             search.archive(place) if isinstance(place, RunArchive) else search.below(place)
-    found = Sources(tuple(search.sources), tuple(search.plans), tuple(search.broken))
+    found = Sources(tuple(search.sources), tuple(search.plans), tuple(search.broken), tuple(search.studies))
     if not found.sources and not found.plans and not found.broken:
         raise UserError(
             f"no runs in {', '.join(paths)}: expected folders of `run` (with {JOB}) or of `study` (with {PLANS}), or "
@@ -166,6 +170,7 @@ class _Search:
         self.sources: list[RunSource] = []
         self.plans: list[dict[str, Any]] = []
         self.broken: list[tuple[str, str]] = []
+        self.studies: list[Path] = []
         self._seen: set[str] = set()
 
     def below(self, top: Path) -> None:
@@ -175,6 +180,7 @@ class _Search:
                 continue
             try:
                 if (folder / PLANS).exists():
+                    self.studies.append(folder)
                     read_plans(folder / PLANS)
                     self.add_plans(json.loads((folder / PLANS).read_bytes()))
                 if (folder / JOB).exists():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from study_cases import toy_plan
 
 from smemnas.bench.benchmarks.case import Case
+from smemnas.bench.library.report import ReportOptions, report
 from smemnas.bench.metrics.indicators import median_attainment
 from smemnas.bench.report.study.critical_difference import WIDTH, critical_difference_diagram
+from smemnas.bench.report.study.drawn import _feed
 from smemnas.bench.report.study.figures import (
     LINEAR,
     _file_name,
@@ -22,7 +27,7 @@ from smemnas.bench.report.study.figures import (
     write_figures,
 )
 from smemnas.bench.studies.comparison import tabulate
-from smemnas.bench.studies.execution import run_study
+from smemnas.bench.studies.execution import record_plan, run_study
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.ranks import SeedRanks, seed_ranks
 from smemnas.bench.studies.trials import collect
@@ -151,6 +156,74 @@ def test_file_names_are_plain_and_differ() -> None:
     assert _file_name("nb201/cifar10") == "nb201-cifar10"
     assert _file_name("toy/t (error, flops; flops<=9)") == "toy-t-error-flops-flops-max-9"
     assert _file_name("toy/t (error, flops; flops>=9)") != _file_name("toy/t (error, flops; flops<=9)")
+
+
+def test_what_a_study_has_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def save(figure: object, folder: Path, name: str, **_: object) -> list[Path]:
+        drawn.append(name)
+        files = [folder / f"{name}.{end}" for end in ("pdf", "png")]
+        for file in files:
+            file.write_bytes(f"{len(drawn)} {file.name}".encode())
+        return files
+
+    monkeypatch.setattr("smemnas.bench.report.study.figures.save_pair", save)
+    variants = (Variant("random", "random"), Variant("evo", "nsga2", {"population": 10}))
+    plan = toy_plan(seeds=(0, 1), variants=variants, at=(20,), budget=20)
+    study = tmp_path / "study"
+    record_plan(study, plan)
+    run_study(list(plan.jobs()), study)
+    names = [f"{what}-toy-closed-form" for what in ("regret", "ecdf", "front")]
+    write_figures(study, tabulate(plan, collect(plan, study)))
+    assert drawn == names
+
+    def reported() -> list[str]:
+        """Make a report in a new folder; return what was drawn for it."""
+        drawn.clear()
+        out = Path(tempfile.mkdtemp(dir=tmp_path)) / "report"
+        made = report(ReportOptions([study], out))
+        assert [f.name for f in made.files if f.suffix in {".pdf", ".png"}] == [
+            f"{name}.{end}" for name in names for end in ("pdf", "png")
+        ]
+        for name in set(names) - set(drawn):
+            for file in (f"figures/{name}.pdf", f"figures/{name}.png"):
+                assert (out / file).read_bytes() == (study / file).read_bytes()
+        return drawn.copy()
+
+    assert reported() == []
+    (study / "figures" / f"{names[1]}.png").write_bytes(b"of a drawing that was killed")
+    assert reported() == names[1:2]
+    with matplotlib.rc_context({"font.size": 20}):
+        assert reported() == names
+    note = study / "figures" / "drawn.json"
+    whole = note.read_bytes()
+    for broken in (whole[:40], b"[]", whole.replace(b'"key": "', b'"key": "0')):
+        note.write_bytes(broken)
+        assert reported() == names
+    note.write_bytes(whole)
+    assert reported() == names[1:2]
+    logs = sorted(study.glob("toy/**/random/**/evals.jsonl"))
+    logs[0].write_bytes(logs[1].read_bytes())  # the same jobs, another content
+    assert reported() == names
+
+
+def test_the_checksum_of_what_is_drawn_sees_every_part() -> None:
+    """Values that print alike, arrays of the same bytes and neighbouring texts are told apart."""
+
+    def sum_of(thing: object) -> str:
+        sha = hashlib.sha256()
+        _feed(sha, thing)
+        return sha.hexdigest()
+
+    front = np.array([[1.0, 2.0]])
+    things: list[object] = [
+        *(1, 1.0, "1", True, None, [], [[]], ["a", "b"], ["ab"], {"a": "b"}),
+        *(front, front.T, np.nextafter(front, 2.0), front.view(np.int64), [front, front]),
+        *(Case("toy"), Case("macro"), Case("toy", "", ("error",))),
+    ]
+    assert len({sum_of(thing) for thing in things}) == len(things)
+    assert sum_of((1, np.array([[1.0, 2.0]]))) == sum_of([1, front])
 
 
 @pytest.mark.long

@@ -191,7 +191,7 @@ def test_the_plan_of_the_package_needs_nothing_else_and_names_its_rule(tmp_path,
 
 def test_figures_of_targets_are_of_each_problem_and_of_all(study):
     out, plan = study
-    styles = figures._styles(tables := tabulate(plan, collect(plan, out)))
+    styles = figures._styles(tables := figures.drawn(tabulate(plan, collect(plan, out))))
     for case, words in ((plan.cases[0], str(plan.cases[0])), (None, "2 problems")):
         [ax] = figures._reaches(tables, case, styles).axes
         lines = {tuple(line.get_ydata()): line for line in ax.lines}

@@ -42,11 +42,17 @@ TABLES = frozenset({".csv", ".md", ".tex"})
 
 
 def write_report_files(
-    out: Path, groups: Sequence[Group], unfinished: Sequence[Unfinished], *, figures: bool = True
+    out: Path,
+    groups: Sequence[Group],
+    unfinished: Sequence[Unfinished],
+    *,
+    figures: bool = True,
+    studies: Sequence[Path] = (),
 ) -> list[str]:
     """Write tables (CSV, Markdown, LaTeX) and figures of each group and what is left out; return their names in `out`.
 
-    One budget goes straight into the folder, several get a folder each.
+    One budget goes straight into the folder, several get a folder each. `studies` are folders of studies, whose figures
+    are taken where they show the same.
 
     Raises:
         RunError: A file cannot be written.
@@ -61,7 +67,7 @@ def write_report_files(
         if figures:
             from smemnas.bench.report.study.figures import write_figures
 
-            files += write_figures(folder, group.tables)
+            files += write_figures(folder, group.tables, studies)
         written += [p.relative_to(out).as_posix() for p in files]
     if unfinished:
         write_text(out / UNFINISHED, to_csv([u._asdict() for u in unfinished]))

@@ -6,25 +6,25 @@ Every line carries its name.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from smemnas.bench.benchmarks.case import Case, benchmark_of
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.colours import BLACK, COLOURS, GREY
-from smemnas.bench.files import make_folder
+from smemnas.bench.files import make_folder, write_bytes
 from smemnas.bench.metrics.indicators import median_attainment, nondominated
 from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
-from smemnas.bench.studies.execution import DONE
+from smemnas.bench.report.study.drawn import Drawn, drawn, kept_files, key_of, note_files
 from smemnas.bench.studies.in_time import step
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.tables import Tables
-from smemnas.bench.studies.trials import Trial
 from smemnas.bench.values import duration_text
 from smemnas.spaces.base import FloatArray
 
@@ -43,31 +43,56 @@ TIMES = (
 FRONTS_SHOWN = 6
 
 
-def write_figures(out: Path, tables: Tables) -> list[Path]:
+def write_figures(out: Path, tables: Tables, earlier: Sequence[Path] = ()) -> list[Path]:
     """Write all figures for which there is data into the folder `FIGURES` of the study; return their files.
+
+    What was drawn before of the same, there or in other studies, is used again.
+
+    Args:
+        out: Folder of the study.
+        tables: The study.
+        earlier: Folders of studies that may have some of the figures.
 
     Raises:
         RunError: A file cannot be written.
     """
     folder = out / FIGURES
     make_folder(folder)
-    names = {case: _file_name(name) for case, name in short_names(tables.plan.cases).items()}
-    styles = _styles(tables)
+    shown = drawn(tables)
+    key = key_of(shown)
+    kept = kept_files([folder, *(other / FIGURES for other in earlier)], key)
     files: list[Path] = []
-    for case, name in names.items():
-        if any(c == case for c, _ in tables.curves):
-            files += save_pair(_anytime(tables, case, styles), folder, f"regret-{name}", dpi=DPI)
-            files += save_pair(_reaches(tables, case, styles), folder, f"ecdf-{name}", dpi=DPI)
-            if len(case.objectives) > 1:
-                files += save_pair(_fronts(tables, case, styles), folder, f"front-{name}", dpi=DPI)
-    if len(names) > 1 and any(case is None for case, _ in tables.reaches):
-        files += save_pair(_reaches(tables, None, styles), folder, "ecdf-all", dpi=DPI)
-    for test in tables.seed_ranks:
-        if len(test.methods) > 2 and test.seeds:
-            title = f"{test.case}, {tables.plan.after(test.at)}"
-            figure = critical_difference_diagram(test, title, tables.plan.champion)
-            files += save_pair(figure, folder, f"ranks-{names[test.case]}-{test.at}", dpi=DPI)
+    for name, draw in _all(shown).items():
+        pair = [folder / f"{name}.pdf", folder / f"{name}.png"]
+        if all(file.name in kept for file in pair):
+            for file in pair:
+                write_bytes(file, kept[file.name], durable=False)
+            files += pair
+        else:
+            files += save_pair(draw(), folder, name, dpi=DPI)
+    note_files(folder, key, files)
     return files
+
+
+def _all(shown: Drawn) -> dict[str, Callable[[], Any]]:
+    """Return what draws each figure, by the name of its files."""
+    names = {case: _file_name(name) for case, name in short_names(shown.plan.cases).items()}
+    styles = _styles(shown)
+    found: dict[str, Callable[[], Any]] = {}
+    for case, name in names.items():
+        if any(c == case for c, _ in shown.curves):
+            found[f"regret-{name}"] = partial(_anytime, shown, case, styles)
+            found[f"ecdf-{name}"] = partial(_reaches, shown, case, styles)
+            if len(case.objectives) > 1:
+                found[f"front-{name}"] = partial(_fronts, shown, case, styles)
+    if len(names) > 1 and any(case is None for case, _ in shown.reaches):
+        found["ecdf-all"] = partial(_reaches, shown, None, styles)
+    for test in shown.seed_ranks:
+        if len(test.methods) > 2 and test.seeds:
+            title = f"{test.case}, {shown.plan.after(test.at)}"
+            draw = partial(critical_difference_diagram, test, title, shown.plan.champion)
+            found[f"ranks-{names[test.case]}-{test.at}"] = draw
+    return found
 
 
 def _file_name(text: str) -> str:
@@ -76,15 +101,15 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
 
 
-def _styles(tables: Tables) -> dict[str, dict[str, Any]]:
+def _styles(shown: Drawn) -> dict[str, dict[str, Any]]:
     """Return colour and dash of each method, the same in all figures of a study.
 
     Champion, baseline and then the best by mean rank over all problems and checkpoints have colours of their own, the
     others are grey.
     """
-    plan = tables.plan
+    plan = shown.plan
     ranks: dict[str, list[float]] = {}
-    for test in tables.seed_ranks:
+    for test in shown.seed_ranks:
         for name, rank in zip(test.methods, test.mean_ranks / len(test.methods), strict=True):
             ranks.setdefault(name, []).append(float(rank))
     order = sorted(
@@ -111,23 +136,24 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 def draw_regret(tables: Tables, case: Case) -> Any:
     """Return a matplotlib figure of mean regret against evaluations on one case, of which a curve is known."""
-    return _anytime(tables, case, _styles(tables))
+    shown = drawn(tables)
+    return _anytime(shown, case, _styles(shown))
 
 
-def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+def _anytime(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw mean regret against evaluations with its interval; each line is named at its end."""
     figure, ax = _figure(6.9, 3.6)
-    curves = {name: tables.curves[case, name] for name in styles if (case, name) in tables.curves}
+    curves = {name: shown.curves[case, name] for name in styles if (case, name) in shown.curves}
     for name, curve in reversed(curves.items()):
         look = styles[name]
         grey = look["color"] == GREY
         ax.plot(curve.at, curve.mean, **look, zorder=2 if grey else 3)
         if not grey:
             ax.fill_between(curve.at, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0, zorder=2.5)
-    ax.set_xlim(1, tables.plan.end)
-    ax.set_xlabel(tables.plan.axis, fontsize=FONT)
-    if tables.plan.budget_time:
-        _time_ticks(ax, tables.plan)
+    ax.set_xlim(1, shown.plan.end)
+    ax.set_xlabel(shown.plan.axis, fontsize=FONT)
+    if shown.plan.budget_time:
+        _time_ticks(ax, shown.plan)
     _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
     runs = sorted({c.n for c in curves.values()})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
@@ -136,22 +162,22 @@ def _anytime(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> A
     return figure
 
 
-def _reaches(tables: Tables, case: Case | None, styles: dict[str, dict[str, Any]]) -> Any:
+def _reaches(shown: Drawn, case: Case | None, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw which share of the targets is reached after so many evaluations on a case, or for None on all of them."""
     figure, ax = _figure(6.9, 3.6)
-    found = {name: tables.reaches[case, name] for name in styles if (case, name) in tables.reaches}
+    found = {name: shown.reaches[case, name] for name in styles if (case, name) in shown.reaches}
     for name, reach in reversed(found.items()):
         ax.step(reach.at, reach.share, where="post", **styles[name], zorder=2 if styles[name]["color"] == GREY else 3)
     ax.set_xscale("log")
-    ax.set_xlim(max(1.0, step(tables.plan)), max(tables.plan.end, 2))
-    if tables.plan.budget_time:
-        _time_ticks(ax, tables.plan, log=True)
+    ax.set_xlim(max(1.0, step(shown.plan)), max(shown.plan.end, 2))
+    if shown.plan.budget_time:
+        _time_ticks(ax, shown.plan, log=True)
     else:
-        ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= tables.plan.end]
+        ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= shown.plan.end]
         ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
     ax.minorticks_off()
     ax.set_ylim(0.0, 1.05 * max(0.05, *(float(reach.share[-1]) for reach in found.values())))
-    ax.set_xlabel(tables.plan.axis, fontsize=FONT)
+    ax.set_xlabel(shown.plan.axis, fontsize=FONT)
     ax.set_ylabel("share of targets reached", fontsize=FONT)
     problems, runs = next((reach.problems, reach.runs) for reach in found.values())
     where = f"{problems} problems" if case is None else str(case)
@@ -226,29 +252,27 @@ def spread(at: FloatArray, gap: float, low: float, high: float) -> FloatArray:
     return np.asarray(isotonic_regression(np.asarray(at, dtype=np.float64) - steps, y_min=low, y_max=room) + steps)
 
 
-def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+def _fronts(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw the reference front and what half of the runs of the first methods attain.
 
     With more than two objectives: the front of the run with the median regret, in the first two objectives.
     """
     figure, ax = _figure(6.9, 3.8)
-    objectives = benchmark_of(case).objectives
-    reference = tables.references[case]
-    assert reference is not None, "there are no curves without a reference front"
-    plain = len(objectives) == 2
-    drawn: list[tuple[str, FloatArray]] = []
+    axes = shown.axes[case]
+    plain = len(axes) == 2
+    lines: list[tuple[str, FloatArray]] = []
     for name in styles:
-        done = _of(tables, case, name)
-        if done and len(drawn) < FRONTS_SHOWN:
-            drawn.append((name, median_attainment([t.F for t in done]) if plain else _median_front(done)))
-    front = reference.front[:, :2]
+        done = shown.runs.get((case, name), ())
+        if done and len(lines) < FRONTS_SHOWN:
+            lines.append((name, median_attainment([F for F, _ in done]) if plain else _median_front(done)))
+    front = shown.fronts[case][:, :2]
     low, high = front.min(axis=0), front.max(axis=0)
     low, high = low - 0.05 * (high - low), high + 0.3 * (high - low)
-    for name, points in reversed(drawn):
+    for name, points in reversed(lines):
         if len(points) == 0:
             few = (
                 "no feasible run"
-                if not any(np.isfinite(t.F).all(axis=1).any() for t in _of(tables, case, name))
+                if not any(np.isfinite(F).all(axis=1).any() for F, _ in shown.runs[case, name])
                 else ("fewer than half of the runs are feasible")
             )
             ax.plot([], [], label=f"{name}: {few}", **styles[name])
@@ -263,22 +287,17 @@ def _fronts(tables: Tables, case: Case, styles: dict[str, dict[str, Any]]) -> An
     ax.plot(front[:, 1], front[:, 0], ".", color=BLACK, ms=4, zorder=4, label="reference front")
     ax.set_xlim(low[1], high[1])
     ax.set_ylim(low[0], high[0])
-    ax.set_xlabel(f"{objectives[1].name} ({objectives[1].unit})", fontsize=FONT)
-    ax.set_ylabel(f"{objectives[0].name} ({objectives[0].unit})", fontsize=FONT)
+    ax.set_xlabel(f"{axes[1][0]} ({axes[1][1]})", fontsize=FONT)
+    ax.set_ylabel(f"{axes[0][0]} ({axes[0][1]})", fontsize=FONT)
     what = "lines: attained by half of the runs" if plain else "fronts of the runs with the median regret"
-    ax.set_title(f"{case}, {tables.plan.after(tables.plan.end)}; {what}", fontsize=FONT, loc="left")
+    ax.set_title(f"{case}, {shown.plan.after(shown.plan.end)}; {what}", fontsize=FONT, loc="left")
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], fontsize=FONT, frameon=False)
     return figure
 
 
-def _of(tables: Tables, case: Case, name: str) -> list[Trial]:
-    """Return the finished and measured runs of a method on a case."""
-    return [t for t in tables.trials if t.case == case and t.variant == name and t.status == DONE and len(t.curve)]
-
-
-def _median_front(done: Sequence[Any]) -> FloatArray:
+def _median_front(done: Sequence[tuple[FloatArray, float]]) -> FloatArray:
     """Return the front ``(k, n_obj)`` of the run with the median regret at its end."""
-    order = sorted(done, key=lambda t: float(t.curve[-1]))
-    F: FloatArray = order[len(order) // 2].F
+    order = sorted(done, key=lambda run: run[1])
+    F = order[len(order) // 2][0]
     return F[nondominated(F)]

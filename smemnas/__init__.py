@@ -42,6 +42,7 @@ _HOMES = {
     "smemnas.bench.library.rank": "Ranking RankOptions rank",
     "smemnas.bench.library.report": "Report ReportOptions report",
     "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
+    "smemnas.bench.library.images": "ImageFolder images",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
     "smemnas.bench.library.supernet": (
         "InheritedAccuracy SupernetEvalOptions SupernetReading SupernetTrainOptions SupernetTraining "
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from smemnas.bench.library.archive import extract_archive as extract_archive
     from smemnas.bench.library.archive import make_archive as make_archive
     from smemnas.bench.library.archive import verify_archive as verify_archive
+    from smemnas.bench.library.images import ImageFolder as ImageFolder
+    from smemnas.bench.library.images import images as images
     from smemnas.bench.library.leaderboard import Leaderboard as Leaderboard
     from smemnas.bench.library.leaderboard import LeaderboardOptions as LeaderboardOptions
     from smemnas.bench.library.leaderboard import leaderboard as leaderboard

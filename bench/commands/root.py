@@ -13,6 +13,7 @@ from smemnas.bench.commands.common import ANY_PATH, CommandGroup
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.guard import at_work
+from smemnas.bench.commands.images import images_command
 from smemnas.bench.commands.leaderboard import leaderboard_command
 from smemnas.bench.commands.list import check_command, list_command
 from smemnas.bench.commands.rank import rank_command
@@ -70,6 +71,7 @@ for command in (
     archive_group,
     leaderboard_command,
     show_command,
+    images_command,
     supernet_group,
     retrain_command,
     export_command,

@@ -30,7 +30,7 @@ from smemnas.bench.files import write_json
 from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
-from smemnas.bench.train.images import Images, open_images
+from smemnas.bench.train.images import Images, note_small, open_images
 from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
@@ -163,9 +163,10 @@ class TrainedBenchmark(Benchmark):
         self._images = training
         self._folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        n_valid = len(self.setting.images("valid"))
+        valid = self.setting.images("valid")
+        note_small(valid)
         self.notes = (
-            f"{VALID_ERROR} is the error after the last epoch on {n_valid} images that no network is trained on.",
+            f"{VALID_ERROR} is the error after the last epoch on {len(valid)} images that no network is trained on.",
             f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
             f"Recipe {recipe.name}: {recipe.epochs} epochs, batch {recipe.batch}; networks: "
             + ", ".join(f"{key} {value}" for key, value in self.setting.network().items())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smemnas.bench.errors import DataError
-from smemnas.bench.train.image_lists import ImageEntry, printable
+from smemnas.bench.train.image_entries import ImageEntry, printable
 
 
 def decode(entry: ImageEntry, size: int | None) -> NDArray[np.uint8]:

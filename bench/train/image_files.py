@@ -29,13 +29,17 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing_folder, why
 from smemnas.bench.log import note
 from smemnas.bench.train.image_decoding import decode
-from smemnas.bench.train.image_lists import ImageEntry, list_folder, list_tar, printable
+from smemnas.bench.train.image_entries import ImageEntry, printable
+from smemnas.bench.train.image_lists import list_folder, list_tar
+from smemnas.bench.train.image_tables import ENDINGS, is_table, list_table, write_table
 
 #: At most about so many images give mean, standard deviation and checksum.
 SAMPLED = 10_000
 #: Images that a thread decodes at a time.
 BLOCK = 64
 FORMAT = 2
+#: Beside decoded images: file, class and split of every one.
+FILES = "files.csv"
 ADVICE = "Decoded images take space: free some, or point SMEMNAS_DATA at another folder."
 #: Grey values that a data set spans at least, of 255, if its images are scaled as they should be.
 SPAN = 32
@@ -112,10 +116,10 @@ def open_files(source: Path, size: int | None) -> ImageSet:
     Raises:
         DataError: The layout, a class, or an image is wrong, or the decoded images are; the message names it.
     """
-    entries = None if source.is_file() else list_folder(source)
+    entries = list_images(source) if not source.is_file() or is_table(source) else None
     folder = data_folder() / "images" / "decoded" / _key(source, size, entries)
     if not (folder / "header.json").exists():
-        _make(source, size, entries if entries is not None else list_tar(source), folder)
+        _make(source, size, entries if entries is not None else list_images(source), folder)
     try:
         header = json.loads((folder / "header.json").read_bytes())
         splits = {split: _open_split(folder, split, str(header["labels"][split])) for split in header["splits"]}
@@ -131,6 +135,17 @@ def open_files(source: Path, size: int | None) -> ImageSet:
     if "test" not in splits:  # as ImageNet comes: what it calls val is what is reported
         splits["test"] = splits.pop("valid")
     return found
+
+
+def list_images(source: Path) -> list[ImageEntry]:
+    """Return the images of a folder, a tar file or a table, with their splits.
+
+    Raises:
+        DataError: It is none of these, or something in it is wrong.
+    """
+    if is_table(source) and source.is_file():
+        return list_table(source)
+    return list_tar(source) if source.is_file() else list_folder(source)
 
 
 def _open_split(folder: Path, split: str, labels_sha256: str) -> Arrays:
@@ -270,6 +285,7 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
         "source": printable(source.resolve()),
         "size": size,
     }
+    write_table(work / FILES, entries)
     (work / "header.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
 
 
@@ -372,6 +388,6 @@ def find_files(name: str) -> Path | None:
     for path in (place, f"{place}.tar", os.path.expanduser(name)):
         if os.path.isfile(path) or os.path.isdir(path):  # which take any text for a path, also one that is too long
             return Path(path)
-    if "/" in name or name.endswith(".tar"):
-        raise UserError(f"no folder or tar file of images at {printable(name)}.")
+    if "/" in name or name.endswith((".tar", *ENDINGS)):
+        raise UserError(f"no folder or tar file of images at {printable(name)}, and no CSV file.")
     return None

@@ -1,10 +1,12 @@
 """Which images a folder or tar file holds: split, class and place of every one; nothing is left out without a word.
 
-The layout is that of torchvision's ImageFolder with its splits: ``train/CLASS/FILE`` and ``test/CLASS/FILE`` (or
-``val``; with both, ``val`` is the validation split), at the top or below one more folder. Folders inside a class are
-read too. Where a split has a file ``val_annotations.txt`` (Tiny ImageNet), it says the classes of that split.
+The layout is that of torchvision's ImageFolder, at the top or below one more folder:
 
-A folder and the tar file of it give the same images in the same order.
+* ``train/CLASS/FILE`` with ``test/CLASS/FILE`` or ``val`` or both; with ``val`` alone it is what is tested on.
+* ``CLASS/FILE`` or ``train/CLASS/FILE`` alone: validation and test images are held out, see `bench.train.image_splits`.
+
+Folders inside a class are read too. Where a split has a file ``val_annotations.txt`` (Tiny ImageNet), it says the
+classes of that split. A folder and the tar file of it give the same images in the same order.
 """
 
 from __future__ import annotations
@@ -17,29 +19,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smemnas.bench.errors import DataError
+from smemnas.bench.train.image_entries import (
+    EXTENSIONS,
+    ImageEntry,
+    is_foreign,
+    is_hidden,
+    is_image,
+    printable,
+    split_of,
+)
+from smemnas.bench.train.image_splits import divide
 
-#: Folder name -> split.
-SPLIT_FOLDERS = {"train": "train", "test": "test", "val": "valid", "valid": "valid", "validation": "valid"}
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 ANNOTATIONS = "val_annotations.txt"
+#: Name of the folder that images without folders of splits are taken to lie in.
+ALL = "train"
 #: Links that lead to links, at most.
 LINKS = 40
-
-
-class ImageEntry(NamedTuple):
-    """One image file: its split and class, its path in the class, its name for messages, and where its bytes are.
-
-    `stamp` is when the file was changed last (ns); 0 in a tar file, which has one time for all.
-    """
-
-    split: str
-    label: str
-    inside: str
-    name: str
-    file: str
-    start: int
-    length: int
-    stamp: int
 
 
 class _File(NamedTuple):
@@ -62,16 +57,44 @@ def list_folder(source: Path) -> list[ImageEntry]:
     if not source.is_dir():
         raise DataError(f"no folder or tar file of images at {printable(source)}.")
     try:
-        places = [source, *(p for p in sorted(source.iterdir()) if p.is_dir() and p.name not in SPLIT_FOLDERS)]
-        top = next((p for p in places if (p / "train").is_dir()), source)
-        splits = [p for p in sorted(top.iterdir()) if p.name in SPLIT_FOLDERS and p.is_dir()]
-        classes = {(p.name, c.name) for p in splits for c in p.iterdir() if c.is_dir() and not c.name.startswith(".")}
-        files = [file for p in splits for file in _walk(str(p), (p.name,), ())]
+        top, divided = _place(source)
+        if divided:
+            splits = [p for p in _folders(top) if split_of(p.name)]
+            classes = {(p.name, c.name) for p in splits for c in _folders(p)}
+            files = [file for p in splits for file in _walk(str(p), (p.name,), ())]
+        else:
+            classes = {(ALL, p.name) for p in _folders(top)}
+            files = list(_walk(str(top), (ALL,), ()))
     except OSError as error:
         raise DataError(
             f"cannot read {printable(error.filename or source)} ({error.strerror}): allow it, or copy."
         ) from error
-    return _entries(source, files, classes)
+    return _entries(source, files, classes, divided)
+
+
+def _folders(place: Path) -> list[Path]:
+    """Return the folders in a folder that are not hidden, by name."""
+    with os.scandir(place) as found:  # which needs no look at every file
+        return sorted(Path(item.path) for item in found if item.is_dir() and not is_hidden(item.name))
+
+
+def _place(source: Path) -> tuple[Path, bool]:
+    """Return the folder that holds the images of a source, and whether it holds folders of splits (or of classes)."""
+    inside = _folders(source)
+    for place in (source, *(p for p in inside if not split_of(p.name))):
+        if _has_splits(place):
+            return place, True
+    if any(split_of(p.name) and _folders(p) for p in inside):
+        return source, True
+    lone = inside[0] if len(inside) == 1 and not any(is_image(p.name) for p in source.iterdir()) else None
+    return (lone if lone is not None and _folders(lone) else source), False
+
+
+def _has_splits(place: Path) -> bool:
+    """Whether a folder holds training images by class; a class may be called "train" too (beside "bus" and "car")."""
+    inside = _folders(place)
+    training = [p for p in inside if split_of(p.name) == "train"]
+    return bool(training) and (any(map(_folders, training)) or all(split_of(p.name) for p in inside))
 
 
 def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]) -> Iterator[_File]:
@@ -87,17 +110,19 @@ def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]
     with os.scandir(folder) as found:
         items = sorted(found, key=lambda item: item.name)
     for item in items:
-        if item.name.startswith("."):
+        if is_hidden(item.name):
             continue
+        if is_foreign(item.name):
+            raise _foreign(item.path)
         if item.is_dir():
             yield from _walk(item.path, (*path, item.name), (*above, here))
         elif item.is_file():
-            if _is_image(item.name) or item.name == ANNOTATIONS:
+            if is_image(item.name) or item.name == ANNOTATIONS:
                 stat = item.stat()
                 yield _File((*path, item.name), item.path, item.path, 0, stat.st_size, stat.st_mtime_ns)
-        elif item.is_symlink() and (_is_image(item.name) or "." not in item.name):
+        elif item.is_symlink() and (is_image(item.name) or "." not in item.name):
             raise DataError(f"{printable(item.path)} is a link to what is not there: restore its target or remove it.")
-        elif _is_image(item.name):
+        elif is_image(item.name):
             raise DataError(f"{printable(item.path)} is no regular file: remove it.")
 
 
@@ -114,35 +139,60 @@ def list_tar(source: Path) -> list[ImageEntry]:
         raise DataError(
             f"{printable(source)} is no readable, uncompressed tar file ({error}): unpack it and name the folder."
         ) from error
-    top = _top(members)
+    top, divided = _top(members)
     files, classes = [], set()
     for name, member in members.items():
         parts = tuple(name.split("/"))
-        path = parts[len(top) :]
-        if parts[: len(top)] != top or len(path) < 2 or path[0] not in SPLIT_FOLDERS:
+        path = parts[len(top) :] if divided else (ALL, *parts[len(top) :])
+        if parts[: len(top)] != top or len(path) < 2 or not split_of(path[0]):
             continue
-        if any(part.startswith(".") for part in path):
+        if any(map(is_hidden, path)):
             continue
         if member.isdir():
             if len(path) == 2:
                 classes.add((path[0], path[1]))
             continue
+        if is_foreign(path[-1]):
+            raise _foreign(f"{source}:{member.name}")
         classes |= {(path[0], path[1])} if len(path) > 2 else set()
         target = _followed(source, name, members)
-        if target is not None and (_is_image(path[-1]) or path[-1] == ANNOTATIONS):
+        if target is not None and (is_image(path[-1]) or path[-1] == ANNOTATIONS):
             files.append(_File(path, f"{source}:{member.name}", str(source), target.offset_data, target.size))
-    return _entries(source, files, classes)
+    return _entries(source, files, classes, divided)
 
 
-def _top(members: dict[str, tarfile.TarInfo]) -> tuple[str, ...]:
-    """Return the folder of a tar file that holds the splits, as `list_folder` finds it."""
-    inside = {tuple(name.split("/")[:2]) for name, member in members.items() if "/" in name}
-    inside |= {(name,) for name, member in members.items() if member.isdir()}
-    if any(parts[0] == "train" for parts in inside):
-        return ()
-    deeper = {tuple(name.split("/")[:2]) for name, m in members.items() if name.count("/") > 1 or m.isdir()}
-    holders = sorted(p[0] for p in deeper if p[1:] == ("train",) and p[0] not in SPLIT_FOLDERS)
-    return (holders[0],) if holders else ()
+def _top(members: dict[str, tarfile.TarInfo]) -> tuple[tuple[str, ...], bool]:
+    """Return the folder of a tar file that holds the images, and whether by split, as `_place` finds it."""
+    folders: dict[tuple[str, ...], set[str]] = {(): set()}
+    loose = False
+    for name, member in members.items():
+        parts = tuple(part for part in name.split("/") if part != ".")
+        if any(map(is_hidden, parts)):
+            continue
+        loose = loose or (len(parts) == 1 and is_image(name))
+        deep = parts if member.isdir() else parts[:-1]
+        for k in range(min(len(deep), 4)):
+            folders.setdefault(deep[:k], set()).add(deep[k])
+
+    def has_splits(place: tuple[str, ...]) -> bool:
+        inside = folders.get(place, set())
+        training = [name for name in inside if split_of(name) == "train"]
+        deeper = any(folders.get((*place, name)) for name in training)
+        return bool(training) and (deeper or all(map(split_of, inside)))
+
+    inside = sorted(folders[()])
+    for place in ((), *((name,) for name in inside if not split_of(name))):
+        if has_splits(place):
+            return place, True
+    if any(split_of(name) and folders.get((name,)) for name in inside):
+        return (), True
+    return ((inside[0],) if len(inside) == 1 and not loose and folders.get((inside[0],)) else ()), False
+
+
+def _foreign(name: str) -> DataError:
+    """Return the error of a picture of a kind that is not read."""
+    known = ", ".join(EXTENSIONS)
+    return DataError(f"{printable(name)} is a picture of a kind that is not read: convert it ({known}), or remove it.")
 
 
 def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
@@ -165,7 +215,7 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
             break
         member = members[at]
     last = posixpath.basename(name)
-    if "." in last and not _is_image(last):
+    if "." in last and not is_image(last):
         return None
     raise DataError(
         f"{printable(source)}:{printable(name)} is a link to {printable(members[name].linkname)}, which is no file of "
@@ -173,13 +223,14 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
     )
 
 
-def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]) -> list[ImageEntry]:
+def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]], divided: bool) -> list[ImageEntry]:
     """Sort files into splits and classes.
 
     Args:
         source: For messages.
         files: Images, and files with annotations.
         classes: Folders of splits and of the classes in them, also empty ones.
+        divided: Whether there are folders of splits.
 
     Raises:
         DataError: An image belongs to no class, a class is empty, or the splits do not fit together.
@@ -198,23 +249,33 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
                     f"{printable(file.name)} has no line in {folder}/{ANNOTATIONS}: add it, or remove the image."
                 )
         elif len(rest) == 1:
+            where = (
+                f"beside the class folders of {folder}, no class folders hold it" if divided else "in no class folder"
+            )
             raise DataError(
-                f"{printable(file.name)} lies beside the class folders of {folder}, no class folders hold it: move it "
-                "into the folder of its class, or away."
+                f"{printable(file.name)} lies {where}: move it into the folder of its class, or away; or name a CSV "
+                "file of files and labels instead of the folder."
             )
         else:
             label, rest = rest[0], rest[1:]
             filled.add((folder, label))
         entries.append(
             ImageEntry(
-                SPLIT_FOLDERS[folder], label, "/".join(rest), file.name, file.file, file.start, file.length, file.stamp
+                split_of(folder) or folder,
+                label,
+                "/".join(rest),
+                file.name,
+                file.file,
+                file.start,
+                file.length,
+                file.stamp,
             )
         )
     empty = sorted((folder, label) for folder, label in classes - filled if folder not in annotated)
     if empty:
-        where = printable(f"{source}/{'/'.join(empty[0])}")
+        where = printable("/".join([str(source), *empty[0][0 if divided else 1 :]]))
         raise DataError(f"{where} holds no images: remove this class everywhere, or fill it.")
-    return _checked(source, sorted(entries))
+    return checked(source, sorted(entries))
 
 
 def _annotations(file: _File) -> dict[str, str]:
@@ -225,8 +286,8 @@ def _annotations(file: _File) -> dict[str, str]:
     return {parts[0]: parts[1] for parts in (line.split("\t") for line in lines) if len(parts) > 1}
 
 
-def _checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
-    """Check that every split that is there has the same classes, two at least.
+def checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
+    """Check that every split that is there has the same classes, two at least; divide what has one split.
 
     Raises:
         DataError: A split or a class is missing.
@@ -235,9 +296,11 @@ def _checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
     for entry in entries:
         found.setdefault(entry.split, set()).add(entry.label)
     where = printable(source)
-    if "train" not in found or len(found) == 1:
+    if "train" not in found:
         have = ", ".join(sorted(found)) or "none"
-        raise DataError(f"{where} needs train/CLASS/FILE and test/CLASS/FILE (or val) with images, found: {have}.")
+        raise DataError(
+            f"{where} needs CLASS/FILE, or train/CLASS/FILE and test/CLASS/FILE (or val), with images, found: {have}."
+        )
     for split in sorted(found.keys() - {"train"}):
         if found[split] == {"images"} != found["train"]:
             raise DataError(
@@ -251,14 +314,4 @@ def _checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
     if len(found["train"]) < 2:
         only = printable(next(iter(found["train"])))
         raise DataError(f"{where} holds one class, {only!r}: give images of two classes at least.")
-    return entries
-
-
-def _is_image(name: str) -> bool:
-    """Whether a file's name is that of an image."""
-    return name.lower().endswith(EXTENSIONS)
-
-
-def printable(name: object) -> str:
-    r"""Return a file's name as text that can be printed everywhere; bytes that are not UTF-8 become ``\xe9``."""
-    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
+    return divide(source, entries) if len(found) == 1 else entries

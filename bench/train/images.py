@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.log import note
 from smemnas.bench.program import install
 from smemnas.bench.train.image_decoding import resize
+from smemnas.bench.train.image_entries import ImageEntry, printable
 from smemnas.bench.train.image_files import (
     Arrays,
     ImageSet,
@@ -33,7 +35,7 @@ from smemnas.bench.train.image_files import (
     moments,
     open_files,
 )
-from smemnas.bench.train.image_lists import printable
+from smemnas.bench.train.image_splits import too_few
 from smemnas.spaces.base import IntArray
 
 SPLITS = ("train", "valid", "test")
@@ -201,6 +203,26 @@ def held_out(labels: IntArray, share: float) -> IntArray:
     shuffled = labels[order]
     by_class = [order[shuffled == c] for c in np.unique(labels)]
     return np.sort(np.concatenate([rows[: math.floor(share * len(rows) + 0.5)] for rows in by_class]))
+
+
+def note_small(images: Images) -> None:
+    """Say where held-out images of a user's own are too few to tell networks apart."""
+    text = "" if images.name in SETS else too_few(images.name, images.split, len(images))
+    if text:
+        note(text)
+
+
+def with_held_out(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
+    """Return images with those of the training split that `open_images` holds out by default as validation images."""
+    if any(entry.split == "valid" for entry in entries) and any(entry.split == "test" for entry in entries):
+        return list(entries)
+    named = {"valid": "test"}  # as ImageNet comes, see `open_files`
+    entries = [entry._replace(split=named.get(entry.split, entry.split)) for entry in entries]
+    training = [k for k, entry in enumerate(entries) if entry.split == "train"]
+    number = {name: label for label, name in enumerate(sorted({entry.label for entry in entries}))}
+    for row in held_out(np.array([number[entries[k].label] for k in training]), VALID_SHARE).tolist():
+        entries[training[row]] = entries[training[row]]._replace(split="valid")
+    return entries
 
 
 @lru_cache(maxsize=4)

@@ -115,6 +115,7 @@ BASES = {
     ("archive", "verify"): ("a.runs", "--sample", "2"),
     ("archive", "extract"): ("a.runs", "new"),
     ("show",): ("#1", "--space", "toy"),
+    ("images",): ("nowhere",),
     ("list",): (),
     ("check",): ("toy/nowhere",),
     ("supernet", "train"): ("--data", "nowhere"),
@@ -132,7 +133,14 @@ BASES = {
     ("data", "remove"): ("toy/nowhere",),
 }
 #: Commands whose base fails: nothing that is added makes it right.
-HOPELESS = {("supernet", "train"), ("supernet", "eval"), ("supernet", "info"), ("retrain",), ("data", "fetch")}
+HOPELESS = {
+    ("images",),
+    ("supernet", "train"),
+    ("supernet", "eval"),
+    ("supernet", "info"),
+    ("retrain",),
+    ("data", "fetch"),
+}
 #: Options that must not get a value that works: it would take long, or leave the machine.
 KEPT = {
     *((("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")),

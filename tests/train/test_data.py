@@ -190,11 +190,6 @@ def empty_class(folder):
     return "gnu"
 
 
-def no_test(folder):
-    shutil.rmtree(folder / "test")
-    return "test/CLASS/FILE"
-
-
 def no_train(folder):
     shutil.rmtree(folder / "train")
     return "train/CLASS/FILE"
@@ -208,9 +203,7 @@ def unsorted(folder):
     return "no class folders"
 
 
-@pytest.mark.parametrize(
-    "spoil", [break_image, no_image, drop_class, extra_class, empty_class, no_test, no_train, unsorted]
-)
+@pytest.mark.parametrize("spoil", [break_image, no_image, drop_class, extra_class, empty_class, no_train, unsorted])
 def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil):
     write_folder(tmp_path / "pictures")
     word = spoil(tmp_path / "pictures")

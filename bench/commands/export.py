@@ -23,8 +23,22 @@ from smemnas.bench.commands.common import ANY_PATH, FOLDER, Command
     "--device", default="auto", show_default=True, help="Where a supernet's network is measured: cpu, cuda or cuda:N."
 )
 @click.option("--no-onnx", is_flag=True, help="Write no ONNX file.")
+@click.option("--normalise", is_flag=True, help="ONNX takes pixels from 0 to 255: normalisation is part of it.")
+@click.option("--softmax", is_flag=True, help="ONNX answers with probabilities.")
+@click.option("--int8", is_flag=True, help="Write an ONNX file in 8 bits too, and what that costs.")
+@click.option("--licence", default="", metavar="NAME", help="Licence of the weights, for config, card and ONNX.")
 def export_command(
-    source: Path, arch: str | None, out: Path | None, data: str | None, as_is: bool, device: str, no_onnx: bool
+    source: Path,
+    arch: str | None,
+    out: Path | None,
+    data: str | None,
+    as_is: bool,
+    device: str,
+    no_onnx: bool,
+    normalise: bool,
+    softmax: bool,
+    int8: bool,
+    licence: str,
 ) -> None:
     """Export a network: safetensors, ONNX, description and model card.
 
@@ -35,6 +49,7 @@ def export_command(
     \b
     Examples:
       python -m smemnas export runs/search/retrain/knee
+      python -m smemnas export runs/search/retrain/knee --normalise --softmax --int8 --licence apache-2.0
       python -m smemnas export runs/supernet/checkpoint.pt r32-3334-7673-36567634-5353-3333
       python -m smemnas export ofa_mbv3_d234_e346_k357_w1.0 r224-3636-3636-3636-3636-3636 --data ~/imagenet
     """
@@ -42,8 +57,9 @@ def export_command(
 
     need_torch()
     from smemnas.bench.outputs import EXPORT, claim
-    from smemnas.bench.train.retrain.export import export_retrained, export_supernet
+    from smemnas.bench.train.retrain.export import Packing, export_retrained, export_supernet
 
+    packing = Packing(not no_onnx, normalise, softmax, int8, licence)
     if arch is None:
         if source.is_file():
             raise click.UsageError("Missing argument 'ARCH': which sub-network of the supernet?")
@@ -51,11 +67,17 @@ def export_command(
             raise click.UsageError("--data and --as-is belong to a supernet's checkpoint, not to a finished training.")
         folder = out if out is not None else source / "export"
         claim(folder, EXPORT)
-        config = export_retrained(source, folder, onnx=not no_onnx)
+        config = export_retrained(source, folder, packing)
     else:
         folder = out if out is not None else Path("exports") / arch
         claim(folder, EXPORT)
-        config = export_supernet(source, arch, folder, data=data, as_is=as_is, onnx=not no_onnx, device=device)
+        config = export_supernet(source, arch, folder, data=data, as_is=as_is, packing=packing, device=device)
     for label, value in config["facts"].items():
         click.echo(f"{label}: {value}")
+    if "int8" in config:
+        before, after = (config["int8"][key] for key in ("float", "int8"))
+        click.echo(
+            f"in 8 bits: {after['accuracy']:.2f} % for {before['accuracy']:.2f} %, {after['bytes'] / 1e6:.2f} MB for "
+            f"{before['bytes'] / 1e6:.2f} MB, {after['milliseconds']:.3g} ms for {before['milliseconds']:.3g} ms"
+        )
     click.echo(f"{config['params']:,} parameters, {config['madds']:,} multiply-adds; written to {folder}")

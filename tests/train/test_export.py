@@ -20,13 +20,15 @@ from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
 from smemnas.bench.train.retrain import export  # noqa: E402
-from smemnas.bench.train.retrain.export import export_supernet, write_onnx  # noqa: E402
+from smemnas.bench.train.retrain.export import Packing, export_supernet  # noqa: E402
+from smemnas.bench.train.retrain.onnx_file import write_onnx  # noqa: E402
 from smemnas.bench.train.supernet.evaluation import evaluate  # noqa: E402
 from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
 
+BARE = Packing(onnx=False)
 ARCH = "r8-3333-765434-3334-5353-3333"
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
 
@@ -58,11 +60,11 @@ def published(tmp_path):
 
 def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
-    config = export_supernet(supernet, ARCH, tmp_path, onnx=True)
+    config = export_supernet(supernet, ARCH, tmp_path)
     card = (tmp_path / "README.md").read_text()
     for figure in (f"{config['params']:,}", f"{config['madds']:,}", config["facts"]["validation accuracy (%)"], ARCH):
         assert str(figure) in card
-    [code] = SNIPPET.findall(card)
+    code, _ = SNIPPET.findall(card)
     assert len(code.strip().splitlines()) <= 10
     assert "bench" not in code
     code += (
@@ -90,7 +92,7 @@ def test_the_card_loads_the_network_and_onnx_agrees(supernet, tmp_path):
 
 
 def test_the_exported_network_is_the_one_that_was_read(supernet, tmp_path):
-    config = export_supernet(supernet, ARCH, tmp_path, onnx=False)
+    config = export_supernet(supernet, ARCH, tmp_path, packing=BARE)
     [row] = evaluate(supernet, [ARCH], device="cpu")
     assert config["facts"]["validation accuracy (%)"] == pytest.approx(row["accuracy"], abs=1e-3)
     assert config["facts"]["validation images"] == row["images"]
@@ -109,10 +111,10 @@ def test_a_published_file_is_exported_as_it_is_or_asks_for_data(published, tmp_p
     x = space.sample(1, np.random.default_rng(0))[0]
     name = space.to_str(x)
     with pytest.raises(UserError, match="name it with --data"):
-        export_supernet(published, name, tmp_path / "x", onnx=False)
+        export_supernet(published, name, tmp_path / "x", packing=BARE)
     with pytest.raises(DataError, match="digits has 10 classes, expected 3"):
-        export_supernet(published, name, tmp_path / "x", data="digits", onnx=False)
-    config = export_supernet(published, name, tmp_path / "as-is", as_is=True, onnx=False)
+        export_supernet(published, name, tmp_path / "x", data="digits", packing=BARE)
+    config = export_supernet(published, name, tmp_path / "as-is", as_is=True, packing=BARE)
     assert config["timm"]["stem_stride"] == 2
     assert config["mean"] == []
     assert "accuracy" not in (tmp_path / "as-is" / "README.md").read_text()
@@ -130,7 +132,7 @@ def test_a_published_file_is_exported_as_it_is_or_asks_for_data(published, tmp_p
 def test_the_card_lists_the_first_classes_and_the_description_all(tmp_path):
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 120, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
     names = ("a|b", "two\nlines", *(f"class {k}" for k in range(118)))
-    export.write_export(export.Exported(net, "made up", {"num_classes": 120}, 8, classes=names), tmp_path, onnx=False)
+    export.write_export(export.Exported(net, "made up", {"num_classes": 120}, 8, classes=names), tmp_path, packing=BARE)
     assert json.loads((tmp_path / "config.json").read_text())["classes"] == list(names)
     card = (tmp_path / "README.md").read_text()
     assert "| 0 | a\\|b |\n| 1 | two lines |\n| 2 | class 0 |" in card
@@ -140,7 +142,7 @@ def test_the_card_lists_the_first_classes_and_the_description_all(tmp_path):
 def test_exported_files_have_the_rights_that_the_umask_gives(supernet, tmp_path):
     before = os.umask(0o027)
     try:
-        export_supernet(supernet, ARCH, tmp_path / "out", as_is=True, onnx=False)
+        export_supernet(supernet, ARCH, tmp_path / "out", as_is=True, packing=BARE)
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
@@ -148,18 +150,18 @@ def test_exported_files_have_the_rights_that_the_umask_gives(supernet, tmp_path)
 
 
 def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path):
-    first = export_supernet(supernet, ARCH, tmp_path, onnx=False)
-    assert export_supernet(supernet, ARCH, tmp_path, onnx=False) == first
+    first = export_supernet(supernet, ARCH, tmp_path, packing=BARE)
+    assert export_supernet(supernet, ARCH, tmp_path, packing=BARE) == first
     with pytest.raises(UserError, match=f"holds the export of {ARCH}"):
-        export_supernet(supernet, ARCH.replace("765434", "3333"), tmp_path, onnx=False)
+        export_supernet(supernet, ARCH.replace("765434", "3333"), tmp_path, packing=BARE)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match=r"holds files but no config.json of an export \(thesis.tex\)"):
-        export_supernet(supernet, ARCH, other, onnx=False)
+        export_supernet(supernet, ARCH, other, packing=BARE)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write"):
-        export_supernet(supernet, ARCH, tmp_path / "file", onnx=False)
+        export_supernet(supernet, ARCH, tmp_path / "file", packing=BARE)
 
 
 def test_an_onnx_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
@@ -182,12 +184,12 @@ def test_an_onnx_file_that_computes_something_else_is_not_kept(tmp_path, monkeyp
 def test_missing_onnx_is_said_before_anything_is_written(supernet, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"needs the package onnxruntime.*--no-onnx"):
-        export.export_supernet(supernet, ARCH, tmp_path / "new", onnx=True)
+        export.export_supernet(supernet, ARCH, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("arch", ["r8-3333", "r8-9333-3333-3333-3333-3333", "small"])
 def test_a_wrong_name_is_one_line(supernet, tmp_path, arch):
     with pytest.raises(UserError) as error:
-        export_supernet(supernet, arch, tmp_path, onnx=False)
+        export_supernet(supernet, arch, tmp_path, packing=BARE)
     assert "\n" not in str(error.value)

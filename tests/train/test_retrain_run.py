@@ -20,7 +20,7 @@ from smemnas.bench.runs.job import make_job  # noqa: E402
 from smemnas.bench.runs.run import run  # noqa: E402
 from smemnas.bench.train.networks.mnv3.subnet import STEMS  # noqa: E402
 from smemnas.bench.train.retrain import state as retrain_state  # noqa: E402
-from smemnas.bench.train.retrain.export import export_retrained  # noqa: E402
+from smemnas.bench.train.retrain.export import Packing, export_retrained  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
 from smemnas.bench.train.retrain.state import Machine  # noqa: E402
@@ -99,7 +99,7 @@ def test_a_found_network_is_trained_exported_and_loaded_by_timm_alone(search, fr
     assert result["madds"] == pytest.approx(1e6 * float(front[0]["flops"]), abs=0.6)
     assert result["origin"] == {"run": str(search), "pick": "best"}
     assert (result["start_classifier"], result["weights"]) == ("inherited", "last epoch")
-    config = export_retrained(tmp_path / "best", tmp_path / "export", onnx=False)
+    config = export_retrained(tmp_path / "best", tmp_path / "export", packing=Packing(onnx=False))
     top1, n, params = alone_with_timm(tmp_path / "export", images, 8)
     assert (n, params) == (result["test_images"], result["params"])
     assert top1 == pytest.approx(result["top1"], abs=1e-9)
@@ -127,7 +127,7 @@ def test_a_finished_training_is_not_repeated(search, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="no result of a final training"):
         retrain(plan, tmp_path / "a", CPU)
     with pytest.raises(RunError, match=r"holds no result.json"):
-        export_retrained(search, tmp_path / "x", onnx=False)
+        export_retrained(search, tmp_path / "x", packing=Packing(onnx=False))
 
 
 def test_from_scratch_has_the_costs_of_the_space_and_a_folder_of_its_own(search, front, tmp_path):
@@ -152,7 +152,7 @@ def test_a_timm_model_is_trained_by_the_same_recipe(search, images, tmp_path):
     result = retrain(plan, tmp_path / "timm", CPU)
     assert result["definition"]["stem_stride"] == STEMS["small"][0] == 1
     assert (result["resolution"], result["start"], "origin" in result) == (8, "random weights", False)
-    export_retrained(tmp_path / "timm", tmp_path / "export", onnx=False)
+    export_retrained(tmp_path / "timm", tmp_path / "export", packing=Packing(onnx=False))
     top1, n, params = alone_with_timm(tmp_path / "export", images, 8)
     assert (n, params) == (result["test_images"], result["params"])
     assert top1 == pytest.approx(result["top1"], abs=1e-9)

@@ -3,65 +3,71 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from smemnas.bench.errors import DataError, RunError, UserError
-from smemnas.bench.files import make_folder, replacing, why, write_bytes, write_json, write_text
+from smemnas.bench.files import make_folder, why, write_bytes, write_json, write_text
 from smemnas.bench.outputs import EXPORT, claim
-from smemnas.bench.program import install
 from smemnas.bench.provenance import environment
+from smemnas.bench.train.batches import Pixels
 from smemnas.bench.train.devices import find_device
+from smemnas.bench.train.images import open_images
 from smemnas.bench.train.networks.counting import multiply_adds, parameters
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, read
 from smemnas.bench.train.networks.mnv3.subnet import name_of, read_name
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm, timm_definition
+from smemnas.bench.train.recipes import changed
+from smemnas.bench.train.retrain.card import card
 from smemnas.bench.train.retrain.folder import WEIGHTS as TRAINED_WEIGHTS
 from smemnas.bench.train.retrain.folder import read_result
+from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform
+from smemnas.bench.train.retrain.int8 import CALIBRATED, Samples, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
+from smemnas.bench.train.retrain.onnx_file import Deployed, need_onnx, write_onnx
+from smemnas.bench.train.retrain.plan import TIMM
+from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import plan_for, splits_for
+from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracy, recalibrate, resize
 
 WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
-#: Largest difference between ONNX and torch, relative to the largest logit, in single precision.
-TOLERANCE = 1e-4
-#: Classes that the card lists; all are in the description.
-LISTED = 100
+INT8 = "model.int8.onnx"
 
-#: Loads an exported folder; printed in the card and run by a test as it stands.
-SNIPPET = """\
-import json
-from safetensors.torch import load_file
-from timm.models.mobilenetv3 import MobileNetV3, SqueezeExcite, decode_arch_def, nn, partial, round_channels
-config = json.load(open("config.json"))["timm"]
-stride, blocks = config.pop("stem_stride"), decode_arch_def(config.pop("arch_def"))
-gate = partial(SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels)
-model = MobileNetV3(blocks, act_layer=nn.Hardswish, se_layer=gate, fix_stem=True, head_bias=False, **config)
-model.conv_stem.stride = (stride, stride)
-model.load_state_dict(load_file("model.safetensors"))
-model.eval()
-"""
-#: The same for a model that timm knows by name.
-NAMED_SNIPPET = """\
-import json, timm
-from safetensors.torch import load_file
-config = json.load(open("config.json"))["timm"]
-model = timm.create_model(config["model"], num_classes=config["num_classes"], **config.get("options", {}))
-stem = [model.conv_stem] if config["stem_stride"] != 2 else []
-first = [stage[0].conv_dw for stage in getattr(model, "blocks", ()) if hasattr(stage[0], "conv_dw")]
-for conv, stride in zip([*stem, *first], [config["stem_stride"]] * len(stem) + config["strides"]):
-    conv.stride = (stride, stride)
-model.load_state_dict(load_file("model.safetensors"))
-model.eval()
-"""
+
+@dataclass(frozen=True)
+class Packing:
+    """What an export holds beside weights and description.
+
+    Attributes:
+        onnx: An ONNX file.
+        normalise: Normalisation is part of it: it takes pixels from 0 to 255.
+        softmax: It answers with probabilities.
+        int8: A second one, quantised to 8 bits.
+        licence: Of the weights, as the card says it; "" says nothing.
+    """
+
+    onnx: bool = True
+    normalise: bool = False
+    softmax: bool = False
+    int8: bool = False
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.onnx and (self.normalise or self.softmax or self.int8):
+            raise UserError("--normalise, --softmax and --int8 are about the ONNX file: leave --no-onnx out.")
+        if "\n" in self.licence:
+            raise UserError("--licence is a name on one line, for example apache-2.0 or CC-BY-4.0.")
+
+
+PLAIN = Packing()
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,9 @@ class Exported:
         std: Their standard deviation.
         classes: Names in the order of the outputs; empty if not known.
         facts: Further lines of the card by label: accuracies, data, origin.
+        resized: Side that an image's shorter side is resized to, before the centre is cropped; 0 is the resolution.
+        interpolation: How it is resized.
+        samples: Images for quantisation, if there are any.
     """
 
     net: nn.Module
@@ -87,6 +96,15 @@ class Exported:
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    resized: int = 0
+    interpolation: str = "bilinear"
+    samples: Samples | None = None
+
+    @property
+    def timm_name(self) -> str:
+        """Name by which timm itself builds the network, "" if its own definition is not enough."""
+        plain = self.definition.get("stem_stride") == 2 and not self.definition.get("strides")
+        return str(self.definition["model"]) if "model" in self.definition and plain else ""
 
 
 def export_supernet(
@@ -96,7 +114,7 @@ def export_supernet(
     *,
     data: str | None = None,
     as_is: bool = False,
-    onnx: bool = True,
+    packing: Packing = PLAIN,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Export a sub-network of a supernet.
@@ -110,7 +128,7 @@ def export_supernet(
         out: Folder to write; it must not hold an export of anything else.
         data: Data set; None takes the one that the supernet was trained on.
         as_is: Keep the supernet's own statistics and need no data.
-        onnx: Write an ONNX file too.
+        packing: What else to write.
         device: Where statistics and accuracy are measured: "auto", "cpu", "cuda" or "cuda:N".
 
     Returns:
@@ -121,6 +139,8 @@ def export_supernet(
         DataError: The checkpoint cannot be read.
         RunError: The folder cannot be written or ONNX computes something else.
     """
+    if as_is and packing.int8:
+        raise UserError("--int8 measures ranges on training images: leave --as-is out.")
     subnet, side = read_name(arch)
     supernet, content = load_supernet(checkpoint)
     net = extract_timm(supernet, subnet).float()
@@ -128,6 +148,7 @@ def export_supernet(
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     classes = tuple(content.get("classes", ()))
+    samples = None
     if not as_is:
         plan = plan_for(content, checkpoint, data, side)
         where = find_device(device)
@@ -142,19 +163,29 @@ def export_supernet(
         if note:
             facts["note"] = note
         net = net.cpu()
+        samples = _supernet_samples(plan, train, valid, side)
         mean, std, classes = train.images.mean, train.images.std, train.images.classes
     definition = timm_definition(subnet, supernet.shape)
-    exported = Exported(net, name_of(subnet, side), definition, side, mean, std, classes, facts)
-    return write_export(exported, out, onnx=onnx)
+    exported = Exported(net, name_of(subnet, side), definition, side, mean, std, classes, facts, samples=samples)
+    return write_export(exported, out, packing)
 
 
-def export_retrained(folder: Path, out: Path, *, onnx: bool = True) -> dict[str, Any]:
+def _supernet_samples(plan: SupernetPlan, train: Pixels, valid: Pixels, side: int) -> Samples:
+    """Return the images that batch norms are measured on, and the validation images."""
+    return Samples(
+        lambda: (resize(images, side).cpu() for images in calibration(plan, train)),
+        lambda: ((resize(images, side).cpu(), labels) for images, labels in evaluation(plan, valid, len(valid.images))),
+        "validation images",
+    )
+
+
+def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[str, Any]:
     """Export the final weights of a `retrain` folder.
 
     Args:
         folder: Of a finished training.
         out: Folder to write; it must not hold an export of anything else.
-        onnx: Write an ONNX file too.
+        packing: What else to write.
 
     Returns:
         The content of `config.json`.
@@ -186,150 +217,123 @@ def export_retrained(folder: Path, out: Path, *, onnx: bool = True) -> dict[str,
     if result["valid_top1"] is not None:
         facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
     mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
-    exported = Exported(net.eval(), result["arch"], definition, side, mean, std, classes, facts)
-    return write_export(exported, out, onnx=onnx)
+    recipe = result["recipe"]
+    exported = Exported(
+        net.eval(),
+        result["arch"],
+        definition,
+        side,
+        mean,
+        std,
+        classes,
+        facts,
+        round(side / recipe["crop_pct"]),
+        recipe["interpolation"],
+        _retrained_samples(result) if packing.int8 else None,
+    )
+    return write_export(exported, out, packing)
 
 
-def write_export(exported: Exported, out: Path, *, onnx: bool = True) -> dict[str, Any]:
+def _retrained_samples(result: Mapping[str, Any]) -> Samples:
+    """Return training and validation images of a final training.
+
+    Raises:
+        DataError: The images are not there any more, or are others.
+    """
+    plan, cpu = result["plan"], torch.device("cpu")
+    recipe = changed(find_retrain_recipe("small"), {k: v for k, v in result["recipe"].items() if k != "name"})
+    transform = evaluation_transform(recipe, result["resolution"])
+    parts = [open_images(result["data"], split, size=plan["size"] or None) for split in ("train", "valid")]
+    if parts[0].sha256 != result["data_sha256"]:
+        raise DataError(f"{result['data']} holds other images than the network was trained on: leave --int8 out.")
+    train, valid = (Photos([part], transform, recipe) for part in parts)
+    order = np.random.default_rng(0).permutation(len(train))[:CALIBRATED]
+    return Samples(
+        lambda: (images for images, _ in evaluation_batches(train, order, cpu, 0)),
+        lambda: evaluation_batches(valid, np.arange(len(valid)), cpu, 0),
+        "validation images" if result["valid_top1"] is not None else "validation images, which were trained on too",
+    )
+
+
+def write_export(exported: Exported, out: Path, packing: Packing = PLAIN) -> dict[str, Any]:
     """Write weights, description, ONNX and card of a network into a folder.
 
     Returns:
         The content of `config.json`.
 
     Raises:
-        UserError: ONNX is wanted and not installed, or the folder holds another export.
+        UserError: ONNX is wanted and not installed, normalisation is wanted and not known, or the folder holds
+            another export.
         RunError: The folder cannot be written or ONNX computes something else.
     """
-    if onnx:
-        _need_onnx()
-    config = {
-        "architecture": exported.arch,
-        "timm": dict(exported.definition),
-        "resolution": exported.resolution,
-        "mean": list(exported.mean),
-        "std": list(exported.std),
-        "classes": list(exported.classes),
-        "params": parameters(exported.net),
-        "madds": multiply_adds(exported.net, exported.resolution),
-        "facts": dict(exported.facts),
-        "environment": environment(),
-    }
-    _claim(out, exported.arch)
+    if packing.onnx:
+        need_onnx()
+    if packing.normalise and not exported.mean:
+        raise UserError("the images' mean and standard deviation are not known: leave --normalise or --as-is out.")
+    config = _description(exported, packing)
+    _claim(out, config["architecture"])
     _write_weights(exported.net, out / WEIGHTS)
-    if onnx:
-        about = {key: config[key] for key in ("architecture", "resolution", "mean", "std", "classes")}
-        config["onnx_difference"] = write_onnx(exported.net, exported.resolution, out / ONNX, about)
-    write_text(out / CARD, card(config, onnx=onnx))
+    if packing.onnx:
+        moments = (exported.mean, exported.std) if packing.normalise else ((), ())
+        net = Deployed(exported.net, *moments, softmax=packing.softmax).eval()
+        about = _about(config, net)
+        config["onnx_difference"] = write_onnx(net, exported.resolution, out / ONNX, about)
+        config["onnx"] = {key: about[key] for key in ("input", "output")}
+        if packing.int8:
+            assert exported.samples is not None
+            config["int8"] = write_int8(net, out / ONNX, out / INT8, exported.samples, about)
+    write_text(out / CARD, card(config))
     write_json(out / CONFIG, config)
     return config
 
 
-def write_onnx(net: nn.Module, resolution: int, path: Path, about: Mapping[str, Any] | None = None) -> float:
-    """Write an ONNX file with a free batch size and check it.
-
-    Args:
-        net: In evaluation mode on the CPU.
-        resolution: Side of the input.
-        path: File to write.
-        about: Becomes its metadata, each value as JSON.
-
-    Returns:
-        The largest difference of its logits from torch's on random images, relative to the largest logit.
-
-    Raises:
-        RunError: The difference is more than rounding, or the file cannot be written.
-    """
-    images = torch.randn(3, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
-    with replacing(path) as part:
-        with warnings.catch_warnings():
-            # The newer exporter takes minutes for such a network and needs one more package.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                net,
-                (images[:2],),
-                str(part),
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
-                opset_version=17,
-                dynamo=False,
-            )
-        _describe(part, about or {})
-        difference = _difference(net, images, part)
-        if not difference < TOLERANCE:
-            raise RunError(
-                f"the ONNX file differs from torch by {difference:.2g} of the largest logit, more than {TOLERANCE:g}: "
-                "it was not kept. Another version of torch or onnxruntime may help; --no-onnx leaves it out."
-            )
-    return difference
-
-
-def _describe(file: Path, about: Mapping[str, Any]) -> None:
-    """Write metadata into an ONNX file."""
-    import onnx
-
-    model = onnx.load(str(file))
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
-    onnx.save(model, str(file))
-
-
-def _difference(net: nn.Module, images: Tensor, file: Path) -> float:
-    """Return the largest difference of an ONNX file's logits from torch's, relative to the largest logit."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        expected = net(images).numpy()
-    found = session.run(None, {"images": images.numpy()})[0]
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
-
-
-def card(config: Mapping[str, Any], *, onnx: bool) -> str:
-    """Return the model card."""
-    named = "model" in config["timm"]
-    title = f"timm's {config['timm']['model']}" if named else f"MobileNetV3 sub-network {config['architecture']}"
-    rows = {
-        "architecture": f"`{config['architecture']}`"
-        + ("" if named else " (per layer two digits, kernel and expansion; five stages)"),
-        "input": f"{config['resolution']} x {config['resolution']} RGB",
-        "classes": config["timm"]["num_classes"],
-        "parameters": f"{config['params']:,}",
-        "multiply-adds": f"{config['madds']:,}",
-        **config["facts"],
+def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
+    """Return what `config.json` says; timm reads "architecture", "num_classes", "pretrained_cfg" and "model_args"."""
+    side = exported.resolution
+    resized = exported.resized or side
+    known = {"mean": list(exported.mean), "std": list(exported.std)} if exported.mean else {}
+    return {
+        "architecture": exported.timm_name or exported.arch,
+        "num_classes": exported.definition["num_classes"],
+        "model_args": dict(exported.definition.get("options", {})),
+        "pretrained_cfg": {
+            "input_size": [3, side, side],
+            "num_classes": exported.definition["num_classes"],
+            **known,
+            "interpolation": exported.interpolation,
+            "crop_pct": side / resized,
+            "crop_mode": "center",
+            **({"label_names": list(exported.classes)} if exported.classes else {}),
+            **({"license": packing.licence} if packing.licence else {}),
+        },
+        "timm": dict(exported.definition),
+        "timm_loads": bool(exported.timm_name),
+        "resolution": side,
+        "resized": resized,
+        "interpolation": exported.interpolation,
+        "mean": list(exported.mean),
+        "std": list(exported.std),
+        "classes": list(exported.classes),
+        "licence": packing.licence,
+        "params": parameters(exported.net),
+        "madds": multiply_adds(exported.net, side),
+        "facts": dict(exported.facts),
+        "environment": environment(),
     }
-    if config["mean"]:
-        mean, std = (", ".join(f"{v:.4f}" for v in config[key]) for key in ("mean", "std"))
-        rows["input normalisation"] = f"mean {mean}; std {std} (pixels from 0 to 1)"
-    snippet = NAMED_SNIPPET if named else SNIPPET
-    table = "\n".join(f"| {label} | {value} |" for label, value in rows.items())
-    files = ["`model.safetensors`: weights", "`config.json`: definition and figures"]
-    if onnx:
-        files.append(
-            f"`model.onnx`: the same network, input `images` (n, 3, {config['resolution']}, {config['resolution']}), "
-            f"output `logits`; differs from torch by {config['onnx_difference']:.1e} of the largest logit"
-        )
-    listed = "\n".join(f"- {line}" for line in files)
-    named_classes = _class_list(config.get("classes", ()))
-    return (
-        "---\nlibrary_name: timm\ntags:\n- image-classification\n- neural-architecture-search\n---\n"
-        f"# {title}\n\n"
-        f"|  |  |\n|---|---|\n{table}\n\n"
-        "Multiply-adds count convolutions and linear layers for one image.\n\n"
-        f"{named_classes}## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{snippet}```\n\n"
-        f"## Files\n\n{listed}\n"
-    )
 
 
-def _class_list(classes: Sequence[str]) -> str:
-    """Return the part of a card that says which output is which class, "" if that is not known."""
-    if not classes:
-        return ""
-    names = [" ".join(name.split()).replace("|", "\\|").replace("`", "'") for name in classes[:LISTED]]
-    rows = "\n".join(f"| {number} | {name} |" for number, name in enumerate(names))
-    more = f"\n{len(classes) - LISTED:,} more are in `config.json`.\n" if len(classes) > LISTED else ""
-    return f"## Classes\n\n| output | class |\n|---|---|\n{rows}\n{more}\n"
+def _about(config: Mapping[str, Any], net: Deployed) -> dict[str, Any]:
+    """Return the metadata of an ONNX file."""
+    keys = ("architecture", "resolution", "resized", "interpolation", "mean", "std", "classes", "licence")
+    pixels = "pixels from 0 to 255" if net.normalises else "pixels from 0 to 1, less mean, by std"
+    side = config["resolution"]
+    return {
+        **{key: config[key] for key in keys},
+        "metrics": config["facts"],
+        "input": f"RGB (n, 3, {side}, {side}), {pixels}",
+        "output": net.output,
+        "normalised_inside": net.normalises,
+    }
 
 
 def _write_weights(net: nn.Module, path: Path) -> None:
@@ -360,20 +364,5 @@ def _claim(out: Path, arch: str) -> None:
         return
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{out / CONFIG} is corrupt ({why(error)}): remove it, or choose another --out.") from error
-    if before != arch:
+    if before.removeprefix(TIMM) != arch.removeprefix(TIMM):
         raise UserError(f"{out} holds the export of {before}: choose another folder with --out.")
-
-
-def _need_onnx() -> None:
-    """Check that ONNX can be written and read.
-
-    Raises:
-        UserError: A package is missing.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"ONNX needs the package {error.name}: {install('train')}, or leave it out with --no-onnx."
-        ) from error

@@ -36,8 +36,7 @@ def list_table(source: Path) -> list[ImageEntry]:
     Raises:
         DataError: It is no such table, or names a file twice, one that is not there, or no class or split for it.
     """
-    lines = _lines(source)
-    at, lines = _columns(source, lines)
+    at, lines = _columns(source, _lines(source))
     found: dict[str, ImageEntry] = {}
     for number, cells in lines:
         if not any(cells):

@@ -62,7 +62,7 @@ def write_int8(net: Deployed, source: Path, path: Path, samples: Samples, about:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         """Gives training images to onnxruntime."""
 
         def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """Statistics of a study: thin functions on arrays of one number per run, smaller is better.
 
-Runs of two methods are paired by their seed, which shares the initial design. Everything is deterministic:
-bootstrap resamples come from a fixed stream, the signed-rank test is exact. SciPy is imported on use.
+Runs of two methods are paired by their seed, which shares the initial design. Everything is deterministic: limits of
+means are closed forms (`bench.metrics.intervals`), medians are resampled from a fixed stream, the signed-rank test is
+exact. SciPy is imported on use.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smemnas.bench.metrics.intervals import CONFIDENCE, NOTHING, Interval, limits_of_mean, limits_of_ratio, student
 from smemnas.spaces.base import FloatArray, IntArray
 
 RESAMPLES = 9_999
-CONFIDENCE = 0.95
 #: A difference is significant below it.
 SIGNIFICANCE = 0.05
 #: What the best of some methods is marked with, and the others: not significantly worse, or worse; the last where too
@@ -30,63 +31,47 @@ EXACT_UP_TO = 200
 FEW = 8
 
 
-class Interval(NamedTuple):
-    """An estimate with its confidence limits; NaN where there is too little to say."""
-
-    value: float
-    low: float
-    high: float
-
-
-NOTHING = Interval(math.nan, math.nan, math.nan)
-
-
 def standard_deviation(x: FloatArray) -> float:
     """Return the sample standard deviation of ``x`` ``(n,)``; NaN below two values."""
     return float(np.std(x, ddof=1)) if len(x) > 1 else math.nan
 
 
 def mean_interval(x: FloatArray) -> Interval:
-    """Return the mean of ``x`` ``(n,)`` with its bootstrap interval."""
+    """Return the mean of ``x`` ``(n,)`` with its interval, which knows how skewed the values are."""
     x = np.ascontiguousarray(x, dtype=np.float64)  # sums of a strided array differ in their last digit
     if len(x) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
         return _degenerate(x, float(np.mean(x)) if len(x) else math.nan)
-    return _bca(float(np.mean(x)), _resampled_means(x), (x.sum() - x) / (len(x) - 1))
+    return Interval(float(np.mean(x)), *limits_of_mean(x))
 
 
 def mean_difference(x: FloatArray, y: FloatArray) -> Interval:
     """Return the mean of ``x - y``, both ``(n,)`` and paired; negative means that ``x`` is better."""
-    return mean_interval(_differences(x, y))
+    return mean_interval(differences(x, y))
 
 
 def standardised_difference(x: FloatArray, y: FloatArray) -> Interval:
     """Return the mean of ``x - y`` over its standard deviation, both ``(n,)`` and paired (Cohen's d of the pairs).
 
     Negative means that ``x`` is better. It is what a study's seeds are planned for. NaN below two pairs and where all
-    differences are the same; without limits below `FEW` pairs, whose resamples repeat single runs.
+    differences are the same; without limits below `FEW` pairs. Its standard error is the large-sample one for any
+    distribution, ``1 - d g + d^2 (k + 2) / 4`` over n with skewness ``g`` and excess ``k``, the quantiles Student's.
     """
-    d = np.ascontiguousarray(_differences(x, y))
+    d = np.ascontiguousarray(differences(x, y))
     n = len(d)
     if n < 2 or not np.isfinite(d).all() or np.ptp(d) == 0:
         return NOTHING
+    effect = float(d.mean() / d.std(ddof=1))
     if n < FEW:
-        return Interval(float(d.mean() / d.std(ddof=1)), math.nan, math.nan)
-    centred = d - d.mean()
-
-    def effect(mean: FloatArray, square: FloatArray, size: int) -> FloatArray:
-        variance = square - mean**2
-        variance = np.where(variance > 1e-14 * square.max(), variance, 0.0)  # one run again and again: rounding alone
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((mean + d.mean()) / np.sqrt(variance * size / max(size - 1, 1)))
-
-    resampled = effect(_resampled_means(centred), _resampled_means(centred**2), n)
-    out = centred.sum() - centred, (centred**2).sum() - centred**2
-    left_out = effect(out[0] / (n - 1), out[1] / (n - 1), n - 1)
-    return _bca(float(d.mean() / d.std(ddof=1)), resampled, left_out)
+        return Interval(effect, math.nan, math.nan)
+    z = (d - d.mean()) / d.std()
+    skewness, excess = float((z**3).mean()), float((z**4).mean()) - 3.0
+    variance = max(1.0 - effect * skewness + effect**2 * (excess + 2.0) / 4.0, 0.0) / n
+    reach = student(n - 1) * math.sqrt(variance)
+    return Interval(effect, effect - reach, effect + reach)
 
 
 def ratio_of_means(x: FloatArray, y: FloatArray) -> Interval:
-    """Return ``mean(x) / mean(y)``, both ``(n,)`` and paired, resampled by pairs; NaN where a mean is negative."""
+    """Return ``mean(x) / mean(y)``, both ``(n,)`` and paired; NaN where a mean is negative."""
     x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
     if len(y) == 0 or np.mean(y) <= 0 or np.mean(x) < 0:
         return NOTHING
@@ -94,14 +79,11 @@ def ratio_of_means(x: FloatArray, y: FloatArray) -> Interval:
     pairs = np.stack([x, y])
     if len(x) < 2 or not np.isfinite(pairs).all() or (np.ptp(x) == 0 and np.ptp(y) == 0):
         return _degenerate(pairs, value)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        resampled = _resampled_means(x) / _resampled_means(y)
-        left_out = (x.sum() - x) / (y.sum() - y)
-    return _bca(value, resampled, left_out)
+    return Interval(value, *limits_of_ratio(x, y))
 
 
 def _degenerate(data: FloatArray, value: float) -> Interval:
-    """Return the interval of ``data`` ``(..., n)`` too few or too equal to resample: none, or one of width zero."""
+    """Return the interval of ``data`` ``(..., n)`` too few or too equal to have limits: none, or one of width zero."""
     if data.shape[-1] < 2 or not np.isfinite(data).all():
         return Interval(value, math.nan, math.nan)
     return Interval(value, value, value)
@@ -113,52 +95,7 @@ def _resamples(n: int) -> IntArray:
     return np.random.default_rng(STREAM).integers(n, size=(RESAMPLES, n))
 
 
-@lru_cache(maxsize=8)
-def _shares(n: int) -> FloatArray:
-    """Return the share of each run in each resample ``(n, RESAMPLES)``, run by run in memory."""
-    flat = _resamples(n) + n * np.arange(RESAMPLES)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
-    return np.ascontiguousarray(counts.T / n)
-
-
-def _resampled_means(x: FloatArray) -> FloatArray:
-    """Return the mean of each resample ``(RESAMPLES,)``; without BLAS, whose sums depend on its threads."""
-    return np.asarray(np.einsum("nb,n->b", _shares(len(x)), x))
-
-
-def _bca(value: float, resampled: FloatArray, left_out: FloatArray) -> Interval:
-    """Return the BCa interval (Efron 1987), or the percentile one where BCa is undefined.
-
-    The same numbers as `scipy.stats.bootstrap`, which draws anew for each interval and is some 20 times slower.
-
-    Args:
-        value: The estimate.
-        resampled: Its resamples ``(RESAMPLES,)``.
-        left_out: The estimate without each run in turn ``(n,)``.
-    """
-    from scipy.special import ndtr, ndtri
-
-    if np.isnan(resampled).any():
-        return Interval(value, math.nan, math.nan)
-    noise = 1e-12 * abs(value)  # resamples that equal the estimate count one half each
-    below = np.count_nonzero(resampled < value - noise) + np.count_nonzero(resampled <= value + noise)
-    tails = np.array([(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bias = ndtri(below / (2 * RESAMPLES))
-        influence = left_out.mean() - left_out
-        acceleration = (influence**3).sum() / (6.0 * (influence**2).sum() ** 1.5)
-        z = bias + ndtri(tails)
-        adjusted = ndtr(bias + z / (1.0 - acceleration * z))
-    for quantiles in (adjusted, tails):
-        if np.isfinite(quantiles).all():
-            with np.errstate(invalid="ignore"):  # a resampled effect of equal differences is infinite
-                low, high = np.quantile(resampled, quantiles)
-            if math.isfinite(low) and math.isfinite(high):
-                return Interval(value, float(low), float(high))
-    return Interval(value, math.nan, math.nan)
-
-
-def _differences(x: FloatArray, y: FloatArray) -> FloatArray:
+def differences(x: FloatArray, y: FloatArray) -> FloatArray:
     """Return ``x - y`` with rounding noise removed, so that equal runs tie exactly."""
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     scale = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
@@ -174,7 +111,7 @@ def wilcoxon(x: FloatArray, y: FloatArray) -> float:
     """
     from scipy.stats import rankdata
 
-    d = _differences(x, y)
+    d = differences(x, y)
     if len(d) == 0:
         return math.nan
     d = d[d != 0]
@@ -268,7 +205,7 @@ def a12(x: FloatArray, y: FloatArray) -> float:
 
 def paired_wins(x: FloatArray, y: FloatArray) -> float:
     """Return the share of pairs in which ``x`` is better (smaller) than ``y``, ties counting one half."""
-    d = _differences(x, y)
+    d = differences(x, y)
     return float(np.mean(d < 0) + 0.5 * np.mean(d == 0)) if len(d) else math.nan
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from smemnas.bench.display import counted, html_table
 from smemnas.bench.metrics import statistics
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.order import CALIBRATION, METRICS, Metric
-from smemnas.bench.metrics.statistics import AgainstBest, Interval
+from smemnas.bench.metrics.statistics import AgainstBest
 from smemnas.bench.ranking.data import Data
 from smemnas.bench.ranking.plan import RankPlan, learns
 from smemnas.bench.ranking.study import RankLog, Row
@@ -77,7 +78,7 @@ class RankCell:
     """A surrogate at one training size.
 
     Attributes:
-        mean: Mean over seeds with its bootstrap interval.
+        mean: Mean over seeds with its interval.
         sd: Standard deviation over seeds.
         n: Seeds that gave a value.
         mark: "best", "equal" (not significantly worse than the best), "worse"; "" for controls, and for all but the

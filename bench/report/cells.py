@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN, Interval
+from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast", "track")
@@ -19,7 +20,7 @@ def number(value: float | None, digits: int = 4) -> str:
     """Return a number for a table; "-" where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    return "inf" if math.isinf(value) else f"{value:.{digits}f}"
+    return f"{value:.{digits}f}"
 
 
 def span(interval: Interval, digits: int = 4) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import Interval, Ratio
+from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.metrics.statistics import Ratio
 from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
 from smemnas.bench.studies.in_time import step

@@ -11,7 +11,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.benchmarks.ranges import best_under, caps_of, cost_column, error_column
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.targets import share_reached, units_per_regret
 from smemnas.bench.studies.in_time import step, steps
 from smemnas.bench.studies.plan import Plan

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from smemnas.bench.display import html_table
-from smemnas.bench.metrics.statistics import SIGNIFICANCE, WORSE, Interval
+from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.metrics.statistics import SIGNIFICANCE, WORSE
 
 if TYPE_CHECKING:
     from smemnas.bench.studies.tables import StudyRow, Tables

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.display import counted
-from smemnas.bench.metrics.statistics import NOTHING, SIGNIFICANCE, Interval, Ratio, smallest_p
+from smemnas.bench.metrics.intervals import NOTHING, Interval
+from smemnas.bench.metrics.statistics import SIGNIFICANCE, Ratio, smallest_p
 from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.judged import CapRow, TargetsReached

@@ -11,7 +11,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial

@@ -14,7 +14,8 @@ from rich.console import Console
 from study_cases import records, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import Interval, smallest_p
+from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.metrics.statistics import smallest_p
 from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, write_study
 from smemnas.bench.report.study.latex import escape

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.studies.groups import Group
 from smemnas.bench.studies.information import tracks_of
 from smemnas.bench.studies.stability import Standing, standings

@@ -29,7 +29,7 @@ RANK = ("place", "method", "track", "mean rank", "first", "over seeds", "over pr
 ENTRIES = "Entries"
 ENTRY = ("runs from", "measured by", "when", "runs", "suite", "commit", "note")
 READING = (
-    "Regret is 1 - hypervolume / hypervolume of the reference front, mean over runs, with a 95 % bootstrap interval; "
+    "Regret is 1 - hypervolume / hypervolume of the reference front, mean over runs, with a 95 % interval; "
     "smaller is better. The best is marked, what is not significantly worse underlined; a question "
     "mark says that so few runs cannot tell.",
     f"Track: what a method is told: {'; '.join(f'{track}, {told}' for track, told in TOLD.items())}. {ACROSS}",

@@ -359,7 +359,7 @@ def _curve_figure(k: int, data: dict[str, Any]) -> str:
     tools += tags.switch("intervals", "bands", several)
     of = "each number of evaluations" if data["unit"] == "evaluations" else "so much training"
     caption = f"Hypervolume regret after {of}, mean over runs"
-    caption += ", with its 95 % bootstrap interval." if several else "."
+    caption += ", with its 95 % interval." if several else "."
     return (
         f'<figure data-problem="{k}" data-kind="curves"><h3>Anytime</h3><div class="tools">{tools}</div>'
         f'<div class="chart"></div><figcaption>{tags.text(caption)}</figcaption></figure>'

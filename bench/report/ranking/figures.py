@@ -147,7 +147,7 @@ def _tau_against_n(tables: RankTables, place: TableKey) -> Any:
     ax.set_xlabel("training architectures")
     ax.set_ylabel(f"Kendall tau-b against {place.truth}")
     draws = len(tables.plan.seeds)
-    band = f"mean of {draws} draws, bands: 95 % bootstrap" if draws > 1 else "one draw"
+    band = f"mean of {draws} draws, bands: 95 % intervals" if draws > 1 else "one draw"
     ax.set_title(_title(tables, place, style, band), fontsize=10, loc="left")
     _legend(ax)
     return figure

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.files import write_text
+from smemnas.bench.metrics.intervals import RULE
 from smemnas.bench.metrics.order import CALIBRATION, METRICS
 from smemnas.bench.metrics.statistics import BEST, EQUAL, SIGNIFICANCE
 from smemnas.bench.program import named
@@ -209,7 +210,7 @@ def conventions(tables: RankTables) -> list[str]:
         f"Seeds {seed_text(plan.seeds)}: each draws one split for all surrogates, nested over n. Columns: n.",
         f"Best per column bold, not significantly worse underlined (exact paired Wilcoxon, Holm over the column's "
         f"surrogates, {SIGNIFICANCE}). Controls, which learn nothing, are not tested. Mean and standard deviation over "
-        "seeds; intervals in ranking.csv: 95 %, bootstrap (BCa, 9,999 resamples).",
+        f"seeds; intervals in ranking.csv: 95 %, {RULE}.",
     ]
     if smallest_p(plan, tables.entries) >= SIGNIFICANCE:
         lines.append(

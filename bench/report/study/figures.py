@@ -157,7 +157,7 @@ def _anytime(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any
     _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
     runs = sorted({c.n for c in curves.values()})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-    ax.set_title(f"{case}; {number} runs each, bands: 95 % bootstrap", fontsize=FONT, loc="left")
+    ax.set_title(f"{case}; {number} runs each, bands: 95 % intervals", fontsize=FONT, loc="left")
     _name_ends(ax, {name: float(c.mean[-1]) for name, c in curves.items()}, styles)
     return figure
 

@@ -15,6 +15,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of, known_reference
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import make_folder, write_text
 from smemnas.bench.metrics.indicators import is_approximated
+from smemnas.bench.metrics.intervals import RULE
 from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, smallest_p
 from smemnas.bench.outputs import head
 from smemnas.bench.report.cells import Section, markdown_table, to_csv
@@ -134,7 +135,8 @@ def conventions(tables: Tables) -> list[str]:
         "evaluations up to the checkpoint, that is the area under the regret curve over its length; before the first "
         "point within the reference point regret is 1. IGD+ and additive epsilon: to the reference front, in the same "
         "space. Smaller is better in every column but A12.",
-        "Intervals: 95 %, bootstrap (BCa, 9,999 resamples). Ratio: of the mean regrets, method over baseline.",
+        f"Intervals: 95 %, {RULE}; that of a ratio of means holds 1 where that of the difference holds 0 (Fieller); of "
+        "ratios of medians by resampling. Ratio: of the mean regrets, method over baseline.",
     ]
     lines += on_tracks(plan)
     lines += on_marks(tables)

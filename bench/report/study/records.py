@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.studies.information import tracks_of
 from smemnas.bench.studies.tables import Comparison, Tables

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
-from smemnas.bench.metrics.statistics import BEST, Interval, Ratio
+from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.metrics.statistics import BEST, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
 from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary

@@ -76,6 +76,7 @@ def _opposed(d: FloatArray) -> IntArray:
     return np.asarray(negative @ ranks, dtype=np.int64)
 
 
+@lru_cache(maxsize=256)
 def smallest_effect(n: int, tests: int, power: float = POWER) -> float:
     """Return the smallest difference, in standard deviations of the paired differences, that is found so often.
 

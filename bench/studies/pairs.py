@@ -22,7 +22,8 @@ import numpy as np
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN, WORSE
+from smemnas.bench.metrics.power import smallest_effect
+from smemnas.bench.metrics.statistics import BEST, EQUAL, EXACT_UP_TO, UNKNOWN, WORSE
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.tables import Comparison
 from smemnas.spaces.base import FloatArray
@@ -52,6 +53,7 @@ def compare(first: FloatArray, second: FloatArray) -> Comparison:
         statistics.a12(x, y),
         statistics.paired_wins(x, y),
         statistics.standardised_difference(x, y),
+        spread=statistics.standard_deviation(statistics.differences(x, y)),
     )
 
 
@@ -61,6 +63,18 @@ def adjust(comparisons: Sequence[Comparison], family: str = "") -> list[Comparis
     size = int(np.isfinite([c.p for c in comparisons]).sum())
     return [
         replace(c, p_holm=float(p), family_size=size, family=family) for c, p in zip(comparisons, adjusted, strict=True)
+    ]
+
+
+def with_detectable(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons of an adjusted family with the smallest difference that each would have found.
+
+    As if it were the only one of its family: it must pass Holm's first and strictest step. Differences are taken as
+    normal with the spread of those that were seen.
+    """
+    return [
+        replace(c, detectable=c.spread * smallest_effect(min(c.pairs, EXACT_UP_TO), c.family_size)) if c.pairs else c
+        for c in comparisons
     ]
 
 
@@ -90,7 +104,8 @@ def make_pairs(plan: Plan, regret: Regret) -> dict[Key, Comparison]:
         for case, k, first, second in keys:
             if (case, k, first, second) not in raw:
                 raw[case, k, first, second] = compare(regret[case, first][:, k], regret[case, second][:, k])
-        found |= dict(zip(keys, adjust([raw[key] for key in keys], family), strict=True))
+        adjusted = adjust([raw[key] for key in keys], family)
+        found |= dict(zip(keys, with_detectable(adjusted) if family == PRIMARY else adjusted, strict=True))
     if plan.champion == plan.baseline:  # its rows see the same pairs from the other side
         found |= {
             (c, k, b, a): _reversed(pair, regret[c, b][:, k], regret[c, a][:, k])
@@ -103,7 +118,8 @@ def make_pairs(plan: Plan, regret: Regret) -> dict[Key, Comparison]:
 def _reversed(pair: Comparison, first: FloatArray, second: FloatArray) -> Comparison:
     """Return a comparison seen from the other side: the same test in the same family."""
     other = compare(first, second)
-    return replace(other, p=pair.p, p_holm=pair.p_holm, family_size=pair.family_size, family=pair.family)
+    same = {name: getattr(pair, name) for name in ("p", "p_holm", "family_size", "family", "detectable")}
+    return replace(other, **same)
 
 
 def marks_of(plan: Plan, case: Case, k: int, regret: Regret, pairs: Pairs) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,9 @@ class Comparison:
         wins: Share of seeds in which the first is better, ties one half.
         effect: Mean paired difference over its standard deviation (paired d), negative as `difference`.
         family: Name of the comparisons adjusted together, see `bench.studies.pairs`.
+        spread: Standard deviation of the paired differences.
+        detectable: The smallest mean difference that so many pairs of this spread would have found with the power of
+            `bench.metrics.power`, in the primary family; NaN elsewhere and where none could be found.
     """
 
     pairs: int
@@ -45,6 +49,8 @@ class Comparison:
     wins: float
     effect: Interval = NOTHING
     family: str = ""
+    spread: float = math.nan
+    detectable: float = math.nan
 
     @property
     def verdict(self) -> str:

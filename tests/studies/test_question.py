@@ -166,7 +166,9 @@ def test_every_output_shows_the_same_signs() -> None:
     [section] = primary(tables)
     assert section.title.startswith("Primary comparison: a against each other method after 40 evaluations")
     assert [row[0] for row in section.rows] == ["b", "c", "d"]
-    grid = [[cell.rsplit(" ", 1)[1] for cell in row[1:-1]] for row in section.rows]
+    cells = [[re.fullmatch(r"\S+ \[.*\] ([-+=?])( \(0\.\d{4}\))?", cell) for cell in row[1:-1]] for row in section.rows]
+    grid = [[cell[1] for cell in row] for row in cells]
+    assert {(cell[1] == "=") == (cell[2] is not None) for row in cells for cell in row} == {True}
     [ratios] = [s for s in sections(tables) if s.title.startswith("a over each other") and "after 40" in s.title]
     assert [[cell.rsplit(" ", 1)[1] for cell in row[1:-1]] for row in ratios.rows] == grid
     assert grid[2] == ["-", "-"]

@@ -6,12 +6,27 @@ import math
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.display import counted
+from smemnas.bench.metrics.power import POWER
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
 from smemnas.bench.studies.pairs import BASELINE, CHAMPION, EARLIER, PRIMARY
 from smemnas.bench.studies.tables import Comparison, Tables
 
-HEAD = ("method", "n", "regret", "d", "its interval", "A12", "difference", "95 % interval", "p (Holm)", "verdict")
+#: Head of the smallest difference that these runs would have found.
+FOUND = f"found in {100 * POWER:.0f} %"
+HEAD = (
+    "method",
+    "n",
+    "regret",
+    "d",
+    "its interval",
+    "A12",
+    "difference",
+    "95 % interval",
+    "p (Holm)",
+    "verdict",
+    FOUND,
+)
 WORDS = {"+": "better", "-": "worse", "=": "no difference shown", "?": "too few pairs", "": "-"}
 
 
@@ -45,25 +60,43 @@ def primary(tables: Tables) -> list[Section]:
     names = short_names(plan.cases)
     rows = []
     for name in others:
-        found = [pairs.get((case, name)) for case in plan.cases]
-        verdicts = [c.verdict if c else "" for c in found]
-        rows.append([name, *(_cell(c) for c in found), "/".join(str(verdicts.count(v)) for v in "+=-")])
-    return [Section(f"{title} (d, 95 % interval, verdict)", ("method", *names.values(), "+/=/-"), rows, key="primary")]
+        compared = [pairs.get((case, name)) for case in plan.cases]
+        verdicts = [c.verdict if c else "" for c in compared]
+        rows.append([name, *(_cell(c) for c in compared), "/".join(str(verdicts.count(v)) for v in "+=-")])
+    return [
+        Section(
+            f"{title} (d, 95 % interval, verdict{_beside(pairs)})",
+            ("method", *names.values(), "+/=/-"),
+            rows,
+            key="primary",
+        )
+    ]
 
 
 def _cells(c: Comparison | None) -> list[str]:
     """Return the cells of a comparison; empty for the method that all others are compared with."""
     if c is None:
-        return [""] * 7
+        return [""] * 8
     limits = span(c.effect, 2), number(c.a12, 2), signed(c.difference.value), span(c.difference)
-    return [_effect(c), *limits, p_value(c.p_holm), WORDS[c.verdict]]
+    return [_effect(c), *limits, p_value(c.p_holm), WORDS[c.verdict], found(c)]
 
 
 def _cell(c: Comparison | None) -> str:
     if c is None or not c.pairs:
         return "-"
     limits = "" if math.isnan(c.effect.low) else f" {span(c.effect, 2)}"
-    return f"{_effect(c)}{limits} {c.verdict}"
+    least = f" ({found(c)})" if found(c) else ""
+    return f"{_effect(c)}{limits} {c.verdict}{least}"
+
+
+def found(c: Comparison) -> str:
+    """Return the smallest difference that a comparison without a verdict would have found; empty for others."""
+    return number(c.detectable) if c.verdict == "=" and c.detectable > 0.0 else ""
+
+
+def _beside(pairs: dict[tuple[Case, str], Comparison]) -> str:
+    """Return what stands in brackets beside the verdicts, where anything does."""
+    return f"; beside = what had been {FOUND}" if any(found(c) for c in pairs.values()) else ""
 
 
 def _effect(c: Comparison) -> str:
@@ -74,7 +107,7 @@ def sentences(tables: Tables) -> list[str]:
     """Return what the primary comparison found on each problem, one sentence each."""
     plan = tables.plan
     pairs = pairs_of(tables)
-    found = []
+    lines = []
     for case in plan.cases:
         verdicts = [c.verdict for (where, _), c in pairs.items() if where == case and c.pairs]
         if not verdicts:
@@ -96,8 +129,8 @@ def sentences(tables: Tables) -> list[str]:
                 "?": "{} with too few pairs",
             }
         said = ", ".join(words[v].format(verdicts.count(v)) for v in words if v in verdicts)
-        found.append(f"{case}: {who} after {plan.after(plan.end)}: {said} (level {SIGNIFICANCE}).")
-    return found
+        lines.append(f"{case}: {who} after {plan.after(plan.end)}: {said} (level {SIGNIFICANCE}).")
+    return lines
 
 
 def on_families(tables: Tables) -> list[str]:
@@ -132,4 +165,10 @@ def on_families(tables: Tables) -> list[str]:
         "minus method in the champion's tables), below 0 in favour of the first. A12: chance that a run of the first "
         "is better than one of the second (0.5: no difference)."
     )
+    if any(found(c) for c in pairs_of(tables).values()):
+        lines.append(
+            f"Beside =, {FOUND}: the smallest difference of mean regrets that these runs would have found in "
+            f"{100 * POWER:.0f} % of studies, so what is not ruled out. From the standard deviation of their paired "
+            "differences, taken as normal, and as if it were the only difference of its family (Holm's strictest step)."
+        )
     return lines

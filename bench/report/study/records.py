@@ -39,6 +39,7 @@ def _comparison(c: Comparison | None) -> dict[str, Any]:
         "family_size": None if c is None else c.family_size,
         "a12": None if c is None else c.a12,
         "wins": None if c is None else c.wins,
+        **({} if c is None or not c.detectable > 0.0 else {"detectable": c.detectable}),
     }
 
 

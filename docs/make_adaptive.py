@@ -5,12 +5,12 @@ A test compares the page with what this makes.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 
-FOLDER = Path(__file__).resolve().parent / "results" / "development-adaptive"
+from pages import RESULTS, read_rows, table
+
+FOLDER = RESULTS / "development-adaptive"
 BEST, OURS = "smemnas/best", "smemnas/adaptive"
 #: What each setting is; in the order of the page.
 SETTINGS = {
@@ -33,10 +33,9 @@ Runs = dict[tuple[str, str], dict[int, tuple[float, float]]]
 def runs() -> Runs:
     """Return regrets after 50 and 100 evaluations by setting, problem and seed."""
     found: Runs = {}
-    with open(FOLDER / "runs.csv", encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            values = (float(row["regret_50"]), float(row["regret_100"]))
-            found.setdefault((row["setting"], row["problem"]), {})[int(row["seed"])] = values
+    for row in read_rows(FOLDER / "runs.csv"):
+        values = (float(row["regret_50"]), float(row["regret_100"]))
+        found.setdefault((row["setting"], row["problem"]), {})[int(row["seed"])] = values
     return found
 
 
@@ -60,22 +59,22 @@ def page(found: Runs) -> str:
         "",
     ]
     for k, at in enumerate((50, 100)):
-        lines += [f"## {at} evaluations", "", "| setting | what | " + " | ".join(problems) + " |"]
-        lines.append("|---|---|" + "---:|" * len(problems))
-        for setting, what in SETTINGS.items():
-            cells = [_cell([v[k] for v in found.get((setting, p), {}).values()]) for p in problems]
-            lines.append(f"| `{setting}` | {what} | " + " | ".join(cells) + " |")
-        lines.append("")
-    lines += ["## Against the preset before, the same seeds", "", "| problem | seeds | 50 | 100 | seeds where lower |"]
-    lines.append("|---|---:|---:|---:|---:|")
+        cells = [
+            [f"`{setting}`", what, *(_cell([v[k] for v in found.get((setting, p), {}).values()]) for p in problems)]
+            for setting, what in SETTINGS.items()
+        ]
+        lines += [f"## {at} evaluations", "", *table(("setting", "what", *problems), cells, words=2)]
+    rows = []
     for problem in problems:
         ours, before = found.get((OURS, problem), {}), found.get((BEST, problem), {})
         seeds = sorted(ours.keys() & before.keys())
         if seeds:
             ratio = [fmean(ours[s][k] for s in seeds) / fmean(before[s][k] for s in seeds) for k in (0, 1)]
             lower = sum(ours[s][1] < before[s][1] for s in seeds)
-            lines.append(f"| {problem} | {len(seeds)} | {ratio[0]:.2f} | {ratio[1]:.2f} | {lower} |")
-    lines += ["", "Ratios of mean regrets; below 1 `smemnas/adaptive` is ahead.", ""]
+            rows.append([problem, str(len(seeds)), f"{ratio[0]:.2f}", f"{ratio[1]:.2f}", str(lower)])
+    lines += ["## Against the preset before, the same seeds", ""]
+    lines += table(("problem", "seeds", "50", "100", "seeds where lower"), rows)
+    lines += ["Ratios of mean regrets; below 1 `smemnas/adaptive` is ahead.", ""]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import forked
@@ -14,7 +15,9 @@ ORIGINALS = ROOT.parent / "shared" / "data"
 
 
 def docs_script(name):
-    """Return the module docs/NAME.py, which makes a page."""
+    """Return the module docs/NAME.py, which makes a page; it may import its neighbours, as when it is run."""
+    if str(ROOT / "docs") not in sys.path:
+        sys.path.append(str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

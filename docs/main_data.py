@@ -118,11 +118,13 @@ class Results:
         study: Rows of study.csv.
         champion: Rows of champion.csv.
         caps: Rows of caps.csv.
+        contrasts: Rows of contrasts.csv.
         made: Which version made the runs, and which commit holds them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.study = read_rows(folder / "study.csv")
+        self.contrasts = read_rows(folder / "contrasts.csv") if (folder / "contrasts.csv").exists() else []
         self.champion = read_rows(folder / "champion.csv") if (folder / "champion.csv").exists() else []
         self.caps = read_rows(folder / "caps.csv") if (folder / "caps.csv").exists() else []
         self.made = (folder / MADE).read_text(encoding="utf-8").strip() if (folder / MADE).exists() else ""
@@ -168,12 +170,12 @@ class Results:
 
     def row_of(self, rows: Sequence[Mapping[str, str]], problem: str, method: str, at: int) -> Mapping[str, str] | None:
         """Return the row of one of the study's tables; None where there is none."""
-        wanted = (self._place(problem), method, str(at))
-        for row in rows:
-            place = (f"{row['space']}/{row['dataset']}", row["objectives"])
-            if (place, row["method"], row["evaluations"]) == wanted:
-                return row
-        return None
+        return next((row for row in rows if row["method"] == method and self.is_on(row, problem, at)), None)
+
+    def is_on(self, row: Mapping[str, str], problem: str, at: int) -> bool:
+        """Whether a row of one of the study's tables is of a problem at a checkpoint."""
+        place = (f"{row['space']}/{row['dataset']}", row["objectives"])
+        return (place, row["evaluations"]) == (self._place(problem), str(at))
 
     def _place(self, problem: str) -> tuple[str, str]:
         return problem.split(" ")[0], self.objectives[problem]

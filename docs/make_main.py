@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from main_data import KEPT, MADE, RUNS, Results, collected
@@ -153,16 +153,54 @@ def _duel(row: Mapping[str, str] | None) -> str:
     return f"{ratio} {_verdict(row)}{least}"
 
 
+def contrasts(results: Results) -> list[str]:
+    """Return the plan's contrasts at the budget, and what each of them says over all problems."""
+    end, lines = results.at[-1], []
+    for family in dict.fromkeys(row["family"] for row in results.contrasts):
+        members = [row for row in results.contrasts if row["family"] == family]
+        cells, said = [], []
+        for name in dict.fromkeys(row["contrast"] for row in members):
+            found = {
+                p: row
+                for p in results.problems
+                for row in members
+                if row["contrast"] == name and results.is_on(row, p, end)
+            }
+            cells.append([name, *(_contrast(found.get(p)) for p in results.problems)])
+            said.append(_over_problems(name, list(found.values())))
+        lines += [
+            f"{family[:1].upper()}{family[1:]}, mean paired difference of regret, first minus second, with interval:",
+            "",
+        ]
+        lines += [*table(("contrast", *results.problems), cells), *said, ""]
+    about = "Exact paired tests, Holm within each family over its problems and checkpoints: + the first is better, - worse."
+    return [f"## Contrasts after {end} evaluations", "", about, "", *lines] if lines else []
+
+
+def _contrast(row: Mapping[str, str] | None) -> str:
+    if row is None or not row["difference"]:
+        return "-"
+    limits = f" [{float(row['difference_low']):+.4f}, {float(row['difference_high']):+.4f}]" * bool(
+        row["difference_low"]
+    )
+    return f"{float(row['difference']):+.4f}{limits} {_verdict(row)}"
+
+
+def _over_problems(name: str, rows: Sequence[Mapping[str, str]]) -> str:
+    """Return on how many problems a contrast is significant, and which differences its intervals leave open."""
+    verdicts = [_verdict(row) for row in rows]
+    ends = [abs(float(row[f"difference_{end}"])) for row in rows for end in ("low", "high") if row[f"difference_{end}"]]
+    text = f"* {name}: the first is better on {verdicts.count('+')}, worse on {verdicts.count('-')}, "
+    text += f"no difference is shown on {verdicts.count('=')} of {len(rows)} problems"
+    text += f", too few pairs on {verdicts.count('?')}" * bool(verdicts.count("?"))
+    return text + (f"; on none do the intervals leave a difference above {max(ends):.4f} open." if ends else ".")
+
+
 def caps(results: Results) -> list[str]:
     """Return the true error under three cost caps at the budget, a table for each problem that has them."""
-    end, lines = str(results.at[-1]), []
+    end, lines = results.at[-1], []
     for problem in results.problems:
-        place, objectives = problem.split(" ")[0], results.objectives[problem]
-        rows = [
-            row
-            for row in results.caps
-            if (f"{row['space']}/{row['dataset']}", row["objectives"], row["evaluations"]) == (place, objectives, end)
-        ]
+        rows = [row for row in results.caps if results.is_on(row, problem, end)]
         if not rows:
             continue
         columns = list(
@@ -248,7 +286,13 @@ def page(name: str, folder: Path) -> str:
     """Return the text of a page from the files of its folder."""
     results = Results(folder)
     champion = next((row["champion"] for row in results.champion), "")
-    parts = [introduction(name, results), words(results), primary(results), goals(results, champion)]
+    parts = [
+        introduction(name, results),
+        words(results),
+        primary(results),
+        goals(results, champion),
+        contrasts(results),
+    ]
     parts += [regrets(results), caps(results), arrivals(results), sensitivity(results), times(results)]
     return "\n".join(line for part in parts for line in part)
 

@@ -8,7 +8,7 @@ from study_cases import made_up, toy_plan
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.statistics import wilcoxon
 from smemnas.bench.studies.comparison import tabulate
-from smemnas.bench.studies.plan import Variant
+from smemnas.bench.studies.plan import Contrast, Variant
 
 MAKE, DATA, WORDS = (docs_script(name) for name in ("make_main", "main_data", "main_words"))
 NAMES = ("smemnas/adaptive", "smemnas/adaptive-black", "smemnas/best", "msunas", "nsga2", "random")
@@ -33,6 +33,7 @@ def tables(noise=0.01, means=MEANS):
         baseline="nsga2",
         champion=NAMES[0],
         primary=NAMES[0],
+        contrasts=(Contrast("adaptive - best", (NAMES[0],), (NAMES[2],), "presets"),),
     )
     rng = np.random.default_rng(3)
     trials = []
@@ -122,6 +123,19 @@ def test_tables_say_what_the_files_say(folder):
     tracks = [line.split(" | ")[0] for line in text.split("After 40 evaluations")[1].split("\n\n")[1].splitlines()[2:]]
     assert tracks == ["| black-box"] * 3 + ["| grey-box"] + ["| expert"] * 2
     assert "Better in 9, worse in 1, no difference shown in 0 of 10 comparisons." in text
+
+
+def test_contrasts_say_what_their_intervals_leave_open(folder):
+    text = MAKE.page("main", folder)
+    section = text.split("## Contrasts after 40 evaluations")[1].split("\n## ")[0]
+    assert (
+        "* adaptive - best: the first is better on 1, worse on 1, no difference is shown on 0 of 2 problems" in section
+    )
+    rows = [r for r in MAKE.Results(folder).contrasts if r["evaluations"] == "40"]
+    assert [float(r["difference"]) for r in rows] == pytest.approx([-0.2, 0.1], abs=0.02)
+    largest = max(abs(float(r[f"difference_{end}"])) for r in rows for end in ("low", "high"))
+    assert f"on none do the intervals leave a difference above {largest:.4f} open." in section
+    assert f"{float(rows[1]['difference']):+.4f} [" in section
 
 
 def test_what_served_development_is_said(folder):

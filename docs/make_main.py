@@ -173,7 +173,7 @@ def contrasts(results: Results) -> list[str]:
             "",
         ]
         lines += [*table(("contrast", *results.problems), cells), *said, ""]
-    about = "Exact paired tests, Holm within each family over its problems and checkpoints: + the first is better, - worse."
+    about = "Exact paired tests, Holm within each family (all problems and checkpoints): + first better, - worse."
     return [f"## Contrasts after {end} evaluations", "", about, "", *lines] if lines else []
 
 

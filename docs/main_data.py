@@ -13,7 +13,7 @@ import numpy as np
 from pages import read_rows
 
 from smemnas.bench.metrics import statistics
-from smemnas.bench.metrics.statistics import Interval
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.report.cells import short_names, to_csv
 from smemnas.bench.report.study.files import texts
 from smemnas.bench.studies.discovery import Found, find_runs

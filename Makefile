@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 LOWEST ?= .venv-lowest
 
-.PHONY: run test test-train test-long test-lowest lint types unit perf archives clean
+.PHONY: run test test-train test-long test-lowest lint types unit perf archives docs docs-serve clean
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
@@ -39,6 +39,13 @@ test-long: $(VENV)/.train
 archives: $(VENV)/.core
 	PYTHON=$(BIN)/python .ci/archives leaderboard
 
+# The documentation site: `site/index.html`, which asks no other host; docs-serve shows it and follows changes of mkdocs.yml.
+docs: $(VENV)/.docs
+	$(BIN)/python docs/make_site.py
+
+docs-serve: $(VENV)/.docs
+	$(BIN)/python docs/make_site.py --serve
+
 # The core on the lowest versions that pyproject.toml allows: what shows that its floors are true. Needs uv. Types are
 # checked on the newest versions only.
 test-lowest:
@@ -60,5 +67,9 @@ $(VENV)/.train: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -e ".[dev,train,ofa]"
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) site build/site .pytest_cache .mypy_cache .ruff_cache

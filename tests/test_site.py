@@ -1,0 +1,142 @@
+"""The documentation site: every page in its navigation, every link and anchor there, no other host asked."""
+
+import contextlib
+import importlib.util
+import re
+from pathlib import Path
+from posixpath import normpath
+
+import pytest
+import yaml
+from browser import NAMES, Browser, find_browser
+from conftest import ROOT, docs_script
+
+import smemnas
+
+CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+NEEDS_BROWSER = pytest.mark.skipif(find_browser() is None, reason=f"install a browser: needs one of {', '.join(NAMES)}")
+#: Pages that others lead to: a study or ranking is reached from the overview of results.
+LED_TO = ("results/", "claims/")
+
+
+@pytest.fixture(scope="module")
+def script():
+    return docs_script("make_site")
+
+
+@pytest.fixture(scope="module")
+def laid_out(script, tmp_path_factory):
+    """The pages as the site generator gets them: path to text."""
+    folder = script.lay_out(tmp_path_factory.mktemp("site"))
+    return folder, {p.relative_to(folder).as_posix(): p.read_text(encoding="utf-8") for p in folder.rglob("*.md")}
+
+
+def entries(nav):
+    """All (title, page) of a navigation, in order."""
+    for item in nav:
+        for title, value in item.items():
+            if isinstance(value, str):
+                yield title, value
+            else:
+                yield from entries(value)
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text):
+    """The ids that a page's titles get, as Python-Markdown makes them."""
+    found = set()
+    for title in re.findall(r"^#+ (.*)$", without_code(text), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", "")
+        name = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
+        found.add(next(n for n in (name, *(f"{name}_{k}" for k in range(1, 99))) if n not in found))
+    return found
+
+
+def test_every_page_is_in_the_navigation_once(script):
+    listed = [page for _, page in entries(CONFIG["nav"])]
+    assert len(set(listed)) == len(listed)
+    expected = {page for page in script.pages() if not page.startswith(LED_TO)}
+    assert set(listed) == expected | {"api.md", "results/README.md"}
+    assert len({title for title, _ in entries(CONFIG["nav"])}) == len(listed)
+
+
+def test_every_link_leads_somewhere(laid_out):
+    folder, pages = laid_out
+    checked = 0
+    for page, text in pages.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", without_code(text))):
+            if re.match(r"https://|mailto:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            place = normpath(f"{Path(page).parent.as_posix()}/{path}") if path else page
+            assert (folder / place).is_file(), f"{page}: {target}"
+            if anchor:
+                assert anchor in anchors(pages[place]), f"{page}: {target}"
+            checked += 1
+    assert checked > 60
+
+
+def test_links_out_of_the_site_become_text_and_moved_files_are_followed(script):
+    text = (
+        "[a](../CONTRIBUTING.md#release) [b](../bench/errors.py) [`c`](design.md) ![p](layers.svg)\n```\n[x](y)\n```\n"
+    )
+    expected = "[a](contributing.md#release) b [`c`](design.md) ![p](layers.svg)\n```\n[x](y)\n```\n"
+    assert script.converted(text, "checklist.md") == expected
+    assert script.in_site("docs/design.md", "contributing.md") == "design.md"
+    assert script.in_site("../noise.md", "results/README.md") == "../noise.md"
+    assert script.in_site("https://example.org/x", "design.md") == "https://example.org/x"
+
+
+def test_the_api_page_has_every_public_name_once(laid_out):
+    names = re.findall(r"^::: smemnas\.[\w.]+\.(\w+)$", laid_out[1]["api.md"], re.MULTILINE)
+    assert sorted(names) == smemnas.__all__
+
+
+def test_the_site_asks_for_no_fonts_and_no_analytics(script, tmp_path):
+    assert CONFIG["theme"]["font"] is False
+    assert set(CONFIG["extra"]) == {"generator"}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "assets").mkdir()
+    for page in ("a.html", "results/b.html"):
+        (tmp_path / page).write_text(f'<script src="{script.SHIM}"></script>')
+    assert script.close(tmp_path) == 2
+    assert (tmp_path / "a.html").read_text() == '<script src="assets/worker.js"></script>'
+    assert (tmp_path / "results" / "b.html").read_text() == '<script src="../assets/worker.js"></script>'
+    assert "http" not in (tmp_path / "assets" / "worker.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def site(script):
+    if importlib.util.find_spec("zensical") is None or importlib.util.find_spec("mkdocstrings") is None:
+        pytest.skip("needs the extra 'docs': pip install -e '.[docs]'")
+    assert script.main([]) == 0
+    return ROOT / "site"
+
+
+@pytest.mark.long
+def test_the_build_is_strict_and_has_every_page(site, script):
+    for page in (*script.pages(), "api.md"):
+        name = page.removesuffix(".md") if not page.endswith("README.md") else page.removesuffix("README.md") + "index"
+        assert (site / f"{name}.html").is_file(), page
+    text = (site / "api.html").read_text(encoding="utf-8")
+    for name in smemnas.__all__:
+        assert re.search(rf'id="smemnas\.[\w.]+\.{name}"', text), name
+
+
+@pytest.mark.long
+@NEEDS_BROWSER
+def test_pages_in_a_browser_ask_no_other_host_and_log_nothing(site):
+    pytest.importorskip("websockets", reason="needs websockets: pip install -e '.[dev]'")
+    with contextlib.closing(Browser(find_browser())) as browser:
+        for page in sorted(site.rglob("*.html")):
+            for width, touch in ((1280, False), (390, True)):
+                for dark in (False, True):
+                    browser.open(page, width, dark=dark, touch=touch)
+                    assert browser.problems == [], (page, browser.problems)
+                    assert [r for r in browser.requests if not r.startswith(("file://", "data:"))] == [], page
+                    assert browser.evaluate("document.documentElement.scrollWidth") <= width, page
+                    scheme = browser.evaluate("document.body.dataset.mdColorScheme")
+                    assert scheme == ("slate" if dark else "default")

@@ -30,7 +30,7 @@ NOTE = "drawn.json"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StudyDrawn:
     """All that the figures of a study are made of; equal ones have equal figures.
 
     Attributes:
@@ -52,7 +52,7 @@ class Drawn:
     axes: Mapping[Case, Sequence[tuple[str, str]]]
 
 
-def drawn(tables: Tables) -> Drawn:
+def drawn(tables: Tables) -> StudyDrawn:
     """Return what the figures of a study show."""
     plan = tables.plan
     runs: dict[tuple[Case, str], list[tuple[FloatArray, float]]] = {}
@@ -71,10 +71,10 @@ def drawn(tables: Tables) -> Drawn:
     )
     fronts = {case: known.front for case in plan.cases if (known := tables.references.get(case)) is not None}
     axes = {case: [(o.name, o.unit) for o in benchmark_of(case).objectives] for case in plan.cases}
-    return Drawn(seen, tables.curves, tables.reaches, tables.seed_ranks, fronts, runs, axes)
+    return StudyDrawn(seen, tables.curves, tables.reaches, tables.seed_ranks, fronts, runs, axes)
 
 
-def key_of(shown: Drawn) -> str:
+def key_of(shown: StudyDrawn) -> str:
     """Return the checksum of all that figures depend on."""
     import matplotlib
 

@@ -21,7 +21,7 @@ from smemnas.bench.metrics.targets import TARGETS
 from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
-from smemnas.bench.report.study.drawn import Drawn, drawn, kept_files, key_of, note_files
+from smemnas.bench.report.study.drawn import StudyDrawn, drawn, kept_files, key_of, note_files
 from smemnas.bench.studies.in_time import step
 from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.tables import Tables
@@ -74,7 +74,7 @@ def write_figures(out: Path, tables: Tables, earlier: Sequence[Path] = ()) -> li
     return files
 
 
-def _all(shown: Drawn) -> dict[str, Callable[[], Any]]:
+def _all(shown: StudyDrawn) -> dict[str, Callable[[], Any]]:
     """Return what draws each figure, by the name of its files."""
     names = {case: _file_name(name) for case, name in short_names(shown.plan.cases).items()}
     styles = _styles(shown)
@@ -101,7 +101,7 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
 
 
-def _styles(shown: Drawn) -> dict[str, dict[str, Any]]:
+def _styles(shown: StudyDrawn) -> dict[str, dict[str, Any]]:
     """Return colour and dash of each method, the same in all figures of a study.
 
     Champion, baseline and then the best by mean rank over all problems and checkpoints have colours of their own, the
@@ -140,7 +140,7 @@ def draw_regret(tables: Tables, case: Case) -> Any:
     return _anytime(shown, case, _styles(shown))
 
 
-def _anytime(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+def _anytime(shown: StudyDrawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw mean regret against evaluations with its interval; each line is named at its end."""
     figure, ax = _figure(6.9, 3.6)
     curves = {name: shown.curves[case, name] for name in styles if (case, name) in shown.curves}
@@ -162,7 +162,7 @@ def _anytime(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any
     return figure
 
 
-def _reaches(shown: Drawn, case: Case | None, styles: dict[str, dict[str, Any]]) -> Any:
+def _reaches(shown: StudyDrawn, case: Case | None, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw which share of the targets is reached after so many evaluations on a case, or for None on all of them."""
     figure, ax = _figure(6.9, 3.6)
     found = {name: shown.reaches[case, name] for name in styles if (case, name) in shown.reaches}
@@ -252,7 +252,7 @@ def spread(at: FloatArray, gap: float, low: float, high: float) -> FloatArray:
     return np.asarray(isotonic_regression(np.asarray(at, dtype=np.float64) - steps, y_min=low, y_max=room) + steps)
 
 
-def _fronts(shown: Drawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
+def _fronts(shown: StudyDrawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
     """Draw the reference front and what half of the runs of the first methods attain.
 
     With more than two objectives: the front of the run with the median regret, in the first two objectives.

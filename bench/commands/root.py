@@ -10,6 +10,7 @@ import click
 from smemnas import __version__
 from smemnas.bench.commands.archive import archive_group
 from smemnas.bench.commands.common import ANY_PATH, CommandGroup
+from smemnas.bench.commands.completion import completion_command, teach
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.guard import at_work
@@ -78,5 +79,7 @@ for command in (
     data_group,
     list_command,
     check_command,
+    completion_command,
 ):
     cli.add_command(command)
+teach(cli)

@@ -109,6 +109,7 @@ BASES = {
     ("study",): (*STUDY[1:-1], "new"),
     ("rank",): (*RANK[1:-1], "new"),
     ("report",): ("r", "s", "--out", "new", "--no-figures"),
+    ("completion",): ("bash",),
     ("leaderboard",): ("a.runs", "s", "--out", "new"),
     ("archive", "make"): ("s", "--out", "new.runs"),
     ("archive", "info"): ("a.runs",),

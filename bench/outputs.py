@@ -83,7 +83,8 @@ REPORT = FolderKind("a report", (Mark("index.html", b"default-src 'none'; img-sr
 RETRAINING = FolderKind("a final training", (Mark("result.json"), Mark("checkpoint.pt")), ("tensorboard",))
 SUPERNET = FolderKind("a supernet's training", (Mark("checkpoint.pt"),))
 EXPORT = FolderKind("an export", (Mark("config.json", b'"timm"'),))
-KINDS = (RUN, STUDY, RANKING, REPORT, RETRAINING, EXPORT)
+EXPERIMENT = FolderKind("a registered experiment", (Mark("experiment.json", b'"stages"'),))
+KINDS = (RUN, STUDY, RANKING, EXPERIMENT, REPORT, RETRAINING, EXPORT)
 
 #: The files of a run. `retrain/` below it belongs to `retrain` and stays.
 RUN_FILES = (

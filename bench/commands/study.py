@@ -193,6 +193,7 @@ def study_command(
     from smemnas.bench.report.study.files import failures
     from smemnas.bench.report.study.screen import print_study
     from smemnas.bench.report.terminal import console
+    from smemnas.bench.staged.plan import is_staged
     from smemnas.bench.studies.plan import Variant
 
     chosen = [
@@ -231,6 +232,9 @@ def study_command(
         plugins=plugins,
         out=out,
     )
+    if is_staged(options.plan):
+        _staged(options, plan_file, quiet)
+        return
     if plan_file is not None:
         _save(plan_file, options)
         return
@@ -253,3 +257,20 @@ def _save(file: Path, options: StudyOptions) -> None:
     plan = check_plan(plan_of(options))
     save_plan(file, plan)
     click.echo(f"the plan is in {file}: {sum(1 for _ in plan.jobs()):,} runs; run it with --plan {file}")
+
+
+def _staged(options: StudyOptions, file: Path | None, quiet: bool) -> None:
+    """Run a registered experiment, or write its plan as a file."""
+    from smemnas.bench.library.staged import experiment, staged_plan
+    from smemnas.bench.staged.plan import save_staged
+
+    if file is not None:
+        plan = staged_plan(options)
+        save_staged(file, plan)
+        click.echo(f"the plan is in {file} (sha256 {plan.digest}); run it with --plan {file}")
+        return
+    found = experiment(options, progress=not quiet, say=None if quiet else lambda line: click.echo(named(line)))
+    if not quiet:
+        for line in found.lines():
+            click.echo(line)
+        click.echo(f"everything   {found.folder}: index.html, experiment.md, outcome.csv, trainings.csv, gate.json")

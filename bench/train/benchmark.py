@@ -32,11 +32,10 @@ from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
 from smemnas.bench.train.images import Images, note_small, open_images
 from smemnas.bench.train.recipes import TrainingRecipe
+from smemnas.bench.workers.backends import TRAININGS
 from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
-#: Environment variable: a folder in which all runs keep and find their trainings of a fixed training seed.
-SHARED = "SMEMNAS_TRAININGS"
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
 VALID_ERROR, TEST_ERROR = "val_error", "test_error"
 #: What of a space decides the network that a genotype builds.
@@ -180,7 +179,7 @@ class TrainedBenchmark(Benchmark):
 
         With a training seed of its own a training is the same in every run, so `SMEMNAS_TRAININGS` goes before.
         """
-        shared = os.environ.get(SHARED) if self.training_seed is not None else None
+        shared = os.environ.get(TRAININGS) if self.training_seed is not None else None
         self._folder = Path(shared).expanduser().absolute() if shared else folder
 
     @property

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,7 +152,8 @@ def open_images(
     """Open one split of a data set.
 
     Args:
-        data: "digits", "cifar10", "cifar100", "fashion-mnist", or the path of a folder or tar file of images; also
+        data: "digits", "cifar10", "cifar10-12k" (1,000 and 200 images of each class), "cifar100", "fashion-mnist", or
+            the path of a folder or tar file of images; also
             the name of one that lies in the folder ``images`` of the data folder.
         split: "train", "valid" or "test".
         size: Side to resize images to; None keeps theirs.
@@ -314,6 +315,22 @@ def _published(name: str, size: int | None) -> ImageSet:
     return ImageSet(splits, tuple(parts["train"].classes), *computed, checksum(splits))
 
 
+#: Parts of a published set by name: the set, and how many images of each class they have for training and for test.
+PARTS = {"cifar10-12k": ("cifar10", {"train": 1000, "test": 200})}
+
+
+def _part(name: str, size: int | None) -> ImageSet:
+    """Return the first images of each class of a published set."""
+    of, numbers = PARTS[name]
+    whole = _published(of, size)
+    splits = {}
+    for split, n in numbers.items():
+        found = whole.splits[split]
+        rows = np.sort(np.concatenate([np.flatnonzero(found.labels == c)[:n] for c in range(len(whole.classes))]))
+        splits[split] = Arrays(found.pixels[rows], found.labels[rows])
+    return replace(whole, splits=splits, sha256=checksum(splits))
+
+
 def _installed(maker: Any, root: Path, train: bool) -> Any:
     """Open one part of a torchvision data set; what is complete on disk is not asked for on the network."""
     with contextlib.suppress(RuntimeError):
@@ -339,6 +356,7 @@ def _resized(pixels: NDArray[np.uint8], size: int | None, name: str) -> NDArray[
 SETS: dict[str, Callable[[int | None], ImageSet]] = {
     "digits": _digits,
     **{name: lambda size, name=name: _published(name, size) for name in PUBLISHED},  # type: ignore[misc]
+    **{name: lambda size, name=name: _part(name, size) for name in PARTS},  # type: ignore[misc]
 }
 
 

@@ -117,6 +117,16 @@ def parse_name(name: str) -> TrainOptions:
     return make_options(unquote(data), recipe, rest)
 
 
+def reseeded(name: str, seed: int | None) -> str:
+    """Return the name with another training seed; None leaves it to the seed of each run.
+
+    Raises:
+        UserError: It is no such name.
+    """
+    kept = [part for part in name.split("+") if not part.startswith("training_seed=")]
+    return parse_name("+".join(kept + ([] if seed is None else [f"training_seed={seed}"]))).name
+
+
 def open_trained(
     space: str, name: str, objectives: Sequence[str] = (), *, device: str = "auto", jobs: int = 1
 ) -> TrainedBenchmark:

@@ -48,6 +48,10 @@ class Outcome(NamedTuple):
     reason: str
 
 
+#: Environment variable: a folder in which all runs keep and find their trainings of a fixed training seed.
+TRAININGS = "SMEMNAS_TRAININGS"
+
+
 class Place(NamedTuple):
     """Where tasks run.
 
@@ -87,8 +91,7 @@ ALONE = Place(workers=1)
 
 def here() -> dict[str, str]:
     """Return the variables of this process that tasks need in others, which may stand in another folder."""
-    data = os.environ.get("SMEMNAS_DATA")
-    folder = {"SMEMNAS_DATA": str(Path(data).expanduser().resolve())} if data else {}
+    folder = {k: str(Path(v).expanduser().resolve()) for k in ("SMEMNAS_DATA", TRAININGS) if (v := os.environ.get(k))}
     return {**folder, **{name: os.environ[name] for name in (NOTES,) if name in os.environ}}
 
 

@@ -12,8 +12,9 @@ from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.library.run import RunOptions, run  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.benchmark import RESULT, SHARED  # noqa: E402
+from smemnas.bench.train.benchmark import RESULT  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
+from smemnas.bench.workers.backends import TRAININGS  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NAME = "train+digits+tiny+batch=400+channels=2+epochs=1"
@@ -64,7 +65,7 @@ def test_a_report_judges_the_weights_of_its_own_training_seed(tmp_path, trained)
 
 def test_runs_share_trainings_of_a_fixed_seed_and_no_others(tmp_path, trained, monkeypatch):
     shared = tmp_path / "shared"
-    monkeypatch.setenv(SHARED, str(shared))
+    monkeypatch.setenv(TRAININGS, str(shared))
 
     def search(out, method, *items, seed=0):
         training = ("batch=400", "channels=2", "epochs=1", *items)

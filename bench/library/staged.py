@@ -24,7 +24,7 @@ from smemnas.bench.schema import Strict, read, signed
 from smemnas.bench.staged.outcome import StagedOutcome, outcome
 from smemnas.bench.staged.plan import STAGES, StagedPlan, check_staged, read_staged
 from smemnas.bench.staged.power import Foreseen, foresee
-from smemnas.bench.staged.stages import Found, Progress, opened, run_stages, trainings_in
+from smemnas.bench.staged.stages import Progress, StagesDone, opened, run_stages, trainings_in
 from smemnas.bench.staged.trainings import training_rows
 from smemnas.bench.studies.execution import study_lock
 from smemnas.bench.values import parse_seeds, several
@@ -58,7 +58,7 @@ class Experiment:
 
     folder: Path
     plan: StagedPlan
-    found: Found
+    found: StagesDone
     outcome: StagedOutcome | None
     foreseen: Foreseen | None
 

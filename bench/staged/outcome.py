@@ -18,7 +18,7 @@ from smemnas.bench.metrics.order import kendall
 from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.metrics.targets import least_under
 from smemnas.bench.staged.plan import RankingStage, StagedPlan
-from smemnas.bench.staged.stages import Found, Search
+from smemnas.bench.staged.stages import Search, StagesDone
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 from smemnas.surrogates.base import make_surrogate, single_thread
 
@@ -90,7 +90,7 @@ class StagedOutcome(NamedTuple):
     shared: int
 
 
-def outcome(plan: StagedPlan, found: Found, space: SearchSpace) -> StagedOutcome | None:
+def outcome(plan: StagedPlan, found: StagesDone, space: SearchSpace) -> StagedOutcome | None:
     """Return what came out; None where the gate was not passed."""
     if not found.searches:
         return None
@@ -123,7 +123,7 @@ def shared(searched: Sequence[IntArray]) -> int:
     return n if same.all() else int(np.argmin(same))
 
 
-def _of(found: Found, arm: str) -> list[Search]:
+def _of(found: StagesDone, arm: str) -> list[Search]:
     return [s for s in found.searches if s.arm == arm]
 
 

@@ -62,7 +62,7 @@ class Search(NamedTuple):
     fresh: FloatArray
 
 
-class Found(NamedTuple):
+class StagesDone(NamedTuple):
     """What is there of an experiment.
 
     Attributes:
@@ -74,7 +74,7 @@ class Found(NamedTuple):
     searches: tuple[Search, ...]
 
 
-def run_stages(plan: StagedPlan, out: Path, place: Place, tell: Tell, *, go_on: bool = False) -> Found:
+def run_stages(plan: StagedPlan, out: Path, place: Place, tell: Tell, *, go_on: bool = False) -> StagesDone:
     """Run what is missing of all stages.
 
     Args:
@@ -91,9 +91,9 @@ def run_stages(plan: StagedPlan, out: Path, place: Place, tell: Tell, *, go_on: 
     with trainings_in(out) as folder:
         gate = _gate(plan, out, folder, place, tell)
         if not gate.passed and not go_on:
-            return Found(gate, ())
+            return StagesDone(gate, ())
         searches = _search(plan, out, folder, place, tell)
-        return Found(gate, _fresh(plan, searches, folder, place, tell))
+        return StagesDone(gate, _fresh(plan, searches, folder, place, tell))
 
 
 @contextlib.contextmanager

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from smemnas.bench.staged.plan import LARGEST_SEED, StagedPlan
-from smemnas.bench.staged.stages import ERROR, Found
+from smemnas.bench.staged.stages import ERROR, StagesDone
 from smemnas.spaces.base import SearchSpace
 
 
-def training_rows(plan: StagedPlan, found: Found, space: SearchSpace, folder: Path) -> list[dict[str, Any]]:
+def training_rows(plan: StagedPlan, found: StagesDone, space: SearchSpace, folder: Path) -> list[dict[str, Any]]:
     """Return a row for each training of the experiment, stage by stage, of a folder that may hold others too.
 
     Args:

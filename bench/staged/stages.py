@@ -125,8 +125,10 @@ def _gate(plan: StagedPlan, out: Path, folder: Path, place: Place, tell: Tell) -
     """Return the gate, trained and written down."""
     from smemnas.bench.train.gate import run_gate
 
-    gate = run_gate(opened(plan, folder, None, place), plan.gate, plan.cost, lambda n, of: tell("gate", n, of))
-    gate.save(out / GATE_FILE)
+    benchmark = opened(plan, folder, None, place)
+    gate = run_gate(benchmark, plan.gate, plan.cost, lambda n, of: tell("gate", n, of))
+    for place_of in (out, benchmark.folder):  # with the trainings, for every report of such
+        gate.save(place_of / GATE_FILE)
     return gate
 
 

@@ -27,6 +27,8 @@ from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.files import write_json
+from smemnas.bench.gates import FILE as GATE_FILE
+from smemnas.bench.gates import read_gate
 from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
@@ -164,7 +166,7 @@ class TrainedBenchmark(Benchmark):
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         valid = self.setting.images("valid")
         note_small(valid)
-        self.notes = (
+        self._said = (
             f"{VALID_ERROR} is the error after the last epoch on {len(valid)} images that no network is trained on.",
             f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
             f"Recipe {recipe.name}: {recipe.epochs} epochs, batch {recipe.batch}; networks: "
@@ -172,7 +174,15 @@ class TrainedBenchmark(Benchmark):
             + ".",
         )
         if training_seed is not None:
-            self.notes += (f"Every network is trained with seed {training_seed}, whatever the seed of the search.",)
+            self._said += (f"Every network is trained with seed {training_seed}, whatever the seed of the search.",)
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What a reader must know, with the ratio that the gate of this setting found, where one was run."""
+        shared = os.environ.get(TRAININGS)
+        root = self._folder or (Path(shared).expanduser() if shared else None)
+        file = root / FOLDER / self.fingerprint[:16] / GATE_FILE if root else None
+        return (*self._said, read_gate(file).line()) if file and file.exists() else self._said
 
     def use_folder(self, folder: Path) -> None:
         """Keep trainings below this folder from now on; a run gives its own.

@@ -21,6 +21,7 @@ from smemnas.bench.library.staged import experiment, staged_plan
 from smemnas.bench.library.study import StudyOptions
 from smemnas.bench.staged.plan import LARGEST_SEED, check_staged, headline, read_staged, save_staged
 from smemnas.bench.train.gate import FIRST_SEED
+from smemnas.bench.train.options import open_trained
 
 PLAN = """
 stages = ["gate", "search", "fresh"]
@@ -106,6 +107,17 @@ def test_a_gate_that_is_not_passed_ends_it(tmp_path, closed):  # noqa: F811
     assert not gate.passed
     assert gate.components == found.found.gate.components
     assert "gate: architecture sd" in (tmp_path / "e" / "experiment.md").read_text()
+
+
+def test_reports_of_its_trainings_say_the_ratio_of_the_gate(tmp_path, closed):  # noqa: F811
+    found = experiment(StudyOptions(plan=written(tmp_path), out=tmp_path / "e"))
+    benchmark = open_trained("nats_sss", "train+digits+tiny+batch=400+channels=1+epochs=1", ("error", "flops"))
+    assert not any(note.startswith("gate:") for note in benchmark.notes)
+    benchmark.use_folder(tmp_path / "e" / "trainings")
+    assert benchmark.notes[-1] == found.found.gate.line()
+    other = open_trained("nats_sss", "train+digits+tiny+batch=400+channels=1+epochs=2", ("error", "flops"))
+    other.use_folder(tmp_path / "e" / "trainings")
+    assert not any(note.startswith("gate:") for note in other.notes)
 
 
 def test_a_second_plan_finds_the_trainings_of_the_first(tmp_path, closed, monkeypatch):  # noqa: F811

@@ -143,8 +143,8 @@ def headline_inside() -> StagedPlan:
     )
 
 
-#: Corners of the hypervolume of `headline`: errors between 40 and 80 %, MAdds (M) of three quarters of the space. A tenth,
-#: a quarter and half of the space lie below its caps. Fixed before any training with its seeds.
+#: Corners of the hypervolume of `headline`: errors between 40 and 80 %, MAdds (M) of three quarters of the space. A
+#: tenth, a quarter and half of the space lie below its caps. Fixed before any training with its seeds.
 REFERENCE = ("40:80", "0:2.6")
 CAPS = (0.5, 0.8, 1.5)
 STAGED: dict[str, Callable[[], StagedPlan]] = {"headline": headline, "headline-inside": headline_inside}

@@ -166,7 +166,7 @@ class TrainedBenchmark(Benchmark):
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         valid = self.setting.images("valid")
         note_small(valid)
-        self._said = (
+        self._said: tuple[str, ...] = (
             f"{VALID_ERROR} is the error after the last epoch on {len(valid)} images that no network is trained on.",
             f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
             f"Recipe {recipe.name}: {recipe.epochs} epochs, batch {recipe.batch}; networks: "

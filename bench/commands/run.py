@@ -75,7 +75,9 @@ def job_options(command: Any) -> Any:
     help="With train or supernet: digits, cifar10, cifar100, ..., or a folder or tar of images.  "
     "[default: digits, or what the supernet was trained on]",
 )
-@click.option("--recipe", default="", help="With train: nb201-200, nb201-12, nats-90, nb101-108, small, tiny.")
+@click.option(
+    "--recipe", default="", help="With train: nb201-200, nb201-12, nats-90, nats-cpu, nb101-108, small, tiny."
+)
 @click.option(
     "--train",
     "training",

@@ -12,7 +12,6 @@ from small_images import CLASSES, data_home, write_cifar10, write_folder, write_
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
 from smemnas.bench.train import image_files as data_files  # noqa: E402
-from smemnas.bench.train import images  # noqa: E402
 from smemnas.bench.train import images as module  # noqa: E402
 from smemnas.bench.train.images import SPLITS, held_out, open_images  # noqa: E402
 
@@ -263,7 +262,7 @@ def test_cifar_comes_through_torchvision(data_home, monkeypatch):  # noqa: F811
 def test_a_part_of_cifar_is_the_first_images_of_each_class(data_home, monkeypatch):  # noqa: F811
     pytest.importorskip("torchvision", reason="needs torchvision: pip install -e '.[train]'")
     written = write_cifar10(data_home / "images", monkeypatch)
-    monkeypatch.setitem(images.PARTS, "cifar10-12k", ("cifar10", {"train": 5, "test": 1}))
+    monkeypatch.setitem(module.PARTS, "cifar10-12k", ("cifar10", {"train": 5, "test": 1}))
     whole = [open_images("cifar10-12k", split) for split in ("train", "valid", "test")]
     assert [len(part) for part in whole] == [50 - 10, 10, 10]  # a tenth of five, rounded, is one
     assert np.bincount(whole[2].labels).tolist() == [1] * 10

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smemnas.bench.metrics.statistics import CONFIDENCE, Interval
+from smemnas.bench.metrics.intervals import CONFIDENCE, Interval
 from smemnas.spaces.base import FloatArray
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, hypervolume
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.order import kendall
-from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.metrics.targets import least_under
 from smemnas.bench.staged.plan import RankingStage, StagedPlan
 from smemnas.bench.staged.stages import Search, StagesDone

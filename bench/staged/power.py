@@ -19,8 +19,8 @@ from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.benchmarks.ranges import box_within
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.indicators import front_rows, hypervolumes
+from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.power import chance_to_find
-from smemnas.bench.metrics.statistics import Interval
 from smemnas.bench.staged.plan import Arm
 from smemnas.bench.studies.published import IN_THE_BOX
 from smemnas.methods.base import METHODS

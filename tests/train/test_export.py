@@ -14,14 +14,20 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra 'train': pip install -e '.[train]'")
 
+from PIL import Image  # noqa: E402
+
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
+from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
 from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
 from smemnas.bench.train.retrain import export  # noqa: E402
 from smemnas.bench.train.retrain.export import Packing, export_supernet  # noqa: E402
+from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.onnx_file import write_onnx  # noqa: E402
+from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
+from smemnas.bench.train.retrain.state import Machine  # noqa: E402
 from smemnas.bench.train.supernet.evaluation import evaluate  # noqa: E402
 from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
@@ -179,6 +185,104 @@ def test_an_onnx_file_that_computes_something_else_is_not_kept(tmp_path, monkeyp
     with pytest.raises(RunError, match="differs from torch by"):
         write_onnx(net, 8, tmp_path / "bad.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["good.onnx"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished training of a model that timm knows by name, on digits."""
+    folder = tmp_path_factory.mktemp("trained")
+    wishes = Wishes(
+        arch="timm:lcnet_035",
+        data="digits",
+        stem="imagenet",
+        size=32,
+        preset="small",
+        changes=("epochs=4", "batch=64", "crop=1", "flip=false"),
+    )
+    plan, _ = make_plan(None, wishes)
+    retrain(plan, folder, Machine("cpu"))
+    return folder
+
+
+#: Loads what an export of a timm model is with timm alone, and its ONNX file with onnxruntime and Pillow alone.
+WITH_TIMM = """
+import json, numpy, timm, torch
+model = timm.create_model("local-dir:.", pretrained=True).eval()
+config = timm.data.resolve_data_config(model=model)
+image = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
+mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
+numpy.save("timm.npy", model((image - mean) / std).softmax(1).detach().numpy())
+known = model.pretrained_cfg
+print(json.dumps([config["input_size"], config["crop_pct"], known["label_names"], known["license"]]))
+"""
+
+
+def test_everything_in_one_export(trained, tmp_path):
+    """Normalisation and softmax inside, timm's own form, metadata, 8 bits: each against the others."""
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
+    packing = Packing(normalise=True, softmax=True, int8=True, licence="CC-BY-4.0")
+    config = export.export_retrained(trained, tmp_path, packing)
+    call = [sys.executable, "-I", "-c", WITH_TIMM]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout) == [[3, 32, 32], 1.0, list("0123456789"), "CC-BY-4.0"]
+    pixels = np.linspace(0, 255, 3 * 32 * 32, dtype=np.float32).reshape(1, 3, 32, 32)
+    found = {}
+    for name in ("model.onnx", "model.int8.onnx"):
+        session = runtime.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"])
+        assert [o.name for o in session.get_outputs()] == ["probabilities"]
+        [found[name]] = session.run(None, {"images": pixels})
+        about = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+        assert (about["licence"], about["normalised_inside"], about["classes"]) == (
+            "CC-BY-4.0",
+            True,
+            list("0123456789"),
+        )
+        assert about["metrics"]["test accuracy, top-1 (%)"] == config["facts"]["test accuracy, top-1 (%)"]
+    np.testing.assert_allclose(found["model.onnx"], np.load(tmp_path / "timm.npy"), atol=1e-4)
+    assert not np.array_equal(found["model.onnx"], found["model.int8.onnx"])
+    before, after = config["int8"]["float"], config["int8"]["int8"]
+    result = json.loads((trained / "result.json").read_text())
+    assert config["int8"]["images"] == result["valid_images"]
+    assert before["accuracy"] == pytest.approx(result["valid_top1"], abs=0.3)  # one image in 359
+    assert after["bytes"] < 0.5 * before["bytes"]
+    assert after["bytes"] == (tmp_path / "model.int8.onnx").stat().st_size
+    card = (tmp_path / "README.md").read_text()
+    assert 'license: "CC-BY-4.0"\n' in card
+    assert f"| `model.int8.onnx` | {after['accuracy']:.2f} |" in card
+    assert "local-dir:." in card
+    again = export.export_retrained(trained, tmp_path, BARE)  # the same folder, with less
+    assert "int8" not in again
+
+
+def test_the_card_names_the_class_of_a_file_with_onnxruntime_and_pillow(trained, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
+    for normalise in (False, True):
+        out = tmp_path / str(normalise)
+        export.export_retrained(trained, out, Packing(normalise=normalise))
+        _, code = SNIPPET.findall((out / "README.md").read_text())
+        assert "torch" not in code
+        digit = open_images("digits", "test", size=96).take(slice(0, 1))[0]
+        Image.fromarray(digit).save(out / "photo.jpg", quality=95)
+        call = [sys.executable, "-I", "-c", code + "numpy.save('answer.npy', answer)"]
+        done = subprocess.run(call, cwd=out, capture_output=True, text=True, timeout=120, check=True)
+        assert done.stdout.strip() in list("0123456789")
+    one, other = (np.load(tmp_path / str(normalise) / "answer.npy") for normalise in (False, True))
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("packing", [{"int8": True}, {"softmax": True}, {"normalise": True}])
+def test_options_of_a_file_that_is_not_written(packing):
+    with pytest.raises(UserError, match="leave --no-onnx out"):
+        Packing(onnx=False, **packing)
+
+
+def test_what_is_not_known_cannot_be_inside(published, tmp_path):
+    name = "r224-3333-3333-3333-3333-3333"
+    with pytest.raises(UserError, match="mean and standard deviation are not known"):
+        export_supernet(published, name, tmp_path / "x", as_is=True, packing=Packing(normalise=True))
+    with pytest.raises(UserError, match="leave --as-is out"):
+        export_supernet(published, name, tmp_path / "x", as_is=True, packing=Packing(int8=True))
+    assert not (tmp_path / "x").exists()
 
 
 def test_missing_onnx_is_said_before_anything_is_written(supernet, tmp_path, monkeypatch):

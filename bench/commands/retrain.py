@@ -40,6 +40,9 @@ from smemnas.bench.values import MOST_WORKERS
     default=0,
     help="Input of a timm model.  [default: the supernet's largest, or the images']",
 )
+@click.option("--weights", default="", metavar="FILE", help="What a timm model starts from: a file, or pretrained.")
+@click.option("--teacher", default="", metavar="timm:MODEL", help="Model of timm that teaches (--set distill=1).")
+@click.option("--teacher-weights", default="", metavar="FILE", help="Its weights.  [default: timm's own]")
 @click.option("--all-images", is_flag=True, help="Train on the validation images too.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--accumulate", type=COUNT, default=1, show_default=True, help="Parts of a batch, if memory is short.")

@@ -37,6 +37,9 @@ class RetrainOptions:
         size: Side that images are stored at; 0 keeps theirs.
         resolution: Input of a timm model; 0 takes the supernet's largest, or the images'.
         all_images: Train on the validation images too.
+        weights: What a timm model starts from: "pretrained" (timm's own) or a file of a state_dict; "" is random.
+        teacher: Model of timm that teaches, as "timm:MODEL".
+        teacher_weights: Its weights, a file; "" takes timm's own.
         seed: Root of all randomness.
         accumulate: Parts of a batch, where memory is short.
         workers: Processes that load images; None takes none on a CPU, four with a GPU.
@@ -61,6 +64,9 @@ class RetrainOptions:
     size: int = 0
     resolution: int = 0
     all_images: bool = False
+    weights: str = ""
+    teacher: str = ""
+    teacher_weights: str = ""
     seed: int = 0
     accumulate: int = 1
     workers: int | None = None

@@ -15,7 +15,8 @@ from smemnas.bench.train.images import Images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
 from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, read_name
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
-from smemnas.bench.train.retrain.plan import TIMM, RetrainPlan
+from smemnas.bench.train.retrain.plan import PRETRAINED, TIMM, RetrainPlan
+from smemnas.bench.train.retrain.starts import Renormalised, fill, named_weights, own_moments
 from smemnas.bench.train.seen_images import same_classes, validation_note
 from smemnas.bench.train.supernet.recalibration import recalibrate
 
@@ -200,6 +201,8 @@ def teacher(plan: RetrainPlan, images: Images, calibration: Calibration, device:
     Raises:
         UserError: It knows other classes.
     """
+    if plan.recipe.distill and plan.teacher:
+        return timm_teacher(plan, images, device)
     if not plan.recipe.distill or plan.supernet is None:
         return None
     supernet, content = load_supernet(plan.supernet)
@@ -217,6 +220,35 @@ def teacher(plan: RetrainPlan, images: Images, calibration: Calibration, device:
     net = extract_timm(supernet, Choices().largest()).to(device, memory_format=layout)
     recalibrate(net, calibration())
     return net.eval().requires_grad_(False)
+
+
+def timm_teacher(plan: RetrainPlan, images: Images, device: torch.device) -> nn.Module:
+    """Return a model of timm that teaches the images' classes.
+
+    Raises:
+        UserError: timm has no such model or no weights for it.
+        DataError: The weights are not there, or know other classes.
+    """
+    name, source = plan.teacher.removeprefix(TIMM), plan.teacher_weights
+    net = build_named(name, images.n_classes, 2)
+    where = f"timm's {name}" if source == PRETRAINED else source
+    fill(net, name, named_weights(name, source), where, whole=True)
+    layout = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
+    given = images.mean, images.std
+    taught = Renormalised(net, given, own_moments(net)) if source == PRETRAINED else net
+    return taught.to(device, memory_format=layout).eval().requires_grad_(False)
+
+
+def start_from(net: nn.Module, plan: RetrainPlan) -> bool:
+    """Load the weights from elsewhere that a timm model starts from; return whether the classifier came along.
+
+    Raises:
+        UserError: timm publishes none.
+        DataError: They are not there, or belong to another model.
+    """
+    name = plan.timm_model
+    where = f"timm's {name}" if plan.weights == PRETRAINED else plan.weights
+    return fill(net, name, named_weights(name, plan.weights), where, whole=False)
 
 
 def _near(name: str, known: list[str]) -> str:

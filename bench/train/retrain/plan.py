@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_reci
 from smemnas.bench.values import whole
 
 TIMM = "timm:"
+#: Stands for the weights that timm itself publishes for a model.
+PRETRAINED = "pretrained"
 #: Of networks that come with no supernet, as in `supernet train`.
 WIDTH, STEM = 0.35, "small"
 
@@ -42,6 +45,11 @@ class RetrainPlan:
         recipe: How to train.
         seed: Root of all randomness.
         all_images: Train on the validation images too.
+        weights: What a timm model starts from: "pretrained", or a file; "" is random.
+        weights_sha256: Identity of that file.
+        teacher: Model of timm that teaches, as ``timm:MODEL``; "" leaves that to the supernet.
+        teacher_weights: Its weights: "pretrained", or a file.
+        teacher_sha256: Identity of that file.
         origin: Where the architecture comes from: "run" and "pick".
     """
 
@@ -59,6 +67,11 @@ class RetrainPlan:
     supernet_seed: int = 0
     seed: int = 0
     all_images: bool = False
+    weights: str = ""
+    weights_sha256: str = ""
+    teacher: str = ""
+    teacher_weights: str = ""
+    teacher_sha256: str = ""
     origin: Mapping[str, str] | None = None
 
     @property
@@ -85,8 +98,18 @@ class RetrainPlan:
             "supernet_sha256": self.supernet_sha256 if uses_supernet else "",
             "seed": self.seed,
             "all_images": self.all_images,
+            **self._starts(),
             **recipe,
         }
+
+    def _starts(self) -> dict[str, str]:
+        """Return what is named of weights from elsewhere; nothing of what is not, as in older folders."""
+        sources = (
+            ("weights", self.weights, self.weights_sha256),
+            ("teacher", self.teacher_weights, self.teacher_sha256),
+        )
+        found = {key: digest or source for key, source, digest in sources if source}
+        return found | ({"teacher_model": self.teacher} if self.teacher else {})
 
 
 @dataclass(frozen=True)
@@ -108,6 +131,9 @@ class Wishes:
         scratch: Start from random weights although there is a supernet.
         seed: Root of all randomness.
         all_images: Train on the validation images too.
+        weights: What a timm model starts from: "pretrained", or a file.
+        teacher: Model of timm that teaches, as ``timm:MODEL``.
+        teacher_weights: Its weights: "pretrained", or a file; "" is "pretrained".
     """
 
     pick: str = ""
@@ -124,6 +150,9 @@ class Wishes:
     scratch: bool = False
     seed: int = 0
     all_images: bool = False
+    weights: str = ""
+    teacher: str = ""
+    teacher_weights: str = ""
 
 
 def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
@@ -161,8 +190,10 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         arch, resolution = name_of(subnet, side), side
     if not found.data:
         raise UserError("on which images? Name them with --data: cifar10, cifar100, or a folder or tar file of images.")
-    if recipe.distill and found.supernet is None:
-        raise UserError("distill needs a teacher: name a supernet with --supernet, or --set distill=0.")
+    recipe = _checked_starts(recipe, wishes, timm=timm)
+    if recipe.distill and found.supernet is None and not wishes.teacher:
+        raise UserError("distill needs a teacher: name a supernet with --supernet or a --teacher, or --set distill=0.")
+    teacher_weights = (wishes.teacher_weights or PRETRAINED) if wishes.teacher else ""
     resolution = resolution or found.resolution
     size = wishes.size or (round(resolution / recipe.crop_pct) if recipe.crop_pct < 1 else found.size)
     if size < 0 or resolution < 0:
@@ -182,6 +213,11 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         supernet_seed=found.supernet_seed,
         seed=wishes.seed,
         all_images=wishes.all_images,
+        weights=_named(wishes.weights),
+        weights_sha256=_digest(wishes.weights),
+        teacher=wishes.teacher,
+        teacher_weights=_named(teacher_weights),
+        teacher_sha256=_digest(teacher_weights),
         origin={"run": str(run), "pick": label} if front is not None and not wishes.arch else None,
     )
     if not timm:
@@ -189,6 +225,46 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
     base = run if front is not None else found.supernet.parent if found.supernet is not None else None
     scratch = "-scratch" if found.supernet is not None and wishes.scratch and not timm else ""
     return plan, Path(base or "runs") / "retrain" / (folder_name(label) + scratch)
+
+
+def _checked_starts(recipe: RetrainRecipe, wishes: Wishes, *, timm: bool) -> RetrainRecipe:
+    """Check what is said of weights from elsewhere; return the recipe, in which a teacher that is named counts.
+
+    Raises:
+        UserError: It does not go together.
+    """
+    if wishes.weights and not timm:
+        raise UserError("--weights are those of a timm model (--arch timm:MODEL); a network of mnv3 inherits.")
+    if wishes.teacher_weights and not wishes.teacher:
+        raise UserError("--teacher-weights belong to a --teacher timm:MODEL.")
+    if not wishes.teacher:
+        return recipe
+    if not wishes.teacher.startswith(TIMM):
+        raise UserError(f"--teacher takes timm:MODEL, got {wishes.teacher!r}.")
+    if any(change.partition("=")[0] == "distill" for change in wishes.changes) and not recipe.distill:
+        raise UserError("--teacher and distill=0 contradict each other: leave one out.")
+    return recipe if recipe.distill else replace(recipe, distill=1.0)
+
+
+def _named(source: str) -> str:
+    """Return a file's absolute name, and what is none as it is."""
+    return source if source in ("", PRETRAINED) else os.path.abspath(os.path.expanduser(source))
+
+
+def _digest(source: str) -> str:
+    """Return the identity of a file of weights, "" where there is none.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if source in ("", PRETRAINED):
+        return ""
+    file = Path(_named(source))
+    if not file.is_file():
+        raise UserError(
+            f"no file of weights at {source}: give a file, or {PRETRAINED!r} for those that timm publishes."
+        )
+    return file_digest(file)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ from smemnas.bench.train.retrain.images import (
     stream,
     training_transform,
 )
-from smemnas.bench.train.retrain.networks import build, definition, inherit, inherited_note, teacher
+from smemnas.bench.train.retrain.networks import build, definition, inherit, inherited_note, start_from, teacher
 from smemnas.bench.train.retrain.parts import left_of_start, make_ema, make_optimizer, top_accuracies
-from smemnas.bench.train.retrain.plan import RetrainPlan
+from smemnas.bench.train.retrain.plan import PRETRAINED, RetrainPlan
 from smemnas.bench.train.supernet.batches import CALIBRATION
 from smemnas.bench.train.supernet.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
 
@@ -141,6 +141,8 @@ def start(
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     net = net.to(device, memory_format=layout)
     classifier = "random"
+    if plan.weights and start_from(net, plan):
+        classifier = "loaded"
     if plan.inherit and inherit(net, plan, images, calibration):
         classifier = "inherited"
     tutor = teacher(plan, images, calibration, device)
@@ -209,6 +211,7 @@ def result_of(training: RetrainState) -> Row:
     started = time.perf_counter()
     first, five = top_accuracies(training.judged, photos, recipe, training.group, training.machine.workers)
     reading = time.perf_counter() - started
+    loaded = "timm's weights" if plan.weights == PRETRAINED else f"weights of {Path(plan.weights).name}"
     last, suffix = training.rows[-1], "" if training.ema is None else "_ema"
     return {
         **training.identity,
@@ -221,7 +224,7 @@ def result_of(training: RetrainState) -> Row:
         "valid_top1": last.get(f"valid_top1{suffix}"),
         "valid_images": None if training.valid is None else len(training.valid),
         **({} if training.ema is None else {"ema_warmup": training.ema_warmup}),
-        "start": "inherited weights" if plan.inherit else "random weights",
+        "start": "inherited weights" if plan.inherit else loaded if plan.weights else "random weights",
         "start_classifier": training.classifier,
         "start_valid_top1": training.rows[0].get("valid_top1"),
         "training_images": len(training.train),

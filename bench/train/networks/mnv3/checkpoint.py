@@ -102,11 +102,7 @@ def load_supernet(path: Path) -> tuple[Supernet, dict[str, Any]]:
         DataError: The file cannot be read or holds another network.
     """
     content = read(path)
-    wrapper = next((k for k in WRAPPERS if isinstance(content.get(k), Mapping) or k == "state_dict" in content), None)
-    weights = content if wrapper is None else content[wrapper]
-    if not isinstance(weights, Mapping):
-        raise DataError(f"{path}: its {wrapper!r} is a {type(weights).__name__}, expected tensors by name.")
-    weights = dict(_renamed(weights))
+    weights = tensors_of(content, path)
     if content.get("format") == FORMAT:
         if content.get("version") != VERSION:
             raise DataError(f"{path} has version {content.get('version')} of the format, expected {VERSION}.")
@@ -121,6 +117,19 @@ def load_supernet(path: Path) -> tuple[Supernet, dict[str, Any]]:
             f"{path} holds no MobileNetV3 supernet of width {shape.width}: {_first_fault(str(error))}"
         ) from error
     return supernet.eval(), content
+
+
+def tensors_of(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the tensors of a file's content by their plain names, whatever wraps or prefixes them.
+
+    Raises:
+        DataError: There are none.
+    """
+    wrapper = next((k for k in WRAPPERS if isinstance(content.get(k), Mapping) or k == "state_dict" in content), None)
+    weights = content if wrapper is None else content[wrapper]
+    if not isinstance(weights, Mapping):
+        raise DataError(f"{path}: its {wrapper!r} is a {type(weights).__name__}, expected tensors by name.")
+    return dict(_renamed(weights))
 
 
 def shape_of(weights: Mapping[str, Tensor], name: str) -> Shape:

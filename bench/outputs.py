@@ -83,6 +83,7 @@ REPORT = FolderKind("a report", (Mark("index.html", b"default-src 'none'; img-sr
 RETRAINING = FolderKind("a final training", (Mark("result.json"), Mark("checkpoint.pt")), ("tensorboard",))
 SUPERNET = FolderKind("a supernet's training", (Mark("checkpoint.pt"),))
 EXPORT = FolderKind("an export", (Mark("config.json", b'"timm"'),))
+FIT = FolderKind("a fit", (Mark("plan.json", b'"smemnas-fit"'),))
 EXPERIMENT = FolderKind("a registered experiment", (Mark("experiment.json", b'"stages"'),))
 KINDS = (RUN, STUDY, RANKING, EXPERIMENT, REPORT, RETRAINING, EXPORT)
 

@@ -42,6 +42,7 @@ _HOMES = {
     "smemnas.bench.library.rank": "Ranking RankOptions rank",
     "smemnas.bench.library.report": "Report ReportOptions report",
     "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
+    "smemnas.bench.fit.fit": "FitOptions Fitted fit plan_fit",
     "smemnas.bench.library.images": "ImageFolder images",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
     "smemnas.bench.library.supernet": (
@@ -68,6 +69,10 @@ if TYPE_CHECKING:
     from smemnas.bench.errors import RunError as RunError
     from smemnas.bench.errors import UserError as UserError
     from smemnas.bench.errors import suggest as suggest
+    from smemnas.bench.fit.fit import FitOptions as FitOptions
+    from smemnas.bench.fit.fit import Fitted as Fitted
+    from smemnas.bench.fit.fit import fit as fit
+    from smemnas.bench.fit.fit import plan_fit as plan_fit
     from smemnas.bench.library.archive import VerifyOptions as VerifyOptions
     from smemnas.bench.library.archive import extract_archive as extract_archive
     from smemnas.bench.library.archive import make_archive as make_archive

@@ -54,6 +54,7 @@ LAYERS = (
     "smemnas.bench.report.leaderboard",
     "smemnas.bench.checks",
     "smemnas.bench.library",
+    "smemnas.bench.fit",
     "smemnas.bench.commands",
     "smemnas.cli",
 )

@@ -13,6 +13,7 @@ from smemnas.bench.commands.common import ANY_PATH, CommandGroup
 from smemnas.bench.commands.completion import completion_command, teach
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
+from smemnas.bench.commands.fit import fit_command
 from smemnas.bench.commands.guard import at_work
 from smemnas.bench.commands.images import images_command
 from smemnas.bench.commands.leaderboard import leaderboard_command
@@ -73,6 +74,7 @@ for command in (
     leaderboard_command,
     show_command,
     images_command,
+    fit_command,
     supernet_group,
     retrain_command,
     export_command,

@@ -117,6 +117,7 @@ BASES = {
     ("archive", "extract"): ("a.runs", "new"),
     ("show",): ("#1", "--space", "toy"),
     ("images",): ("nowhere",),
+    ("fit",): ("./nowhere", "--hours", "1", "--out", "new"),
     ("list",): (),
     ("check",): ("toy/nowhere",),
     ("supernet", "train"): ("--data", "nowhere"),
@@ -145,6 +146,7 @@ HOPELESS = {
 #: Options that must not get a value that works: it would take long, or leave the machine.
 KEPT = {
     *((("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")),
+    (("fit",), "data"),
     (("report",), "watch"),  # it serves until Ctrl-C
 }
 

@@ -1,0 +1,176 @@
+"""What `fit` needs to know before it plans: how large images should be, and how long a step takes here."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.fit.plan import BATCH, Setting, Speeds, make_fit_plan
+from smemnas.bench.library.retrain import RetrainOptions, retrain
+from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
+
+#: Sides that images are stored at, the largest first; from which one on the stem halves them.
+SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
+#: Images whose sides are looked at.
+LOOKED_AT = 200
+#: Epochs of a supernet that are worth smaller images.
+WANTED = 20
+#: Seconds of measuring a kind of step, and steps at least.
+SECONDS, STEPS = 4.0, 3
+#: The largest network of the space.
+LARGEST = "76767676-76767676-76767676-76767676-76767676"
+
+
+class _EnoughError(Exception):
+    """Ends a training that was only to be measured."""
+
+
+def own_side(data: str) -> int:
+    """Return the largest of `SIDES` that is no larger than most images of a source.
+
+    Raises:
+        UserError: There is nothing of that name.
+        DataError: The images cannot be listed or opened.
+    """
+    from PIL import Image
+
+    from smemnas.bench.train.image_entries import printable
+    from smemnas.bench.train.image_files import find_files, list_images
+
+    source = find_files(data)
+    if source is None:
+        return SIDES[-3]  # the sets that come by name are small
+    entries = [entry for entry in list_images(source) if entry.split == "train"]
+    found = []
+    for entry in entries[:: max(1, len(entries) // LOOKED_AT)]:
+        try:
+            with open(entry.file, "rb") as stream:
+                stream.seek(entry.start)
+                found.append(min(Image.open(stream).size))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{printable(entry.name)} is no readable image ({reason}): replace or remove it."
+            ) from error
+    middle = statistics.median(found)
+    return next((side for side in SIDES if side <= middle), SIDES[-1])
+
+
+def resolutions_for(side: int) -> tuple[int, ...]:
+    """Return the sides of networks' inputs for images of a side: three quarters of it too, where that is something."""
+    smaller = 8 * round(0.75 * side / 8)
+    return (smaller, side) if side >= 48 else (side,)
+
+
+def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: float) -> float:
+    """Return how long a step of a training takes.
+
+    Args:
+        train: Trains, and calls what it is given with (steps done, all steps).
+        began: When it was called; a training that ends at once is measured as a whole.
+    """
+    marks: list[tuple[float, int]] = []
+
+    def tell(done: int, _: int) -> None:
+        marks.append((time.monotonic(), done))
+        if len(marks) > 1 and marks[-1][0] - marks[0][0] > SECONDS and marks[-1][1] - marks[0][1] >= STEPS:
+            raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        train(tell)
+    if len(marks) < 2:
+        return (time.monotonic() - began) / max(1, marks[-1][1] if marks else 1)
+    return (marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1])
+
+
+def measure(setting: Setting, *, device: str, threads: int, began: float) -> Speeds:
+    """Measure the two kinds of training, in a folder that is thrown away.
+
+    Args:
+        setting: Sizes.
+        device: As in the stages.
+        threads: As in the stages.
+        began: When the command began.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        sides = setting.resolutions
+        training = SupernetTrainOptions(
+            data=setting.data,
+            size=setting.size,
+            width=setting.width,
+            stem=setting.stem,
+            strides=setting.strides,
+            resolutions=sides,
+            epochs=3,
+            batch=setting.batch,
+            lr=setting.lr,
+            device=device,
+            threads=threads,
+            out=Path(work) / "supernet",
+        )
+        supernet = step_seconds(lambda tell: supernet_train(training, progress=tell), time.monotonic())
+        final = RetrainOptions(
+            arch=f"r{sides[-1]}-{LARGEST}",
+            data=setting.data,
+            size=setting.size,
+            width=setting.width,
+            stem=setting.stem,
+            strides=setting.strides,
+            preset="small",
+            changes=(f"batch={setting.batch}", f"lr={setting.lr}", "warmup=0"),
+            epochs=2,
+            device=device,
+            threads=threads,
+            out=Path(work) / "final",
+        )
+        alone = step_seconds(lambda tell: retrain(final, progress=tell), time.monotonic())
+    return Speeds(round(supernet, 5), round(alone, 5), round(time.monotonic() - began, 2))
+
+
+def setting_for(
+    data: str, size: int, width: float, *, resolutions: tuple[int, ...] = (), stem: str = "", strides: tuple[int, ...]
+) -> Setting:
+    """Return the sizes for some images; opening them decodes them.
+
+    Raises:
+        UserError: There are too few images.
+        DataError: The images cannot be read.
+    """
+    from smemnas.bench.train.images import open_images
+
+    train, valid = (open_images(data, split, size=size) for split in ("train", "valid"))
+    if len(train) < 16:
+        raise UserError(f"{data} has {len(train)} training images: 16 are the fewest that anything is trained on here.")
+    batch = BATCH if len(train) >= 4 * BATCH else max(4, len(train) // 8 * 2)
+    return Setting(
+        data,
+        train.sha256,
+        size,
+        resolutions or resolutions_for(size),
+        width,
+        stem or ("imagenet" if size >= LARGE else "small"),
+        strides,
+        batch,
+        len(train),
+        len(valid),
+    )
+
+
+def smaller(setting: Setting, speeds: Speeds, seconds: float) -> int:
+    """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels."""
+    side = setting.size
+    for side in [s for s in SIDES if s <= setting.size and s >= 32] or [setting.size]:
+        share = (side / setting.size) ** 2 * (4.0 if setting.size >= LARGE > side else 1.0)
+        assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
+        try:
+            if make_fit_plan(setting, assumed, seconds).supernet_epochs >= WANTED:
+                return side
+        except UserError:
+            continue
+    return side

@@ -1,0 +1,222 @@
+"""What `fit` does with its time: chosen once from measured speeds, kept in a file, the same after every interruption.
+
+Shares of the time, after a reserve: half for the supernet, a part for the search, the rest for two trainings of equal
+length, of the network that was found and of a model of timm of the same cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from smemnas.bench.errors import UserError
+from smemnas.bench.values import duration_text
+
+#: Share of the time that no estimate may use; shares of the rest for the search and for each of the two trainings.
+RESERVE, SEARCH, FINAL = 0.12, 0.15, 0.175
+#: Share of the rest that goes into training candidates where there is no supernet.
+SCRATCH = 0.5
+#: Epochs of a supernet below which its networks are not worth reading; most epochs of anything.
+LEAST_SUPERNET, MOST_EPOCHS = 5, 120
+#: Networks that a search evaluates: fewest, most, and from how many on a surrogate is of use.
+FEWEST, MOST, GUIDED = 8, 200, 60
+#: Most epochs of a candidate that is trained from scratch.
+CANDIDATE_EPOCHS = 10
+#: Seconds for the export, and for opening what each stage needs.
+EXPORT, OPENING = 10.0, 4.0
+BATCH, LR = 64, 0.05
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What was measured on a few steps, in seconds.
+
+    Attributes:
+        supernet_step: One step of the supernet.
+        final_step: One step of the training of the largest network.
+        spent: All the time so far: decoding and measuring.
+    """
+
+    supernet_step: float
+    final_step: float
+    spent: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes that all stages share.
+
+    Attributes:
+        data: Images.
+        data_sha256: Their identity.
+        size: Side that images are stored at.
+        resolutions: Sides of the networks' inputs.
+        width: Width multiplier.
+        stem: "small" or "imagenet".
+        strides: Of the stages; empty takes the stem's.
+        batch: Images of a step.
+        n_train: Training images.
+        n_valid: Validation images.
+    """
+
+    data: str
+    data_sha256: str
+    size: int
+    resolutions: tuple[int, ...]
+    width: float
+    stem: str
+    strides: tuple[int, ...]
+    batch: int
+    n_train: int
+    n_valid: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self.n_train // self.batch
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate: that of 64 images per step, less for fewer."""
+        return LR * min(1.0, self.batch / BATCH)
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What is done, and how long that is expected to take.
+
+    Attributes:
+        setting: Sizes.
+        seconds: The time that was given.
+        search: "supernet" or "scratch".
+        supernet_epochs: Of the supernet; 0 without one.
+        method: Of the search.
+        budget: Networks that the search evaluates.
+        candidate_epochs: Epochs of each, without a supernet.
+        final_epochs: Epochs of the network found, and of the baseline.
+        estimates: Expected seconds by stage.
+        speeds: What that comes from.
+    """
+
+    setting: Setting
+    seconds: float
+    search: str
+    supernet_epochs: int
+    method: str
+    budget: int
+    candidate_epochs: int
+    final_epochs: int
+    estimates: Mapping[str, float]
+    speeds: Speeds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> FitPlan:
+        """Read what `to_dict` returned.
+
+        Raises:
+            TypeError: A field is missing or foreign.
+            KeyError: So.
+        """
+        setting = dict(content["setting"])
+        setting |= {key: tuple(setting[key]) for key in ("resolutions", "strides")}
+        rest = {**content, "setting": Setting(**setting), "speeds": Speeds(**content["speeds"])}
+        return cls(**rest)
+
+    def lines(self) -> list[str]:
+        """Return the plan as a user reads it."""
+        of, found = self.setting, []
+        sides = ", ".join(map(str, of.resolutions))
+        found.append(
+            f"images     {of.n_train:,} to train on, {of.n_valid:,} held out for the search; {of.size} pixels, "
+            f"networks see {sides}; width {of.width:g}, {of.stem} stem, {of.batch} images per step"
+        )
+        what = {
+            "measuring": "decoding and measuring, done",
+            "supernet": f"supernet, {self.supernet_epochs} epochs",
+            "search": f"search by {self.method}, {self.budget} networks"
+            + (" with inherited weights" if self.search == "supernet" else f", {self.candidate_epochs} epochs each"),
+            "final": f"training of the network found, {self.final_epochs} epochs",
+            "export": "export",
+            "baseline": f"training of a timm model of the same cost, {self.final_epochs} epochs",
+            "reserve": "reserve",
+        }
+        found += [
+            f"{name:10} {duration_text(round(self.estimates[name])):>10}  {what[name]}" for name in self.estimates
+        ]
+        total = sum(self.estimates.values()) - self.estimates["reserve"]
+        found.append(f"together   {duration_text(round(total)):>10}  of {duration_text(round(self.seconds))}")
+        return found
+
+
+def make_fit_plan(setting: Setting, speeds: Speeds, seconds: float, search: str = "auto") -> FitPlan:
+    """Share out the time.
+
+    Args:
+        setting: Sizes.
+        speeds: What was measured.
+        seconds: All the time there is, from the start of the command on.
+        search: "supernet", "scratch", or "auto": a supernet where enough of its epochs fit.
+
+    Raises:
+        UserError: The time is too short for anything.
+    """
+    left = seconds * (1 - RESERVE) - speeds.spent - EXPORT - 4 * OPENING
+    image = speeds.final_step / setting.batch
+    reading = 0.2 * image * min(setting.n_valid, 10_000)
+    final = setting.steps * speeds.final_step + 2.5 * reading
+    final_epochs = _between(1, FINAL * left / final, MOST_EPOCHS)
+    evaluation = 0.15 + 0.6 * image * (min(setting.n_train, 1000) + min(setting.n_valid, 10_000))
+    supernet = setting.steps * speeds.supernet_step + 6 * 1.5 * evaluation
+    budget = _between(FEWEST, SEARCH * left / evaluation, MOST)
+    rest = left - 2 * final_epochs * final
+    supernet_epochs = min(MOST_EPOCHS, math.floor((rest - budget * evaluation) / supernet))
+    candidate_epochs = 0
+    if search == "auto":
+        search = "supernet" if supernet_epochs >= LEAST_SUPERNET else "scratch"
+    if search == "scratch":
+        supernet_epochs, supernet = 0, 0.0
+        candidate_epochs = _between(1, SCRATCH * left / (2 * FEWEST * final), CANDIDATE_EPOCHS)
+        evaluation = candidate_epochs * final + 0.3
+        budget = min(MOST, math.floor(rest / evaluation))
+    least = FEWEST if search == "scratch" else 1
+    if left <= 0 or (budget if search == "scratch" else supernet_epochs) < least:
+        needed = speeds.spent + EXPORT + 4 * OPENING + 2 * final
+        needed += FEWEST * (final + 0.3) if search != "supernet" else FEWEST * evaluation + supernet
+        raise UserError(
+            f"{duration_text(round(seconds))} are too short: one epoch of everything takes about "
+            f"{duration_text(round(needed))} here; give --hours {1.3 * needed / 3600:.2g} or more, a smaller --size, "
+            "or fewer images."
+        )
+    estimates = {
+        "measuring": speeds.spent,
+        **({"supernet": OPENING + supernet_epochs * supernet} if supernet_epochs else {}),
+        "search": OPENING + budget * evaluation,
+        "final": OPENING + final_epochs * final,
+        "export": EXPORT,
+        "baseline": OPENING + final_epochs * final,
+    }
+    estimates["reserve"] = seconds - sum(estimates.values())
+    method = "smemnas/adaptive" if budget >= GUIDED else "random"
+    return FitPlan(
+        setting,
+        seconds,
+        search,
+        supernet_epochs,
+        method,
+        budget,
+        candidate_epochs,
+        final_epochs,
+        {name: round(value, 2) for name, value in estimates.items()},
+        speeds,
+    )
+
+
+def _between(low: int, value: float, high: int) -> int:
+    """Return a number rounded down, within bounds."""
+    return max(low, min(high, math.floor(value)))

@@ -1,0 +1,235 @@
+"""The stages of a `fit`, each the library call that is a command too, and what is done when time gets short.
+
+Nothing is decided by the clock as long as the estimates hold within the reserve. Beyond that, in this order: a
+supernet ends after a finished epoch, a search evaluates fewer networks, both final trainings get fewer epochs, the
+baseline is left out. Each is written down before it has an effect, and holds when the command is resumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from smemnas.bench.fit.clock import FitClock
+from smemnas.bench.fit.plan import EXPORT, FEWEST, OPENING, FitPlan
+from smemnas.bench.library.retrain import Retraining, RetrainOptions, retrain
+from smemnas.bench.library.run import RunOptions, run
+from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
+
+#: Share of the reserve that a supernet may use up before it is ended.
+ALLOWED = 0.5
+#: Models of timm that a network is compared with; that of the nearest cost is taken.
+BASELINES = (
+    *("lcnet_035", "lcnet_050", "lcnet_075", "lcnet_100", "lcnet_150"),
+    *("mobilenetv3_small_050", "mobilenetv3_small_075", "mobilenetv3_small_100"),
+    *("mobilenetv3_large_075", "mobilenetv3_large_100", "mobilenetv2_035", "mobilenetv2_050", "mobilenetv2_100"),
+)
+Tell = Callable[[str], None]
+
+
+class _OutOfTimeError(Exception):
+    """Ends a stage after what is finished and kept."""
+
+
+class FitStages:
+    """Makes the stages of a plan in a folder.
+
+    Args:
+        plan: What to do.
+        folder: Where.
+        clock: Its time.
+        limits: Bounds on costs, like "latency<=5".
+        latency: Latency table, or None.
+        machine: Device, threads and seed of all stages.
+        tell: Called with a line on what happens.
+    """
+
+    def __init__(
+        self,
+        plan: FitPlan,
+        folder: Path,
+        clock: FitClock,
+        limits: tuple[str, ...],
+        latency: Path | None,
+        machine: Mapping[str, Any],
+        tell: Tell,
+    ) -> None:
+        self.plan, self.folder, self.clock, self.tell = plan, folder, clock, tell
+        self.limits, self.latency, self.machine = limits, latency, machine
+
+    def supernet(self) -> None:
+        """Train the supernet, unless the plan has none."""
+        plan, of = self.plan, self.plan.setting
+        if not plan.supernet_epochs or "supernet" in self.clock.decisions:
+            return
+        allowed = plan.estimates["supernet"] + ALLOWED * plan.estimates["reserve"]
+
+        def look(row: Mapping[str, Any]) -> None:
+            self.clock.mark()
+            taken = self.clock.seconds["supernet"]
+            done = int(row["epoch"])
+            if done < plan.supernet_epochs and taken * (1 + 1 / done) > allowed:
+                self.clock.decide("supernet", {"epochs": done, "planned": plan.supernet_epochs, "seconds": taken})
+                raise _OutOfTimeError
+
+        options = SupernetTrainOptions(
+            data=of.data,
+            size=of.size,
+            width=of.width,
+            stem=of.stem,
+            strides=of.strides,
+            resolutions=of.resolutions,
+            epochs=plan.supernet_epochs,
+            batch=of.batch,
+            lr=of.lr,
+            warmup=min(2.0, plan.supernet_epochs / 10),
+            out=self.folder / "supernet",
+            **self.machine,
+        )
+        self.begin("supernet")
+        try:
+            supernet_train(options, on_epoch=look)
+        except _OutOfTimeError:
+            done = self.clock.decisions["supernet"]["epochs"]
+            self.tell(f"note: steps take longer than they did: the supernet ends after epoch {done}.")
+        self.clock.mark()
+
+    def search(self) -> None:
+        """Search among the supernet's networks, or among ones that are trained alone."""
+        plan, of = self.plan, self.plan.setting
+        budget = plan.budget
+        each = (plan.estimates["search"] - OPENING) / budget
+        if not (self.folder / "search").exists():
+            rest = sum(plan.estimates[stage] for stage in ("final", "export", "baseline"))
+            fits = math.floor((self._left() - rest - OPENING) / each)
+            if fits < budget:
+                self.clock.decide("search", {"budget": max(FEWEST, fits), "planned": budget})
+        budget = self.clock.decisions.get("search", {}).get("budget", budget)
+        cost = "latency" if self.latency is not None else "flops"
+        common: dict[str, Any] = {
+            "method": plan.method,
+            "objectives": ("error", cost),
+            "constraints": self.limits,
+            "latency": self.latency,
+            "budget": budget,
+            "seed": self.machine["seed"],
+            "out": self.folder / "search",
+        }
+        self.begin("search")
+
+        def look(done: int, total: int) -> None:
+            self.clock.mark()
+
+        if plan.search == "supernet":
+            checkpoint = self.folder / "supernet" / "checkpoint.pt"
+            run(RunOptions(evaluator="supernet", checkpoint=checkpoint, **common), progress=look)
+        else:
+            training = [
+                *(f"size={of.size}", f"width={of.width}", f"stem={of.stem}"),
+                *(f"epochs={plan.candidate_epochs}", f"batch={of.batch}", f"lr={of.lr}", "crop=4"),
+                "resolutions=" + "-".join(map(str, of.resolutions)),
+            ]
+            run(
+                RunOptions(space="mnv3", evaluator="train", data=of.data, recipe="small", training=training, **common),
+                progress=look,
+            )
+        self.clock.mark()
+
+    def final(self) -> Retraining:
+        """Train the network that was found."""
+        epochs = self._final_epochs()
+        self.begin("final")
+        return self._trained(
+            RetrainOptions(run=self.folder / "search", pick=self.pick, **self._recipe(epochs, self.folder / "final"))
+        )
+
+    @property
+    def pick(self) -> str:
+        """Which network of the front is trained: the best within the bounds, or the knee where there are none."""
+        return ",".join(self.limits) if self.limits else "knee"
+
+    def baseline(self, found: Retraining) -> Retraining | None:
+        """Train a model of timm of the same cost with the same recipe; None where no time was left for it."""
+        if "baseline" in self.clock.decisions:
+            return None
+        of = self.plan.setting
+        resolution = int(found.result["resolution"])
+        stem = int(found.result["plan"]["stem_stride"])
+        name = nearest_baseline(float(found.result["madds"]), resolution, stem)
+        epochs = int(found.result["recipe"]["epochs"])
+        self.begin("baseline")
+
+        def look(row: Mapping[str, Any]) -> None:
+            total, done = self.clock.mark(), int(row["epoch"])
+            if 0 < done < epochs:
+                left = self.clock.seconds["baseline"] / done * (epochs - done)
+                if total + left > self.plan.seconds:
+                    self.clock.decide("baseline", {"model": name, "stopped after": done})
+                    raise _OutOfTimeError
+
+        options = RetrainOptions(
+            arch=f"timm:{name}",
+            data=of.data,
+            stem=of.stem,
+            resolution=resolution,
+            **self._recipe(epochs, self.folder / "baseline"),
+        )
+        try:
+            return self._trained(options, look)
+        except _OutOfTimeError:
+            self.tell("note: no time is left for the whole baseline: it is ended and not reported.")
+            return None
+
+    def _trained(self, options: RetrainOptions, look: Callable[[Mapping[str, Any]], None] | None = None) -> Retraining:
+        """Train, with the clock."""
+        found = retrain(options, on_epoch=look or self._look)
+        self.clock.mark()
+        return found
+
+    def _look(self, _: Mapping[str, Any]) -> None:
+        """Keep the time of a finished epoch."""
+        self.clock.mark()
+
+    def _recipe(self, epochs: int, out: Path) -> dict[str, Any]:
+        """Return what both final trainings share."""
+        of = self.plan.setting
+        changes = (f"batch={of.batch}", f"lr={of.lr}", f"warmup={min(1.0, epochs / 10):g}")
+        return {"preset": "small", "changes": changes, "epochs": epochs, "size": of.size, "out": out, **self.machine}
+
+    def _final_epochs(self) -> int:
+        """Return the epochs of both final trainings: as planned, or as many as there is time for."""
+        planned = self.plan.final_epochs
+        if "final" not in self.clock.decisions and not (self.folder / "final").exists():
+            left = self._left() - EXPORT - 2 * OPENING
+            each = (self.plan.estimates["final"] - OPENING) / planned
+            fits = math.floor(left / (2 * each))
+            if fits < planned:
+                self.clock.decide("final", {"epochs": max(1, fits), "planned": planned})
+                self.tell(f"note: time is left for {max(1, fits)} instead of {planned} epochs of the final trainings.")
+        return int(self.clock.decisions.get("final", {}).get("epochs", planned))
+
+    def _left(self) -> float:
+        """Return the seconds that are left."""
+        return self.plan.seconds - sum(self.clock.seconds.values())
+
+    def begin(self, name: str) -> None:
+        """Begin a stage."""
+        expected = self.plan.estimates[name]
+        self.tell(f"{name}: about {expected:.0f} s, {self._left():.0f} s are left")
+        self.clock.start(name)
+
+
+def nearest_baseline(madds: float, resolution: int, stem_stride: int) -> str:
+    """Return the model of timm whose multiply-adds are nearest, by their ratio."""
+    import torch
+
+    from smemnas.bench.train.networks.counting import multiply_adds
+    from smemnas.bench.train.retrain.networks import build_named
+
+    costs = {}
+    for name in BASELINES:
+        with torch.random.fork_rng(devices=[]):
+            costs[name] = multiply_adds(build_named(name, 10, stem_stride), resolution)
+    return min(costs, key=lambda name: abs(math.log(costs[name] / madds)))

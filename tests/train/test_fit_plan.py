@@ -1,0 +1,176 @@
+"""How `fit` shares out its time, and what it does when a stage takes longer than it should; nothing is trained here."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
+
+from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.fit import fit as module
+from smemnas.bench.fit import stages as stages_module
+from smemnas.bench.fit.clock import FitClock
+from smemnas.bench.fit.fit import FitOptions, fit
+from smemnas.bench.fit.measure import resolutions_for, smaller, step_seconds
+from smemnas.bench.fit.plan import FitPlan, Setting, Speeds, make_fit_plan
+from smemnas.bench.fit.stages import FitStages, nearest_baseline
+
+SETTING = Setting("photos", "0" * 64, 32, (32,), 0.35, "small", (), 64, 9000, 1000)
+#: As measured for docs/training.md.
+SPEEDS = Speeds(0.4, 0.073, 30.0)
+
+
+@pytest.mark.parametrize("hours", [0.1, 0.5, 2, 8, 100])
+@pytest.mark.parametrize("factor", [0.05, 1, 10])
+def test_no_plan_is_longer_than_its_time(hours, factor):
+    speeds = Speeds(factor * SPEEDS.supernet_step, factor * SPEEDS.final_step, 30.0)
+    try:
+        plan = make_fit_plan(SETTING, speeds, 3600 * hours)
+    except UserError as error:
+        assert "are too short" in str(error)  # noqa: PT017
+        assert factor * 1 >= hours
+        return
+    assert plan.estimates["reserve"] >= 0.119 * plan.seconds
+    assert sum(plan.estimates.values()) == pytest.approx(plan.seconds, abs=0.1)
+    assert plan.final_epochs >= 1
+    assert plan.budget >= 8
+    assert FitPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_a_supernet_where_enough_of_its_epochs_fit():
+    long, short = (make_fit_plan(SETTING, SPEEDS, 3600 * hours) for hours in (2, 0.1))
+    assert (long.search, long.method, long.candidate_epochs) == ("supernet", "smemnas/adaptive", 0)
+    assert 40 <= long.supernet_epochs <= 60
+    assert (short.search, short.method, short.supernet_epochs) == ("scratch", "random", 0)
+    assert "supernet" not in short.estimates
+    assert make_fit_plan(SETTING, SPEEDS, 7200, "scratch").search == "scratch"
+    assert any("supernet, " in line for line in long.lines())
+
+
+def test_sizes_follow_images_and_time():
+    large = replace(SETTING, size=160, stem="imagenet", resolutions=resolutions_for(160))
+    assert large.resolutions == (120, 160)
+    assert resolutions_for(32) == (32,)
+    assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 500) == 160
+    assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 8) == 128
+    assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 0.5) == 32
+
+
+def test_a_step_is_measured_between_the_first_and_the_last_look(monkeypatch):
+    now = iter([0.0, 10.0, 11.0, 12.5, 16.0, 99.0])
+    monkeypatch.setattr("smemnas.bench.fit.measure.time.monotonic", lambda: next(now))
+
+    def train(tell):
+        for done in (1, 2, 3, 4, 5):
+            tell(done, 100)
+
+    assert step_seconds(train, 0.0) == pytest.approx(12.5 / 3)
+
+
+def test_the_baseline_of_the_nearest_cost():
+    assert nearest_baseline(2.3e6, 32, 1) == "mobilenetv3_small_050"
+    assert nearest_baseline(1e12, 32, 2) == "lcnet_150"
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Stages that take a moment of a clock that the test sets; returns them and what was called."""
+    plan = make_fit_plan(SETTING, SPEEDS, 7200.0)
+    clock, calls = FitClock(tmp_path), []
+    now = [0.0]
+    monkeypatch.setattr("smemnas.bench.fit.clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(stages_module, "run", lambda options, **_: calls.append(("run", options)))
+
+    def supernet(options, on_epoch):
+        calls.append(("supernet", options))
+        for epoch in range(1, options.epochs + 1):
+            now[0] += supernet.seconds
+            on_epoch({"epoch": epoch})
+
+    def final(options, on_epoch):
+        calls.append(("retrain", options))
+        on_epoch({"epoch": 0})
+        for epoch in range(1, options.epochs + 1):
+            now[0] += 10.0
+            on_epoch({"epoch": epoch})
+        result = {"resolution": 32, "plan": {"stem_stride": 1}, "madds": 2.3e6, "recipe": {"epochs": options.epochs}}
+        return SimpleNamespace(result=result)
+
+    monkeypatch.setattr(stages_module, "supernet_train", supernet)
+    monkeypatch.setattr(stages_module, "retrain", final)
+    stages = FitStages(plan, tmp_path, clock, ("flops<=3",), None, {"seed": 0}, lambda line: None)
+    return SimpleNamespace(stages=stages, plan=plan, clock=clock, calls=calls, now=now, supernet=supernet)
+
+
+def test_within_the_reserve_the_plan_is_followed(made):
+    made.supernet.seconds = 1.05 * made.plan.estimates["supernet"] / made.plan.supernet_epochs
+    made.stages.supernet()
+    made.stages.search()
+    made.stages.final()
+    assert made.clock.decisions == {}
+    (_, supernet), (_, search), (_, final) = made.calls
+    assert supernet.epochs == made.plan.supernet_epochs
+    assert (search.budget, search.constraints) == (made.plan.budget, ("flops<=3",))
+    assert (final.epochs, final.pick) == (made.plan.final_epochs, "flops<=3")
+
+
+def test_what_takes_twice_as_long_is_shortened_and_written_down(made):
+    planned = made.plan
+    made.supernet.seconds = 2 * planned.estimates["supernet"] / planned.supernet_epochs
+    made.stages.supernet()
+    done = made.clock.decisions["supernet"]["epochs"]
+    assert done < planned.supernet_epochs
+    allowed = planned.estimates["supernet"] + planned.estimates["reserve"] / 2
+    assert done * made.supernet.seconds <= allowed < (done + 1) * made.supernet.seconds
+    made.clock.start("search")
+    made.now[0] += planned.estimates["search"] + 0.8 * planned.estimates["reserve"]
+    made.clock.mark()
+    found = made.stages.final()
+    decided = made.clock.decisions["final"]["epochs"]
+    assert decided < planned.final_epochs
+    assert found.result["recipe"]["epochs"] == decided
+    again = FitClock(made.stages.folder)
+    assert again.decisions == made.clock.decisions  # a resumed call decides the same
+    assert again.seconds == made.clock.seconds
+
+
+def test_a_baseline_that_would_be_late_is_left_out(made):
+    made.clock.start("search")
+    made.now[0] += made.plan.seconds - 100.0
+    made.clock.mark()
+    late = SimpleNamespace(
+        result={"resolution": 32, "plan": {"stem_stride": 1}, "madds": 2.3e6, "recipe": {"epochs": 30}}
+    )
+    assert made.stages.baseline(late) is None
+    assert made.clock.decisions["baseline"] == {"model": "mobilenetv3_small_050", "stopped after": 1}
+    before = len(made.calls)
+    assert made.stages.baseline(late) is None
+    assert len(made.calls) == before
+
+
+def test_other_options_and_foreign_folders_are_one_line(tmp_path, monkeypatch):
+    plan = make_fit_plan(SETTING, SPEEDS, 7200.0)
+    monkeypatch.setattr(module, "plan_fit", lambda options: plan)
+
+    def stop(self):
+        raise RunError("stopped")
+
+    monkeypatch.setattr(FitStages, "supernet", stop)
+    with pytest.raises(RunError, match="stopped"):
+        fit(FitOptions("digits", 2.0, tmp_path / "net"))
+    with pytest.raises(RunError, match=r"begun with hours 2.0, not 3.0: choose another --out"):
+        fit(FitOptions("digits", 3.0, tmp_path / "net"))
+    (tmp_path / "net" / "plan.json").write_text('{"format": "smemnas-fit"}')
+    with pytest.raises(RunError, match=r"plan.json is corrupt"):
+        fit(FitOptions("digits", 2.0, tmp_path / "net"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match=r"thesis\.tex"):
+        fit(FitOptions("digits", 2.0, tmp_path / "mine"))
+    with pytest.raises(UserError, match="latency measure"):
+        FitOptions("digits", 2.0, tmp_path, max_latency=5.0)
+    with pytest.raises(UserError, match="Did you mean 'scratch'"):
+        FitOptions("digits", 2.0, tmp_path, search="scatch")

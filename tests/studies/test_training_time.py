@@ -9,6 +9,7 @@ import pytest
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.data.user import import_table
+from smemnas.bench.report.study import figures
 from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.history import History
 from smemnas.bench.studies.comparison import tabulate
@@ -73,3 +74,18 @@ def test_it_stands_in_the_files_and_the_report_of_the_same_runs_has_the_same(stu
     assert "Hypervolume regret against training time on macro/timed-80" in text
     (group,), _ = make_groups(find_runs([str(out)]))
     assert trained(group.tables) == trained(tables)
+
+
+def test_the_figure_draws_the_curves_of_the_table_against_time(study):
+    _, plan, tables, _ = study
+    shown = figures.drawn(tables)
+    assert [name for name in figures._all(shown) if name.startswith("time-")] == ["time-macro-timed-80"]
+    [ax] = figures._all(shown)["time-macro-timed-80"]().axes
+    lines = [(line.get_xdata(), line.get_ydata()) for line in ax.lines]
+    for variant in plan.variants:
+        mine = [row for row in trained(tables) if row.variant == variant.name]
+        x = next(x for x, y in lines if np.array_equal(y, [row.regret.value for row in mine]))
+        assert list(x) == [round(row.seconds) for row in mine]
+    assert ax.get_xlabel() == "training time (what was finished by then)"
+    assert {label.get_text()[-1] for label in ax.get_xticklabels()} <= set("smhd")
+    assert {text.get_text() for text in ax.texts} == {"random", "nsga2"}

@@ -23,7 +23,6 @@ from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.report.study.drawn import StudyDrawn, drawn, kept_files, key_of, note_files
 from smemnas.bench.studies.in_time import step
-from smemnas.bench.studies.plan import Plan
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.values import duration_text
 from smemnas.spaces.base import FloatArray
@@ -85,6 +84,8 @@ def _all(shown: StudyDrawn) -> dict[str, Callable[[], Any]]:
             found[f"ecdf-{name}"] = partial(_reaches, shown, case, styles)
             if len(case.objectives) > 1:
                 found[f"front-{name}"] = partial(_fronts, shown, case, styles)
+        if any(c == case for c, _ in shown.in_time):
+            found[f"time-{name}"] = partial(_anytime, shown, case, styles, timed=True)
     if len(names) > 1 and any(case is None for case, _ in shown.reaches):
         found["ecdf-all"] = partial(_reaches, shown, None, styles)
     for test in shown.seed_ranks:
@@ -140,20 +141,22 @@ def draw_regret(tables: Tables, case: Case) -> Any:
     return _anytime(shown, case, _styles(shown))
 
 
-def _anytime(shown: StudyDrawn, case: Case, styles: dict[str, dict[str, Any]]) -> Any:
-    """Draw mean regret against evaluations with its interval; each line is named at its end."""
+def _anytime(shown: StudyDrawn, case: Case, styles: dict[str, dict[str, Any]], *, timed: bool = False) -> Any:
+    """Draw mean regret against evaluations, or training time, with its interval; each line is named at its end."""
     figure, ax = _figure(6.9, 3.6)
-    curves = {name: shown.curves[case, name] for name in styles if (case, name) in shown.curves}
+    known = shown.in_time if timed else shown.curves
+    curves = {name: known[case, name] for name in styles if (case, name) in known}
+    end = max(int(curve.at[-1]) for curve in curves.values()) if timed else shown.plan.end
     for name, curve in reversed(curves.items()):
         look = styles[name]
         grey = look["color"] == GREY
         ax.plot(curve.at, curve.mean, **look, zorder=2 if grey else 3)
         if not grey:
             ax.fill_between(curve.at, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0, zorder=2.5)
-    ax.set_xlim(1, shown.plan.end)
-    ax.set_xlabel(shown.plan.axis, fontsize=FONT)
-    if shown.plan.budget_time:
-        _time_ticks(ax, shown.plan)
+    ax.set_xlim(1, end)
+    ax.set_xlabel("training time (what was finished by then)" if timed else shown.plan.axis, fontsize=FONT)
+    if timed or shown.plan.budget_time:
+        _time_ticks(ax, end)
     _regret_axis(ax, np.concatenate([c.mean for c in curves.values()]))
     runs = sorted({c.n for c in curves.values()})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
@@ -171,7 +174,7 @@ def _reaches(shown: StudyDrawn, case: Case | None, styles: dict[str, dict[str, A
     ax.set_xscale("log")
     ax.set_xlim(max(1.0, step(shown.plan)), max(shown.plan.end, 2))
     if shown.plan.budget_time:
-        _time_ticks(ax, shown.plan, log=True)
+        _time_ticks(ax, shown.plan.end, log=True)
     else:
         ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= shown.plan.end]
         ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
@@ -189,14 +192,14 @@ def _reaches(shown: StudyDrawn, case: Case | None, styles: dict[str, dict[str, A
     return figure
 
 
-def _time_ticks(ax: Any, plan: Plan, *, log: bool = False) -> None:
+def _time_ticks(ax: Any, end: int, *, log: bool = False) -> None:
     """Write durations on the axis of times: equal parts of a round one, or round ones on a logarithmic axis."""
     round_ones = [n * unit for unit, ns in TIMES for n in ns]
     if log:
-        ticks = [float(t) for t in (1, 10, 60, 600, 3600, 6 * 3600, 86400, 10 * 86400, 100 * 86400) if t <= plan.end]
+        ticks = [float(t) for t in (1, 10, 60, 600, 3600, 6 * 3600, 86400, 10 * 86400, 100 * 86400) if t <= end]
     else:
-        each = next((t for t in round_ones if plan.end / t <= 6), round_ones[-1])
-        ticks = [float(t) for t in np.arange(each, plan.end + 1, each)]
+        each = next((t for t in round_ones if end / t <= 6), round_ones[-1])
+        ticks = [float(t) for t in np.arange(each, end + 1, each)]
     ax.set_xticks(ticks, [duration_text(t) for t in ticks])
 
 

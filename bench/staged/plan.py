@@ -156,7 +156,7 @@ def is_staged(text: str) -> bool:
         return True
     try:
         return text.lower().endswith(".toml") and "stages" in tomllib.loads(Path(text).expanduser().read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody, or nesting without end
         return False
 
 

@@ -214,17 +214,23 @@ def test_no_cell_is_broken_but_before_its_interval(studied: Tables, width: int) 
     head = ("method", "nb201/cifar10", "nb201/cifar100", "macro/cifar10", "nats_sss/cifar10", "mnv3/ofa", "+/=/-")
     wide = Section("Primary comparison", head, cells)
     values = ("+0.0123", "[-0.0123, -0.0045]", "<0.0001", "no difference shown")
-    one = Section("Of one", HEAD, [["smemnas/relevance", "11", "0.0123", "-1.23", "[-1.60, -0.85]", "0.05", *values]])
-    for section in (wide, one):
+    row = ["smemnas/relevance", "11", "0.0123", "-1.23", "[-1.60, -0.85]", "0.05", *values]
+    one = Section("Of one", HEAD, [[*row, ""]])
+    least = Section("With what had been found", HEAD, [[*row, "0.0341"]])
+    beside = Section(
+        "Primary, beside =", head, [[cell.replace("] +", "] = (0.0341)") for cell in line] for line in cells]
+    )
+    for section in (wide, one, least, beside):
         text = io.StringIO()
         _print_section(section, Console(file=text, width=width))
         lines = text.getvalue().splitlines()
         assert max(map(len, lines)) <= width
         for part in {part for row in section.rows for cell in row for part in re.split(r" (?=\[)", cell)}:
             assert any(part in line for line in lines), part
-        assert sum(line.count("[-1.60, -0.85]") for line in lines) == (5 if section is wide else 1)
+        assert sum(line.count("[-1.60, -0.85]") for line in lines) == (5 if section in (wide, beside) else 1)
         titles = [line for line in lines if line.startswith(section.title)]
-        assert len(titles) == {200: 1, 140: 1, 100: 2, 80: 3 if section is wide else 2}[width]
+        if section in (wide, one):
+            assert len(titles) == {200: 1, 140: 1, 100: 2, 80: 3 if section is wide else 2}[width]
 
 
 def test_latex_escapes_what_it_reads_as_commands() -> None:

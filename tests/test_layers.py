@@ -41,6 +41,7 @@ LAYERS = (
     "smemnas.bench.train.supernet",
     "smemnas.bench.train.retrain",
     "smemnas.bench.train.entries",
+    "smemnas.bench.latency",
     "smemnas.bench.archive",
     "smemnas.bench.studies",
     "smemnas.bench.ranking",

@@ -29,7 +29,7 @@ class Idea(NamedTuple):
 IDEAS = {
     "atomic replacement": Idea(
         r"os\.(replace|rename|renames)|shutil\.move|tempfile\.(mkstemp|NamedTemporaryFile)|\.rename\(\)",
-        ("bench/files.py",),
+        ("bench/files.py", "bench/latency/device.py"),  # the latter runs alone, on a device without the suite
     ),
     "pool of processes": Idea(
         r"joblib\.(Parallel|delayed|parallel_config|parallel_backend)|multiprocessing\..*|concurrent\.futures\.Process.*",
@@ -41,7 +41,9 @@ IDEAS = {
     "making a surrogate": Idea(r"'uses_blocks'", ("surrogates/base.py",)),
     "reader of KEY=VALUE": Idea(r".* (takes|is) (a )?(KEY|NAME)=VALUE.*", ("bench/values.py",)),
     "reader of job.json": Idea(r"smemnas\.bench\.schema\.JobFile", ("bench/archive/read.py", "bench/runs/folder.py")),
-    "what is said on the way": Idea(r"print", ("bench/log.py", "bench/data/pack.py", "bench/data/mnv3_ofa_recipe.py")),
+    "what is said on the way": Idea(
+        r"print", ("bench/log.py", "bench/data/pack.py", "bench/data/mnv3_ofa_recipe.py", "bench/latency/device.py")
+    ),
     "determinism": Idea(
         r"torch\.(use_deterministic_algorithms|backends\.cudnn.*)|.*CUBLAS_WORKSPACE_CONFIG.*",
         ("bench/train/devices.py",),

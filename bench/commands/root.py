@@ -16,6 +16,7 @@ from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.fit import fit_command
 from smemnas.bench.commands.guard import at_work
 from smemnas.bench.commands.images import images_command
+from smemnas.bench.commands.latency import latency_group
 from smemnas.bench.commands.leaderboard import leaderboard_command
 from smemnas.bench.commands.list import check_command, list_command
 from smemnas.bench.commands.rank import rank_command
@@ -78,6 +79,7 @@ for command in (
     supernet_group,
     retrain_command,
     export_command,
+    latency_group,
     data_group,
     list_command,
     check_command,

@@ -125,6 +125,10 @@ BASES = {
     ("supernet", "info"): ("net.pt",),
     ("retrain",): ("r", "--data", "nowhere"),
     ("export",): ("r",),
+    ("latency", "measure"): ("--space", "nb101", "--out", "new.json"),
+    ("latency", "script"): ("--space", "nb101", "--out", "new"),
+    ("latency", "check"): ("bad.csv",),
+    ("latency", "info"): ("bad.csv",),
     ("data", "list"): (),
     ("data", "fetch"): ("nb201-cifar1O",),
     ("data", "info"): ("toy/nowhere",),
@@ -142,9 +146,11 @@ HOPELESS = {
     ("supernet", "info"),
     ("retrain",),
     ("data", "fetch"),
+    *(("latency", "measure"), ("latency", "script"), ("latency", "check"), ("latency", "info")),
 }
 #: Options that must not get a value that works: it would take long, or leave the machine.
 KEPT = {
+    *((("latency", "measure"), "space"), (("latency", "script"), "space")),
     *((("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")),
     (("fit",), "data"),
     (("report",), "watch"),  # it serves until Ctrl-C

@@ -1,0 +1,380 @@
+"""Times the blocks and networks of a plan, and makes the table of them.
+
+This file runs alone: `latency script` copies it as measure.py beside plan.json and ONNX files, and a device that has
+Python, NumPy and onnxruntime makes the same table with it:
+
+    python measure.py --out my.json
+    python measure.py --check my.json
+
+Every result is written to TABLE.part at once; the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT, VERSION = "smemnas-latency", 1
+#: Calls before the first that counts, rounds that count, and how long the calls of a round go on.
+WARMUP, ROUNDS, SECONDS = 3, 9, 0.015
+#: Calls of a round, at least and at most.
+FEWEST, MOST = 3, 50
+#: How well networks are believed while factors are fitted (of their latency), and how far a factor is expected from 1.
+NOISE, FREEDOM = 0.02, 0.25
+#: Bounds of a factor.
+LOWEST, HIGHEST = 0.2, 5.0
+
+#: wall: what a user waits for. cpu: the time that the calling thread computed, which is the same where it has a core
+#: for itself, and what it would be where it has not; for one thread only.
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
+
+#: Runs a graph once. A function of a graph's name makes one.
+Call = Callable[[], Any]
+#: Told what was measured, how many are done and how many there are.
+Tell = Callable[[str, int, int], None]
+
+
+class DeviceError(Exception):
+    """A mistake that the message explains."""
+
+
+def quiet(name: str, done: int, n: int) -> None:
+    """Tell nothing."""
+
+
+def timed_rounds(calls: Sequence[Call], clock: Callable[[], float]) -> Any:
+    """Return the fastest call of each round in ms ``(rounds, n)``; the calls of a round take turns.
+
+    The fastest of a round is what the machine can do between what else it does; the rounds show how steady that is.
+    """
+    estimates = []
+    for call in calls:
+        for _ in range(WARMUP):
+            start = clock()
+            call()
+            last = clock() - start
+        estimates.append(last)
+    counts = [int(min(max(SECONDS / max(t, 1e-9), FEWEST), MOST)) for t in estimates]
+    found = np.full((ROUNDS, len(calls)), np.inf)
+    for row in found:
+        for k, call in enumerate(calls):
+            for _ in range(counts[k]):
+                start = clock()
+                call()
+                row[k] = min(row[k], clock() - start)
+    return 1e3 * found
+
+
+def middle(values: Any) -> tuple[float, float]:
+    """Return the median and how far the middle half of some values is spread."""
+    low, mid, high = np.percentile(values, [25, 50, 75])
+    return float(mid), float(high - low)
+
+
+def measured_block(
+    block: Mapping[str, Any], opened: Callable[[str], Call], clock: Callable[[], float]
+) -> dict[str, Any]:
+    """Measure a block: what the plus graphs take more than the minus graphs, divided by how often it is in there."""
+    signs = [1.0] * len(block["plus"]) + [-1.0] * len(block["minus"])
+    rounds = timed_rounds([opened(name) for name in (*block["plus"], *block["minus"])], clock)
+    ms, spread = middle(rounds @ np.array(signs) / block["count"])
+    return {"ms": max(ms, 0.0), "spread": spread, "rounds": len(rounds)}
+
+
+def measured_network(
+    network: Mapping[str, Any], opened: Callable[[str], Call], clock: Callable[[], float]
+) -> dict[str, Any]:
+    """Measure a whole network."""
+    ms, spread = middle(timed_rounds([opened(network["graph"])], clock)[:, 0])
+    return {"ms": ms, "spread": spread}
+
+
+def fitted_factors(
+    blocks: Mapping[str, Mapping[str, Any]], groups: Mapping[str, str], networks: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, float], float]:
+    """Return a factor for each group of blocks and what a call costs beside them, from whole networks.
+
+    Blocks in a network find other caches than in a short chain. The factors minimise relative errors of the networks,
+    each held near 1, as far as networks do not say otherwise (ridge regression).
+
+    Args:
+        blocks: Measured blocks by key.
+        groups: Group of each block.
+        networks: Each has "terms" (how often it has each block) and "ms".
+    """
+    names = sorted(set(groups.values()))
+    if not networks:
+        return dict.fromkeys(names, 1.0), 0.0
+    A, y = np.zeros((len(networks), 1 + len(names))), np.array([float(n["ms"]) for n in networks])
+    A[:, 0] = 1.0
+    for row, network in zip(A, networks):
+        for key, times in network["terms"].items():
+            row[1 + names.index(groups[key])] += times * blocks[key]["ms"]
+    weights = 1.0 / (NOISE * y)
+    prior = np.eye(1 + len(names)) / FREEDOM
+    prior[0, 0] = 1.0 / (0.05 * y.min())
+    wanted = prior @ np.array([0.0, *[1.0] * len(names)])
+    x = np.linalg.lstsq(np.vstack([A * weights[:, None], prior]), np.append(y * weights, wanted), rcond=None)[0]
+    factors = np.clip(x[1:], LOWEST, HIGHEST).tolist()
+    return dict(zip(names, factors)), max(float(x[0]), 0.0)
+
+
+def predicted(table: Mapping[str, Any], terms: Mapping[str, float]) -> float:
+    """Return what a table says of a network."""
+    parts = (times * table["blocks"][key]["ms"] * table["scale"][table["groups"][key]] for key, times in terms.items())
+    return float(table["overhead"] + sum(parts))
+
+
+def kendall(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return Kendall's tau-b of two lists, 0 where one of them is constant."""
+    x, y = (np.sign(np.subtract.outer(v, v)) for v in (np.asarray(a), np.asarray(b)))
+    norm = np.sqrt(float((x != 0).sum()) * float((y != 0).sum()))
+    return float((x * y).sum() / norm) if norm else 0.0
+
+
+def compared(table: Mapping[str, Any], networks: Sequence[Mapping[str, Any]], about: str) -> dict[str, Any]:
+    """Return how a table's predictions compare with measured networks."""
+    rows = [
+        {"arch": n["arch"], "ms": n["ms"], "spread": n["spread"], "predicted": predicted(table, n["terms"])}
+        for n in networks
+    ]
+    real, said = ([row[key] for row in rows] for key in ("ms", "predicted"))
+    error = 100.0 * float(np.mean(np.abs(np.array(said) / np.array(real) - 1.0)))
+    return {"about": about, "tau": kendall(real, said), "error": error, "networks": rows}
+
+
+def signed_content(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with its checksum."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return {**rest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a table under another name first, so that it is there whole or not at all."""
+    part = path.with_name(f"{path.name}.new")
+    part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+class Kept:
+    """What was measured so far, one line each; a torn last line does not count.
+
+    Args:
+        path: The file.
+        identity: What must be the same for lines to count; those of another plan or machine are left.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        first = json.dumps({"identity": identity}, sort_keys=True)
+        lines = path.read_bytes().decode("utf-8", "replace").split("\n") if path.exists() else []
+        if lines[:1] == [first]:
+            for line in lines[1:-1]:
+                try:
+                    row = json.loads(line)
+                    self.rows[row["name"]] = row["found"]
+                except (ValueError, KeyError, TypeError):
+                    break
+        text = [first, *(self._line(name, found) for name, found in self.rows.items())]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def _line(name: str, found: Mapping[str, Any]) -> str:
+        return json.dumps({"name": name, "found": found}, sort_keys=True)
+
+    def get(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what was found under a name, measuring it if it was not."""
+        if name not in self.rows:
+            self.rows[name] = measure()
+            with open(self.path, "a", encoding="utf-8") as stream:
+                stream.write(self._line(name, self.rows[name]) + "\n")
+        return self.rows[name]
+
+
+def measure_table(
+    plan: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    opened: Callable[[str], Call],
+    out: Path,
+    tell: Tell = quiet,
+    clock: str = "wall",
+) -> dict[str, Any]:
+    """Measure all blocks and the networks that factors are fitted to, and write the table.
+
+    Args:
+        plan: What is measured, see docs/latency.md.
+        machine: What the table says of this machine.
+        opened: Returns a graph of the plan, ready to run.
+        out: The table; beside it PART holds what is measured so far.
+        tell: Told after each block and network.
+        clock: One of `CLOCKS`.
+    """
+    protocol = {"warmup": WARMUP, "rounds": ROUNDS, "seconds": SECONDS, "clock": clock}
+    identity = {"plan": plan_digest(plan), "machine": dict(machine), "protocol": protocol}
+    kept = Kept(out.with_name(f"{out.name}.part"), identity)
+    networks = [n for n in plan["networks"] if n["use"] == "fit"]
+    n, blocks, whole = len(plan["blocks"]) + len(networks), {}, []
+    for block in plan["blocks"]:
+        blocks[block["key"]] = kept.get(block["key"], partial(measured_block, block, opened, CLOCKS[clock]))
+        tell(block["key"], len(blocks), n)
+    for network in networks:
+        found = kept.get(network["arch"], partial(measured_network, network, opened, CLOCKS[clock]))
+        whole.append({**network, **found})
+        tell(network["arch"], len(blocks) + len(whole), n)
+    groups = {block["key"]: block["group"] for block in plan["blocks"]}
+    scale, overhead = fitted_factors(blocks, groups, whole)
+    table = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": plan["space"],
+        "machine": dict(machine),
+        "protocol": protocol,
+        "blocks": blocks,
+        "groups": groups,
+        "scale": scale,
+        "overhead": overhead,
+        "check": {},
+    }
+    table["fitted"] = compared(table, whole, "")["networks"] if whole else []
+    table = signed_content(table)
+    write_whole(out, table)
+    kept.path.unlink()
+    return table
+
+
+def check_table(
+    plan: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    opened: Callable[[str], Call],
+    file: Path,
+    table: Mapping[str, Any],
+    tell: Tell = quiet,
+) -> dict[str, Any]:
+    """Measure the networks that a plan keeps for it, compare them with a table's predictions and write these into it.
+
+    Raises:
+        DeviceError: The table is of another machine or of other networks.
+    """
+    if table["space"] != plan["space"]:
+        raise DeviceError(f"{file} was measured on other networks than this plan has.")
+    differs = [
+        f"{k} {table['machine'].get(k)!r}, here {v!r}" for k, v in machine.items() if table["machine"].get(k) != v
+    ]
+    if differs:
+        raise DeviceError(f"{file} was measured elsewhere ({'; '.join(differs)}): check it there, as it was measured.")
+    kept = Kept(file.with_name(f"{file.name}.check.part"), {"plan": plan_digest(plan), "table": table["sha256"]})
+    clock = table["protocol"]["clock"]
+    networks = [n for n in plan["networks"] if n["use"] != "fit"]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for done, network in enumerate(networks, start=1):
+        found = kept.get(network["arch"], partial(measured_network, network, opened, CLOCKS[clock]))
+        groups.setdefault(network["use"], []).append({**network, **found})
+        tell(network["arch"], done, len(networks))
+    checks = {use: compared(table, rows, plan["uses"][use]) for use, rows in groups.items()}
+    checked = signed_content({**table, "check": checks})
+    write_whole(file, checked)
+    kept.path.unlink()
+    return checked
+
+
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """Return a checksum of a plan."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def check_lines(table: Mapping[str, Any]) -> list[str]:
+    """Return what a check found, a line for each group."""
+    return [
+        f"{len(group['networks'])} networks {group['about']}: tau {group['tau']:.3f}, mean error {group['error']:.2f} %"
+        for group in table["check"].values()
+    ]
+
+
+def processor_name() -> str:
+    """Return the processor's name, "" where the system gives none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor()
+
+
+def onnx_machine(threads: int, batch: int) -> dict[str, Any]:
+    """Return what a table says of this machine under onnxruntime."""
+    import onnxruntime
+
+    return {
+        "processor": processor_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "runtime": "onnxruntime",
+        "runtime_version": onnxruntime.__version__,
+        "threads": threads,
+        "batch": batch,
+    }
+
+
+def onnx_call(model: bytes | str, shape: Sequence[int], threads: int, batch: int) -> Call:
+    """Return a function that runs an ONNX file, by its content or path, once on random images."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).random((batch, *shape), dtype=np.float32)
+    feed = {session.get_inputs()[0].name: images}
+    return lambda: session.run(None, feed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure or check with the plan and the ONNX files beside this file."""
+    parser = argparse.ArgumentParser(description="Measure the blocks beside this file on this device.")
+    parser.add_argument("--out", default="latency.json", help="the table to write")
+    parser.add_argument("--check", default="", metavar="TABLE", help="compare a table with whole networks instead")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: on a busy machine, one thread")
+    given = parser.parse_args(arguments)
+    place = Path(__file__).resolve().parent
+    plan = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+
+    def tell(name: str, done: int, n: int) -> None:
+        print(f"{done} of {n}: {name}", flush=True)
+
+    try:
+        table = json.loads(Path(given.check).read_text(encoding="utf-8")) if given.check else {}
+        threads, batch = (table["machine"][k] if table else getattr(given, k) for k in ("threads", "batch"))
+
+        def opened(name: str) -> Call:
+            graph = plan["graphs"][name]
+            return onnx_call(str(place / graph["file"]), graph["shape"], threads, batch)
+
+        machine = onnx_machine(threads, batch)
+        if table:
+            print("\n".join(check_lines(check_table(plan, machine, opened, Path(given.check), table, tell))))
+        else:
+            measure_table(plan, machine, opened, Path(given.out), tell, given.clock)
+            print(f"{given.out} is complete")
+    except (DeviceError, OSError, ImportError, ValueError, KeyError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -28,7 +28,7 @@ from smemnas.bench.benchmarks.process_draw import Draw
 from smemnas.bench.data.mnv3_reference import (
     OBJECTIVE_SETS,
     known_networks,
-    read_networks,
+    packaged_file,
     search,
     select,
     user_file,
@@ -224,11 +224,12 @@ def drawn_process(number: int) -> OFADraw:
 def networks_of_draw(benchmark: OFABenchmark) -> IntArray:
     """Return the best networks known of a draw ``(k, 46)``: searched from those of mnv3/ofa once, then kept.
 
-    The file is in the user's data folder; where that cannot be written, the search is repeated by each process.
+    Those of some draws come with the package. The file of another is in the user's data folder; where that cannot be
+    written, the search is repeated by each process.
     """
     file = user_file(benchmark.space, benchmark.dataset)
-    if file.exists():
-        return read_networks(file, benchmark.space)
+    if file.exists() or packaged_file(benchmark.space, benchmark.dataset).exists():
+        return known_networks(benchmark.space, benchmark.dataset)
     found = _searched(benchmark.dataset)
     comment = (f"Best-known networks under mnv3/{benchmark.dataset}; not proven to be the best.",)
     with contextlib.suppress(DataError):

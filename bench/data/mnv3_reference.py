@@ -2,8 +2,9 @@
 
 One CSV file per width holds networks and their objectives; the front of any set of objectives is what is
 non-dominated among them. The files beside this module came from `search` with `OBJECTIVE_SETS`, as their first
-lines say. No run changes them: `improve_reference` merges better networks into a file of the user's data folder, and
-`known_networks` reads both.
+lines say; those of the first draws of mnv3/ofa are what the search of a draw finds (`bench.data.mnv3_ofa`). No run
+changes them: `improve_reference` merges better networks into a file of the user's data folder, and `known_networks`
+reads both.
 
 The search has three phases: simulated annealing along many weighted Chebyshev distances at once (the predictor is
 rugged near its best networks, where plain evolution settles on one of several hills), then an archive of
@@ -43,6 +44,11 @@ PACKAGED = Path(__file__).parent / "reference"
 #: What the packaged files hold, whatever ends their lines.
 SHA256 = {
     "mnv3-ofa.csv": "85bd678b432f0639080059e211105b0890736017c4936ceda1ea6ec506cdbe11",
+    "mnv3-ofa+draw=1.csv": "e3ea5462633374ca1c2a98e98ce3aefc4b13389a9c2b29ad9d6dfc1720e95fcc",
+    "mnv3-ofa+draw=2.csv": "390bc0b5f5998d9e55cbd73649f762431ef3f1e7603575d09ea5244fbdceee00",
+    "mnv3-ofa+draw=3.csv": "91a2fe81a7506e2d56cda62d291a68ffdf655be3422e495f088aa3a87358bfc6",
+    "mnv3-ofa+draw=4.csv": "28cd903fb6e747d0d42791a60b3181fb8657cbea9797449ce8155a26445237a0",
+    "mnv3-ofa+draw=5.csv": "dbc0588a967b08b24d7f3d2b42d2519fa56787f884627d35c78525e131521baa",
     "mnv3-w10.csv": "d94e8c3df2282f5ed021b4d8667d7ab135f846789cdd8d81d0ef14e51fe3d244",
     "mnv3-w12.csv": "d87d43fbda55341f8bb13b0add53bb85beb9939479577a4e3219b8c662137779",
 }
@@ -73,6 +79,11 @@ def user_file(space: MNV3, dataset: str = "") -> Path:
     return data_folder() / "reference" / _file(space, dataset)
 
 
+def packaged_file(space: MNV3, dataset: str = "") -> Path:
+    """Return the file of the package (not necessarily there: of the draws of mnv3/ofa some have one)."""
+    return PACKAGED / _file(space, dataset)
+
+
 def known_networks(space: MNV3, dataset: str = "") -> IntArray:
     """Return the best networks known ``(k, 46)``: the packaged ones and the user's, each once.
 
@@ -83,7 +94,7 @@ def known_networks(space: MNV3, dataset: str = "") -> IntArray:
     Raises:
         DataError: A file is corrupt, or the packaged one is missing.
     """
-    files = [PACKAGED / _file(space, dataset), user_file(space, dataset)]
+    files = [packaged_file(space, dataset), user_file(space, dataset)]
     known = [read_networks(file, space) for file in files if file.exists()]
     if not known:
         raise DataError(f"the reference networks {files[0]} are missing: install smemnas again.")

@@ -1,19 +1,25 @@
 """Named studies. A published plan is never edited: another question is another plan.
 
-A plan is a function without arguments; `study --plan NAME` runs it, and options given beside it (seeds,
-budget, spaces, ...) replace what it says.
+A plan is a function without arguments or a file of `plans`, see `bench.studies.plan_file`; `study --plan NAME` runs
+it, and options given beside it (seeds, budget, spaces, ...) replace what it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.ranges import DEFAULT_RULE
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.studies.plan import Contrast, Plan, Variant
+from smemnas.bench.studies.plan_file import ENDING, read_plan
+
+#: Plans as files, each under its own name.
+FOLDER = Path(__file__).parent / "plans"
 
 #: Data sets of the package whose architectures are really trained or measured.
 IN_THE_BOX = (
@@ -183,6 +189,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "five-problems": five_problems,
     "noise-check": noise_check,
     "in-the-box": in_the_box,
+    **{file.stem: partial(read_plan, file) for file in sorted(FOLDER.glob(f"*{ENDING}"))},
 }
 
 

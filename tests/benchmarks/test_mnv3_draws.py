@@ -1,5 +1,6 @@
 """Draws of mnv3/ofa: their distribution, their digits, and how they are named."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from smemnas.bench.benchmarks.process_draw import Draw
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.data import mnv3_ofa, mnv3_reference
 from smemnas.bench.errors import UserError
-from smemnas.bench.metrics.indicators import hypervolume_regret
+from smemnas.bench.metrics.indicators import hypervolume_regret, nondominated
 from smemnas.bench.studies.plan import make_cases, parts_of
 
 DIGEST = "e25f7eaabe7fdd3d62889197d547b10ba53db410530d3097302751ffccbd5b04"
@@ -99,6 +100,43 @@ def test_the_reference_is_searched_once_and_kept():
     assert file.read_bytes() == first
     start = drawn.values(mean.candidates().X)
     assert hypervolume_regret(start, front) > 0.0005  # the search began with what is known of the mean, and went on
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_the_networks_of_the_first_draws_come_with_the_package(number, monkeypatch):
+    """What a study of five draws is measured by is there at once, and agrees with the draw itself."""
+    monkeypatch.setattr(mnv3_ofa, "_searched", lambda dataset: pytest.fail("it is searched"))
+    drawn, mean = open_benchmark("mnv3", f"ofa+draw={number}"), open_benchmark("mnv3", "ofa")
+    file = mnv3_reference.packaged_file(drawn.space, drawn.dataset)
+    lines = list(csv.DictReader(file.read_text().splitlines()[1:]))
+    known = drawn.candidates()
+    assert len(lines) == len(known.X)
+    stated = {row["arch"]: (float(row["error"]), float(row["flops"])) for row in lines}
+    found = np.array([stated[drawn.space.to_str(x)] for x in known.X])
+    np.testing.assert_allclose(known.F, found, rtol=1e-6)
+    assert 0.005 < hypervolume_regret(drawn.values(mean.candidates().X), drawn.reference().front) < 0.06
+    assert not mnv3_reference.user_file(drawn.space, drawn.dataset).exists()
+
+
+@pytest.mark.long
+def test_a_packaged_file_is_what_the_search_of_its_draw_finds(tmp_path, monkeypatch):
+    drawn = open_benchmark("mnv3", "ofa+draw=3")
+    packaged = mnv3_reference.packaged_file(drawn.space, drawn.dataset).read_bytes().replace(b"\r\n", b"\n")
+    monkeypatch.setattr(mnv3_ofa, "packaged_file", lambda space, dataset: tmp_path / "none")
+    mnv3_ofa.networks_of_draw(drawn)
+    found = mnv3_reference.user_file(drawn.space, drawn.dataset).read_bytes()
+    assert found.partition(b"\n")[2] == packaged
+
+
+def test_what_beats_packaged_networks_of_a_draw_joins_them():
+    drawn = open_benchmark("mnv3", "ofa+draw=2")
+    before = drawn.candidates()
+    assert mnv3_reference.improve_reference(drawn, drawn.space.sample(5, np.random.default_rng(0))) == 0
+    front = before.X[nondominated(before.F)]
+    near = np.unique(np.vstack([mnv3_reference._neighbours(drawn.space, x) for x in front[::40]]), axis=0)
+    entered = mnv3_reference.improve_reference(drawn, near)
+    assert entered > 0
+    assert len(open_benchmark("mnv3", "ofa+draw=2").candidates().X) == len(before.X) + entered
 
 
 def test_the_same_digits_on_every_processor():

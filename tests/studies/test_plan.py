@@ -18,9 +18,17 @@ from smemnas.bench.studies.frames import trials_frame
 from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.plan import Variant, check_plan, make_cases
 from smemnas.bench.studies.published import PLANS, named_plan
+from smemnas.bench.studies.question import question_of
 from smemnas.bench.studies.trials import collect
 from smemnas.bench.values import parse_numbers, parse_seeds, seed_text
 from smemnas.methods.base import METHODS
+
+#: Checksums of the plans that are files.
+FROZEN = {
+    "claims": "69ba0358f89d1c448eb0ec9a6156b0a5a139e097d6e4fa0ba8b164a7fe5a623e",
+    "draws": "e8c9517c7dc398dde8dd2c0b748aad066878bcfa313a7f7644f16322d1c9481d",
+    "noise": "3f82f37ee2cddda29d9d452df268e5ba5f3c6a8d597610011bbe8dc7f404d18c",
+}
 
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:
@@ -53,6 +61,26 @@ def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
     assert len(list(plan.jobs())) == sum(len(plan.seeds_for(variant)) for variant in plan.variants)
     names = {v.name for v in plan.variants}
     assert all({*c.first, *c.second} <= names for c in plan.contrasts)
+
+
+def test_published_plans_are_never_edited() -> None:
+    """Another question is another plan: what a file of the package says (not its comments) has a checksum here."""
+    files = {name: named_plan(name).origin[1] for name in PLANS if named_plan(name).origin[0]}
+    assert {name: digest for name, digest in files.items() if name in FROZEN} == FROZEN
+
+
+@pytest.mark.parametrize("name", sorted(FROZEN))
+def test_a_plan_in_a_file_is_checked_whole(name: str) -> None:
+    """Every case opens, every arm takes them, and the seeds can show something."""
+    plan = check_plan(named_plan(name))
+    assert plan.variants == named_plan(name).variants
+    assert {case.reference for case in plan.cases} == {"within-5"}
+    assert len(plan.cases) == 5
+    assert plan.seeds == tuple(range(31 if name == "noise" else 11))
+    assert plan.primary == plan.champion
+    question = question_of(plan)
+    assert question is not None
+    assert question.can_show
 
 
 @pytest.mark.slow

@@ -93,6 +93,7 @@ class JobEntry(Strict, frozen=True):
     listed: bool = False
     reference: str = ""
     budget_time: Seconds = 0.0
+    start: str = ""
 
 
 class JobFile(Strict, frozen=True):
@@ -136,6 +137,7 @@ class CaseEntry(Strict, frozen=True):
     constraints: tuple[Text, ...] = ()
     listed: bool = False
     reference: str = ""
+    start: str = ""
 
 
 class ContrastEntry(Strict, frozen=True):

@@ -22,14 +22,13 @@ from smemnas.methods.base import METHODS, DesignStream, initial_design, require_
 from smemnas.methods.encodings import candidates
 from smemnas.methods.msunas import extremes as size_extremes
 from smemnas.methods.smemnas import SMEMNAS
+from smemnas.methods.start import SPREAD_DRAWS, inner_range, log_costs, nearest
 from smemnas.methods.value_model import ValueModel
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import IntArray, Problem
 from smemnas.surrogates.base import single_thread
 
-STARTS = ("random", "spread")
-#: Random architectures among which those of a spread sample are looked for.
-SPREAD_DRAWS = 500
+OWN_STARTS = ("random", "spread")
 
 
 @METHODS.register(
@@ -47,6 +46,7 @@ class AdaptiveSMEMNAS(SMEMNAS):
         batch: Architectures evaluated per iteration.
         encoding: As in `SMEMNAS`; of several the likeliest is taken in each iteration.
         start: "spread" (evenly over the logarithm of the first free cost) or "random" (the shared initial design).
+            Where the comparison says with what all methods begin, that counts.
         free_costs: Whether exact free costs of architectures that were not evaluated are read; else they are learned
             like the other objectives, and the start is random.
         inner: Inner search, as in `SMEMNAS`.
@@ -56,6 +56,7 @@ class AdaptiveSMEMNAS(SMEMNAS):
     """
 
     shared_start = False
+    takes_start = True
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class AdaptiveSMEMNAS(SMEMNAS):
         generations: int = 30,
         explore: int = 1,
     ) -> None:
-        require_choice("start", start, STARTS)
+        require_choice("start", start, OWN_STARTS)
         if not free_costs:
             learned = tuple(o._replace(cheap=False) for o in problem.objectives)
             problem = replace(problem, objectives=learned)
@@ -89,15 +90,18 @@ class AdaptiveSMEMNAS(SMEMNAS):
             explore=explore,
             extremes=True,
         )
+        self._extremes = True  # the first ask is the whole initial sample
         self.initial = initial  # also below a smaller budget, so that a run with a larger one begins alike
         self.start = start if problem.cheap else "random"
         self._encodings = [candidates(problem.space, problem.objectives[j], encoding) for j in problem.costly]
         self._costs = tuple(o.name for o in problem.space.costs) if free_costs else ()
 
     def ask(self) -> IntArray:
-        """Return the initial sample with both ends first, then `batch` architectures per fitted model."""
+        """Return the initial sample with both ends, or what all methods begin with, then `batch` per fitted model."""
         if self._extremes:
             self._extremes = False
+            if self.problem.start:
+                return initial_design(self.problem, min(self.initial, self.budget), self.seed)
             design = np.vstack([self._start(), size_extremes(self.problem)])
             return design[unique_rows(design)][: self.budget]
         X, F = self._archive.finite()
@@ -112,15 +116,8 @@ class AdaptiveSMEMNAS(SMEMNAS):
         if self.start == "random":
             return initial_design(self.problem, self.initial, self.seed)
         X = DesignStream(self.problem, self.seed).take(SPREAD_DRAWS)
-        cost = np.log(np.maximum(self.problem.cheap_values(X)[:, 0], 1e-9))
-        free = np.sort(cost)
-        edge = min(2, (len(X) - 1) // 2)
-        taken: list[int] = []
-        for wanted in np.linspace(free[edge], free[-1 - edge], min(self.initial, len(X))):
-            distance = np.abs(cost - wanted)
-            distance[taken] = np.inf
-            taken.append(int(np.argmin(distance)))
-        return X[taken]
+        cost = log_costs(self.problem.cheap_values(X)[:, 0])
+        return X[nearest(cost, np.linspace(*inner_range(cost), min(self.initial, len(X))))]
 
 
 METHODS.preset(

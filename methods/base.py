@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from smemnas.bench.errors import UserError
 from smemnas.bench.registry import Registry
 from smemnas.methods.origins import Origin
+from smemnas.methods.start import SPREAD_DRAWS, first_of
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 
 #: First numbers of the seed sequences: one stream for the shared initial design, one for the method itself.
@@ -51,6 +52,9 @@ class Method(ABC):
     single_objective: ClassVar[bool] = False
     #: Whether the first ask is a prefix of the seed's shared initial design, so that methods start alike.
     shared_start: ClassVar[bool] = True
+    #: Whether it begins with what a comparison says (`Problem.start`), by drawing its first candidates from the shared
+    #: stream; None: where it has a shared start. The constructor refuses what it does not take.
+    takes_start: ClassVar[bool | None] = None
     #: Whether it sorts by `Problem.violation` itself; else it is told objectives in which what is infeasible is worst.
     handles_constraints: ClassVar[bool] = False
     #: Whether what it asks depends on the budget, so that a run cannot go on with a larger one. A constructor may set
@@ -64,6 +68,9 @@ class Method(ABC):
     needs: ClassVar[str] = ""
 
     def __init__(self, problem: Problem, *, budget: int, seed: int) -> None:
+        if problem.start and not (self.shared_start if self.takes_start is None else self.takes_start):
+            name = type(self).__name__
+            raise UserError(f"{name} begins in a way of its own and takes no --start {problem.start}: leave it out.")
         self.problem = problem
         self.budget = budget
         self.seed = seed
@@ -89,13 +96,16 @@ class DesignStream:
     """The shared stream of random architectures of one seed, without repetition.
 
     A method with initial size n takes the first n; random search simply continues. So all methods of a
-    study start from the same architectures as far as their sizes allow.
+    study start from the same architectures as far as their sizes allow. Where the problem has a start
+    (`methods.start`), that stands in front.
     """
 
     _BLOCK = 64
 
     def __init__(self, problem: Problem, seed: int) -> None:
         self._space = problem.space
+        self._problem = problem
+        self._begun = problem.start in ("", "random")
         self._rng = np.random.default_rng([DESIGN_STREAM, seed])
         self._seen: set[bytes] = set()
         self._ready: list[IntArray] = []
@@ -103,10 +113,23 @@ class DesignStream:
 
     def take(self, n: int) -> IntArray:
         """Return the next up to ``n`` genotypes ``(<=n, n_var)``; fewer only when the space is exhausted."""
+        if not self._begun:
+            self._begun = True
+            self._begin()
         while len(self._ready) < n and self._draw():
             pass
         taken, self._ready = self._ready[:n], self._ready[n:]
         return np.array(taken, dtype=np.int64).reshape(len(taken), self._space.n_var)
+
+    def _begin(self) -> None:
+        """Put what the comparison begins with in front of the stream, where it would come later."""
+        while len(self._ready) < SPREAD_DRAWS and self._draw():
+            pass
+        drawn = np.array(self._ready[:SPREAD_DRAWS], dtype=np.int64).reshape(-1, self._space.n_var)
+        first = list(first_of(self._problem, drawn))
+        keys = {x.tobytes() for x in first}
+        self._ready = first + [x for x in self._ready if x.tobytes() not in keys]
+        self._seen |= keys
 
     def _draw(self) -> bool:
         """Add a block of new genotypes; switch to the enumerated rest when most draws are repeats."""

@@ -37,13 +37,11 @@ from smemnas.methods.neighbourhood import random_unseen
 from smemnas.methods.nsga2 import make_nsga2
 from smemnas.methods.pymoo_adapter import as_population, evaluated, set_up
 from smemnas.methods.selection import even_gaps, pareto_ranks
+from smemnas.methods.start import corners_of, ends
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import Surrogate, make_surrogate, single_thread
 from smemnas.surrogates.settled import Settled
-
-#: Random architectures among which the extremes are looked for where a space cannot be enumerated.
-EXTREME_DRAWS = 10_000
 
 
 @METHODS.register("msunas", summary="MSuNAS / NSGANetV2 (Lu et al. 2020): RBF predictor, NSGA-II inside, gap filling")
@@ -65,6 +63,7 @@ class MSuNAS(Method):
 
     uses_free_costs = True
     shared_start = False  # the two extremes stand in front of the shared stream
+    takes_start = True
 
     def __init__(
         self,
@@ -117,7 +116,9 @@ class MSuNAS(Method):
         return np.vstack([picked, random_unseen(space, self.batch - len(picked), seen, self.rng)])
 
     def _initial_sample(self) -> IntArray:
-        """Return the extremes, then the start of the shared stream, `initial` rows in all."""
+        """Return the extremes, then the start of the shared stream, `initial` rows in all; a given start alone."""
+        if self.problem.start:
+            return initial_design(self.problem, self.initial, self.seed)
         sample = np.vstack([extremes(self.problem), initial_design(self.problem, self.initial, self.seed)])
         return sample[unique_rows(sample)][: self.initial]
 
@@ -186,14 +187,7 @@ def extremes(problem: Problem) -> IntArray:
 
     Without a free objective: all genes at their smallest and at their largest value, where those are valid.
     """
-    space = problem.space
-    corners = np.stack([np.zeros(space.n_var, np.int64), np.asarray(space.n_choices) - 1])
-    corners = space.normalise(corners[space.is_valid(corners)])
-    if not problem.cheap:
-        return corners[unique_rows(corners)]
-    # The draws are the same for every seed: the extremes belong to the space, not to the run.
-    others = space.enumerate() if space.is_enumerable else space.sample(EXTREME_DRAWS, np.random.default_rng(0))
-    X = np.vstack([corners, space.normalise(others)])
-    size = problem.cheap_values(X)[:, 0]
-    found = X[[int(np.argmin(size)), int(np.argmax(size))]]
-    return found[unique_rows(found)]
+    if problem.cheap:
+        return ends(problem.space, problem.objectives[problem.cheap[0]].name)
+    corners = corners_of(problem.space)
+    return corners[unique_rows(corners)]

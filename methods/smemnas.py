@@ -92,7 +92,8 @@ class SMEMNAS(Method):
             hypervolume), "split" (half from each population), "crowding".
         pool: Candidates for it: "final" (the last populations) or "all" (everything the inner search saw).
         merge_isomorphic: Skip candidates whose network equals an evaluated one.
-        extremes: Evaluate the smallest and the largest architecture after the initial sample.
+        extremes: Evaluate the smallest and the largest architecture after the initial sample, unless the comparison
+            says with what all methods begin.
         explore: How many of the batch are chosen, last, by the hypervolume gain to be expected given how unsure the
             surrogate is, among everything that the inner search saw (0: none). Needs a surrogate with a
             posterior.
@@ -168,7 +169,7 @@ class SMEMNAS(Method):
         self.pool = pool
         self.merge_isomorphic = merge_isomorphic
         self.explore = explore
-        self._extremes = extremes
+        self._extremes = extremes and not problem.start
         self._archive = Archive(problem)
         self._choices = np.asarray(problem.space.n_choices)
         self._features = (

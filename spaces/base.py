@@ -293,6 +293,9 @@ class Problem:
     space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
+    #: With what every method begins, and the free cost that this goes by, see `methods.start`; "": each with its own.
+    start: str = ""
+    start_cost: str = ""
 
     def __repr__(self) -> str:
         limits = f"; {', '.join(map(str, self.constraints))}" if self.constraints else ""

@@ -25,6 +25,8 @@ class Case:
     listed: bool = False
     #: By what it is measured, where that is given, see `bench.benchmarks.given_reference`.
     reference: str = ""
+    #: With what every method begins, see `methods.start`; "": each with its own.
+    start: str = ""
 
     @property
     def place(self) -> str:
@@ -33,23 +35,27 @@ class Case:
 
     def __str__(self) -> str:
         limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
+        begun = f"; start {self.start}" if self.start else ""
         measured = f"; reference {self.reference}" if self.reference else ""
-        return f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''}{measured})"
+        return (
+            f"{self.place} ({', '.join(self.objectives)}{limits}{'; listed' if self.listed else ''}{measured}{begun})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; constraints, a restriction and a reference enter only where given."""
+        """Return a JSON-able form; constraints, a restriction, a reference and a start enter only where given."""
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         entry = {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
         listed = {"listed": True} if self.listed else {}
-        return {**entry, **listed, **({"reference": self.reference} if self.reference else {})}
+        start = {"start": self.start} if self.start else {}
+        return {**entry, **listed, **({"reference": self.reference} if self.reference else {}), **start}
 
 
 @cache
 def benchmark_of(case: Case) -> Benchmark:
     """Return a case's benchmark, opened once per process."""
     place = case.space, case.dataset or None, case.objectives, case.constraints
-    if case.reference:
-        return benchmark_of(replace(case, reference=""))
+    if case.reference or case.start:
+        return benchmark_of(replace(case, reference="", start=""))
     if case.listed:
         return open_benchmark(*place)
     benchmark = benchmark_of(replace(case, listed=True))  # the same where there is nothing to restrict
@@ -59,5 +65,7 @@ def benchmark_of(case: Case) -> Benchmark:
 @cache
 def known_reference(case: Case) -> Reference | None:
     """Return the reference front that a case's data knows, computed once per process."""
+    if case.start:
+        return known_reference(replace(case, start=""))
     benchmark = benchmark_of(case)
     return measured_by(reference_front(benchmark), case.reference, benchmark)

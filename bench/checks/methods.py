@@ -28,6 +28,7 @@ from smemnas.bench.runs.history import History
 from smemnas.bench.runs.reported import Recommended
 from smemnas.bench.runs.run import search
 from smemnas.methods.base import Method, initial_design
+from smemnas.methods.start import STARTS, starting
 from smemnas.spaces.base import FloatArray, IntArray, Objective, Problem, SearchSpace
 from smemnas.spaces.toy import Toy, error
 
@@ -178,6 +179,21 @@ def check_shared_start(make: Make) -> None:
             np.asarray(first),
             initial_design(problem, len(first), seed),
             "the first ask must be initial_design(problem, n, seed); else set shared_start = False on the class.",
+        )
+
+
+def check_start(make: Make) -> None:
+    """Where the comparison says with what all methods begin, the first ask is a prefix of that, or it is refused."""
+    for start in STARTS:
+        problem = starting(toy().problem, start)
+        try:
+            first = np.asarray(make(problem, BUDGET, 3).ask())
+        except UserError:
+            return
+        require_equal(
+            first,
+            initial_design(problem, len(first), 3),
+            f"under --start {start} the first ask must be initial_design(problem, n, seed); else takes_start = False.",
         )
 
 
@@ -358,6 +374,7 @@ CHECKS = (
     check_same_seed_same_asks,
     check_other_seed_other_asks,
     check_shared_start,
+    check_start,
     check_small_budgets,
     check_larger_budget,
     check_failed_rows,

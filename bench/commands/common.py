@@ -141,6 +141,13 @@ reference_option = click.option(
     "by a reference point in units of that box, '...@1.2', or by a rule: within-5, errors up to five points above the "
     "best; front, whatever a plan says.  [default point: 1.1]",
 )
+start_option = click.option(
+    "--start",
+    type=click.Choice(["random", "uniform", "ends"]),
+    default=None,
+    help="With what every method begins, the same networks for all of a seed: random; uniform, spread over the first "
+    "free objective; ends, its smallest and largest and then random ones. Default: each method's own.",
+)
 full_space_option = click.option(
     "--full-space",
     is_flag=True,

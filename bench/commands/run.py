@@ -20,6 +20,7 @@ from smemnas.bench.commands.common import (
     full_space_option,
     parse_params,
     reference_option,
+    start_option,
 )
 
 
@@ -60,6 +61,7 @@ def job_options(command: Any) -> Any:
 @constraint_option
 @full_space_option
 @reference_option
+@start_option
 @click.option(
     "--evaluator",
     type=click.Choice(["table", "train", "supernet"]),
@@ -111,6 +113,7 @@ def run_command(
     constraints: tuple[str, ...],
     full_space: bool,
     reference: str,
+    start: str | None,
     evaluator: Literal["table", "train", "supernet"],
     checkpoint: Path | None,
     data: str,
@@ -158,6 +161,7 @@ def run_command(
         constraints=constraints,
         full_space=full_space,
         reference=reference,
+        start=start or "",
         evaluator=evaluator,
         checkpoint=checkpoint,
         data=data,

@@ -22,6 +22,7 @@ from smemnas.bench.commands.common import (
     parse_params,
     place_options,
     reference_option,
+    start_option,
 )
 from smemnas.bench.program import named
 
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 @constraint_option
 @full_space_option
 @reference_option
+@start_option
 @click.option(
     "--seeds", metavar="SEEDS", help="Like 0-30 or 0,3,5-7; auto takes as many as the study needs.  [default: 0-10]"
 )
@@ -145,6 +147,7 @@ def study_command(
     constraints: tuple[str, ...],
     full_space: bool,
     reference: str,
+    start: str | None,
     seeds: str | None,
     effect: float,
     method_seeds: tuple[str, ...],
@@ -212,6 +215,7 @@ def study_command(
         constraints=constraints,
         full_space=full_space,
         reference=reference,
+        start=start or "",
         seeds=seeds or None,
         effect=effect,
         seeds_of=dict(parse_method_seeds(text) for text in method_seeds),

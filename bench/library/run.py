@@ -40,6 +40,7 @@ class RunOptions:
         constraints: What an architecture must satisfy, like "flops<=150".
         full_space: Search the whole space where a table covers a part of it.
         reference: Ideal and nadir to measure by, like "error=0:20,flops=0:300".
+        start: With what every method begins: "random", "uniform", "ends"; "" leaves each its own (`methods.start`).
         evaluator: Look up, train every architecture, or read networks with a supernet's weights.
         checkpoint: With "supernet": its file.
         data: With "train" or "supernet": images; "" takes digits, or what the supernet was trained on.
@@ -64,6 +65,7 @@ class RunOptions:
     constraints: Sequence[str] = ()
     full_space: bool = False
     reference: str = ""
+    start: str = ""
     evaluator: Literal["table", "train", "supernet"] = "table"
     checkpoint: str | Path | None = None
     data: str = ""
@@ -103,6 +105,7 @@ def run(options: RunOptions, *, progress: Shown = False) -> Result:
         constraints=several("--constraint", options.constraints),
         full_space=options.full_space,
         reference=options.reference,
+        start=options.start,
         budget_time=duration("--budget-time", options.budget_time) if options.budget_time else 0.0,
     )
     folder = Path("runs") / job.folder if options.out is None else Path(options.out).expanduser()

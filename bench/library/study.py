@@ -27,6 +27,7 @@ from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
 from smemnas.bench.values import LARGEST_BUDGET, parse_numbers, parse_seeds, several, whole, whole_seconds
 from smemnas.bench.workers.backends import Place
+from smemnas.methods.start import check_start
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ class StudyOptions:
         constraints: What an architecture must satisfy, like "flops<=150".
         full_space: Search whole spaces where tables cover parts of them.
         reference: Ideal and nadir to measure by, like "error=0:20,flops=0:300".
+        start: With what every method begins: "random", "uniform", "ends"; "" leaves each its own (`methods.start`).
         seeds: Numbers, or like "0-30"; "auto" takes as many as find a difference of `effect`; None takes the plan's,
             else 0 to 10.
         seeds_of: Name of a method or variant to fewer seeds.
@@ -90,6 +92,7 @@ class StudyOptions:
     constraints: Sequence[str] = ()
     full_space: bool = False
     reference: str = ""
+    start: str = ""
     seeds: Iterable[int] | str | None = None
     seeds_of: Mapping[str, Iterable[int]] = field(default_factory=dict)
     budget: int | None = None
@@ -285,6 +288,9 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         plan = replace(plan, cases=tuple(replace(case, constraints=limits) for case in plan.cases))
     if options.reference:
         plan = replace(plan, cases=tuple(replace(case, reference=options.reference) for case in plan.cases))
+    if options.start:
+        start = check_start(options.start)
+        plan = replace(plan, cases=tuple(replace(case, start=start) for case in plan.cases))
     if options.budget_time:
         time = whole_seconds("--budget-time", options.budget_time)
         count = options.budget or (plan.budget if plan.budget_time else LARGEST_BUDGET)

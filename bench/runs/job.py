@@ -21,6 +21,8 @@ from smemnas.bench.registry import Plugin, load_plugin
 from smemnas.bench.schema import JobEntry, PluginEntry
 from smemnas.bench.values import LARGEST_BUDGET, duration, duration_text
 from smemnas.methods.base import METHODS
+from smemnas.methods.start import check_start, starting
+from smemnas.spaces.base import Problem
 
 #: Paid evaluations of a run, unless told otherwise.
 EVALUATIONS = 340
@@ -44,6 +46,7 @@ class Job:
         reference: By what it is measured, where that is given, see `bench.benchmarks.given_reference`; the log does not
             depend on it.
         budget_time: Training time that it may spend, in seconds, see `bench.runs.clock`; 0 is no limit.
+        start: With what all methods of the comparison begin, see `methods.start`; "" leaves each its own.
     """
 
     method: str
@@ -58,6 +61,7 @@ class Job:
     listed: bool = False
     reference: str = ""
     budget_time: float = 0.0
+    start: str = ""
 
     @property
     def bound(self) -> str:
@@ -69,17 +73,29 @@ class Job:
     @property
     def case(self) -> Case:
         """Where it runs."""
-        return Case(self.space, self.dataset, self.objectives, self.constraints, self.listed, self.reference)
+        return Case(
+            self.space, self.dataset, self.objectives, self.constraints, self.listed, self.reference, self.start
+        )
+
+    def problem(self, benchmark: Benchmark) -> Problem:
+        """Return what its method sees of its benchmark.
+
+        Raises:
+            UserError: The start makes no sense there.
+        """
+        return starting(benchmark.problem, self.start)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able form; what is optional enters only where given."""
         plugins = [plugin._asdict() for plugin in self.plugins]
         entry = {**asdict(self), "objectives": list(self.objectives), "plugins": plugins}
-        del entry["constraints"], entry["listed"], entry["reference"], entry["budget_time"]
+        del entry["constraints"], entry["listed"], entry["reference"], entry["budget_time"], entry["start"]
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         listed = {"listed": True} if self.listed else {}
         time = {"budget_time": self.budget_time} if self.budget_time else {}
-        return {**entry, **limits, **listed, **({"reference": self.reference} if self.reference else {}), **time}
+        start = {"start": self.start} if self.start else {}
+        reference = {"reference": self.reference} if self.reference else {}
+        return {**entry, **limits, **listed, **reference, **time, **start}
 
     @staticmethod
     def of(entry: JobEntry) -> Job:
@@ -132,7 +148,8 @@ class Job:
     def folder(self) -> Path:
         """Relative folder: space/dataset/objectives/method/seed-N; restrictions stand beside the objectives."""
         limits = [c.replace("<=", "-max-").replace(">=", "-min-") for c in self.constraints]
-        problem = ",".join(["+".join(self.objectives), *limits, *(["listed"] if self.listed else [])])
+        start = [f"start-{self.start}"] if self.start else []
+        problem = ",".join(["+".join(self.objectives), *limits, *(["listed"] if self.listed else []), *start])
         safe = "".join(c if c.isalnum() or c in "._-+=,[]" else "-" for c in self.label.replace('"', ""))
         return Path(self.space, self.dataset, problem, safe, f"seed-{self.seed}")
 
@@ -187,6 +204,7 @@ def make_job(
     full_space: bool = False,
     reference: str = "",
     budget_time: float = 0.0,
+    start: str = "",
 ) -> tuple[Job, Benchmark]:
     """Check a user's wishes, fill in the defaults and return the job with its benchmark.
 
@@ -223,11 +241,12 @@ def make_job(
         listed,
         canonical(reference, benchmark),
         budget_time,
+        check_start(start),
     )
     check_bounds(benchmark, constraints)
     if job.reference:
         measured_by(reference_front(benchmark), job.reference, benchmark)
-    METHODS.create(method, benchmark.problem, budget=budget, seed=seed, params=params)
+    METHODS.create(method, job.problem(benchmark), budget=budget, seed=seed, params=params)
     return job, benchmark
 
 

@@ -27,7 +27,7 @@ ADVICE = "choose another --out, or start again there with --overwrite."
 
 def plans(job: Job, benchmark: Benchmark) -> bool:
     """Whether the method of a job says that it planned with that job's budget."""
-    made = METHODS.create(job.method, benchmark.problem, budget=job.budget, seed=job.seed, params=job.params)
+    made = METHODS.create(job.method, job.problem(benchmark), budget=job.budget, seed=job.seed, params=job.params)
     return made.plans_with_budget
 
 

@@ -280,7 +280,7 @@ def run(
             raise Unusable(f"{folder}: {reason}", ELSEWHERE)
         note = ""
         told_already = 0
-        problem = benchmark.problem
+        problem = job.problem(benchmark)
         with blamed(f"the method {job.method!r} failed when it was made"):
             method = METHODS.create(job.method, problem, budget=job.budget, seed=job.seed, params=job.params)
         if smaller is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.studies.plan import Plan
+from smemnas.methods.start import BY_COST
 from smemnas.methods.tracks import TRACKS, track_of
 
 #: What the methods of a track are told, as tables say it.
@@ -17,11 +18,16 @@ TOLD = {
 
 
 def tracks_of(plan: Plan) -> dict[str, str]:
-    """Return the track of each variant that is known here; runs of an archive may be of a method that is not."""
+    """Return the track of each variant that is known here; runs of an archive may be of a method that is not.
+
+    A start by a free cost tells every method something of costs: none is in the black-box track then.
+    """
+    by_cost = any(case.start in BY_COST for case in plan.cases)
     found = {}
     for variant in plan.variants:
         try:
-            found[variant.name] = track_of(variant.method, variant.params)
+            track = track_of(variant.method, variant.params)
+            found[variant.name] = "grey-box" if by_cost and track == "black-box" else track
         except UserError:
             continue
     return found

@@ -25,6 +25,7 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import PlanEntry
 from smemnas.bench.values import duration_text
 from smemnas.methods.base import METHODS
+from smemnas.methods.start import starting
 from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
 
@@ -149,6 +150,7 @@ class Plan:
             case.listed,
             case.reference,
             self.budget_time,
+            case.start,
         )
 
     def jobs(self, part: int = 1, parts: int = 1) -> Iterator[Job]:
@@ -199,7 +201,9 @@ def plan_from(entry: PlanEntry, file: Path) -> Plan:
     """
     plan = Plan(
         tuple(Variant(v.name, v.method, v.params) for v in entry.variants),
-        tuple(Case(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in entry.cases),
+        tuple(
+            Case(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference, c.start) for c in entry.cases
+        ),
         entry.seeds,
         entry.budget,
         entry.baseline,
@@ -258,7 +262,8 @@ def check_plan(plan: Plan) -> Plan:
             require_times(benchmark)
         objectives, limits = tuple(o.name for o in benchmark.objectives), tuple(map(str, benchmark.constraints))
         full = Case(case.space, benchmark.dataset, objectives, limits, benchmark.listed is not None)
-        full = replace(full, reference=canonical(case.reference, benchmark))
+        full = replace(full, reference=canonical(case.reference, benchmark), start=case.start)
+        starting(benchmark.problem, full.start)  # raises where it makes no sense
         if full.reference:
             known_reference(full)  # raises where nothing lies within it
         if full not in cases:
@@ -320,7 +325,7 @@ def _check_names(plan: Plan) -> str:
 
 def _refusal(plan: Plan, variant: Variant, case: Case) -> UserError | None:
     """Return why a method does not take a case, or None; a crash is left to the run, which records it."""
-    problem = benchmark_of(case).problem
+    problem = starting(benchmark_of(case).problem, case.start)
     try:
         METHODS.create(variant.method, problem, budget=plan.budget, seed=plan.seeds[0], params=variant.params)
     except UserError as error:

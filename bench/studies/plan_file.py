@@ -49,6 +49,7 @@ class CaseText(Strict, frozen=True):
     constraints: tuple[Text, ...] = ()
     listed: bool = False
     reference: str = ""
+    start: str = ""
 
 
 class PlanText(Strict, frozen=True):
@@ -93,7 +94,10 @@ def read_plan(file: Path) -> Plan:
     time = whole_seconds(f"{file}: budget_time", found.budget_time) if found.budget_time else 0.0
     entry = PlanEntry(
         tuple(VariantEntry(v.name, v.method or v.name, v.params) for v in found.variants),
-        tuple(CaseEntry(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference) for c in found.cases),
+        tuple(
+            CaseEntry(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference, c.start)
+            for c in found.cases
+        ),
         _seeds(found.seeds, file),
         found.budget or (LARGEST_BUDGET if time else BUDGET),
         found.baseline,

@@ -262,6 +262,12 @@ class Unshared(Asks):
     shared_start = True
 
 
+class Deaf(Asks):
+    """Says that it begins with what it is given, and does not."""
+
+    takes_start = True
+
+
 class Stumbles(Asks):
     def tell(self, X, F):
         super().tell(X, F)
@@ -314,6 +320,7 @@ def test_a_good_method_passes():
     [
         (Ignores, "check_other_seed_other_asks"),
         (Unshared, "check_shared_start"),
+        (Deaf, "check_start"),
         (Stumbles, "check_failed_rows"),
         (Stumbles, "check_everything_fails"),
         (Grid, "check_asks"),

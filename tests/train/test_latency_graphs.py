@@ -12,6 +12,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is missing: pip install -e '.[tr
 
 from smemnas.bench.latency.networks import whole_network  # noqa: E402
 from smemnas.bench.latency.onnx_files import onnx_bytes  # noqa: E402
+from smemnas.bench.latency.torch_calls import torch_call  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
 
 MNV3 = {"width": 0.35, "resolutions": (24, 32), "stem": "small"}
@@ -83,3 +84,15 @@ def test_cells_whose_parts_do_not_count_are_drawn_without_them():
     graph = whole_network(space, x)
     kernels = Counter(op.kernel for op in graph.operations if op.kind == "conv" and op.c_in == op.c_out == 4)
     assert kernels == {3: 1}  # 0-3 alone
+
+
+@pytest.mark.parametrize("name", ["mnv3", "nb201", "nats_sss", "macro"])
+def test_pytorch_runs_what_is_drawn(name):
+    items = MNV3 if name == "mnv3" else {"channels": 4}
+    space = trainable_space(name, 7, 16, **items)
+    x = space.sample(40, np.random.default_rng(0))[0]
+    call = torch_call(whole_network(space, x), 1, 3, "cpu")
+    first, second = call(), call()
+    assert first.shape == (3, 7)
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, second)

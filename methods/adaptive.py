@@ -8,6 +8,9 @@ What differs from `smemnas/best` was found by ablation on development seeds (doc
   random architectures of many spaces are nearly all of one size;
 * the inner search has one population.
 
+``smemnas/alternating`` asks two models in turn: this one, and the pairwise one of ``smemnas/best`` with its two inner
+searches. Either misleads some searches for long; what the other has evaluated then tells it so.
+
 ``smemnas/adaptive`` takes the encodings that the space declares. ``smemnas/adaptive-grey`` has the neutral ones, and
 ``smemnas/adaptive-black`` besides knows no free cost of what it has not evaluated: it learns the costs as well.
 """
@@ -18,17 +21,32 @@ from dataclasses import replace
 
 import numpy as np
 
+from smemnas.bench.errors import UserError
 from smemnas.methods.base import METHODS, DesignStream, initial_design, require_choice
 from smemnas.methods.encodings import candidates
+from smemnas.methods.model import Model
 from smemnas.methods.msunas import extremes as size_extremes
 from smemnas.methods.smemnas import SMEMNAS
+<<<<<<< HEAD
 from smemnas.methods.start import SPREAD_DRAWS, inner_range, log_costs, nearest
 from smemnas.methods.value_model import ValueModel
+=======
+from smemnas.methods.value_model import ValueModel, shares_of
+>>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
 from smemnas.methods.variation import unique_rows
-from smemnas.spaces.base import IntArray, Problem
+from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
+from smemnas.surrogates.warped import WarpedProcess
 
+<<<<<<< HEAD
 OWN_STARTS = ("random", "spread")
+=======
+STARTS = ("random", "spread")
+#: Random architectures among which those of a spread sample are looked for.
+SPREAD_DRAWS = 500
+#: Inner search and its generations where pairs choose: those of `smemnas/best`.
+PAIRS_SEARCH = ("both", 20)
+>>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
 
 
 @METHODS.register(
@@ -53,6 +71,9 @@ class AdaptiveSMEMNAS(SMEMNAS):
         population: Of the inner search.
         generations: Of the inner search.
         explore: How many of the batch are chosen by the gain to be expected under uncertainty.
+        pairs: Whether every second batch is chosen by the pairwise surrogate of `smemnas/best` and its inner searches.
+        relearn: Share by which the archive grows before target, encoding and weights are learned anew; until then the
+            process is solved with the old ones.
     """
 
     shared_start = False
@@ -73,8 +94,16 @@ class AdaptiveSMEMNAS(SMEMNAS):
         population: int = 100,
         generations: int = 30,
         explore: int = 1,
+        pairs: bool = False,
+        relearn: float = 0.0,
     ) -> None:
+<<<<<<< HEAD
         require_choice("start", start, OWN_STARTS)
+=======
+        require_choice("start", start, STARTS)
+        if not 0.0 <= relearn <= 1.0:
+            raise UserError(f"parameter 'relearn' must lie between 0 and 1, got {relearn!r}.")
+>>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
         if not free_costs:
             learned = tuple(o._replace(cheap=False) for o in problem.objectives)
             problem = replace(problem, objectives=learned)
@@ -89,12 +118,16 @@ class AdaptiveSMEMNAS(SMEMNAS):
             generations=generations,
             explore=explore,
             extremes=True,
+            encoding=encoding,
         )
         self._extremes = True  # the first ask is the whole initial sample
         self.initial = initial  # also below a smaller budget, so that a run with a larger one begins alike
         self.start = start if problem.cheap else "random"
         self._encodings = [candidates(problem.space, problem.objectives[j], encoding) for j in problem.costly]
         self._costs = tuple(o.name for o in problem.space.costs) if free_costs else ()
+        self._processes = [WarpedProcess(shares=shares_of(self._costs), relearn=relearn) for _ in problem.costly]
+        self.pairs = pairs
+        self._turn = 0
 
     def ask(self) -> IntArray:
         """Return the initial sample with both ends, or what all methods begin with, then `batch` per fitted model."""
@@ -108,8 +141,20 @@ class AdaptiveSMEMNAS(SMEMNAS):
         if len(X) < 2:
             return self._random_unseen(self.batch)
         with single_thread():
-            model = ValueModel(self.problem, self._encodings, self._costs, X, F)
-            return self._propose(model)
+            self._turn += 1
+            if self.pairs and self._turn % 2 == 0:
+                return self._propose_by_pairs(X, F)
+            return self._propose(ValueModel(self.problem, self._encodings, self._costs, X, F, self._processes))
+
+    def _propose_by_pairs(self, X: IntArray, F: FloatArray) -> IntArray:
+        """Return a batch as `smemnas/best` chooses it."""
+        own = self.inner, self.generations
+        self.inner, self.generations = PAIRS_SEARCH
+        try:
+            self._learners.update(X, F)
+            return self._propose(Model(self.problem, self._learners.surrogates, self._learners.encodings, X, F))
+        finally:
+            self.inner, self.generations = own
 
     def _start(self) -> IntArray:
         """Return the initial sample ``(initial, n_var)``."""
@@ -133,3 +178,21 @@ METHODS.preset(
     encoding="onehot,int,int+onehot",
     free_costs=False,
 )
+_SUFFIX = {
+    "alternating": "",
+    "alternating-grey": ", with encodings that any space has",
+    "alternating-black": ", told genes and values alone",
+}
+for _name, _params in (
+    ("alternating", {}),
+    ("alternating-grey", {"encoding": "onehot,int,int+onehot"}),
+    ("alternating-black", {"encoding": "onehot,int,int+onehot", "free_costs": False}),
+):
+    METHODS.preset(
+        f"smemnas/{_name}",
+        "smemnas/adaptive",
+        "SMEM-NAS that asks a regression of values and its pairwise surrogate in turn" + _SUFFIX[_name],
+        pairs=True,
+        relearn=0.1,
+        **_params,
+    )

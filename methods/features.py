@@ -47,13 +47,26 @@ def standardised(values: FloatArray, known: FloatArray) -> FloatArray:
         values: Values ``(n, p)``.
         known: Those of the training rows ``(k, p)``; nothing else enters the units.
     """
-    out = np.zeros(values.shape)
-    for j in range(values.shape[1]):
-        seen = known[np.isfinite(known[:, j]), j]
-        if len(seen) == 0 or np.ptp(seen) == 0:
-            continue
-        unit = float(np.quantile(np.abs(seen[seen != 0.0]), LINEAR))
-        seen = np.arcsinh(seen / unit)
-        z = (np.arcsinh(values[:, j] / unit) - seen.mean()) / (float(seen.std()) or 1.0)
-        out[:, j] = np.where(np.isnan(z), 0.0, np.clip(z, -CUT, CUT))
-    return out
+    return Standard(known).of(values)
+
+
+class Standard:
+    """The units of `standardised`, for many calls: training values ``(k, p)`` in, see there."""
+
+    def __init__(self, known: FloatArray) -> None:
+        self._units: list[tuple[int, float, float, float]] = []
+        for j in range(known.shape[1]):
+            seen = known[np.isfinite(known[:, j]), j]
+            if len(seen) == 0 or np.ptp(seen) == 0:
+                continue
+            unit = float(np.quantile(np.abs(seen[seen != 0.0]), LINEAR))
+            seen = np.arcsinh(seen / unit)
+            self._units.append((j, unit, float(seen.mean()), float(seen.std()) or 1.0))
+
+    def of(self, values: FloatArray) -> FloatArray:
+        """Return values ``(n, p)`` in these units."""
+        out = np.zeros(values.shape)
+        for j, unit, mean, deviation in self._units:
+            z = (np.arcsinh(values[:, j] / unit) - mean) / deviation
+            out[:, j] = np.where(np.isnan(z), 0.0, np.clip(z, -CUT, CUT))
+        return out

@@ -38,15 +38,18 @@ def crowding_distance(F: FloatArray) -> FloatArray:
 def rank_and_crowding(F: FloatArray, n: int) -> IndexArray:
     """Return the indices of NSGA-II's survivors: front by front, the last one by crowding."""
     ranks = pareto_ranks(F)
-    return np.lexsort((-crowding_by_front(F, ranks), ranks))[:n]
+    members = np.flatnonzero(ranks <= np.sort(ranks)[min(n, len(F)) - 1]) if len(F) and n else np.arange(0)
+    ranks = ranks[members]
+    return members[np.lexsort((-crowding_by_front(F[members], ranks), ranks))][:n]
 
 
 def crowding_by_front(F: FloatArray, ranks: IntArray) -> FloatArray:
     """Return the crowding distance ``(n,)`` of each row within its own front, given the front numbers ``(n,)``."""
-    crowding = np.empty(len(F))
-    for r in np.unique(ranks):
-        members = ranks == r
-        crowding[members] = crowding_distance(F[members])
+    crowding = np.full(len(F), np.inf)
+    order = np.argsort(ranks, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(ranks[order])) + 1):
+        if len(members) > 2:
+            crowding[members] = crowding_distance(F[members])
     return crowding
 
 

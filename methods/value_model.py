@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smemnas.methods.features import standardised
+from smemnas.methods.features import Standard
 from smemnas.methods.model import NODES
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.settled import REMEMBERED, settle
@@ -17,6 +17,11 @@ from smemnas.surrogates.warped import WarpedProcess
 
 #: Shares of the costs in the kernel that are tried.
 SHARES = (0.0, 0.3, 0.6)
+
+
+def shares_of(costs: Sequence[str]) -> tuple[float, ...]:
+    """Return the shares that a process tries for the block of free costs, none where there is no such block."""
+    return SHARES if costs else ()
 
 
 class ValueModel:
@@ -28,6 +33,7 @@ class ValueModel:
         costs: Names of the free costs that are seen beside them.
         X: Evaluated genotypes ``(n, n_var)``, two at least.
         F: Their objectives ``(n, n_obj)``.
+        processes: One for each costly objective; fitted here.
 
     Attributes:
         archive_prediction: What is believed of the evaluated: what was told.
@@ -35,17 +41,22 @@ class ValueModel:
     """
 
     def __init__(
-        self, problem: Problem, encodings: Sequence[Sequence[str]], costs: Sequence[str], X: IntArray, F: FloatArray
+        self,
+        problem: Problem,
+        encodings: Sequence[Sequence[str]],
+        costs: Sequence[str],
+        X: IntArray,
+        F: FloatArray,
+        processes: Sequence[WarpedProcess],
     ) -> None:
         self.problem = problem
         self.X = X
         self.F = F
         self.archive_prediction = F
         self._costs = tuple(costs)
-        self._known = self._cost_values(X)
+        self._standard = Standard(self._cost_values(X))
         self._remembered: dict[bytes, FloatArray] = {}
-        shares = SHARES if self._costs else ()
-        self.processes = [WarpedProcess(shares=shares) for _ in problem.costly]
+        self.processes = list(processes)
         for process, names, j in zip(self.processes, encodings, problem.costly, strict=True):
             process.fit([self._blocks(X, name) for name in names], F[:, j])
         #: The encoding that each process sees.
@@ -86,7 +97,7 @@ class ValueModel:
         ends = np.cumsum(self.problem.space.encoding_widths(name))
         parts = np.split(Z, ends[:-1], axis=1)
         if self._costs:
-            parts.append(standardised(self._cost_values(X), self._known))
+            parts.append(self._standard.of(self._cost_values(X)))
         return list(parts)
 
     def _cost_values(self, X: IntArray) -> FloatArray:

@@ -139,7 +139,7 @@ class _Rows(NamedTuple):
 
 
 class WarpedProcess:
-    """See the module. `fit` forgets what was before.
+    """See the module. `fit` forgets what was before, but for what `relearn` keeps.
 
     Args:
         shares: Tried shares of the last block in the kernel, the others in equal parts; it has length 1 always, as
@@ -148,6 +148,8 @@ class WarpedProcess:
         ranks: Whether ranks compete.
         relevance: Whether the chosen target is fitted again with a weight of each column, see `surrogates.relevance`,
             where that is likelier.
+        relearn: Share by which the rows grow before target, kernel and weights are chosen anew; noise, level and
+            amplitude always are. 0: every time.
     """
 
     def __init__(
@@ -157,12 +159,15 @@ class WarpedProcess:
         offsets: Sequence[float] = OFFSETS,
         ranks: bool = True,
         relevance: bool = True,
+        relearn: float = 0.0,
     ) -> None:
         self.shares = tuple(shares)
         self.offsets = tuple(offsets)
         self.ranks = ranks
         self.relevance = relevance
+        self.relearn = relearn
         self._fit: _Fit | None = None
+        self._learned_at = 0
 
     def fit(self, descriptions: Sequence[Sequence[FloatArray]], y: FloatArray) -> Self:
         """Learn.
@@ -172,10 +177,15 @@ class WarpedProcess:
             y: Outcomes ``(n,)``, two at least, finite.
         """
         self._constant = float(y[0])
-        self._fit = None
+        known, self._fit = self._fit, None
         if float(np.ptp(y)) == 0.0:
             return self
         self._described = [_rows(blocks) for blocks in descriptions]
+        self._step = step_of(y)
+        if known is not None and len(y) < self._learned_at * (1.0 + self.relearn):
+            self._fit = self._again(y, known)
+            return self
+        self._learned_at = len(y)
         rows = np.arange(len(y))
         if len(y) > TUNE_ROWS:
             rows = np.sort(spread_rows(np.hstack(list(descriptions[0])), y, TUNE_ROWS))
@@ -189,7 +199,6 @@ class WarpedProcess:
         found = self._likeliest(y, (self.offsets, ranks), settings, rows)
         chosen = found[clearly_best([agreements(settle(f.left_out), y) for f in found])]
         self._fit = self._weighted(y, chosen, rows) if self.relevance else chosen
-        self._step = step_of(y)
         return self
 
     @property
@@ -263,6 +272,14 @@ class WarpedProcess:
         target, t = make_target(y, offset)
         K = _mixed(self._described[k].distances, length, share)
         return _solve(K, target, t, evidence, k, length, share, np.empty(0))
+
+    def _again(self, y: FloatArray, known: _Fit) -> _Fit:
+        """Return the fit to all rows with the choices of an earlier one."""
+        if not len(known.columns):
+            return self._solved(y, known.evidence, (known.blocks, known.length, known.share), known.target.offset)
+        target, t = make_target(y, known.target.offset)
+        Z = np.hstack(list(self._described[known.blocks].columns))
+        return _solve(relevance_kernel(Z, Z, known.columns), target, t, known.evidence, *known[2:5], known.columns)
 
     def _weighted(self, y: FloatArray, chosen: _Fit, rows: NDArray[np.intp]) -> _Fit:
         """Return the fit with weights of the columns, or the one that was chosen where that is likelier."""

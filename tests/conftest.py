@@ -35,6 +35,8 @@ SLOW_METHODS = (
     "optuna-gp",
     "smemnas/adaptive-black",
     "smemnas/adaptive-grey",
+    "smemnas/alternating-black",
+    "smemnas/alternating-grey",
     "smemnas/paper-100-8",
     "smemnas/paper-20-4",
     "smemnas/sibling",

@@ -1,17 +1,21 @@
-"""The page of the development of smemnas/adaptive is made from the runs beside it."""
+"""The pages of how presets were chosen are made from the runs beside them."""
 
 from statistics import fmean
 
+import pytest
 from conftest import docs_script
 
 MAKE = docs_script("make_adaptive")
 
 
-def test_the_page_is_what_its_runs_say():
-    found = MAKE.runs()
-    assert (MAKE.FOLDER / "README.md").read_text(encoding="utf-8") == MAKE.page(found)
-    assert {setting for setting, _ in found} == MAKE.SETTINGS.keys()
+@pytest.mark.parametrize("development", [MAKE.ADAPTIVE, MAKE.ALTERNATING], ids=lambda each: each.folder)
+def test_the_page_is_what_its_runs_say(development):
+    found = MAKE.runs(development)
+    page = (MAKE.RESULTS / development.folder / "README.md").read_text(encoding="utf-8")
+    assert page == MAKE.page(development, found)
+    assert {setting for setting, _ in found} == development.settings.keys()
     seeds = [seed for runs in found.values() for seed in runs]
     assert min(seeds) >= 1000
-    macro = [v[1] for v in found["smemnas/best", "macro/cifar10"].values()]
-    assert f"{fmean(macro):.4f} ± " in MAKE.page(found)
+    for (setting, problem), runs in found.items():
+        if len(runs) > 1:
+            assert f"{fmean(v[1] for v in runs.values()):.4f} ± " in page, (setting, problem)

@@ -9,6 +9,7 @@ from smemnas.methods.base import METHODS
 from smemnas.methods.tracks import track_of
 from smemnas.methods.value_model import ValueModel
 from smemnas.spaces.base import Problem, SearchSpace
+from smemnas.surrogates.warped import WarpedProcess
 
 NAMES = ("smemnas/adaptive", "smemnas/adaptive-grey", "smemnas/adaptive-black")
 
@@ -78,10 +79,36 @@ def test_the_model_keeps_free_costs_exact_and_learns_the_rest():
     X = bench.space.sample(80, np.random.default_rng(2))
     X = X[np.unique(X, axis=0, return_index=True)[1]]
     F = bench.true_values(X)
-    model = ValueModel(bench.problem, [("onehot",)], ("flops", "params"), X[:50], F[:50])
+    processes = [WarpedProcess(shares=(0.0, 0.3, 0.6))]
+    model = ValueModel(bench.problem, [("onehot",)], ("flops", "params"), X[:50], F[:50], processes)
     found = model.predict(X)
     assert np.array_equal(found[:, 1], F[:, 1])
     assert np.corrcoef(found[50:, 0], F[50:, 0])[0, 1] > 0.8
     outcomes = model.outcomes(X[50:])
     assert (np.diff(outcomes[:, :, 0], axis=0) >= 0.0).all()
     assert np.array_equal(outcomes[0, :, 1], F[50:, 1])
+
+
+def test_two_models_are_asked_in_turn(monkeypatch):
+    bench = open_benchmark("macro", "cifar10", ("error", "flops"))
+    method = METHODS.create("smemnas/alternating", bench.problem, budget=60, seed=3)
+    asked, choose = [], method._propose
+    searches = []
+
+    def watched(model):
+        asked.append(type(model).__name__)
+        searches.append((method.inner, method.generations))
+        return choose(model)
+
+    monkeypatch.setattr(method, "_propose", watched)
+    for _ in range(5):
+        X = method.ask()
+        method.tell(X, bench.evaluate(X, 0).F)
+    assert asked == ["ValueModel", "Model", "ValueModel", "Model"]
+    assert searches == [("nsga2", 30), ("both", 20)] * 2
+    assert (method.inner, method.generations) == ("nsga2", 30)
+
+
+def test_wrong_share_to_relearn():
+    with pytest.raises(UserError, match=r"'relearn' must lie between 0 and 1, got 2\.0"):
+        METHODS.create("smemnas/adaptive", open_benchmark("toy").problem, budget=9, seed=0, params={"relearn": 2.0})

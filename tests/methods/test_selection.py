@@ -7,6 +7,7 @@ import pytest
 from slow_indicators import dominates, hypervolume_by_cells
 
 from smemnas.methods.selection import (
+    crowding_by_front,
     crowding_distance,
     gap_filling,
     greedy_hypervolume,
@@ -55,6 +56,20 @@ def test_survivors_are_whole_fronts_then_the_least_crowded():
     np.testing.assert_array_equal(rank_and_crowding(F, 4), [0, 1, 4, 2])
     assert set(rank_and_crowding(F, 5)[:4]) == {0, 1, 2, 4}
     assert len(rank_and_crowding(F, 99)) == 6
+
+
+def test_survivors_are_the_first_of_all_in_order():
+    rng = np.random.default_rng(5)
+    for n_obj in (1, 2, 3):
+        F = rng.integers(0, 12, size=(80, n_obj)).astype(float)
+        ranks = pareto_ranks(F)
+        whole = np.lexsort((-crowding_by_front(F, ranks), ranks))
+        for n in (0, 1, 7, 40, 79, 80, 100):
+            np.testing.assert_array_equal(rank_and_crowding(F, n), whole[:n])
+        for front in np.unique(ranks):
+            np.testing.assert_array_equal(
+                crowding_by_front(F, ranks)[ranks == front], crowding_distance(F[ranks == front])
+            )
 
 
 def test_gap_filling_by_hand():

@@ -114,3 +114,16 @@ def test_many_rows_are_tuned_on_some_and_solved_on_all(monkeypatch):
     process = WarpedProcess().fit([[Z]], smooth(Z))
     assert np.allclose(process.predict([Z]), smooth(Z), atol=0.1)
     assert process.noise in NOISES
+
+
+def test_choices_are_kept_until_the_rows_have_grown():
+    y = np.exp(smooth(Z))
+    kept = WarpedProcess(relearn=0.5).fit([[Z[:40]]], y[:40])
+    first = kept._fit
+    second = kept.fit([[Z[:50]]], y[:50])._fit
+    assert (second.target.offset, second.blocks) == (first.target.offset, first.blocks)
+    assert np.array_equal(second.columns, first.columns)
+    assert len(second.weights) == 50
+    assert np.abs(kept.predict([Z[50:]]) - y[50:]).mean() < 0.5 * np.abs(y[50:] - y.mean()).mean()
+    grown = kept.fit([[Z]], y)
+    assert np.array_equal(grown.predict([QUERY]), WarpedProcess().fit([[Z]], y).predict([QUERY]))

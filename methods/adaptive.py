@@ -27,26 +27,16 @@ from smemnas.methods.encodings import candidates
 from smemnas.methods.model import Model
 from smemnas.methods.msunas import extremes as size_extremes
 from smemnas.methods.smemnas import SMEMNAS
-<<<<<<< HEAD
 from smemnas.methods.start import SPREAD_DRAWS, inner_range, log_costs, nearest
-from smemnas.methods.value_model import ValueModel
-=======
 from smemnas.methods.value_model import ValueModel, shares_of
->>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
 from smemnas.methods.variation import unique_rows
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
 from smemnas.surrogates.warped import WarpedProcess
 
-<<<<<<< HEAD
 OWN_STARTS = ("random", "spread")
-=======
-STARTS = ("random", "spread")
-#: Random architectures among which those of a spread sample are looked for.
-SPREAD_DRAWS = 500
 #: Inner search and its generations where pairs choose: those of `smemnas/best`.
 PAIRS_SEARCH = ("both", 20)
->>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
 
 
 @METHODS.register(
@@ -97,13 +87,9 @@ class AdaptiveSMEMNAS(SMEMNAS):
         pairs: bool = False,
         relearn: float = 0.0,
     ) -> None:
-<<<<<<< HEAD
         require_choice("start", start, OWN_STARTS)
-=======
-        require_choice("start", start, STARTS)
         if not 0.0 <= relearn <= 1.0:
             raise UserError(f"parameter 'relearn' must lie between 0 and 1, got {relearn!r}.")
->>>>>>> 26f5eb8 (Ask values and pairs in turn: smemnas/alternating; measure survivors alone)
         if not free_costs:
             learned = tuple(o._replace(cheap=False) for o in problem.objectives)
             problem = replace(problem, objectives=learned)
@@ -178,20 +164,16 @@ METHODS.preset(
     encoding="onehot,int,int+onehot",
     free_costs=False,
 )
-_SUFFIX = {
-    "alternating": "",
-    "alternating-grey": ", with encodings that any space has",
-    "alternating-black": ", told genes and values alone",
-}
-for _name, _params in (
-    ("alternating", {}),
-    ("alternating-grey", {"encoding": "onehot,int,int+onehot"}),
-    ("alternating-black", {"encoding": "onehot,int,int+onehot", "free_costs": False}),
+NEUTRAL = {"encoding": "onehot,int,int+onehot"}
+for _track, _what, _params in (
+    ("", "", {}),
+    ("-grey", ", with encodings that any space has; free costs known", NEUTRAL),
+    ("-black", ", told genes and values alone", {**NEUTRAL, "free_costs": False}),
 ):
     METHODS.preset(
-        f"smemnas/{_name}",
+        f"smemnas/alternating{_track}",
         "smemnas/adaptive",
-        "SMEM-NAS that asks a regression of values and its pairwise surrogate in turn" + _SUFFIX[_name],
+        f"SMEM-NAS that asks a regression of values and its pairwise surrogate in turn{_what}",
         pairs=True,
         relearn=0.1,
         **_params,

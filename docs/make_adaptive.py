@@ -58,7 +58,7 @@ ALTERNATING = Development(
     "development-alternating",
     "smemnas/alternating",
     "smemnas/adaptive",
-    "Made by smemnas 0.2.0; recorded in commit 26f5eb8e.",
+    "Made by smemnas 0.2.0; recorded in commit 2cc4ef24.",
     {
         "smemnas/alternating": "frozen",
         "smemnas/adaptive": "the preset before",

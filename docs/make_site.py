@@ -33,6 +33,7 @@ FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 SECTIONS = (
     ("Searches, studies and reports", ("smemnas.bench.library",)),
     ("Jobs, runs and what they found", ("smemnas.bench.runs", "smemnas.bench.studies", "smemnas.bench.ranking")),
+    ("From images to a network", ("smemnas.bench.fit",)),
     ("Archives", ("smemnas.bench.archive",)),
     ("Benchmarks", ("smemnas.bench.benchmarks",)),
     ("Spaces", ("smemnas.spaces",)),

@@ -33,6 +33,10 @@ BLOCK = re.compile(
 TIMES = re.compile(r"\b\d[\d,]*(?:\.\d+)? (?:s|ms|min|h)\b")
 
 
+#: What stands for the folder of the clone.
+CLONE = "/home/me/smemnas"
+
+
 class Step(NamedTuple):
     """One command or one piece of code, and what the page says that it prints."""
 
@@ -86,6 +90,7 @@ def output(step: Step, folder: Path, data: Path, long: bool = True) -> str:
         import forked
 
         done = forked.run(*words[2:], cwd=folder, timeout=600, SMEMNAS_DATA=data)
+        done.stdout = done.stdout.replace(str(ROOT), CLONE)
     else:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:

@@ -102,8 +102,8 @@ def completion_command(ctx: click.Context, shell: str) -> None:
 
     \b
     Examples:
-      eval "$(smemnas completion bash)"      # in ~/.bashrc
-      eval "$(smemnas completion zsh)"       # in ~/.zshrc
+      python cli.py completion bash >> ~/.bashrc
+      python cli.py completion zsh >> ~/.zshrc
     """
     from click.shell_completion import get_completion_class
 

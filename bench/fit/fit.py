@@ -14,7 +14,7 @@ from smemnas.bench.errors import RunError, UserError, choose
 from smemnas.bench.files import why, write_json, write_text
 from smemnas.bench.fit.clock import STATE, FitClock
 from smemnas.bench.fit.measure import measure, own_side, setting_for, smaller
-from smemnas.bench.fit.plan import FitPlan, Setting, make_fit_plan
+from smemnas.bench.fit.plan import FitPlan, FitSetting, make_fit_plan
 from smemnas.bench.fit.stages import FitStages
 from smemnas.bench.library.retrain import Retraining
 from smemnas.bench.outputs import FIT
@@ -140,7 +140,7 @@ def plan_fit(options: FitOptions) -> FitPlan:
     return make_fit_plan(setting, speeds, seconds, options.search)
 
 
-def _setting(options: FitOptions, size: int) -> Setting:
+def _setting(options: FitOptions, size: int) -> FitSetting:
     """Return the sizes for images of a side: the latency table's where there is one."""
     from smemnas.bench.train.images import absolute
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.fit.plan import BATCH, Setting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import BATCH, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
 
@@ -89,7 +89,7 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
     return (marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1])
 
 
-def measure(setting: Setting, *, device: str, threads: int, began: float) -> Speeds:
+def measure(setting: FitSetting, *, device: str, threads: int, began: float) -> Speeds:
     """Measure the two kinds of training, in a folder that is thrown away.
 
     Args:
@@ -135,7 +135,7 @@ def measure(setting: Setting, *, device: str, threads: int, began: float) -> Spe
 
 def setting_for(
     data: str, size: int, width: float, *, resolutions: tuple[int, ...] = (), stem: str = "", strides: tuple[int, ...]
-) -> Setting:
+) -> FitSetting:
     """Return the sizes for some images; opening them decodes them.
 
     Raises:
@@ -148,7 +148,7 @@ def setting_for(
     if len(train) < 16:
         raise UserError(f"{data} has {len(train)} training images: 16 are the fewest that anything is trained on here.")
     batch = BATCH if len(train) >= 4 * BATCH else max(4, len(train) // 8 * 2)
-    return Setting(
+    return FitSetting(
         data,
         train.sha256,
         size,
@@ -162,7 +162,7 @@ def setting_for(
     )
 
 
-def smaller(setting: Setting, speeds: Speeds, seconds: float) -> int:
+def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
     """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels."""
     side = setting.size
     for side in [s for s in SIDES if s <= setting.size and s >= 32] or [setting.size]:

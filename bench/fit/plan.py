@@ -45,7 +45,7 @@ class Speeds:
 
 
 @dataclass(frozen=True)
-class Setting:
+class FitSetting:
     """Sizes that all stages share.
 
     Attributes:
@@ -100,7 +100,7 @@ class FitPlan:
         speeds: What that comes from.
     """
 
-    setting: Setting
+    setting: FitSetting
     seconds: float
     search: str
     supernet_epochs: int
@@ -125,7 +125,7 @@ class FitPlan:
         """
         setting = dict(content["setting"])
         setting |= {key: tuple(setting[key]) for key in ("resolutions", "strides")}
-        rest = {**content, "setting": Setting(**setting), "speeds": Speeds(**content["speeds"])}
+        rest = {**content, "setting": FitSetting(**setting), "speeds": Speeds(**content["speeds"])}
         return cls(**rest)
 
     def lines(self) -> list[str]:
@@ -154,7 +154,7 @@ class FitPlan:
         return found
 
 
-def make_fit_plan(setting: Setting, speeds: Speeds, seconds: float, search: str = "auto") -> FitPlan:
+def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: str = "auto") -> FitPlan:
     """Share out the time.
 
     Args:

@@ -15,10 +15,10 @@ from smemnas.bench.fit import stages as stages_module
 from smemnas.bench.fit.clock import FitClock
 from smemnas.bench.fit.fit import FitOptions, fit
 from smemnas.bench.fit.measure import resolutions_for, smaller, step_seconds
-from smemnas.bench.fit.plan import FitPlan, Setting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages, nearest_baseline
 
-SETTING = Setting("photos", "0" * 64, 32, (32,), 0.35, "small", (), 64, 9000, 1000)
+SETTING = FitSetting("photos", "0" * 64, 32, (32,), 0.35, "small", (), 64, 9000, 1000)
 #: As measured for docs/training.md.
 SPEEDS = Speeds(0.4, 0.073, 30.0)
 

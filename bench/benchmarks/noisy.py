@@ -13,7 +13,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.base import Benchmark, reference_front
 from smemnas.bench.benchmarks.normal import deviates
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
+from smemnas.bench.benchmarks.wrapping import WrappingBenchmark
 from smemnas.spaces.base import FloatArray, IntArray, Objective
 from smemnas.spaces.listed import ListedSpace
 
@@ -29,7 +29,7 @@ from smemnas.spaces.listed import ListedSpace
 RULE = 1
 
 
-class NoisyBenchmark(Benchmark):
+class NoisyBenchmark(WrappingBenchmark):
     """A benchmark with noise on some of its objectives.
 
     Errors in percent stay between 0 and 100.
@@ -43,15 +43,9 @@ class NoisyBenchmark(Benchmark):
     noisy = True
 
     def __init__(self, base: Benchmark, deviations: Mapping[str, float], dataset: str) -> None:
-        self.space = base.space
-        self.dataset = dataset
-        self.objectives = base.objectives
-        self.report_names = base.report_names
-        self.aliases = base.aliases
-        self.recheck, self.recheck_every = base.recheck, base.recheck_every
-        self.gaps_are_known, self.timed, self.at_once = base.gaps_are_known, base.timed, base.at_once
+        super().__init__(base, dataset)
+        self.at_once = base.at_once
         self.deviations = {o.name: deviations[o.name] for o in base.objectives if o.name in deviations}
-        self._base = base
         units = {o.name: o.unit for o in base.objectives}
         noise = ", ".join(f"{sd:g} {units[name]} on {name}" for name, sd in self.deviations.items() if sd)
         self.notes = (
@@ -116,18 +110,6 @@ class NoisyBenchmark(Benchmark):
     def measurable(self) -> tuple[Objective, ...]:
         """Quantities beside the objectives, without noise; no errors, which a bound would give away."""
         return tuple(o for o in self._base.measurable if o.unit != "%")
-
-    def measured(self, X: IntArray, name: str) -> FloatArray:
-        """Return values ``(n,)`` of a quantity of `measurable`, without noise."""
-        return self._base.measured(X, name)
-
-    def remarks(self, X: IntArray) -> tuple[str, ...]:
-        """Return what the benchmark without noise says of each genotype."""
-        return self._base.remarks(X)
-
-    def use_folder(self, folder: Path) -> None:
-        """Pass the folder on."""
-        self._base.use_folder(folder)
 
     def provenance(self) -> dict[str, Any]:
         """Return what identifies the data, and the noise."""

@@ -1,10 +1,9 @@
 """Best-known networks of mnv3 under OFA's predictor: where they are kept, how they are found and improved.
 
-One CSV file per width holds networks and their objectives; the front of any set of objectives is what is
-non-dominated among them. The files beside this module came from `search` with `OBJECTIVE_SETS`, as their first
-lines say; those of the first draws of mnv3/ofa are what the search of a draw finds (`bench.data.mnv3_ofa`). No run
-changes them: `improve_reference` merges better networks into a file of the user's data folder, and `known_networks`
-reads both.
+One CSV file per width holds networks and their objectives; any set of objectives has the front of what is not dominated
+among them. The files beside this module came from `search` with `OBJECTIVE_SETS`, those of draws of mnv3/ofa from
+`bench.data.mnv3_ofa`. No run changes them: `improve_reference` merges better networks into a file of the user's data
+folder, and `known_networks` reads both.
 
 The search has three phases: simulated annealing along many weighted Chebyshev distances at once (the predictor is
 rugged near its best networks, where plain evolution settles on one of several hills), then an archive of
@@ -29,13 +28,7 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, why
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, nondominated, normalise
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.spaces.mnv3 import (
-    DEPTH_GENES,
-    EXPANSION_GENES,
-    KERNEL_GENES,
-    MNV3,
-    RESOLUTION_GENE,
-)
+from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, RESOLUTION_GENE
 
 if TYPE_CHECKING:
     from smemnas.bench.benchmarks.predictor import PredictorBenchmark
@@ -80,7 +73,7 @@ def user_file(space: MNV3, dataset: str = "") -> Path:
 
 
 def packaged_file(space: MNV3, dataset: str = "") -> Path:
-    """Return the file of the package (not necessarily there: of the draws of mnv3/ofa some have one)."""
+    """Return the file of the package, which need not be there."""
     return PACKAGED / _file(space, dataset)
 
 

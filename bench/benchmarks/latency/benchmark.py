@@ -15,6 +15,7 @@ from smemnas.bench.benchmarks.latency.table import LatencyFile, read_latency
 from smemnas.bench.benchmarks.latency.terms import sum_of
 from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
+from smemnas.bench.benchmarks.wrapping import WrappingBenchmark
 from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 from smemnas.spaces.listed import ListedSpace
@@ -95,7 +96,7 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-class LatencyBenchmark(Benchmark):
+class LatencyBenchmark(WrappingBenchmark):
     """A benchmark with a latency beside its objectives.
 
     Args:
@@ -112,18 +113,14 @@ class LatencyBenchmark(Benchmark):
         table = read_latency(path)
         base = opened([name for name in objectives if name != NAME])
         mine = objectives or (base.objectives[0].name, NAME)
+        super().__init__(base, f"{base.dataset}+{NAME}={quote(str(path), safe='')}")
         self.space = LatencySpace(base.space, table, path)
-        self.dataset = f"{base.dataset}+{NAME}={quote(str(path), safe='')}"
         known = {o.name: o for o in (*base.objectives, LATENCY)}
         self.objectives = choose_objectives(
             f"{base.space.name}/{base.dataset}", mine, known, default=(), aliases=base.aliases
         )
         reported = dict(zip((o.name for o in base.objectives), base.report_names, strict=True))
         self.report_names = tuple(reported.get(o.name, o.name) for o in self.objectives)
-        self.aliases = base.aliases
-        self.recheck, self.recheck_every = base.recheck, base.recheck_every
-        self.gaps_are_known, self.timed = base.gaps_are_known, base.timed
-        self._base = base
         self._columns = [
             [o.name for o in base.objectives].index(o.name) if o != LATENCY else -1 for o in self.objectives
         ]
@@ -192,18 +189,6 @@ class LatencyBenchmark(Benchmark):
         """Quantities beside the objectives, as without latency."""
         names = {o.name for o in self.objectives}
         return tuple(o for o in self._base.measurable if o.name not in names)
-
-    def measured(self, X: IntArray, name: str) -> FloatArray:
-        """Return values ``(n,)`` of a quantity of `measurable`."""
-        return self._base.measured(X, name)
-
-    def remarks(self, X: IntArray) -> tuple[str, ...]:
-        """Return what the benchmark without latency says of each genotype."""
-        return self._base.remarks(X)
-
-    def use_folder(self, folder: Path) -> None:
-        """Pass the folder on."""
-        self._base.use_folder(folder)
 
     def provenance(self) -> dict[str, Any]:
         """Return what identifies the data, and the latency table."""

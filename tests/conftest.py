@@ -96,11 +96,14 @@ def call(capsys):
 
 @pytest.fixture
 def fails(call):
-    """Require one line of error that holds some words."""
+    """Require one line of error that holds some words, after one note that begins as told, if there is to be one."""
 
-    def run(args, *words):
+    def run(args, *words, note=""):
         code, _, error = call(*args)
         assert code in (1, 2), error
+        if note:
+            said, _, error = error.partition("\n")
+            assert said.startswith(f"note: {note}"), said
         assert error.startswith("error: "), error
         assert error.count("\n") == 1, error
         for word in words:

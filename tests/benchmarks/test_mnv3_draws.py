@@ -102,7 +102,7 @@ def test_the_reference_is_searched_once_and_kept():
     assert hypervolume_regret(start, front) > 0.0005  # the search began with what is known of the mean, and went on
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 4, 5))])
 def test_the_networks_of_the_first_draws_come_with_the_package(number, monkeypatch):
     """What a study of five draws is measured by is there at once, and agrees with the draw itself."""
     monkeypatch.setattr(mnv3_ofa, "_searched", lambda dataset: pytest.fail("it is searched"))

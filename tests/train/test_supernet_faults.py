@@ -66,11 +66,15 @@ def test_out_of_memory_names_a_way_out_that_works(images, tmp_path, monkeypatch,
         return real(*args)
 
     monkeypatch.setattr(supernet_training, "sandwich", short)
-    fails(train(images, out, batch=8), "out of memory with 8 images per step", "--accumulate 2", "epochs are kept")
+    few = f"{images} holds out 3 images for validation"
+    words = ("out of memory with 8 images per step", "--accumulate 2", "epochs are kept")
+    fails(train(images, out, batch=8), *words, note=few)
     first = rows(out)
     assert [row["epoch"] for row in first] == [1]
     code, _, error = call(*train(images, out, batch=8, accumulate=2))
-    assert (code, error) == (0, "")
+    assert code == 0
+    assert error.startswith(f"note: {few}")
+    assert error.count("\n") == 1
     assert [row["epoch"] for row in rows(out)] == [1, 2]
     assert rows(out)[0] == first[0]
 
@@ -102,7 +106,14 @@ def test_a_divergence_keeps_the_epochs_before_it(images, tmp_path, monkeypatch, 
     monkeypatch.setattr(
         supernet_training.TrainingRecipe, "lr_at", lambda self, at: 1e20 if at >= 1 else lr_at(self, at)
     )
-    fails(train(images, out), "the loss became", "in epoch 2", "weights after epoch 1 are kept", "--lr")
+    fails(
+        train(images, out),
+        "the loss became",
+        "in epoch 2",
+        "weights after epoch 1 are kept",
+        "--lr",
+        note=f"{images} holds out 3",
+    )
     assert [row["epoch"] for row in rows(out)] == [1]
     net, content = load_supernet(out / "checkpoint.pt")
     assert content["epoch"] == 1

@@ -1,4 +1,5 @@
-/* A page opened from disk may start no worker, so the search of the site runs in a hidden frame there instead. */
+/* A page opened from disk may start no worker, so the search of the site runs in a hidden frame there instead. Messages
+   arrive later, as those of a worker do: the page does not bear an answer while it asks. */
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(address) {
@@ -12,11 +13,11 @@ if (location.protocol === "file:") {
     }
     start(address) {
       const inside = this.frame.contentWindow;
-      inside.postMessage = data => {
+      inside.postMessage = data => setTimeout(() => {
         const event = new MessageEvent("message", { data });
         this.dispatchEvent(event);
         if (this.onmessage) this.onmessage(event);
-      };
+      });
       inside.importScripts = () => undefined;
       const script = inside.document.createElement("script");
       script.src = address;
@@ -27,7 +28,7 @@ if (location.protocol === "file:") {
       inside.document.head.append(script);
     }
     postMessage(data) {
-      if (this.ready) this.ready.dispatchEvent(new MessageEvent("message", { data }));
+      if (this.ready) setTimeout(() => this.ready.dispatchEvent(new MessageEvent("message", { data })));
       else this.waiting.push(data);
     }
     terminate() {

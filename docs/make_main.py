@@ -56,9 +56,9 @@ def introduction(name: str, results: Results) -> list[str]:
         "what the words mean stands in [study.md](study.md), how often intervals hold in "
         "[intervals.md](../../intervals.md).",
         "",
-        "Regrets are means over seeds with 95 % intervals; smaller is better. With `+noise` they are of the true values "
-        "of the reported set, else of the values that were searched: a table of single trainings (macro) can then be "
-        "beaten by luck, which is a regret below 0.",
+        "Regrets are means over seeds with 95 % intervals; smaller is better. With `+noise` they are of the true "
+        "values of the reported set, else of the values that were searched: a table of single trainings (macro) can "
+        "then be beaten by luck, which is a regret below 0.",
         "",
         "**Which problems served development** (with other seeds, 1000 and up):",
         "",

@@ -34,7 +34,7 @@ TIMES = re.compile(r"\b\d[\d,]*(?:\.\d+)? (?:s|ms|min|h)\b")
 
 
 #: What stands for the folder of the clone.
-CLONE = "/home/me/smemnas"
+CLONE = "/path/to/smemnas"
 
 
 class Step(NamedTuple):

@@ -102,8 +102,8 @@ def completion_command(ctx: click.Context, shell: str) -> None:
 
     \b
     Examples:
-      python cli.py completion bash >> ~/.bashrc
-      python cli.py completion zsh >> ~/.zshrc
+      python -m smemnas completion bash >> ~/.bashrc
+      python -m smemnas completion zsh >> ~/.zshrc
     """
     from click.shell_completion import get_completion_class
 

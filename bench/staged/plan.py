@@ -117,7 +117,7 @@ class StagedPlan(Strict, frozen=True):
 def headline() -> StagedPlan:
     """Return the question of the suite by real training: does SMEM-NAS find better networks than random search?
 
-    Widths of NATS-Bench's size space, 12,000 images of CIFAR-10 at 16 pixels, about 15 s of one core a training.
+    Widths of NATS-Bench's size space, 12,000 images of CIFAR-10 at 16 pixels, half a minute of one core a training.
     """
     return StagedPlan(
         "nats_sss",

@@ -132,7 +132,7 @@ _NB201 = {"batch": 256, "lr": 0.1, "weight_decay": 5e-4, "flip": True, "crop": 4
 #: order flip, crop. nats-90: Dong et al., TPAMI 2021, the same with 90 epochs.
 #: nb101-108: Ying et al., ICML 2019, section S3 and the published configuration (learning rate .1
 #: on each of two cores; batch norm keeps .997 of the old statistics).
-#: nats-cpu: ours, for nats_sss on 7,000 images of 16 pixels in about 15 s of one core (docs/training.md).
+#: nats-cpu: ours, for nats_sss on 7,000 images of 16 pixels in half a minute of one core (docs/training.md).
 RECIPES = {
     recipe.name: recipe
     for recipe in (

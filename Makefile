@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 LOWEST ?= .venv-lowest
 
-.PHONY: run test test-train test-long test-lowest lint types unit perf archives docs docs-serve clean
+.PHONY: run test test-train test-long test-lowest lint types unit perf archives results docs docs-serve clean
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
@@ -38,6 +38,10 @@ test-long: $(VENV)/.train
 # The results that were handed in: every checksum, and some runs of each again, see CONTRIBUTING.md.
 archives: $(VENV)/.core
 	PYTHON=$(BIN)/python .ci/archives leaderboard
+
+# Every page of results from what is committed: says which files change, none in a clean clone. A few minutes.
+results: $(VENV)/.core
+	$(BIN)/python docs/make_results.py
 
 # The documentation site: `site/index.html`, which asks no other host; docs-serve shows it and follows changes of mkdocs.yml.
 docs: $(VENV)/.docs

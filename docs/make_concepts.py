@@ -67,12 +67,13 @@ class Frame(NamedTuple):
         return "".join(parts)
 
 
-def picture(title: str, body: str) -> str:
-    """Return a whole SVG file."""
-    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+def picture(title: str, body: str, size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:
+    """Return a whole SVG file, so many pixels wide and high."""
+    width, height = size
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
     return (
         f'{start} aria-label="{escape(title)}">'
-        f'<style>{STYLE}</style><rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#fff"/>{body}</svg>\n'
+        f'<style>{STYLE}</style><rect width="{width}" height="{height}" rx="6" fill="#fff"/>{body}</svg>\n'
     )
 
 

@@ -124,8 +124,8 @@ def primary(results: Results) -> list[str]:
             continue
         found = [results.row_of(results.champion, problem, method, end) for problem in results.problems]
         for row in found:
-            if row is not None and _verdict(row):
-                counts[_verdict(row)] += 1
+            if row is not None and verdict(row):
+                counts[verdict(row)] += 1
         cells.append([track, f"`{method}`", *map(_duel, found)])
     lines += table(("track", "method", *results.problems), cells, words=2)
     return [
@@ -136,7 +136,7 @@ def primary(results: Results) -> list[str]:
     ]
 
 
-def _verdict(row: Mapping[str, str]) -> str:
+def verdict(row: Mapping[str, str]) -> str:
     """Return the verdict of a row of champion.csv as the study has it."""
     from smemnas.bench.metrics.statistics import SIGNIFICANCE, smallest_p
 
@@ -148,11 +148,11 @@ def _verdict(row: Mapping[str, str]) -> str:
 
 
 def _duel(row: Mapping[str, str] | None) -> str:
-    if row is None or not row["pairs"] or not _verdict(row):
+    if row is None or not row["pairs"] or not verdict(row):
         return "-"
     ratio = _n(row["ratio"], 2) if row["ratio"] else f"({float(row['difference']):+.4f})"
-    least = f" ({_n(row['detectable'])})" if _verdict(row) == "=" and row.get("detectable") else ""
-    return f"{ratio} {_verdict(row)}{least}"
+    least = f" ({_n(row['detectable'])})" if verdict(row) == "=" and row.get("detectable") else ""
+    return f"{ratio} {verdict(row)}{least}"
 
 
 def contrasts(results: Results) -> list[str]:
@@ -185,12 +185,12 @@ def _contrast(row: Mapping[str, str] | None) -> str:
     limits = f" [{float(row['difference_low']):+.4f}, {float(row['difference_high']):+.4f}]" * bool(
         row["difference_low"]
     )
-    return f"{float(row['difference']):+.4f}{limits} {_verdict(row)}"
+    return f"{float(row['difference']):+.4f}{limits} {verdict(row)}"
 
 
 def _over_problems(name: str, rows: Sequence[Mapping[str, str]]) -> str:
     """Return on how many problems a contrast is significant, and which differences its intervals leave open."""
-    verdicts = [_verdict(row) for row in rows]
+    verdicts = [verdict(row) for row in rows]
     ends = [abs(float(row[f"difference_{end}"])) for row in rows for end in ("low", "high") if row[f"difference_{end}"]]
     text = f"* {name}: the first is better on {verdicts.count('+')}, worse on {verdicts.count('-')}, "
     text += f"no difference is shown on {verdicts.count('=')} of {len(rows)} problems"

@@ -1,0 +1,36 @@
+"""Write the pages of docs/answers, one for each question, and their pictures: `python docs/make_answers.py [NAME ...]`.
+
+Everything is read from the CSV files, tables and archives of the repository; a test compares. NAME: some pages only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import answer_pairs
+from answer_parts import FOLDER, Answer, page
+
+#: The questions, in the order of the site.
+ANSWERS: dict[str, Callable[[], Answer]] = {
+    "pairs": answer_pairs.answer,
+}
+
+
+def made(name: str) -> tuple[str, str]:
+    """Return text and picture of a page."""
+    found = ANSWERS[name]()
+    return page(name, found), found.figure
+
+
+def main(names: list[str]) -> None:
+    """Write the pages of these names, or all of them."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in names or ANSWERS:
+        text, figure = made(name)
+        (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
+        (FOLDER / f"{name}.svg").write_text(figure, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

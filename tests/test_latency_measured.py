@@ -2,10 +2,10 @@
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ from smemnas.bench.benchmarks.latency.table import read_latency
 from smemnas.bench.benchmarks.latency.terms import sum_of
 from smemnas.bench.commands.root import cli
 from smemnas.bench.errors import UserError
-from smemnas.bench.latency import device
+from smemnas.bench.latency import device, rounds
 from smemnas.bench.latency.networks import block_plans, whole_network
 from smemnas.bench.latency.plan import measuring_plan, terms_of
 from smemnas.bench.latency.spaces import measured_space, space_of_table
-from smemnas.bench.library.latency import latency_lines
+from smemnas.bench.library.latency import LatencyOptions, latency_lines, latency_script
 from tests.latency_cases import OVERHEAD, table_file
 
 MACHINE = {"processor": "p", "system": "s", "runtime": "onnxruntime", "runtime_version": "1", "threads": 1, "batch": 1}
@@ -82,6 +82,7 @@ class FakeClock:
 
     def __init__(self, plan, fixed=0.002):
         self.now, self.plan, self.fixed, self.opened = 0.0, plan, fixed, []
+        self.calls, self.slow = 0, 1.0
 
     def __call__(self):
         return self.now
@@ -91,7 +92,8 @@ class FakeClock:
         self.opened.append(name)
 
         def call():
-            self.now += seconds
+            self.calls += 1
+            self.now += self.slow * seconds
 
         return call
 
@@ -101,8 +103,8 @@ def faked(monkeypatch):
     """Return a plan for a small space with its clock in place of the machine's."""
     plan = measuring_plan(measured_space("macro"), fitted=6, checked=8)
     clock = FakeClock(plan)
-    monkeypatch.setitem(device.CLOCKS, "wall", clock)
-    monkeypatch.setattr(device, "ROUNDS", 3)
+    monkeypatch.setitem(rounds.CLOCKS, "wall", clock)
+    monkeypatch.setattr(rounds, "ROUNDS", 3)
     return plan, clock
 
 
@@ -129,35 +131,110 @@ def test_a_table_predicts_what_a_clock_of_multiply_adds_says(faked, tmp_path):
     assert any(line.startswith("check        4 networks within 10 % of ") for line in checks)
 
 
-def test_a_measurement_that_is_killed_loses_one_block_at_most(faked, tmp_path):
+def test_a_measurement_that_is_killed_loses_one_round_at_most(faked, tmp_path):
     plan, clock = faked
-    out = tmp_path / "t.json"
-    whole = device.measure_table(plan.content, MACHINE, clock.open, out)
-    n_all = len(clock.opened)
+    out, told = tmp_path / "t.json", []
+    whole = device.measure_table(plan.content, MACHINE, clock.open, out, lambda *round_: told.append(round_))["blocks"]
+    n_graphs = len(set(clock.opened))
+    assert len(told) == told[-1][1] == told[-1][2] == 3
     out.unlink()
 
     def killed(name, done, n):
-        if done == 9:
+        if done == 2:
             raise KeyboardInterrupt
 
     clock.opened.clear()
     with pytest.raises(KeyboardInterrupt):
         device.measure_table(plan.content, MACHINE, clock.open, out, killed)
-    first = len(clock.opened)
-    with open(tmp_path / "t.json.part", "a", encoding="utf-8") as stream:
-        stream.write('{"name": "32/stage3.rest/1", "fou')  # a kill in the middle of a line
+    part = tmp_path / "t.json.part"
+    lines = part.read_text().splitlines()
+    assert [json.loads(line)["name"] for line in lines[1:]] == ["part 0, round 0", "part 0, round 1"]
+    with open(part, "a", encoding="utf-8") as stream:
+        stream.write('{"name": "part 0, round 2", "fou')  # a kill in the middle of a line
+    calls = clock.calls
     again = device.measure_table(plan.content, MACHINE, clock.open, out)["blocks"]
-    for key, block in whole["blocks"].items():
+    assert clock.calls - calls < calls  # one round and the first calls of each graph
+    for key, block in whole.items():
         assert again[key]["ms"] == pytest.approx(block["ms"], abs=1e-6)
-    assert len(clock.opened) == n_all
-    assert 0 < first < n_all
+    assert len(clock.opened) == 2 * n_graphs
+
+
+def test_graphs_are_measured_in_parts_of_bounded_size(faked, tmp_path, monkeypatch):
+    plan, clock = faked
+    whole = device.measure_table(plan.content, MACHINE, clock.open, tmp_path / "whole.json")["blocks"]
+    monkeypatch.setattr(rounds, "OPEN", 7)
+    clock.opened.clear()
+    orders = []
+    monkeypatch.setattr(rounds, "round_order", lambda n, *at: orders.append(n) or np.arange(n))
+    monkeypatch.setattr(rounds, "ROUNDS", 1)
+    parts = device.measure_table(plan.content, MACHINE, clock.open, tmp_path / "parts.json")["blocks"]
+    n_common = len([n for n in plan.content["networks"] if n["use"] == "fit"])
+    assert max(orders) <= 7 + n_common
+    assert max(clock.opened.count(name) for name in set(clock.opened)) == len(orders)
+    assert {key: block["ms"] for key, block in parts.items()} == pytest.approx(
+        {key: block["ms"] for key, block in whole.items()}, rel=1e-9
+    )
+
+
+def test_equal_graphs_are_measured_once(faked):
+    plan, _ = faked
+    drawn = [graph() for name, graph in plan.graphs.items() if name.startswith("block")]
+    assert len({(graph.shape, *graph.operations) for graph in drawn}) == len(drawn)
+    used = [name for block in plan.content["blocks"] for name in (*block["plus"], *block["minus"])]
+    assert set(used) == {name for name in plan.graphs if name.startswith("block")}
+    assert len(used) > len(set(used))
+
+
+def test_the_drift_of_a_machine_is_taken_out():
+    """A machine that slows down by half and more while it measures gives the times of one that does not."""
+    rng, n, n_rounds = np.random.default_rng(0), 120, 11
+    true = np.exp(rng.uniform(-3, 3, n))
+    orders = np.array([rounds.round_order(n, 0, k) for k in range(n_rounds)])
+    walk = np.exp(np.cumsum(rng.normal(0, 0.03, n * n_rounds))).reshape(n_rounds, n)
+    walk[3, 20:60] *= 1.6  # another program for a while
+    seen = np.empty((n_rounds, n))
+    for row, order, speed in zip(seen, orders, walk, strict=True):
+        row[order] = true[order] * speed * np.exp(rng.normal(0, 0.02, n))
+    naive, corrected = np.median(seen, axis=0), np.median(rounds.without_drift(seen, orders), axis=0)
+
+    def error(found):
+        level = np.median(found / true)
+        return np.mean(np.abs(found / true / level - 1))
+
+    assert error(naive) > 0.04
+    assert error(corrected) < 0.015
+    assert np.array_equal(rounds.without_drift(seen[:1], orders[:1]), np.exp(np.log(seen[:1])))
+
+
+def test_parts_that_were_measured_at_other_speeds_come_to_one_level():
+    parts = [{"a": np.array([2.0, 2.0]), "b": np.array([4.0, 4.0])}, {"a": np.array([3.0]), "c": np.array([6.0])}]
+    assert rounds.on_one_level(parts, ["a"], {}) == 1.0
+    assert parts[0]["a"][0] == parts[1]["a"][0] == pytest.approx(6**0.5)
+    assert parts[0]["b"][0] == parts[1]["c"][0] == pytest.approx(2 * 6**0.5)
+    parts = [{"a": np.array([3.0]), "b": np.array([5.0])}]
+    assert rounds.on_one_level(parts, ["a"], {"a": 2.0}) == pytest.approx(1.5)
+    assert parts[0]["b"][0] == pytest.approx(5.0 / 1.5)
+
+
+def test_a_check_on_a_slower_day_is_told_apart_from_a_wrong_table(faked, tmp_path):
+    plan, clock = faked
+    out = tmp_path / "t.json"
+    made = device.measure_table(plan.content, MACHINE, clock.open, out)
+    clock.slow = 1.25
+    checked = device.check_table(plan.content, MACHINE, clock.open, out, made)
+    for group in checked["check"].values():
+        assert group["slow"] == pytest.approx(1.25)
+        assert group["error"] < 1.0
+    assert "drift        1.25 times the table's times while it was checked, taken out" in latency_lines(
+        read_latency(out)
+    )
 
 
 def test_what_was_kept_of_another_machine_does_not_count(tmp_path):
-    kept = device.Kept(tmp_path / "k.part", {"machine": 1})
-    kept.get("a", lambda: {"ms": 1.0})
-    assert device.Kept(tmp_path / "k.part", {"machine": 1}).rows == {"a": {"ms": 1.0}}
-    assert device.Kept(tmp_path / "k.part", {"machine": 2}).rows == {}
+    kept = rounds.Kept(tmp_path / "k.part", {"machine": 1})
+    kept.get("a", lambda: [1.0])
+    assert rounds.Kept(tmp_path / "k.part", {"machine": 1}).rows == {"a": [1.0]}
+    assert rounds.Kept(tmp_path / "k.part", {"machine": 2}).rows == {}
 
 
 def test_factors_come_from_whole_networks():
@@ -182,17 +259,16 @@ def test_kendall_s_tau_counts_pairs():
     assert device.kendall([1, 1], [1, 2]) == 0.0
 
 
-def test_the_fastest_call_of_a_round_counts_and_the_middle_of_the_rounds(monkeypatch):
-    monkeypatch.setattr(device, "ROUNDS", 5)
-    now = [0.0]
-    slow = iter([*([9.0] * device.WARMUP), *([3.0, 1.0, 2.0] * 2), *([8.0, 7.0, 9.0] * 1), *([1.0, 1.0, 5.0] * 2)])
+def test_the_fastest_call_of_a_round_counts_and_the_middle_of_the_rounds():
+    now, slow = [0.0], iter([3.0, 1.0, 2.0])
 
     def call():
         now[0] += next(slow)
 
-    rounds = device.timed_rounds([call], lambda: now[0])
-    np.testing.assert_allclose(rounds[:, 0], [1000.0, 1000.0, 7000.0, 1000.0, 1000.0])
-    assert device.middle(rounds[:, 0]) == (1000.0, 0.0)
+    assert rounds.fastest(call, lambda: now[0], 3) == 1.0
+    times = {"three": np.array([7.0, 7.0, 8.0]), "one": np.array([1.0, 3.0, 1.0])}
+    found = device.block_time({"plus": ["three"], "minus": ["one"], "count": 2}, times)
+    assert found == {"ms": 3.0, "spread": pytest.approx(0.75), "rounds": 3}
 
 
 def test_plans_choose_networks_once_and_within_ten_percent():
@@ -207,8 +283,9 @@ def test_plans_choose_networks_once_and_within_ten_percent():
     assert flops.max() / flops.min() <= 1.1 / 0.9
     spread = space.cost(space.from_strs([n["arch"] for n in networks if n["use"] == "range"]), "flops")
     assert spread.max() > 2 * spread.min()
-    again = measuring_plan(space, fitted=0, checked=20, without=archs[-10:])
-    assert not {n["arch"] for n in again.content["networks"]} & set(archs[-10:])
+    again = measuring_plan(space, fitted=0, checked=20, known=archs[-10:]).content["networks"]
+    assert [n["arch"] for n in again if n["use"] == "fit"] == archs[-10:]
+    assert not {n["arch"] for n in again if n["use"] != "fit"} & set(archs[-10:])
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -259,9 +336,14 @@ def test_a_table_of_another_machine_is_not_checked_here(faked, tmp_path):
         device.check_table(plan.content, {**MACHINE, "processor": "q"}, clock.open, tmp_path / "t.json", made)
 
 
-def test_the_file_for_devices_imports_nothing_of_the_suite():
-    source = Path(device.__file__).read_text(encoding="utf-8")
-    assert "smemnas." not in source
+def test_the_files_for_devices_need_nothing_of_the_suite(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="onnx is missing: pip install -e '.[train]'")
+    options = LatencyOptions(space="macro", shape=("channels=4", "size=8"), networks=0)
+    folder = latency_script(options, tmp_path / "s")
+    assert sorted(file.name for file in folder.glob("*.py")) == ["measure.py", "rounds.py"]
+    assert not [file.name for file in folder.glob("*.py") if "smemnas." in file.read_text(encoding="utf-8")]
+    monkeypatch.syspath_prepend(folder)
+    assert runpy.run_path(str(folder / "measure.py"))["Kept"].__module__ == "rounds"
 
 
 @pytest.mark.long

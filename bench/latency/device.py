@@ -6,7 +6,8 @@ Python, NumPy and onnxruntime makes the same table with it:
     python measure.py --out my.json
     python measure.py --check my.json
 
-Every result is written to TABLE.part at once; the same command goes on after an interruption.
+Every round is written to TABLE.part at once; the same command goes on after an interruption. Beside this file lies
+rounds.py, which says how graphs are timed.
 """
 
 from __future__ import annotations
@@ -17,63 +18,24 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smemnas.bench.latency import rounds
+from smemnas.bench.latency.rounds import CLOCKS, Call, Kept, Tell, quiet
+
 FORMAT, VERSION = "smemnas-latency", 1
-#: Calls before the first that counts, rounds that count, and how long the calls of a round go on.
-WARMUP, ROUNDS, SECONDS = 3, 9, 0.015
-#: Calls of a round, at least and at most.
-FEWEST, MOST = 3, 50
 #: How well networks are believed while factors are fitted (of their latency), and how far a factor is expected from 1.
-NOISE, FREEDOM = 0.02, 0.25
+NOISE, FREEDOM = 0.02, 0.1
 #: Bounds of a factor.
 LOWEST, HIGHEST = 0.2, 5.0
-
-#: wall: what a user waits for. cpu: the time that the calling thread computed, which is the same where it has a core
-#: for itself, and what it would be where it has not; for one thread only.
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.thread_time}
-
-#: Runs a graph once. A function of a graph's name makes one.
-Call = Callable[[], Any]
-#: Told what was measured, how many are done and how many there are.
-Tell = Callable[[str, int, int], None]
 
 
 class DeviceError(Exception):
     """A mistake that the message explains."""
-
-
-def quiet(name: str, done: int, n: int) -> None:
-    """Tell nothing."""
-
-
-def timed_rounds(calls: Sequence[Call], clock: Callable[[], float]) -> Any:
-    """Return the fastest call of each round in ms ``(rounds, n)``; the calls of a round take turns.
-
-    The fastest of a round is what the machine can do between what else it does; the rounds show how steady that is.
-    """
-    estimates = []
-    for call in calls:
-        for _ in range(WARMUP):
-            start = clock()
-            call()
-            last = clock() - start
-        estimates.append(last)
-    counts = [int(min(max(SECONDS / max(t, 1e-9), FEWEST), MOST)) for t in estimates]
-    found = np.full((ROUNDS, len(calls)), np.inf)
-    for row in found:
-        for k, call in enumerate(calls):
-            for _ in range(counts[k]):
-                start = clock()
-                call()
-                row[k] = min(row[k], clock() - start)
-    return 1e3 * found
 
 
 def middle(values: Any) -> tuple[float, float]:
@@ -82,21 +44,21 @@ def middle(values: Any) -> tuple[float, float]:
     return float(mid), float(high - low)
 
 
-def measured_block(
-    block: Mapping[str, Any], opened: Callable[[str], Call], clock: Callable[[], float]
-) -> dict[str, Any]:
-    """Measure a block: what the plus graphs take more than the minus graphs, divided by how often it is in there."""
-    signs = [1.0] * len(block["plus"]) + [-1.0] * len(block["minus"])
-    rounds = timed_rounds([opened(name) for name in (*block["plus"], *block["minus"])], clock)
-    ms, spread = middle(rounds @ np.array(signs) / block["count"])
-    return {"ms": max(ms, 0.0), "spread": spread, "rounds": len(rounds)}
+def block_time(block: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the time of a block: what the plus graphs take more than the minus graphs, by how often it is in there."""
+    plus, minus = (np.array([times[name] for name in block[sign]]) for sign in ("plus", "minus"))
+    ms = sum(np.median(plus, axis=1)) - (sum(np.median(minus, axis=1)) if len(minus) else 0.0)
+    rounds = plus.sum(axis=0) - minus.sum(axis=0)
+    return {
+        "ms": max(float(ms) / block["count"], 0.0),
+        "spread": middle(rounds / block["count"])[1],
+        "rounds": plus.shape[1],
+    }
 
 
-def measured_network(
-    network: Mapping[str, Any], opened: Callable[[str], Call], clock: Callable[[], float]
-) -> dict[str, Any]:
-    """Measure a whole network."""
-    ms, spread = middle(timed_rounds([opened(network["graph"])], clock)[:, 0])
+def network_time(network: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the time of a whole network."""
+    ms, spread = middle(times[network["graph"]])
     return {"ms": ms, "spread": spread}
 
 
@@ -168,41 +130,10 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     os.replace(part, path)
 
 
-class Kept:
-    """What was measured so far, one line each; a torn last line does not count.
-
-    Args:
-        path: The file.
-        identity: What must be the same for lines to count; those of another plan or machine are left.
-    """
-
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
-        self.path = path
-        self.rows: dict[str, dict[str, Any]] = {}
-        first = json.dumps({"identity": identity}, sort_keys=True)
-        lines = path.read_bytes().decode("utf-8", "replace").split("\n") if path.exists() else []
-        if lines[:1] == [first]:
-            for line in lines[1:-1]:
-                try:
-                    row = json.loads(line)
-                    self.rows[row["name"]] = row["found"]
-                except (ValueError, KeyError, TypeError):
-                    break
-        text = [first, *(self._line(name, found) for name, found in self.rows.items())]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(text) + "\n", encoding="utf-8")
-
-    @staticmethod
-    def _line(name: str, found: Mapping[str, Any]) -> str:
-        return json.dumps({"name": name, "found": found}, sort_keys=True)
-
-    def get(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what was found under a name, measuring it if it was not."""
-        if name not in self.rows:
-            self.rows[name] = measure()
-            with open(self.path, "a", encoding="utf-8") as stream:
-                stream.write(self._line(name, self.rows[name]) + "\n")
-        return self.rows[name]
+def protocol_of(clock: str) -> dict[str, Any]:
+    """Return how graphs are timed, as JSON values."""
+    numbers = {name: getattr(rounds, name.upper()) for name in ("warmup", "rounds", "seconds", "near")}
+    return {"clock": clock, "order": "interleaved", **numbers}
 
 
 def measure_table(
@@ -220,21 +151,19 @@ def measure_table(
         machine: What the table says of this machine.
         opened: Returns a graph of the plan, ready to run.
         out: The table; beside it PART holds what is measured so far.
-        tell: Told after each block and network.
+        tell: Told after each round.
         clock: One of `CLOCKS`.
     """
-    protocol = {"warmup": WARMUP, "rounds": ROUNDS, "seconds": SECONDS, "clock": clock}
+    protocol = protocol_of(clock)
     identity = {"plan": plan_digest(plan), "machine": dict(machine), "protocol": protocol}
     kept = Kept(out.with_name(f"{out.name}.part"), identity)
     networks = [n for n in plan["networks"] if n["use"] == "fit"]
-    n, blocks, whole = len(plan["blocks"]) + len(networks), {}, []
-    for block in plan["blocks"]:
-        blocks[block["key"]] = kept.get(block["key"], partial(measured_block, block, opened, CLOCKS[clock]))
-        tell(block["key"], len(blocks), n)
-    for network in networks:
-        found = kept.get(network["arch"], partial(measured_network, network, opened, CLOCKS[clock]))
-        whole.append({**network, **found})
-        tell(network["arch"], len(blocks) + len(whole), n)
+    names = [name for block in plan["blocks"] for name in (*block["plus"], *block["minus"])]
+    names = [*dict.fromkeys(names), *(n["graph"] for n in networks)]
+    common = rounds.some_of([n["graph"] for n in networks] or names)
+    times, _ = rounds.timed_graphs(names, opened, CLOCKS[clock], kept, tell, common, {})
+    blocks = {block["key"]: block_time(block, times) for block in plan["blocks"]}
+    whole = [{**network, **network_time(network, times)} for network in networks]
     groups = {block["key"]: block["group"] for block in plan["blocks"]}
     scale, overhead = fitted_factors(blocks, groups, whole)
     table = {
@@ -276,15 +205,20 @@ def check_table(
     ]
     if differs:
         raise DeviceError(f"{file} was measured elsewhere ({'; '.join(differs)}): check it there, as it was measured.")
-    kept = Kept(file.with_name(f"{file.name}.check.part"), {"plan": plan_digest(plan), "table": table["sha256"]})
-    clock = table["protocol"]["clock"]
+    protocol = protocol_of(table["protocol"]["clock"])
+    identity = {"plan": plan_digest(plan), "table": table["sha256"], "protocol": protocol}
+    kept = Kept(file.with_name(f"{file.name}.check.part"), identity)
     networks = [n for n in plan["networks"] if n["use"] != "fit"]
+    before = {row["arch"]: row["ms"] for row in table["fitted"]}
+    again = {n["graph"]: before[n["arch"]] for n in plan["networks"] if n["arch"] in before}
+    common = rounds.some_of([*again] or [n["graph"] for n in networks])
+    known = {name: again[name] for name in common if name in again}
+    clock, names = CLOCKS[protocol["clock"]], [n["graph"] for n in networks]
+    times, slow = rounds.timed_graphs(names, opened, clock, kept, tell, common, known)
     groups: dict[str, list[dict[str, Any]]] = {}
-    for done, network in enumerate(networks, start=1):
-        found = kept.get(network["arch"], partial(measured_network, network, opened, CLOCKS[clock]))
-        groups.setdefault(network["use"], []).append({**network, **found})
-        tell(network["arch"], done, len(networks))
-    checks = {use: compared(table, rows, plan["uses"][use]) for use, rows in groups.items()}
+    for network in networks:
+        groups.setdefault(network["use"], []).append({**network, **network_time(network, times)})
+    checks = {use: {**compared(table, rows, plan["uses"][use]), "slow": slow} for use, rows in groups.items()}
     checked = signed_content({**table, "check": checks})
     write_whole(file, checked)
     kept.path.unlink()
@@ -298,10 +232,12 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
 
 def check_lines(table: Mapping[str, Any]) -> list[str]:
     """Return what a check found, a line for each group."""
-    return [
+    lines = [
         f"{len(group['networks'])} networks {group['about']}: tau {group['tau']:.3f}, mean error {group['error']:.2f} %"
         for group in table["check"].values()
     ]
+    slow = {f"{group['slow']:.2f}" for group in table["check"].values()} - {"1.00"}
+    return lines + [f"drift: {value} times the table's times while it was checked, taken out" for value in slow]
 
 
 def processor_name() -> str:

@@ -3,6 +3,7 @@
 A block's time is that of some graphs less that of others, divided by a count: three equal layers in a row less one such
 layer are two layers as they are within a network, without what a call and the first and last change of layout cost.
 A first layer of a stage, of which there is one in every network, is one such layer before another less that other.
+The two ends of a network are two calls where a network is one, so an empty graph is taken away.
 """
 
 from __future__ import annotations
@@ -86,6 +87,13 @@ def chain(channels: int, side: int, *parts: Callable[[Graph, Feature], Feature])
     return draw
 
 
+def empty() -> Graph:
+    """Return a graph that does nothing to speak of: what a call costs."""
+    graph = Graph(1, 1)
+    graph.step("relu", graph.image)
+    return graph
+
+
 # --- mnv3
 
 
@@ -132,7 +140,7 @@ def _mnv3_blocks(space: MNV3, r: int) -> dict[str, BlockPlan]:
     net, layers = _mnv3_parts(space, r)
     early = chain(3, r, _mnv3_early(net, space.stem_stride))
     late = chain(net.widths[-1], net.last, _mnv3_late(net, space.n_classes))
-    found = {f"{r}/fixed/ends": BlockPlan((early, late))}
+    found = {f"{r}/fixed/ends": BlockPlan((early, late), (empty,))}
     for (index, state), layer in layers.items():
         if index % MAX_DEPTH > 1:
             continue
@@ -328,7 +336,8 @@ def _macro_blocks(space: Macro) -> dict[str, BlockPlan]:
             elif choice != IDENTITY:
                 found[key] = BlockPlan((chain(c_in, side, one, one, one),), (chain(c_in, side, one),), 2)
         side = after
-    found[f"{size}/fixed/ends"] = BlockPlan((chain(3, size, early), chain(layers[-1][1], side, late)))
+    ends = (chain(3, size, early), chain(layers[-1][1], side, late))
+    found[f"{size}/fixed/ends"] = BlockPlan(ends, (empty,))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ def measuring_plan(
     *,
     fitted: int = FITTED,
     checked: int = CHECKED,
-    without: Collection[str] = (),
+    known: Sequence[str] = (),
     seed: int = SEED,
 ) -> MeasuringPlan:
     """Return what is measured for a space.
@@ -50,7 +50,7 @@ def measuring_plan(
         space: Of the networks.
         fitted: Networks that factors are fitted to.
         checked: Networks of the check.
-        without: Names of networks that are not chosen.
+        known: Networks that factors were fitted to before: they are there as such, and not chosen for the check.
         seed: Of the draw of networks.
 
     Raises:
@@ -58,17 +58,21 @@ def measuring_plan(
     """
     form = sum_of(space)
     graphs: dict[str, Callable[[], Graph]] = {}
+    same: dict[Any, str] = {}
+
+    def named(draw: Callable[[], Graph]) -> str:
+        graph = draw()
+        name = same.setdefault((graph.shape, *graph.operations), f"block{len(same)}")
+        graphs.setdefault(name, draw)
+        return name
+
     blocks = []
-    for number, (key, block) in enumerate(block_plans(space).items()):
-        names: dict[str, list[str]] = {"plus": [], "minus": []}
-        for sign, drawn in (("plus", block.plus), ("minus", block.minus)):
-            for k, draw in enumerate(drawn):
-                name = f"block{number}-{sign}{k}"
-                graphs[name] = draw
-                names[sign].append(name)
-        blocks.append({"key": key, "group": group_of(key), **names, "count": block.times})
+    for key, block in block_plans(space).items():
+        signs = {"plus": [named(draw) for draw in block.plus], "minus": [named(draw) for draw in block.minus]}
+        blocks.append({"key": key, "group": group_of(key), **signs, "count": block.times})
     networks = []
-    uses, chosen = _chosen(space, fitted, checked, without, seed)
+    uses, chosen = _chosen(space, fitted, checked, known, seed)
+    chosen += [("fit", space.from_str(arch)) for arch in known]
     for number, (use, x) in enumerate(chosen):
         name = f"network{number}"
         graphs[name] = lambda x=x: whole_network(space, x)  # type: ignore[misc]

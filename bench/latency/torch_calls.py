@@ -6,8 +6,9 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.latency.device import Call, processor_name
+from smemnas.bench.latency.device import processor_name
 from smemnas.bench.latency.graph import Graph, Operation
+from smemnas.bench.latency.rounds import Call
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ from typing import Any
 
 from smemnas.bench.benchmarks.latency.table import LatencyFile, read_latency
 from smemnas.bench.errors import RunError, UserError, choose
-from smemnas.bench.files import make_folder, why, write_bytes, write_json
-from smemnas.bench.latency import device
+from smemnas.bench.files import make_folder, why, write_bytes, write_json, write_text
+from smemnas.bench.latency import device, rounds
 from smemnas.bench.latency.onnx_files import onnx_bytes
 from smemnas.bench.latency.plan import CHECKED, FITTED, MeasuringPlan, measuring_plan
 from smemnas.bench.latency.spaces import measured_space, space_of_table
@@ -20,7 +20,7 @@ from smemnas.bench.values import several, whole
 
 RUNTIMES = ("onnxruntime", "torch", "torch-cuda")
 #: Files of the folder for another device, beside its ONNX files.
-SCRIPT, PLAN = "measure.py", "plan.json"
+SCRIPT, ROUNDS, PLAN = "measure.py", "rounds.py", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class LatencyOptions:
 def measure_latency(options: LatencyOptions, *, progress: Shown = False) -> LatencyFile:
     """Measure the blocks of a space on this machine and write the table, as `latency measure` does.
 
-    What was measured is kept after each block; the same call goes on after an interruption.
+    What was measured is kept after each round; the same call goes on after an interruption.
 
     Raises:
         UserError: Options make no sense, or a package or a GPU is missing.
@@ -73,7 +73,7 @@ def measure_latency(options: LatencyOptions, *, progress: Shown = False) -> Late
             raise UserError(f"{out} is a table of other networks or another machine: choose another --out.")
         return table
     try:
-        with shown_progress("blocks", progress) as tell:
+        with shown_progress("rounds", progress) as tell:
             device.measure_table(plan.content, machine, opened, out, _told(tell), options.clock)
     except OSError as error:
         raise RunError(f"cannot write {out}: {why(error)}. Choose another file with --out.") from error
@@ -91,14 +91,13 @@ def check_latency_table(path: str | Path, *, networks: int = CHECKED, progress: 
     file = Path(path).expanduser()
     table = read_latency(file)
     n = whole("--networks", networks, 4, 1000)
-    plan = measuring_plan(
-        space_of_table(table.space), fitted=0, checked=n, without=[network.arch for network in table.fitted]
-    )
+    known = [network.arch for network in table.fitted]
+    plan = measuring_plan(space_of_table(table.space), fitted=0, checked=n, known=known)
     given, clock = table.machine, str(table.protocol.get("clock", "wall"))
     opened, machine = _runtime(plan, given.runtime, given.threads, given.batch, clock)
     content = json.loads(file.read_bytes())
     try:
-        with shown_progress("whole networks", progress) as tell:
+        with shown_progress("rounds", progress) as tell:
             device.check_table(plan.content, machine, opened, file, content, _told(tell))
     except device.DeviceError as error:
         raise UserError(str(error)) from error
@@ -125,7 +124,11 @@ def latency_script(options: LatencyOptions, out: str | Path) -> Path:
         file = f"onnx/{name}.onnx"
         write_bytes(folder / file, onnx_bytes(graph))
         graphs[name] = {"file": file, "shape": list(graph.shape)}
-    write_bytes(folder / SCRIPT, Path(device.__file__).read_bytes())
+    package = device.__name__.rpartition(".")[0]
+    for file, module in ((SCRIPT, device), (ROUNDS, rounds)):
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        source = source.replace(f"from {package} import", "import").replace(f"from {package}.", "from ")
+        write_text(folder / file, source)
     write_json(folder / PLAN, {**plan.content, "graphs": graphs})
     return folder
 
@@ -149,6 +152,8 @@ def latency_lines(table: LatencyFile) -> list[str]:
     for group in table.check.values():
         found = f"tau {group.tau:.3f}, mean error {group.error:.2f} %"
         lines.append(f"check        {len(group.networks)} networks {group.about}: {found}")
+    slow = {f"{group.slow:.2f}" for group in table.check.values()} - {"1.00"}
+    lines += [f"drift        {value} times the table's times while it was checked, taken out" for value in slow]
     return lines if table.check else [*lines, "check        not yet: latency check"]
 
 
@@ -161,28 +166,28 @@ def _space(options: LatencyOptions) -> Any:
     return measured_space(options.space, several("--shape", options.shape), path)
 
 
-def _told(tell: Callable[[int, int], None] | None) -> device.Tell:
+def _told(tell: Callable[[int, int], None] | None) -> rounds.Tell:
     """Return what is told of each block, given a progress function."""
-    return device.quiet if tell is None else lambda _, done, n: tell(done, n)
+    return rounds.quiet if tell is None else lambda _, done, n: tell(done, n)
 
 
 def _runtime(
     plan: MeasuringPlan, runtime: str, threads: int, batch: int, clock: str
-) -> tuple[Callable[[str], device.Call], dict[str, Any]]:
+) -> tuple[Callable[[str], rounds.Call], dict[str, Any]]:
     """Return what opens a plan's graphs in a runtime, and what a table says of the machine.
 
     Raises:
         UserError: A name is unknown, a number makes no sense, or a package or a GPU is missing.
     """
     choose("runtime", runtime, dict.fromkeys(RUNTIMES))
-    choose("clock", clock, device.CLOCKS)
+    choose("clock", clock, rounds.CLOCKS)
     threads, batch = whole("--threads", threads, 1, 4096), whole("--batch", batch, 1, 65536)
     if clock == "cpu" and (threads > 1 or runtime == "torch-cuda"):
         raise UserError("--clock cpu sees what one CPU thread computes: leave it out with more threads or a GPU.")
     if runtime == "onnxruntime":
         _need_onnxruntime()
 
-        def opened(name: str) -> device.Call:
+        def opened(name: str) -> rounds.Call:
             graph = plan.graphs[name]()
             return device.onnx_call(onnx_bytes(graph), graph.shape, threads, batch)
 

@@ -57,12 +57,16 @@ class LatencyNetwork(Strict, frozen=True):
 
 
 class LatencyGroup(Strict, frozen=True):
-    """A group of whole networks that the table was compared with: Kendall's tau, mean error in %, the networks."""
+    """A group of whole networks that the table was compared with: Kendall's tau, mean error in %, the networks.
+
+    `slow` is how many times as slow as while the table was measured the machine was; their times are without it.
+    """
 
     about: str
     tau: float
     error: float
     networks: tuple[LatencyNetwork, ...]
+    slow: float = 1.0
 
 
 class LatencyFile(Strict, frozen=True):

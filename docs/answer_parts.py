@@ -137,16 +137,25 @@ def shown(value: float) -> str:
     return f"{value:g}".replace("-", MINUS)
 
 
-def forest(title: str, rows: Iterable[tuple[str, Sequence[Mark]]], axis: Axis, key: Sequence[str]) -> str:
+def forest(
+    title: str, rows: Iterable[tuple[str, Sequence[Mark]]], axis: Axis, key: Sequence[str], spread: bool = True
+) -> str:
     """Draw rows of values with intervals; what lies beyond the axis ends there with an arrow.
+
+    Args:
+        title: Of the picture, read aloud.
+        rows: Label and marks of each row.
+        axis: Below.
+        key: Meaning of the colours.
+        spread: Whether the marks of a row stand below each other, else on one line.
 
     Returns:
         SVG on a light ground of its own, so that it can be read on light and dark pages.
     """
     rows = list(rows)
     first, last = axis.ticks[0], axis.ticks[-1]
-    step = 13
-    tall = [max(30, step * len(marks) + 12) for _, marks in rows]
+    step = 13 if spread else 0
+    tall = [max(28, step * len(marks) + 12) for _, marks in rows]
     top = TOP + 18 * -(-len(key) // 2)
     bottom = top + sum(tall)
 

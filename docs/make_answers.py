@@ -8,12 +8,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import answer_inherited
+import answer_methods
 import answer_pairs
+import answer_populations
+import answer_trained
 from answer_parts import FOLDER, Answer, page
 
 #: The questions, in the order of the site.
 ANSWERS: dict[str, Callable[[], Answer]] = {
     "pairs": answer_pairs.answer,
+    "populations": answer_populations.answer,
+    "methods": answer_methods.answer,
+    "inherited": answer_inherited.answer,
+    "trained": answer_trained.answer,
 }
 
 

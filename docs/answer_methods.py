@@ -1,0 +1,301 @@
+"""The page docs/answers/methods.md: which method on which problem?
+
+It takes whatever pages of plans there are: the published comparison (main), else the study of smemnas/adaptive against
+the runs of the package; under noise (noise, else noise-check) and on posterior draws (draws).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from answer_parts import Answer, Axis, Mark, forest, together
+from pages import RESULTS, listed, read_rows, table
+from scipy.stats import kendalltau, rankdata
+
+TITLE = "Which method on which problem?"
+#: The study of this page, the first one that is there; and what each is.
+STUDIES = {
+    "main": "the published comparison",
+    "adaptive": "`smemnas/adaptive`, run once, against the runs of the package (plan `in-the-box`)",
+}
+#: Where these are, they tell whether the order survives.
+NOISY, DRAWN = ("noise", "noise-check"), "draws"
+PAGES = ("README.md", "study.md")
+
+
+class Study:
+    """What study.csv of a folder says at the largest budget.
+
+    Attributes:
+        name: Of the folder.
+        at: Evaluations.
+        seeds: Of a method on a problem, at most.
+    """
+
+    def __init__(self, name: str) -> None:
+        rows = read_rows(RESULTS / name / "study.csv")
+        self.name = name
+        self.at = max(int(row["evaluations"]) for row in rows)
+        self._rows: dict[tuple[str, str], dict[str, str]] = {}
+        for row in sorted(rows, key=lambda row: int(row["evaluations"])):
+            if row["regret"]:
+                self._rows[self._problem(row), row["method"]] = row
+        self.seeds = max(int(row["n"]) for row in self._rows.values())
+
+    @staticmethod
+    def _problem(row: dict[str, str]) -> str:
+        place = f"{row['space']}/{row['dataset']}"
+        plain = row["objectives"] in ("error+flops", "val_error+flops")
+        return place if plain else f"{place} ({row['objectives'].replace('+', ', ')})"
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Problems in the order of the study."""
+        return list(dict.fromkeys(problem for problem, _ in self._rows))
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Methods with runs on every problem, by their mean rank."""
+        names = list(dict.fromkeys(method for _, method in self._rows))
+        names = [m for m in names if all((p, m) in self._rows for p in self.problems)]
+        ranks = np.mean([rankdata([self.regret(p, m) for m in names]) for p in self.problems], axis=0)
+        return [names[k] for k in np.argsort(ranks, kind="stable")]
+
+    def on(self, problem: str) -> dict[str, dict[str, str]]:
+        """Return the rows of the methods on a problem, from the least regret."""
+        rows = {m: row for (p, m), row in self._rows.items() if p == problem}
+        return dict(sorted(rows.items(), key=lambda item: float(item[1]["regret"])))
+
+    def regret(self, problem: str, method: str) -> float:
+        """Return a mean regret; NaN without runs."""
+        row = self._rows.get((problem, method))
+        return float(row["regret"]) if row else math.nan
+
+    def best(self, problem: str, foreign: bool = False) -> str:
+        """Return the method with the least mean regret, of all or of those that are not ours."""
+        return next(m for m in self.on(problem) if not (foreign and is_ours(m)))
+
+    def alike(self, problem: str) -> list[str]:
+        """Return the methods that are not told from the best."""
+        return [m for m, row in self.on(problem).items() if row["mark"] == "equal"]
+
+    def unsure(self, problem: str) -> list[str]:
+        """Return the methods with too few runs to tell."""
+        return [m for m, row in self.on(problem).items() if row["mark"] == "unknown"]
+
+    @property
+    def link(self) -> str:
+        """The study as a link."""
+        page = next(p for p in PAGES if (RESULTS / self.name / p).exists())
+        return f"[{self.name}](../results/{self.name}/{page})"
+
+
+def is_ours(method: str) -> bool:
+    """Whether a method is SMEM-NAS in one of its forms."""
+    return method.split("/")[0] == "smemnas"
+
+
+def there(name: str) -> bool:
+    """Whether the tables of a study are in the repository."""
+    return (RESULTS / name / "study.csv").exists()
+
+
+def first_sentence(study: Study) -> str:
+    """Say which method has the least regret where."""
+    by: dict[str, list[str]] = {}
+    for problem in study.problems:
+        by.setdefault(study.best(problem), []).append(problem)
+    said = [f"`{method}` on {together(places)}" for method, places in by.items()]
+    return f"After {study.at} evaluations ({study.seeds} seeds) the least mean regret is that of {together(said)}."
+
+
+def second_sentence(study: Study) -> str:
+    """Say where the first one is told from the others."""
+    near = {p: study.alike(p) + study.unsure(p) for p in study.problems}
+    alone = [p for p, names in near.items() if not names]
+    family = [p for p, names in near.items() if names and all(map(is_ours, names))]
+    rivals = [p for p in near if p not in alone and p not in family]
+    parts = []
+    if alone:
+        parts.append(f"from every other method on {together(alone)}")
+    if family:
+        parts.append(f"from all but forms of SMEM-NAS on {together(family)}")
+    said = f"It is told {' and '.join(parts)}" if parts else ""
+    if rivals:
+        foreign = list(dict.fromkeys(m for p in rivals for m in near[p] if not is_ours(m)))
+        said += "; on " if said else "On "
+        said += (
+            f"{together(rivals)} these runs do not tell it from one or more of {together([f'`{m}`' for m in foreign])}"
+        )
+    return said + "."
+
+
+def third_sentence(study: Study) -> str:
+    """Say how far the best method that is not ours is; a ratio wants a mean that is surely above zero."""
+    foreign = {p: study.best(p, foreign=True) for p in study.problems}
+    ratios, near = [], []
+    for problem, method in foreign.items():
+        row = study.on(problem)[study.best(problem)]
+        least, theirs = float(row["regret"]), study.regret(problem, method)
+        if float(row["regret_low"] or 0) > 0:
+            ratios.append(theirs / least)
+        else:
+            near.append(f"{problem} {theirs:.3f} against {least:.3f}")
+    said = f"The best that is not ours ({together([f'`{m}`' for m in foreign.values()])}, by problem) has "
+    said += f"{min(ratios):.1f} to {max(ratios):.1f} times that regret" if ratios else "more"
+    return said + (f" (where that is near zero: {', '.join(near)})." if near else ".")
+
+
+def lines_of_table(study: Study) -> list[str]:
+    """Return the table: who is best where, and what is not told from it."""
+    rows = []
+    for problem in study.problems:
+        best, foreign = study.best(problem), study.best(problem, foreign=True)
+        row = study.on(problem)[best]
+        low, high = row["regret_low"], row["regret_high"]
+        span = f" [{float(low):.4f}, {float(high):.4f}]" if low else ""
+        few = study.unsure(problem)
+        alike = listed(study.alike(problem)) + (f" (too few runs: {listed(few)})" if few else "")
+        theirs = f"{study.regret(problem, foreign):.4f}"
+        rows.append([problem, f"`{best}`", alike, f"`{foreign}`", f"{float(row['regret']):.4f}{span}", theirs])
+    head = ("problem", "least regret", "not told from it", "best that is not ours", "least regret", "its regret")
+    return [
+        *table(head, rows, words=4),
+        "Mean hypervolume regret over seeds with its 95 % interval; told: exact paired tests, Holm over the methods "
+        "of a problem.",
+        "",
+    ]
+
+
+def picture(study: Study) -> str:
+    """Draw regret as a share of random search's, methods by mean rank."""
+    unit = "random" if "random" in study.methods else study.methods[-1]
+    rows = []
+    for method in study.methods:
+        shares = [study.regret(p, method) / study.regret(p, unit) for p in study.problems]
+        rows.append((method, [Mark(share, share, share, k) for k, share in enumerate(shares)]))
+    axis = Axis(f"mean regret over that of {unit} after {study.at} evaluations", (0, 0.25, 0.5, 0.75, 1, 1.25), 1.0)
+    return forest(TITLE, rows, axis, study.problems, spread=False)
+
+
+# --- does the order survive?
+
+
+def survival(before: Study, after: Study, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Return a row for each pair of problems: how alike the orders of the methods are that both have."""
+    rows = []
+    for old, new in pairs:
+        names = [m for m in before.on(old) if m in after.on(new)]
+        if len(names) < 3:
+            continue
+        x, y = [before.regret(old, m) for m in names], [after.regret(new, m) for m in names]
+        first = min(names, key=lambda m: after.regret(new, m))
+        tau = float(kendalltau(x, y).statistic)
+        rows.append([new, f"`{names[0]}`", f"`{first}`", str(len(names)), f"{tau:+.2f}"])
+    return rows
+
+
+def quiet(problem: str) -> str:
+    """Return a problem without what was added behind its name."""
+    return problem.split("+")[0]
+
+
+def under_noise(study: Study) -> list[str]:
+    """Return the section on noise, from the newest study of it."""
+    name = next((n for n in NOISY if there(n)), "")
+    if not name:
+        return []
+    noisy = Study(name)
+    silent = {quiet(p): p for p in noisy.problems if p.endswith("+noise=0")}
+    before = noisy if silent else study
+    pairs = [(silent.get(quiet(p), quiet(p)), p) for p in noisy.problems if p not in silent.values()]
+    pairs = [(old, new) for old, new in pairs if old in before.problems]
+    rows = survival(before, noisy, pairs)
+    return _section("Does the order survive noise?", noisy, before, rows)
+
+
+def on_draws(study: Study) -> list[str]:
+    """Return the section on posterior draws."""
+    if not there(DRAWN):
+        return []
+    drawn = Study(DRAWN)
+    pairs = [(quiet(p), p) for p in drawn.problems if quiet(p) in study.problems]
+    return _section("Does it survive what the table does not know?", drawn, study, survival(study, drawn, pairs))
+
+
+def _section(title: str, after: Study, before: Study, rows: list[list[str]]) -> list[str]:
+    if not rows:
+        return []
+    same = sum(row[1] == row[2] for row in rows)
+    taus = [float(row[-1]) for row in rows]
+    against = "the same study without it" if before is after else before.link
+    return [
+        f"## {title}",
+        "",
+        f"The first place stays in {same} of {len(rows)} cases, and Kendall's tau between the orders of mean regrets "
+        "lies between "
+        f"{min(taus):+.2f} and {max(taus):+.2f} ({after.link}: {after.seeds} seeds, {after.at} evaluations, true "
+        "regrets; "
+        f"against {against}). Means alone: what is not told apart may change places by chance.",
+        "",
+        *table(("problem", "first before", "first now", "methods in both", "tau"), rows, words=3),
+    ]
+
+
+def rest(study: Study) -> list[str]:
+    """Return whether the order survives, how it was measured, caveats, and what is published."""
+    others = [
+        n for n in ("in-the-box", "claims", "noise", "draws", "five-problems") if there(n) or n == "five-problems"
+    ]
+    links = ", ".join(
+        f"[{n}](../results/{n}/{next(p for p in PAGES if (RESULTS / n / p).exists())})"
+        for n in others
+        if n != study.name
+    )
+    return [
+        *under_noise(study),
+        *on_draws(study),
+        "## How it was measured",
+        "",
+        f"{study.link}: {STUDIES[study.name]}. Every method starts a seed from the same random architectures, sees "
+        "the same "
+        "values and pays for each new one; regrets are measured within five points of error "
+        "([How problems are judged](../problems.md)). More: " + links + ".",
+        "",
+        "## Caveats",
+        "",
+        "* All problems with (error, flops) served to develop parts of SMEM-NAS, on other seeds; ours have an "
+        "advantage there that "
+        "the others do not have. Baselines at settings chosen with the same effort: [Tuning](../tuning.md).",
+        "* Least regret is the least mean of few runs. Where several are not told apart, take the one that costs "
+        "least to run.",
+        "* Differences on searched values can vanish on test values; a mean rank depends on which methods take part.",
+        "",
+        "## Published",
+        "",
+        "On NAS-Bench-201, CIFAR-10, its authors ([ICLR 2020](https://arxiv.org/abs/2001.00326)) report test "
+        "accuracies under a "
+        "budget of 12,000 simulated seconds of 93.92 % (regularised evolution), 93.85 % (REINFORCE), 93.70 % (random "
+        "search) and "
+        "93.61 % (BOHB), best possible 94.37 %: one objective, another budget, so no column of the table above. "
+        "MSuNAS and "
+        "SMEM-NAS report trained ImageNet networks only (77.4 to 80.4 % at 225 to 593 M MAdds; 78.91 % at 570 M).",
+        "",
+    ]
+
+
+def answer() -> Answer:
+    """Return the page."""
+    study = Study(next(name for name in STUDIES if there(name)))
+    return Answer(
+        TITLE,
+        (first_sentence(study), second_sentence(study), third_sentence(study)),
+        "Regret of each method as a share of random search's, a dot for each problem; methods by mean rank, best "
+        "first.",
+        picture(study),
+        lines_of_table(study),
+        rest(study),
+    )

@@ -1,0 +1,164 @@
+"""The page docs/answers/trained.md: what does really training show?"""
+
+from __future__ import annotations
+
+import re
+
+from answer_inherited import networks, record
+from answer_parts import Answer, Axis, Mark, forest, together
+from pages import RESULTS, read_rows, table
+
+from smemnas.bench.metrics.statistics import SIGNIFICANCE, smallest_p
+
+TITLE = "What does really training show?"
+STUDY = RESULTS / "train-digits" / "study.csv"
+
+
+def rows_at() -> dict[tuple[str, str], dict[str, str]]:
+    """Return the rows of the study by method and evaluations."""
+    return {(row["method"], row["evaluations"]): row for row in read_rows(STUDY)}
+
+
+def methods() -> list[str]:
+    """Return the methods of the study."""
+    return list(dict.fromkeys(method for method, _ in rows_at()))
+
+
+def checkpoints() -> list[str]:
+    """Return the evaluations of the study's tables."""
+    return list(dict.fromkeys(at for _, at in rows_at()))
+
+
+def first_sentence() -> str:
+    """Say what the study found."""
+    rows, end = rows_at(), checkpoints()[-1]
+    tested = [row for row in rows.values() if row["p_holm"]]
+    n = int(rows[methods()[0], end]["n"])
+    regrets = [f"{float(rows[m, end]['regret']):.2f} (`{m}`)" for m in methods()]
+    found = [row for row in tested if float(row["p_holm"]) < SIGNIFICANCE]
+    text = (
+        f"With every number a training (digits, {n} seeds, {end} networks a search) regrets are {together(regrets)}: "
+    )
+    if found:
+        return text + f"{len(found)} of {len(tested)} differences are significant."
+    least = smallest_p(len(tested), n)
+    cannot = f", and {n} seeds could not show one (smallest p {least:g})" if least >= SIGNIFICANCE else ""
+    return text + f"no difference is significant{cannot}."
+
+
+def second_sentence() -> str:
+    """Say what networks trained from random weights are worth."""
+    rows = [row for row in networks() if row["start"] == "random"]
+    top, cost = [float(r["test top-1"]) for r in rows], [float(r["MAdds (M)"]) for r in rows]
+    timm = next(r for r in rows if "timm" in r["network"])
+    best = max(rows, key=lambda r: float(r["test top-1"]))
+    text = (
+        f"On 12,000 images of CIFAR-10, {len(rows)} architectures trained alike from random weights end within "
+        f"{max(top) - min(top):.1f} points of each other, though the dearest costs {max(cost) / min(cost):.1f} times "
+        "as much"
+    )
+    return text + (", and the best of them is not the searched one." if best is timm else ".")
+
+
+def gate() -> tuple[float, ...]:
+    """Return standard deviations between architectures and between seeds, their ratio and its interval."""
+    text = " ".join(record().split("Gate of development networks")[1].split("\n\n")[0].split())
+    number = r"(\d+\.\d+)"
+    found = re.search(
+        rf"architecture sd {number}, seed sd {number} points, ratio {number} \(95 % interval {number} to {number}\)",
+        text,
+    )
+    assert found
+    return tuple(map(float, found.groups()))
+
+
+def third_sentence() -> str:
+    """Say how much a training differs from the next."""
+    between, seeds, ratio, low, high = gate()
+    return (
+        f"Trainings of one network differ by {seeds:g} points (standard deviation), networks of one cost by "
+        f"{between:g}, a ratio of "
+        f"{ratio:g} ({low:g} to {high:g}): one training tells large differences only."
+    )
+
+
+def lines_of_table() -> list[str]:
+    """Return the table: regret by checkpoint."""
+    rows, at = rows_at(), checkpoints()
+    cells = []
+    for method in methods():
+        found = [rows[method, n] for n in at]
+        regrets = [
+            f"{float(r['regret']):.3f} [{float(r['regret_low']):.3f}, {float(r['regret_high']):.3f}]" for r in found
+        ]
+        cells.append([f"`{method}`", *regrets, f"{float(found[-1]['best']):.2f}"])
+    head = ("method", *(f"{n} networks" for n in at), f"least validation error at {at[-1]} (%)")
+    return [
+        *table(head, cells),
+        "Mean hypervolume regret of (validation error, MAdds) with its 95 % interval, against the front of all runs "
+        "of the study: no "
+        "true front is known where every number is a training.",
+        "",
+    ]
+
+
+def rest() -> list[str]:
+    """Return how it was measured, caveats, and what is published."""
+    seconds = [row for row in networks() if row["start"] == "random"]
+    return [
+        "## How it was measured",
+        "",
+        "**Searches** ([train-digits](../results/train-digits/study.md)): NAS-Bench-201 cells with 4 channels on "
+        "8-pixel digits, 6 "
+        "epochs, every architecture trained from scratch.",
+        "",
+        f"**Networks trained to the end**: {len(seconds)} from random weights, 40 epochs ([Training for "
+        "real](../training.md), "
+        '"What came out here").',
+        "",
+        "**Noise of a training**: 12 networks of the size space at 1.5 M MAdds, two trainings each (recipe "
+        "`nats-cpu`); ratio of the "
+        "standard deviation between architectures to that between seeds.",
+        "",
+        "The experiment that asks whether a search beats chance when every number is a training is written down and "
+        "can be run "
+        "(`study --plan headline`, [Training for real](../training.md)); no result of it is in the repository yet.",
+        "",
+        "## Caveats",
+        "",
+        "* Digits of 8 pixels and networks of 4 channels are not a task that architectures are designed for.",
+        "* Nothing here was trained on ImageNet, on a GPU, or for as long as published networks are.",
+        "* So these trainings show that the pipeline works, and how much noise it has to live with; they support no "
+        "ranking of "
+        "methods. That is what the tables are for ([Which method on which problem?](methods.md)).",
+        "",
+        "## Published",
+        "",
+        "On ImageNet, trained to the end, SMEM-NAS reports 78.91 % at 570 M MAdds "
+        "([arXiv 2407.15600](https://arxiv.org/abs/2407.15600)) and MSuNAS 77.4 / 78.3 / 79.1 / 80.4 % at 225 / 312 "
+        "/ 400 / 593 M "
+        "([arXiv 2007.10396](https://arxiv.org/abs/2007.10396)); on CIFAR-10 the best cell of NAS-Bench-201 has "
+        "94.37 % "
+        "([arXiv 2001.00326](https://arxiv.org/abs/2001.00326)). No number of this page stands beside them.",
+        "",
+    ]
+
+
+def answer() -> Answer:
+    """Return the page."""
+    rows = rows_at()
+    marks = []
+    for n in checkpoints():
+        found = [rows[m, n] for m in methods()]
+        values = [[float(row[name]) for name in ("regret", "regret_low", "regret_high")] for row in found]
+        marks.append((f"{n} networks", [Mark(v, low, high, k) for k, (v, low, high) in enumerate(values)]))
+    axis = Axis("hypervolume regret, every number a training (smaller is better)", (0.2, 0.4, 0.6, 0.8, 1.0), None)
+    return Answer(
+        TITLE,
+        (first_sentence(), second_sentence(), third_sentence()),
+        f"Regret of searches in which every architecture was trained, {rows[methods()[0], checkpoints()[-1]]['n']} "
+        "seeds (95 % intervals).",
+        forest(TITLE, marks, axis, methods()),
+        lines_of_table(),
+        rest(),
+    )

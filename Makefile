@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 
 LOWEST ?= .venv-lowest
 
+# The tests start hundreds of processes: each compiles the suite anew where Python may not keep its bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-train test-long test-lowest lint types unit perf archives results docs docs-serve clean
 
 run: $(VENV)/.core

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from conftest import ROOT
@@ -74,29 +75,40 @@ def module_name(path):
 MODULES = {module_name(path) for path in FILES} - {f"smemnas.{name}" for name in FOLDERS}
 
 
-def imports(path, *, top_level_only):
-    """Return absolute names of the imported modules; a block under TYPE_CHECKING imports nothing at run time."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = set()
+@cache
+def read(path):
+    """Return absolute names of the imported modules: of all, and of those at the top level alone.
 
-    def visit(node):
+    A block under TYPE_CHECKING imports nothing at run time.
+    """
+    everywhere, top = set(), set()
+
+    def visit(node, inside):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
-        if top_level_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            return
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        names = set()
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(names)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
             if names - MODULES:  # at least one is no module, so it comes from the package's own file
-                found.add(node.module)
+                names.add(node.module)
+        everywhere.update(names)
+        if not inside:
+            top.update(names)
         for child in ast.iter_child_nodes(node):
-            visit(child)
+            if not isinstance(child, ast.expr):  # no expression imports
+                visit(child, inside)
 
-    visit(tree)
-    return found
+    visit(ast.parse(path.read_text(encoding="utf-8")), False)
+    return everywhere, top
+
+
+def imports(path, *, top_level_only):
+    """Return absolute names of the modules that a file imports, see `read`."""
+    return set(read(path)[top_level_only])
 
 
 def of_the_suite(names):

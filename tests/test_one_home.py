@@ -56,36 +56,54 @@ IDEAS = {
 }
 
 
+class Written(NamedTuple):
+    """What one file holds; its tree is read once for all tests here and not kept."""
+
+    names: list[str]
+    given: set[str]
+    classes: list[str]
+
+
 @cache
-def tree_of(path):
-    """Return a file as a tree, read once for all tests here."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+def read(path):
+    """Return all that a file names, see the module, the names to which it gives a meaning, its public classes."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    classes = [node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    return Written(sorted(names_of(nodes)), written_in(nodes), classes)
 
 
-def names_of(path):
-    """Return all that a file names, see the module."""
-    tree = tree_of(path)
+def dotted(node):
+    """Return the text of a name or an attribute: a chain of names by hand, which is most of them and much quicker."""
+    parts, inner = [], node
+    while isinstance(inner, ast.Attribute):
+        parts.append(inner.attr)
+        inner = inner.value
+    return ".".join([inner.id, *reversed(parts)]) if isinstance(inner, ast.Name) else ast.unparse(node)
+
+
+def names_of(nodes):
+    """Return all that the nodes of a file name, see the module."""
     known, found = {}, set()
     docstrings = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    hints = {id(n) for node in ast.walk(tree) for hint in annotations(node) for n in ast.walk(hint)}
-    for node in ast.walk(tree):
+    hints = {id(n) for node in nodes for hint in annotations(node) for n in ast.walk(hint)}
+    for node in nodes:
         if isinstance(node, ast.Import):
             known |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom):
             known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in docstrings or id(node) in hints:
             continue
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             found.add(f".{node.func.attr}()")
         if isinstance(node, ast.Attribute | ast.Name):
-            root, _, rest = ast.unparse(node).partition(".")
+            root, _, rest = dotted(node).partition(".")
             found.add(".".join(filter(None, (known.get(root, root), rest))))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.add(repr(node.value))
@@ -109,21 +127,18 @@ def test_no_two_public_classes_have_one_name():
     """Whoever reads a name in one file and looks it up in another finds the same thing."""
     found = {}
     for path in FILES:
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+        for name in read(path).classes:
+            found.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
     twice = {name: places for name, places in found.items() if len(places) > 1}
     assert twice.keys() == NAMESAKES.keys(), twice
     assert len(found) > 150
 
 
-NAMES = {path.relative_to(ROOT).as_posix(): names_of(path) for path in FILES}
-
-
 @pytest.mark.parametrize("idea", IDEAS)
 def test_an_idea_has_one_home(idea):
     pattern, homes = IDEAS[idea]
-    found = {file: [n for n in sorted(names) if re.fullmatch(pattern, n)] for file, names in NAMES.items()}
+    matches = re.compile(pattern).fullmatch
+    found = {path.relative_to(ROOT).as_posix(): [n for n in read(path).names if matches(n)] for path in FILES}
     found = {file: names for file, names in found.items() if names}
     strays = {file: names for file, names in found.items() if file not in homes}
     assert not strays, f"{idea} is written in {', '.join(homes)}: use that"
@@ -144,10 +159,10 @@ def imported(path):
                 yield module, entry.split()[0]
 
 
-def written_in(path):
+def written_in(nodes):
     """Return the names that a module gives a meaning itself; one that it imports is not among them."""
     found = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -157,7 +172,7 @@ def written_in(path):
 
 def test_a_name_is_imported_from_the_module_that_writes_it():
     """No module hands on what another wrote, so that an import says where a thing is, and one edge is one need."""
-    written = {module_name(path): written_in(path) for path in FILES}
+    written = {module_name(path): read(path).given for path in FILES}
     strays = [
         f"{path.relative_to(ROOT)}: {name} is not written in {module}"
         for path in READERS

@@ -12,6 +12,7 @@ import numpy as np
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.intervals import Interval
+from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial
@@ -61,3 +62,15 @@ def _regret_at(trial: Trial, seconds: float) -> tuple[float, int]:
     """Return regret and number of evaluations of what was finished after so many seconds."""
     n = min(int(np.searchsorted(trial.clock, seconds, side="right")), len(trial.curve))
     return (float(trial.curve[n - 1]) if n else 1.0), n
+
+
+def curves_in_time(tables: Tables) -> dict[tuple[Case, str], Curve]:
+    """Return `trained` as curves by case and variant; their `at` are whole seconds."""
+    rows: dict[tuple[Case, str], list[Trained]] = {}
+    for row in trained(tables):
+        rows.setdefault((row.case, row.variant), []).append(row)
+    found = {}
+    for key, its in rows.items():
+        mean, low, high = np.array([row.regret for row in its]).T
+        found[key] = Curve(np.array([round(row.seconds) for row in its]), mean, low, high, its[0].n)
+    return found

@@ -307,6 +307,13 @@ def test_paper_has_the_legend_and_no_controls(browser, page):
         seen = browser.evaluate(f"['#bar', '#methods button', '#filter', '#theme', '.tools', 'nav'].map({shown})")
         assert seen == [True, True, False, False, False, False]
         assert browser.evaluate("getComputedStyle(document.getElementById('bar')).position") == "static"
+        browser.evaluate("document.documentElement.dataset.theme = 'dark'")
+        assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        shape = "(s => s.getBoundingClientRect().height / s.getBoundingClientRect().width)"
+        drawn = browser.evaluate(
+            f"{shape}({CURVES}) / ({CURVES}.viewBox.baseVal.height / {CURVES}.viewBox.baseVal.width)"
+        )
+        assert drawn == pytest.approx(1.0, abs=0.01)  # no empty stripes above and below a chart
         assert browser.evaluate("document.querySelectorAll('details:not([open])').length") > 0
         browser.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 0

@@ -151,6 +151,20 @@ def test_the_page_follows_a_study_in_a_browser(tmp_path: Path) -> None:
         browser.until("document.title.startsWith('2/6 done, 1 failed')")
         browser.evaluate("window.kept = true")
         assert browser.evaluate("document.querySelector('#failures td.wrap').textContent") == "out of <memory>"
+        failed = (
+            "[...document.querySelectorAll('tr[data-method]')].map(r => [r.dataset.method, r.cells[2].textContent])"
+        )
+        assert browser.evaluate(failed) == [["random", "1"], ["evo", "0"]]
+        for width in (390, 1200):  # a phone, and back
+            size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == 390}
+            browser.call("Emulation.setDeviceMetricsOverride", **size)
+            browser.settle()
+            assert browser.evaluate("document.documentElement.scrollWidth") <= width
+            [box, regret] = browser.evaluate(
+                "(t => [t.parentNode, t.tHead.rows[0].cells[5]].map(node => node.getBoundingClientRect().right))"
+                "(document.querySelector('#problems table'))"
+            )
+            assert regret <= box, "the mean regret is to be seen without scrolling the table"
         (folder_of(study, list(plan.jobs())[5]) / "evals.jsonl").unlink()  # it was made up
         run_study(list(plan.jobs()), study)
         browser.until("document.title === '6/6 done'")

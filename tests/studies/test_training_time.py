@@ -9,6 +9,8 @@ import pytest
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.data.user import import_table
+from smemnas.bench.report.page.data import page_data
+from smemnas.bench.report.page.page import render
 from smemnas.bench.report.study import figures
 from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.history import History
@@ -89,3 +91,22 @@ def test_the_figure_draws_the_curves_of_the_table_against_time(study):
     assert ax.get_xlabel() == "training time (what was finished by then)"
     assert {label.get_text()[-1] for label in ax.get_xticklabels()} <= set("smhd")
     assert {text.get_text() for text in ax.texts} == {"random", "nsga2"}
+
+
+def test_the_page_draws_them_and_shows_every_row_of_the_table(study):
+    """Its rows are of times, not of the checkpoints among which the page lets choose."""
+    out, _, tables, _ = study
+    groups, unfinished = make_groups(find_runs([str(out)]))
+    timed, other = page_data(groups)["problems"]
+    assert "timed" not in other
+    assert timed["timed"]["unit"] == "training time"
+    for curve in timed["timed"]["curves"]:
+        mine = [row for row in trained(tables) if row.variant == ("random", "nsga2")[curve["m"]]]
+        assert curve["mean"] == pytest.approx([row.regret.value for row in mine], rel=1e-4)
+        assert timed["timed"]["at"] == [round(row.seconds) for row in mine]
+    page = render(groups, unfinished)
+    assert page.count('data-kind="timed"') == 1
+    table = page.split('aria-label="Hypervolume regret against training time')[1].split("</table>")[0]
+    assert table.count("<tr data-m=") == 8
+    assert "data-at" not in table
+    assert 'data-at="25"' in page

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.program import program
 from smemnas.bench.report.architecture.drawings import picture
+from smemnas.bench.studies.curves import Curve
 from smemnas.bench.studies.discovery import Run
 from smemnas.bench.studies.groups import Group
+from smemnas.bench.studies.training_time import curves_in_time
 from smemnas.spaces.base import FloatArray, IntArray
 
 #: Points of a reference front that are drawn.
@@ -43,6 +45,9 @@ def page_data(groups: Sequence[Group], evaluated: bool = False) -> dict[str, Any
     evaluated = evaluated or sum(len(run.F) for group in groups for run in group.runs.values()) <= EVALUATED_SHOWN
     cases = [(group, case) for group in groups for case in group.tables.plan.cases]
     found = [_problem(group, case, names, evaluated) for group, case in cases]
+    in_time = {id(group): curves_in_time(group.tables) for group in groups}
+    for (group, case), (problem, *_) in zip(cases, found, strict=True):
+        problem |= _timed(case, in_time[id(group)], names)
     left = PICTURES
     for place, k in enumerate(sorted(range(len(found)), key=lambda k: len(found[k][1]))):  # what one leaves, others get
         problem, genotypes, shown = found[k]
@@ -175,6 +180,20 @@ def _curves(group: Group, case: Case, names: list[str]) -> dict[str, Any]:
     curves = {
         v.name: c for v in group.tables.plan.variants if (c := group.tables.curves.get((case, v.name))) is not None
     }
+    return _drawn(curves, names)
+
+
+def _timed(case: Case, in_time: Mapping[tuple[Case, str], Curve], names: list[str]) -> dict[str, Any]:
+    """Return as "timed" mean regret against training time, where the table of a case knows times."""
+    curves = {name: curve for (place, name), curve in in_time.items() if place == case}
+    if not curves:
+        return {}
+    drawn = {"title": str(case), "unit": "training time", **_drawn(curves, names)}
+    return {"timed": {**drawn, "budget": drawn["at"][-1]}}
+
+
+def _drawn(curves: Mapping[str, Curve], names: list[str]) -> dict[str, Any]:
+    """Return the curves of a chart, all of which are known at the same places."""
     return {
         "at": next(iter(curves.values())).at.tolist() if curves else [],
         "curves": [

@@ -7,10 +7,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from smemnas.bench.errors import UserError
+from smemnas.bench.values import duration
+
 #: What a cell of a numeric column looks like: a number, an interval, a share such as 6/11, a bound such as >=1.3.
 NUMBER = re.compile(r"[<>=~ ]*\[?\s*([+-]?(?:\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|inf))(?:[\s,/*~%±\](].*)?", re.IGNORECASE)
 #: Columns that are words whatever stands in them.
 WORDS = frozenset({"method", "contrast", "problem", "case", "reason", "seeds"})
+#: Signs of a bound before a number or a duration.
+BOUNDS = "<>=~ "
 NOTHING = frozenset({"", "-"})
 #: Classes of the marks that a table of the study gives its cells.
 MARKS = {"best": "best", "equal": "equal", "unknown": "unknown"}
@@ -27,7 +32,10 @@ def value_of(cell: str) -> str | None:
         return ""
     found = NUMBER.fullmatch(cell)
     if found is None:
-        return None
+        try:
+            return repr(duration("a cell", cell.lstrip(BOUNDS)))
+        except UserError:
+            return None
     value = float(found[1].replace(",", ""))
     return "1e999" if math.isinf(value) else repr(value)
 

@@ -283,7 +283,7 @@ def _problem(
     facts += [("note", note) for note in (*remarks(group.tables, case), *notes_of(benchmark))]
     tables = only(group.tables, case)
     checkpoints = [group.tables.plan.shown(at) for at in group.tables.plan.at]
-    blocks = [_table(section, methods, case) for section in sections(tables)]
+    blocks = [_table(section, methods, case, group.tables.plan.axis) for section in sections(tables)]
     times = [_table(section, methods, case) for section in time_sections(tables)]
     at = "".join(f'<option value="{n}"{" selected" if n == checkpoints[-1] else ""}>{n}</option>' for n in checkpoints)
     chosen = (
@@ -291,7 +291,8 @@ def _problem(
         f"{group.tables.plan.axis}</label></div>"
     )
     reach = reach_figure(groups, groups.index(group), case)
-    charts = f'<div class="charts">{_front_figure(k, data)}{_curve_figure(k, data)}{reach}</div>'
+    curves = _curve_figure(k, data) + _curve_figure(k, data, timed=True)
+    charts = f'<div class="charts">{_front_figure(k, data)}{curves}{reach}</div>'
     ranks = [
         t for t in group.tables.seed_ranks if t.case == case and t.at == group.end and t.seeds and len(t.methods) > 2
     ]
@@ -299,14 +300,18 @@ def _problem(
     return tags.definitions(facts) + charts + drawn + chosen + "".join(blocks) + tags.folded("Time", "".join(times))
 
 
-def _table(section: Section, methods: Sequence[str], case: Case | None = None) -> str:
-    """Return a table of the study with its title; rows of its column of methods that are none go below the others."""
+def _table(section: Section, methods: Sequence[str], case: Case | None = None, axis: str = "") -> str:
+    """Return a table of the study with its title; rows of its column of methods that are none go below the others.
+
+    Where its first column of numbers is `axis`, the page can show the rows of one checkpoint alone.
+    """
     order = sorted(range(len(section.head)), key=lambda j: section.head[j] not in tags.WORDS)  # what stays in sight
     head, cells, styled = (
         [[line[j] for j in order] for line in lines] for lines in ([section.head], section.rows, section.marks)
     )
     by = head[0].index("method") if "method" in head[0] else None
-    at = next((head[0].index(name) for name in ("evaluations", "training time") if name in head[0]), None)
+    after = next((name for name in section.head if name in ("evaluations", "training time")), None)
+    at = head[0].index(after) if after and after == axis else None
     rows, marks, foot = [], [], []
     attributes: list[dict[str, object]] = []
     for row, styles in zip(cells, styled, strict=True):
@@ -349,19 +354,22 @@ def _front_figure(k: int, data: dict[str, Any]) -> str:
     )
 
 
-def _curve_figure(k: int, data: dict[str, Any]) -> str:
-    """Return the place of the chart of anytime curves with its controls."""
+def _curve_figure(k: int, problem: dict[str, Any], *, timed: bool = False) -> str:
+    """Return the place of the chart of anytime curves, or of those against training time, with its controls."""
+    data = problem.get("timed", {"curves": []}) if timed else problem
     if not data["curves"]:
         return ""
     positive = all(v > 0 for curve in data["curves"] for v in curve["mean"])
     several = max(curve["n"] for curve in data["curves"]) > 1
     tools = tags.switch("log x", "logx") + tags.switch("log y", "logy", positive)
     tools += tags.switch("intervals", "bands", several)
+    kind, title = ("timed", "Against training time") if timed else ("curves", "Anytime")
     of = "each number of evaluations" if data["unit"] == "evaluations" else "so much training"
     caption = f"Hypervolume regret after {of}, mean over runs"
     caption += ", with its 95 % interval." if several else "."
+    caption += " What was finished by then counts." * (data["unit"] != "evaluations")
     return (
-        f'<figure data-problem="{k}" data-kind="curves"><h3>Anytime</h3><div class="tools">{tools}</div>'
+        f'<figure data-problem="{k}" data-kind="{kind}"><h3>{title}</h3><div class="tools">{tools}</div>'
         f'<div class="chart"></div><figcaption>{tags.text(caption)}</figcaption></figure>'
     )
 

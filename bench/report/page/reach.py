@@ -21,14 +21,15 @@ def reach_figure(groups: Sequence[Group], number: int, case: Case | None) -> str
     """
     for k, (place, drawn) in enumerate(reaches(groups)):
         if place == (number, case):
-            of = "each number of evaluations" if drawn["unit"] == "evaluations" else "so much training"
+            counted = drawn["unit"] == "evaluations"  # in time the first training is long, and nothing happens before
+            of = "each number of evaluations" if counted else "so much training"
             caption = (
                 f"Share of {len(TARGETS)} hypervolume regrets from {TARGETS[0]:.2f} to {TARGETS[-1]:g} that are "
                 f"reached after {of}, on {drawn['title']}; all runs, problems weigh the same."
             )
             return (
                 f'<figure data-reach="{k}"><h3>Targets reached</h3><div class="tools">'
-                f'{tags.switch("log x", "logx", True)}</div><div class="chart"></div>'
+                f'{tags.switch("log x", "logx", counted)}</div><div class="chart"></div>'
                 f"<figcaption>{tags.text(caption)}</figcaption></figure>"
             )
     return ""

@@ -24,7 +24,7 @@ from smemnas.bench.studies.judged import TargetsReached
 from smemnas.bench.studies.plan import Plan, Variant
 from smemnas.bench.studies.ranks import SeedRanks
 from smemnas.bench.studies.tables import Tables
-from smemnas.bench.studies.training_time import Trained, trained
+from smemnas.bench.studies.training_time import curves_in_time
 from smemnas.spaces.base import FloatArray
 
 NOTE = "drawn.json"
@@ -74,19 +74,9 @@ def drawn(tables: Tables) -> StudyDrawn:
     )
     fronts = {case: known.front for case in plan.cases if (known := tables.references.get(case)) is not None}
     axes = {case: [(o.name, o.unit) for o in benchmark_of(case).objectives] for case in plan.cases}
-    return StudyDrawn(seen, tables.curves, tables.reaches, tables.seed_ranks, fronts, runs, axes, _in_time(tables))
-
-
-def _in_time(tables: Tables) -> dict[tuple[Case, str], Curve]:
-    """Return mean regret against seconds of training, as `trained` has it."""
-    rows: dict[tuple[Case, str], list[Trained]] = {}
-    for row in trained(tables):
-        rows.setdefault((row.case, row.variant), []).append(row)
-    found = {}
-    for key, its in rows.items():
-        mean, low, high = np.array([row.regret for row in its]).T
-        found[key] = Curve(np.array([round(row.seconds) for row in its]), mean, low, high, its[0].n)
-    return found
+    return StudyDrawn(
+        seen, tables.curves, tables.reaches, tables.seed_ranks, fronts, runs, axes, curves_in_time(tables)
+    )
 
 
 def key_of(shown: StudyDrawn) -> str:

@@ -22,7 +22,6 @@ from smemnas.bench.report.cells import short_names
 from smemnas.bench.report.figure_file import new_figure, save_pair
 from smemnas.bench.report.study.critical_difference import critical_difference_diagram
 from smemnas.bench.report.study.drawn import StudyDrawn, drawn, kept_files, key_of, note_files
-from smemnas.bench.studies.in_time import step
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.values import duration_text
 from smemnas.spaces.base import FloatArray
@@ -171,11 +170,12 @@ def _reaches(shown: StudyDrawn, case: Case | None, styles: dict[str, dict[str, A
     found = {name: shown.reaches[case, name] for name in styles if (case, name) in shown.reaches}
     for name, reach in reversed(found.items()):
         ax.step(reach.at, reach.share, where="post", **styles[name], zorder=2 if styles[name]["color"] == GREY else 3)
-    ax.set_xscale("log")
-    ax.set_xlim(max(1.0, step(shown.plan)), max(shown.plan.end, 2))
-    if shown.plan.budget_time:
-        _time_ticks(ax, shown.plan.end, log=True)
+    if shown.plan.budget_time:  # nothing happens before the first training has ended
+        ax.set_xlim(0, shown.plan.end)
+        _time_ticks(ax, shown.plan.end)
     else:
+        ax.set_xscale("log")
+        ax.set_xlim(1.0, max(shown.plan.end, 2))
         ticks = [n for e in range(7) for n in (10**e, 2 * 10**e, 5 * 10**e) if n <= shown.plan.end]
         ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
     ax.minorticks_off()
@@ -192,14 +192,11 @@ def _reaches(shown: StudyDrawn, case: Case | None, styles: dict[str, dict[str, A
     return figure
 
 
-def _time_ticks(ax: Any, end: int, *, log: bool = False) -> None:
-    """Write durations on the axis of times: equal parts of a round one, or round ones on a logarithmic axis."""
+def _time_ticks(ax: Any, end: int) -> None:
+    """Write durations on the axis of times: equal parts of a round one."""
     round_ones = [n * unit for unit, ns in TIMES for n in ns]
-    if log:
-        ticks = [float(t) for t in (1, 10, 60, 600, 3600, 6 * 3600, 86400, 10 * 86400, 100 * 86400) if t <= end]
-    else:
-        each = next((t for t in round_ones if end / t <= 6), round_ones[-1])
-        ticks = [float(t) for t in np.arange(each, end + 1, each)]
+    each = next((t for t in round_ones if end / t <= 6), round_ones[-1])
+    ticks = [float(t) for t in np.arange(each, end + 1, each)]
     ax.set_xticks(ticks, [duration_text(t) for t in ticks])
 
 

@@ -171,10 +171,12 @@ function curveChart(problem, figure) {
   const times = problem.at.map(at => at / second);
   const draw = () => {
     const curves = problem.curves.filter(c => shown(c.m)), bands = control("bands")?.checked;
-    const used = curves.flatMap(c => bands ? c.mean.concat(c.low, c.high) : c.mean);
+    const means = curves.flatMap(c => c.mean).filter(v => v !== null), log = control("logy")?.checked;
+    const widest = log ? [Math.min(...means.filter(v => v > 0)) / 3, Math.max(...means) * 2] : [-Infinity, Infinity];  // else one wide interval flattens all curves
+    const used = bands ? means.concat(curves.flatMap(c => c.low.concat(c.high)).filter(v => v !== null).map(v => Math.min(Math.max(v, widest[0]), widest[1]))) : means;
     const x = { low: times[0], high: problem.budget / second, log: control("logx").checked, label: timed ? `training time (${name})` : "evaluations" };
     if (x.low === x.high) x.low = 0, x.log = false;
-    const y = limits(used, control("logy")?.checked, problem.share ? "share of targets reached" : "mean hypervolume regret");
+    const y = limits(used, log, problem.share ? "share of targets reached" : "mean hypervolume regret");
     const f = frame(box, x, y), cut = v => y.log ? Math.max(v, y.low) : v;
     f.root.setAttribute("aria-label", `${problem.share ? "Targets" : "Regret"} on ${problem.title}: arrow keys go through the ${timed ? "times" : "evaluations"}`);
     const line = list => list.map((v, k) => v === null ? "" : `${k ? "L" : "M"}${f.x(times[k]).toFixed(1)},${f.y(cut(v)).toFixed(1)}`).join("");
@@ -206,9 +208,9 @@ function curveChart(problem, figure) {
 }
 
 DATA.problems.forEach((problem, k) => {
-  for (const [kind, make] of [["fronts", frontChart], ["curves", curveChart]]) {
+  for (const [kind, make, drawn] of [["fronts", frontChart, problem], ["curves", curveChart, problem], ["timed", curveChart, problem.timed]]) {
     const figure = document.querySelector(`figure[data-problem="${k}"][data-kind="${kind}"]`);
-    if (figure) redraws.push(make(problem, figure));
+    if (figure) redraws.push(make(drawn, figure));
   }
 });
 for (const figure of document.querySelectorAll("figure[data-reach]")) redraws.push(curveChart(DATA.reaches[figure.dataset.reach], figure));

@@ -81,7 +81,7 @@ function show(state) {
   fill("latest", state.latest, r => [
     cell(r.method, "left"), cell(String(r.seed)), cell(number(r.regret)), cell(String(r.evaluations)), cell(ago(r.ago)), cell(r.problem, "left"),
   ]);
-  report(state.report);
+  report(state.report, state.done);
   trouble(state.trouble || "");
 }
 
@@ -95,12 +95,12 @@ function fill(id, entries, line) {
   by(id).querySelector("tbody").replaceChildren(...rows);
 }
 
-function report(made) {
+function report(made, done) {
   const node = by("report");
-  const text = made.error ? `The report cannot be made: ${made.error}` : made.runs === null ? "" : `Report of ${count(made.runs, "finished run")}`;
+  const text = made.error ? `The report cannot be made: ${made.error}` : made.runs === null ? (done ? "The report of what is finished is being made ..." : "") : `Report of ${count(made.runs, "finished run")}`;
   if (!text || node.dataset.said === text) return;
   node.dataset.said = text;
-  if (made.error) { node.textContent = text; return; }
+  if (made.error || made.runs === null) { node.textContent = text; return; }
   const link = document.createElement("a");
   link.href = "report/index.html";
   link.textContent = text;

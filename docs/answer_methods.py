@@ -103,6 +103,11 @@ def there(name: str) -> bool:
     return (RESULTS / name / "study.csv").exists()
 
 
+def newest() -> Study:
+    """Return the study of this page."""
+    return Study(next(name for name in STUDIES if there(name)))
+
+
 def first_sentence(study: Study) -> str:
     """Say which method has the least regret where."""
     by: dict[str, list[str]] = {}
@@ -179,6 +184,24 @@ def picture(study: Study) -> str:
         rows.append((method, [Mark(share, share, share, k) for k, share in enumerate(shares)]))
     axis = Axis(f"mean regret over that of {unit} after {study.at} evaluations", (0, 0.25, 0.5, 0.75, 1, 1.25), 1.0)
     return forest(TITLE, rows, axis, study.problems, spread=False)
+
+
+def overview() -> list[str]:
+    """Return the table of the README: mean regret of each method on each problem, the least in bold."""
+    study = newest()
+    rows = []
+    for method in study.methods:
+        cells = [f"{study.regret(p, method):.3f}" for p in study.problems]
+        cells = [f"**{c}**" if study.best(p) == method else c for p, c in zip(study.problems, cells)]
+        rows.append([f"`{method}`", *cells])
+    link = study.link.replace("../results/", "docs/results/")
+    return [
+        f"Mean hypervolume regret after {study.at} evaluations, {study.seeds} seeds ({link}); smaller is better. "
+        "Which differences "
+        "are shown, and which are not: [Which method on which problem?](docs/answers/methods.md)",
+        "",
+        *table(("method", *study.problems), rows),
+    ]
 
 
 # --- does the order survive?
@@ -289,7 +312,7 @@ def rest(study: Study) -> list[str]:
 
 def answer() -> Answer:
     """Return the page."""
-    study = Study(next(name for name in STUDIES if there(name)))
+    study = newest()
     return Answer(
         TITLE,
         (first_sentence(study), second_sentence(study), third_sentence(study)),

@@ -61,9 +61,10 @@ def steps() -> dict[str, Callable[[], None]]:
 
 
 def state() -> dict[str, str]:
-    """Return the checksum of each file below docs/."""
-    files = (file for file in DOCS.rglob("*") if file.is_file() and file.suffix in {".md", ".csv", ".svg", ".txt"})
-    return {file.relative_to(DOCS).as_posix(): sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+    """Return the checksum of each file below docs/, and of the README."""
+    files = [file for file in DOCS.rglob("*") if file.is_file() and file.suffix in {".md", ".csv", ".svg", ".txt"}]
+    files.append(make_answers.README)
+    return {file.relative_to(DOCS.parent).as_posix(): sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
 
 def main(arguments: list[str]) -> int:

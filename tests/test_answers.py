@@ -11,6 +11,7 @@ from conftest import ROOT, docs_script
 
 MAKE = docs_script("make_answers")
 PARTS = docs_script("answer_parts")
+METHODS = docs_script("answer_methods")
 PLACE = r"-?\d+\.\d+"
 
 
@@ -43,6 +44,15 @@ def test_the_answer_is_read_in_a_minute_and_the_rest_follows(written):
         sections = re.findall(r"^## (.*)$", after, re.MULTILINE)
         assert sections[-3:] == ["How it was measured", "Caveats", "Published"], name
         assert after.index("\n|") < after.index("\n## "), f"{name}: no table after the figure"
+
+
+def test_the_table_of_the_readme_is_that_of_the_study():
+    text = MAKE.README.read_text(encoding="utf-8")
+    assert MAKE.readme(text) == text, "python docs/make_answers.py"
+    study = METHODS.newest()
+    [row] = [line for line in text.splitlines() if line.startswith("| `nsga2` |")]
+    shown = [float(cell.strip(" *")) for cell in row.split("|")[2:-1]]
+    assert shown == pytest.approx([study.regret(p, "nsga2") for p in study.problems], abs=0.0005)
 
 
 def test_tables_are_read_back_from_markdown():
@@ -100,9 +110,6 @@ def test_what_is_said_of_pairs_follows_the_verdicts():
     )
     assert "sometimes: " in PAIRS.against_ranks({"a": [contrast("+", 0.03)]})
     assert PAIRS._sided("+-==?") == "1 (against: 1) of 4"
-
-
-METHODS = docs_script("answer_methods")
 
 
 def study(tmp_path, monkeypatch, name, rows):

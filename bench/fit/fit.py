@@ -12,7 +12,7 @@ from typing import Any
 from smemnas.bench.display import html_table
 from smemnas.bench.errors import RunError, UserError, choose
 from smemnas.bench.files import why, write_json, write_text
-from smemnas.bench.fit.clock import STATE, FitClock
+from smemnas.bench.fit.clock import STATE, UNDONE, FitClock
 from smemnas.bench.fit.measure import measure, own_side, setting_for, smaller
 from smemnas.bench.fit.plan import FitPlan, FitSetting, make_fit_plan
 from smemnas.bench.fit.stages import FitStages
@@ -118,8 +118,12 @@ class Fitted:
         return html_table(head, rows, title=f"Networks for {self.report['data']}", notes=[f"in {self.folder}"])
 
 
-def plan_fit(options: FitOptions) -> FitPlan:
+def plan_fit(options: FitOptions, began: float | None = None) -> FitPlan:
     """Choose sizes, measure a few steps and share out the time; writes nothing but decoded images.
+
+    Args:
+        options: What to do.
+        began: When the command began, by `time.monotonic`; None is now.
 
     Raises:
         UserError: The time is too short, or an option makes no sense.
@@ -128,8 +132,8 @@ def plan_fit(options: FitOptions) -> FitPlan:
     """
     from smemnas.bench.train import need_torch
 
+    began, seconds = time.monotonic() if began is None else began, 3600.0 * options.hours
     need_torch()
-    began, seconds = time.monotonic(), 3600.0 * options.hours
     setting = _setting(options, options.size or own_side(options.data))
     speeds = measure(setting, device=options.device, threads=options.threads, began=began)
     if not options.size and options.latency is None and options.search != "scratch":
@@ -185,31 +189,49 @@ def fit(options: FitOptions, *, tell: Callable[[str], None] = lambda line: None)
     """
     from smemnas.bench.train import need_torch
 
+    began = time.monotonic()
     need_torch()
     out = Path(options.out).expanduser()
     with locked(out, FIT):
         plan = _kept_plan(options, out)
-        if plan is None:
-            plan = plan_fit(options)
-            content = {"format": FORMAT, "asked": options.asked(), "plan": plan.to_dict()}
-            write_json(out / PLAN, json.loads(json.dumps(content)))
-        for line in plan.lines():
-            tell(line)
-        if (out / REPORT).exists():
+        if plan is not None and (out / REPORT).exists():
+            for line in plan.lines():
+                tell(line)
             return Fitted(out, json.loads((out / REPORT).read_bytes()))
-        clock = FitClock(out)
-        clock.seconds.setdefault("measuring", plan.speeds.spent)
-        latency = None if options.latency is None else Path(options.latency).expanduser()
-        stages = FitStages(plan, out, clock, options.limits, latency, options.machine, tell)
-        stages.supernet()
-        stages.search()
-        found = stages.final()
-        exported = _export(options, stages, found)
-        baseline = stages.baseline(found) if options.baseline else None
-        report = _report(plan, clock, found, baseline, exported)
-        write_text(out / TABLE, report_text(report))
-        write_json(out / REPORT, report)
-        return Fitted(out, report)
+        clock = FitClock(out, began)
+        with clock.beating():
+            return _fitted(options, out, clock, plan, began, tell)
+
+
+def _fitted(
+    options: FitOptions,
+    out: Path,
+    clock: FitClock,
+    plan: FitPlan | None,
+    began: float,
+    tell: Callable[[str], None],
+) -> Fitted:
+    """Plan where that was not done, and go through the stages."""
+    if plan is None:
+        plan = plan_fit(options, began=began - clock.seconds.pop(UNDONE, 0.0))
+        content = {"format": FORMAT, "asked": options.asked(), "plan": plan.to_dict()}
+        write_json(out / PLAN, json.loads(json.dumps(content)))
+        clock.restart()
+    for line in plan.lines():
+        tell(line)
+    if "measuring" not in clock.seconds:
+        clock.seconds = {"measuring": plan.speeds.spent, **clock.seconds}
+    latency = None if options.latency is None else Path(options.latency).expanduser()
+    stages = FitStages(plan, out, clock, options.limits, latency, options.machine, tell)
+    stages.supernet()
+    stages.search()
+    found = stages.final()
+    exported = _export(options, stages, found)
+    baseline = stages.baseline(found) if options.baseline else None
+    report = _report(plan, clock, found, baseline, exported)
+    write_text(out / TABLE, report_text(report))
+    write_json(out / REPORT, report)
+    return Fitted(out, report)
 
 
 def _kept_plan(options: FitOptions, out: Path) -> FitPlan | None:
@@ -253,7 +275,9 @@ def _report(
 
     def of(training: Retraining) -> dict[str, Any]:
         keys = ("arch", "top1", "top5", "test_images", "valid_top1", "params", "madds", "resolution", "start")
-        return {key: training.result[key] for key in keys} | {"epochs": training.result["recipe"]["epochs"]}
+        return {key: training.result[key] for key in keys} | {
+            "epochs": training.result.get("stopped_after", training.result["recipe"]["epochs"])
+        }
 
     return {
         "data": plan.setting.data,

@@ -2,7 +2,9 @@
 
 Nothing is decided by the clock as long as the estimates hold within the reserve. Beyond that, in this order: a
 supernet ends after a finished epoch, a search evaluates fewer networks, both final trainings get fewer epochs, the
-baseline is left out. Each is written down before it has an effect, and holds when the command is resumed.
+baseline is left out. A stage that gets slower once it has begun is ended too, within an epoch if need be: the search
+with the networks that it has, the final training with the weights of its last epoch. Each is written down before it has
+an effect, and holds when the command is resumed.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ class FitStages:
         if not plan.supernet_epochs or "supernet" in self.clock.decisions:
             return
         allowed = plan.estimates["supernet"] + ALLOWED * plan.estimates["reserve"]
+        finished: list[int] = []
 
         def look(row: Mapping[str, Any]) -> None:
             self.clock.mark()
@@ -72,6 +75,15 @@ class FitStages:
             done = int(row["epoch"])
             if done < plan.supernet_epochs and taken * (1 + 1 / done) > allowed:
                 self.clock.decide("supernet", {"epochs": done, "planned": plan.supernet_epochs, "seconds": taken})
+                raise _OutOfTimeError
+            finished.append(done)
+
+        def within(steps: int, _: int) -> None:
+            taken = self.clock.seconds.get("supernet", 0.0) + self.clock.spent() - sum(self.clock.seconds.values())
+            if finished and taken > allowed:
+                self.clock.decide(
+                    "supernet", {"epochs": finished[-1], "planned": plan.supernet_epochs, "seconds": taken}
+                )
                 raise _OutOfTimeError
 
         options = SupernetTrainOptions(
@@ -90,7 +102,7 @@ class FitStages:
         )
         self.begin("supernet")
         try:
-            supernet_train(options, on_epoch=look)
+            supernet_train(options, on_epoch=look, progress=within)
         except _OutOfTimeError:
             done = self.clock.decisions["supernet"]["epochs"]
             self.tell(f"note: steps take longer than they did: the supernet ends after epoch {done}.")
@@ -119,12 +131,9 @@ class FitStages:
         }
         self.begin("search")
 
-        def look(done: int, total: int) -> None:
-            self.clock.mark()
-
         if plan.search == "supernet":
             checkpoint = self.folder / "supernet" / "checkpoint.pt"
-            run(RunOptions(evaluator="supernet", checkpoint=checkpoint, **common), progress=look)
+            run(RunOptions(evaluator="supernet", checkpoint=checkpoint, **common), ends=self._search_ends)
         else:
             training = [
                 *(f"size={of.size}", f"width={of.width}", f"stem={of.stem}"),
@@ -133,17 +142,67 @@ class FitStages:
             ]
             run(
                 RunOptions(space="mnv3", evaluator="train", data=of.data, recipe="small", training=training, **common),
-                progress=look,
+                ends=self._search_ends,
             )
         self.clock.mark()
+        if "search stopped" in self.clock.decisions:
+            self.tell(f"note: the search is ended after {self.clock.decisions['search stopped']['networks']} networks.")
+
+    def _search_ends(self, done: int) -> bool:
+        """Return whether a search ends after some networks: the next would cost the final training its time.
+
+        Up to `FEWEST` networks it may take the time of the final trainings, but for one epoch.
+        """
+        if "search stopped" in self.clock.decisions:
+            return done >= int(self.clock.decisions["search stopped"]["networks"])
+        self.clock.mark()
+        each = self.clock.seconds["search"] / done if done else 0.0
+        expected = self.plan.estimates
+        epoch = (expected["final"] - OPENING) / self.plan.final_epochs
+        rest = sum(expected[name] for name in ("final", "export", "baseline")) if done >= FEWEST else 0.0
+        rest = max(rest, self._slowness() * (epoch + EXPORT + 2 * OPENING))
+        over = done > 0 and self._left() < rest + each
+        if over:
+            self.clock.decide("search stopped", {"networks": done, "planned": self.plan.budget})
+        return over
 
     def final(self) -> Retraining:
         """Train the network that was found."""
         epochs = self._final_epochs()
         self.begin("final")
-        return self._trained(
-            RetrainOptions(run=self.folder / "search", pick=self.pick, **self._recipe(epochs, self.folder / "final"))
+        options = RetrainOptions(
+            run=self.folder / "search", pick=self.pick, **self._recipe(epochs, self.folder / "final")
         )
+        kept = self._slowness() * (EXPORT + OPENING)
+        finished = [0]
+
+        def look(row: Mapping[str, Any]) -> None:
+            finished.append(int(row["epoch"]))
+            self.clock.mark()
+
+        def ends(done: int) -> bool:
+            if "final stopped" in self.clock.decisions:
+                return done >= int(self.clock.decisions["final stopped"]["epochs"])
+            self.clock.mark()
+            over = done > 0 and self._left() < kept + self.clock.seconds["final"] / done
+            if over:
+                self.clock.decide("final stopped", {"epochs": done, "planned": epochs})
+            return over
+
+        def within(updates: int, _: int) -> None:
+            if "final stopped" not in self.clock.decisions and self.plan.seconds - self.clock.spent() < kept:
+                self.clock.decide("final stopped", {"epochs": finished[-1], "planned": epochs})
+                raise _OutOfTimeError
+
+        try:
+            found = retrain(options, on_epoch=look, progress=within, ends=ends)
+        except _OutOfTimeError:  # its last finished epoch is kept: read that
+            found = retrain(options, on_epoch=look, ends=ends)
+        self.clock.mark()
+        if "final stopped" in self.clock.decisions:
+            done = self.clock.decisions["final stopped"]["epochs"]
+            self.tell(f"note: time is up: the final training is ended after epoch {done} of {epochs}.")
+        return found
 
     @property
     def pick(self) -> str:
@@ -159,15 +218,25 @@ class FitStages:
         stem = int(found.result["plan"]["stem_stride"])
         name = nearest_baseline(float(found.result["madds"]), resolution, stem)
         epochs = int(found.result["recipe"]["epochs"])
+        each = self._slowness() * (self.plan.estimates["baseline"] - OPENING) / self.plan.final_epochs
         self.begin("baseline")
+        finished = [0]
+
+        def stop() -> None:
+            self.clock.decide("baseline", {"model": name, "stopped after": finished[-1]})
+            raise _OutOfTimeError
 
         def look(row: Mapping[str, Any]) -> None:
             total, done = self.clock.mark(), int(row["epoch"])
+            finished.append(done)
             if 0 < done < epochs:
                 left = self.clock.seconds["baseline"] / done * (epochs - done)
                 if total + left > self.plan.seconds:
-                    self.clock.decide("baseline", {"model": name, "stopped after": done})
-                    raise _OutOfTimeError
+                    stop()
+
+        def within(updates: int, _: int) -> None:
+            if self.clock.spent() > self.plan.seconds:
+                stop()
 
         options = RetrainOptions(
             arch=f"timm:{name}",
@@ -177,20 +246,14 @@ class FitStages:
             **self._recipe(epochs, self.folder / "baseline"),
         )
         try:
-            return self._trained(options, look)
+            if self._left() < each and not (self.folder / "baseline").exists():
+                stop()
+            baseline = retrain(options, on_epoch=look, progress=within)
+            self.clock.mark()
+            return baseline
         except _OutOfTimeError:
             self.tell("note: no time is left for the whole baseline: it is ended and not reported.")
             return None
-
-    def _trained(self, options: RetrainOptions, look: Callable[[Mapping[str, Any]], None] | None = None) -> Retraining:
-        """Train, with the clock."""
-        found = retrain(options, on_epoch=look or self._look)
-        self.clock.mark()
-        return found
-
-    def _look(self, _: Mapping[str, Any]) -> None:
-        """Keep the time of a finished epoch."""
-        self.clock.mark()
 
     def _recipe(self, epochs: int, out: Path) -> dict[str, Any]:
         """Return what both final trainings share."""
@@ -209,6 +272,13 @@ class FitStages:
                 self.clock.decide("final", {"epochs": max(1, fits), "planned": planned})
                 self.tell(f"note: time is left for {max(1, fits)} instead of {planned} epochs of the final trainings.")
         return int(self.clock.decisions.get("final", {}).get("epochs", planned))
+
+    def _slowness(self) -> float:
+        """Return how many times as long as planned finished work took, at least 1."""
+        finished = {"supernet", "search", "final"} - {self.clock.stage}
+        stages = [name for name in self.clock.seconds if name in finished]
+        expected = sum(self.plan.estimates[name] for name in stages)
+        return max(1.0, sum(self.clock.seconds[name] for name in stages) / expected if expected else 1.0)
 
     def _left(self) -> float:
         """Return the seconds that are left."""

@@ -11,6 +11,7 @@ from smemnas.bench.display import html_table
 from smemnas.bench.log import logger
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.report.training import epoch_line
+from smemnas.bench.runs.clock import Ends
 from smemnas.bench.values import whole, whole_numbers
 
 #: Called with an epoch's row of `metrics.jsonl`, and "epochs", how many there are.
@@ -114,7 +115,9 @@ class Retraining:
         return html_table(head, [row], title=f"Retraining of {self.arch}", notes=[f"in {self.folder}"])
 
 
-def retrain(options: RetrainOptions, *, progress: Shown = False, on_epoch: OnEpoch | None = None) -> Retraining:
+def retrain(
+    options: RetrainOptions, *, progress: Shown = False, on_epoch: OnEpoch | None = None, ends: Ends | None = None
+) -> Retraining:
     """Train a network to the end and read it on the test split once, as the command `retrain` does.
 
     A training that was killed continues after its last finished epoch when it is called again; a finished one returns
@@ -124,6 +127,7 @@ def retrain(options: RetrainOptions, *, progress: Shown = False, on_epoch: OnEpo
         options: What to train, and where.
         progress: Show a bar on a terminal or in a notebook, or call this with (updates done, all updates).
         on_epoch: Called after each epoch with its row of `metrics.jsonl`, and "epochs", how many there are.
+        ends: Asked before each epoch, with the epochs so far; True ends the training with the weights as they are.
 
     Raises:
         UserError: Options contradict each other or what is there, or PyTorch (the extra 'train') is missing.
@@ -160,6 +164,6 @@ def retrain(options: RetrainOptions, *, progress: Shown = False, on_epoch: OnEpo
 
     folder = folder if out is None else out
     with cpu_threads(options.threads), shown_progress(f"{plan.arch} on {plan.data}", progress) as tell:
-        found = Retraining(folder, loop.retrain(plan, folder, machine, report=report, progress=tell))
+        found = Retraining(folder, loop.retrain(plan, folder, machine, report=report, progress=tell, ends=ends))
     logger.info("%r", found)
     return found

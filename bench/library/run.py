@@ -14,6 +14,7 @@ from smemnas.bench.log import logger
 from smemnas.bench.report.run import write_report
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.runs import run as runs
+from smemnas.bench.runs.clock import Ends
 from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.result import Result
@@ -78,7 +79,7 @@ class RunOptions:
     continue_from_log: bool = False
 
 
-def run(options: RunOptions, *, progress: Shown = False) -> Result:
+def run(options: RunOptions, *, progress: Shown = False, ends: Ends | None = None) -> Result:
     """Run one search, write its report into the folder and return what it found, as the command `run` does.
 
     A run that was killed continues where it stopped when it is called again; a complete one returns at once.
@@ -86,6 +87,7 @@ def run(options: RunOptions, *, progress: Shown = False) -> Result:
     Args:
         options: What to run.
         progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
+        ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
 
     Raises:
         UserError: A name, number or combination makes no sense.
@@ -116,6 +118,7 @@ def run(options: RunOptions, *, progress: Shown = False) -> Result:
         overwrite=options.overwrite,
         continue_from_log=options.continue_from_log,
         progress=progress,
+        ends=ends,
     )
     return result.with_summary(write_report(folder, result, benchmark))
 
@@ -128,6 +131,7 @@ def run_job(
     overwrite: bool = False,
     continue_from_log: bool = False,
     progress: Shown = False,
+    ends: Ends | None = None,
 ) -> Result:
     """Run a job in its folder, or finish it there; the log is all that is written.
 
@@ -138,6 +142,7 @@ def run_job(
         overwrite: Delete what an earlier run left in the folder first.
         continue_from_log: If the log does not replay, tell the method all logged rows and go on.
         progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
+        ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
 
     Raises:
         RunError: The folder is in use, belongs to another job, or cannot be written.
@@ -151,6 +156,7 @@ def run_job(
             overwrite=overwrite,
             continue_from_log=continue_from_log,
             progress=tell,
+            ends=ends,
         )
     logger.info("%r in %s", result, result.folder)
     for note in (*notes_of(result.benchmark), *filter(None, (result.note,))):

@@ -7,7 +7,7 @@ evaluated. What is read off at a training time, the budget too, counts what was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smemnas.bench.benchmarks.base import Benchmark
@@ -19,26 +19,32 @@ from smemnas.spaces.base import IntArray
 #: A method may ask this often for what is known before it counts as stuck, where no number of evaluations says it.
 PATIENCE = 100
 
+#: Whether a run or a training is to end, given what is done of it: a caller whose own time is up says so.
+Ends = Callable[[int], bool]
+
 
 class Clock:
     """What a run has spent of its training time.
 
     Args:
         limit: Seconds that it may spend; 0 is no limit, and then no row has a time.
+        ends: Asked before evaluations that are not logged yet, with the evaluations so far; True ends the run.
 
     Attributes:
         limit: That.
         spent: Seconds so far.
+        ended: Whether the caller ended the run.
     """
 
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
+    def __init__(self, limit: float, ends: Ends | None = None) -> None:
+        self.limit, self.ends = limit, ends
         self.spent = 0.0
+        self.ended = False
 
     @property
     def over(self) -> bool:
-        """Whether the budget is passed."""
-        return 0.0 < self.limit < self.spent
+        """Whether the budget is passed, or the caller ended the run."""
+        return self.ended or 0.0 < self.limit < self.spent
 
     def patience(self, budget: int, known: int) -> int:
         """Return for how many paid evaluations a method may ask, where `known` are paid and `budget` is the most."""
@@ -66,13 +72,14 @@ class Clock:
 
         What costs real time is evaluated so many at a time as run side by side, and not beyond the end.
         """
-        if not self.limit:
+        if not self.limit and self.ends is None:
             return evaluate(benchmark, X, seed, first, judged)
         rows: list[Row] = []
-        step = benchmark.at_once or len(X)
+        step = benchmark.at_once or (len(X) if self.ends is None else 1)
         for start in range(0, len(X), step):
+            self.ended = self.ended or (self.ends is not None and self.ends(first + len(rows)))
             if self.over:
                 break
-            part = evaluate(benchmark, X[start : start + step], seed, first + len(rows), judged, timed=True)
+            part = evaluate(benchmark, X[start : start + step], seed, first + len(rows), judged, timed=bool(self.limit))
             rows += self.charge(part, path)
         return rows

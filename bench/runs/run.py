@@ -20,7 +20,7 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.function import SMALL
 from smemnas.bench.errors import NotReplayed, RunError, Unusable, UserError, describe
-from smemnas.bench.runs.clock import Clock
+from smemnas.bench.runs.clock import Clock, Ends
 from smemnas.bench.runs.evaluation import FIRST, refuse_hopeless
 from smemnas.bench.runs.folder import ELSEWHERE, LOG, RECOMMENDED, TIMING, adopt, clear, locked
 from smemnas.bench.runs.guard import fault
@@ -138,7 +138,7 @@ def search(
             after_evaluation = time.perf_counter()
             in_evaluation += after_evaluation - after_ask
             hopeful = hopeful or any(row.status == "ok" for row in rows)
-            if not hopeful:
+            if rows and not hopeful:
                 _refuse_hopeless(history, rows, budget, benchmark)
             history.append(rows)
         else:
@@ -148,6 +148,8 @@ def search(
         for position, row in zip(new, [*logged, *rows], strict=True):
             known[keys[position]] = row
         found = [position for position, key in enumerate(keys) if key in known]
+        if not found:  # the caller ended the run before anything of this batch
+            break
         before_tell = time.perf_counter()
         with blamed(f"the method {name!r} failed when it was told"):
             method.tell(X[found], np.array([objectives_of(known[keys[p]]) for p in found]))
@@ -156,7 +158,7 @@ def search(
         if told is not None:
             with blamed(f"the method {name!r} failed when it was asked what it recommends"):
                 told(len(known))
-        if record_time is not None and fresh:
+        if record_time is not None and rows:
             record_time(
                 f'{{"first": {rows[0].i}, "n": {len(rows)}, "ask": {after_ask - before:.6f}, '
                 f'"evaluate": {after_evaluation - after_ask:.6f}, "tell": {done - before_tell:.6f}}}'
@@ -205,10 +207,12 @@ def _most_asks(clock: Clock, budget: int, known: int) -> int:
 
 def _why_ended(benchmark: Benchmark, n: int, budget: int, asked: int, clock: Clock) -> str:
     """Return why a run ended after `n` evaluations, "" where its budget is spent."""
-    if n >= budget or clock.over:
+    if n >= budget or (clock.over and not clock.ended):
         return ""
     spent = f"{duration_text(clock.spent)} of {duration_text(clock.limit)} of training" if clock.limit else ""
     where = f"Ended early, after {spent or f'{n} of {budget} evaluations'}"
+    if clock.ended:
+        return f"{where}: its time was up."
     listed = end_of_list(benchmark, n, budget, spent)
     if listed:
         return listed
@@ -252,6 +256,7 @@ def run(
     overwrite: bool = False,
     continue_from_log: bool = False,
     progress: Progress | None = None,
+    ends: Ends | None = None,
 ) -> Result:
     """Run a job in its folder, or finish it there.
 
@@ -262,6 +267,7 @@ def run(
         overwrite: Delete what is in the folder first.
         continue_from_log: If the log does not replay, tell the method all logged rows and go on.
         progress: Called with (evaluations so far, budget).
+        ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
 
     Raises:
         RunError: The folder is in use, belongs to another job, or cannot be written.
@@ -304,7 +310,7 @@ def run(
                 told=recommended.after if recommended.wanted else None,
                 told_already=told_already,
                 name=job.method,
-                clock=Clock(job.budget_time),
+                clock=Clock(job.budget_time, ends),
             )
         X, F = history.arrays()
         X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none

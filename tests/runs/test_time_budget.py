@@ -252,3 +252,19 @@ def test_the_command_says_what_was_spent(tmp_path):
     library = run_options(RunOptions("nsga2", "macro", "mine", seed=1, budget_time="10h", out=tmp_path / "lib"))
     assert (tmp_path / "lib" / "evals.jsonl").read_bytes() == (tmp_path / "r" / "evals.jsonl").read_bytes()
     assert "of 10h of training" in repr(library)
+
+
+def test_a_caller_ends_a_run_within_a_batch_and_it_stays_ended(tmp_path):
+    """A run whose caller has no time left has the first evaluations of the whole run, and goes on or not as told."""
+    whole = run(make_job("random", "toy", budget=12, seed=2)[0], tmp_path / "whole")
+    job, _ = make_job("random", "toy", budget=12, seed=2)
+    asked = []
+    short = run(job, tmp_path / "short", ends=lambda done: bool(asked.append(done)) or done >= 5)
+    assert asked == [0, 1, 2, 3, 4, 5]
+    assert short.note == "Ended early, after 5 of 12 evaluations: its time was up."
+    np.testing.assert_array_equal(short.X, whole.X[:5])
+    again = run(job, tmp_path / "short", ends=lambda done: done >= 5)
+    np.testing.assert_array_equal(again.F, whole.F[:5])
+    full = run(job, tmp_path / "short")
+    np.testing.assert_array_equal(full.F, whole.F)
+    assert (tmp_path / "short" / "evals.jsonl").read_bytes() == (tmp_path / "whole" / "evals.jsonl").read_bytes()

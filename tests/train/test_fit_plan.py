@@ -1,6 +1,7 @@
 """How `fit` shares out its time, and what it does when a stage takes longer than it should; nothing is trained here."""
 
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -79,30 +80,41 @@ def test_the_baseline_of_the_nearest_cost():
 def made(tmp_path, monkeypatch):
     """Stages that take a moment of a clock that the test sets; returns them and what was called."""
     plan = make_fit_plan(SETTING, SPEEDS, 7200.0)
-    clock, calls = FitClock(tmp_path), []
     now = [0.0]
     monkeypatch.setattr("smemnas.bench.fit.clock.time.monotonic", lambda: now[0])
+    clock, calls = FitClock(tmp_path), []
     monkeypatch.setattr(stages_module, "run", lambda options, **_: calls.append(("run", options)))
 
-    def supernet(options, on_epoch):
+    def supernet(options, on_epoch, progress):
         calls.append(("supernet", options))
         for epoch in range(1, options.epochs + 1):
-            now[0] += supernet.seconds
+            for step in range(4):
+                now[0] += supernet.seconds / 4
+                progress(step, 4)
             on_epoch({"epoch": epoch})
 
-    def final(options, on_epoch):
+    def final(options, on_epoch, progress=lambda done, n: None, ends=lambda done: False):
         calls.append(("retrain", options))
-        on_epoch({"epoch": 0})
-        for epoch in range(1, options.epochs + 1):
-            now[0] += 10.0
-            on_epoch({"epoch": epoch})
+        options.out.mkdir(exist_ok=True)
         result = {"resolution": 32, "plan": {"stem_stride": 1}, "madds": 2.3e6, "recipe": {"epochs": options.epochs}}
+        on_epoch({"epoch": final.kept})
+        for epoch in range(final.kept + 1, options.epochs + 1):
+            if ends(epoch - 1):
+                result["stopped_after"] = epoch - 1
+                break
+            for step in range(4):
+                now[0] += final.seconds(epoch) / 4
+                progress(step, 4)
+            final.kept = epoch
+            on_epoch({"epoch": epoch})
         return SimpleNamespace(result=result)
+
+    final.seconds, final.kept = (lambda epoch: 10.0), 0
 
     monkeypatch.setattr(stages_module, "supernet_train", supernet)
     monkeypatch.setattr(stages_module, "retrain", final)
     stages = FitStages(plan, tmp_path, clock, ("flops<=3",), None, {"seed": 0}, lambda line: None)
-    return SimpleNamespace(stages=stages, plan=plan, clock=clock, calls=calls, now=now, supernet=supernet)
+    return SimpleNamespace(stages=stages, plan=plan, clock=clock, calls=calls, now=now, supernet=supernet, final=final)
 
 
 def test_within_the_reserve_the_plan_is_followed(made):
@@ -137,6 +149,92 @@ def test_what_takes_twice_as_long_is_shortened_and_written_down(made):
     assert again.seconds == made.clock.seconds
 
 
+@pytest.mark.parametrize("slow", [3.0, 30.0, 3000.0])
+def test_a_final_training_that_gets_slower_once_begun_is_ended(made, slow):
+    """Whether its epochs take three times as long, or one takes longer than all the time that is left."""
+    normal = made.plan.estimates["final"] / made.plan.final_epochs
+    made.final.seconds = lambda epoch: normal * (slow if epoch > 2 else 1.0)
+    made.clock.start("search")
+    made.now[0] += made.plan.estimates["measuring"] + made.plan.estimates["supernet"] + made.plan.estimates["search"]
+    made.clock.mark()
+    found = made.stages.final()
+    done = made.clock.decisions["final stopped"]["epochs"]
+    assert found.result["stopped_after"] == done >= 2
+    assert made.clock.mark() <= made.plan.seconds + normal * slow / 4  # a look at the clock four times an epoch
+    if slow < 3000:
+        assert made.clock.mark() <= made.plan.seconds
+    again = FitStages(made.plan, made.stages.folder, FitClock(made.stages.folder), (), None, {"seed": 0}, print)
+    assert again.final().result["stopped_after"] == done  # killed then, and called again
+
+
+def test_a_search_once_begun_is_ended_in_time(made, monkeypatch):
+    told, each = [], 10 * made.plan.estimates["search"] / made.plan.budget
+
+    def run(options, ends):
+        options.out.mkdir(exist_ok=True)
+        done = 0
+        while done < options.budget and not ends(done):
+            made.now[0] += each
+            done += 1
+        told.append(done)
+
+    monkeypatch.setattr(stages_module, "run", run)
+    made.clock.start("supernet")
+    made.now[0] += made.plan.estimates["measuring"] + made.plan.estimates["supernet"]
+    made.clock.mark()
+    made.stages.search()
+    (done,) = told
+    assert made.clock.decisions["search stopped"] == {"networks": done, "planned": made.plan.budget}
+    assert 8 <= done < made.plan.budget
+    rest = sum(made.plan.estimates[name] for name in ("final", "export", "baseline"))
+    assert rest <= made.plan.seconds - made.clock.mark() < rest + each
+    made.stages.search()
+    assert told == [done, done]
+
+
+def test_a_search_of_few_slow_networks_leaves_time_for_one_epoch(made, monkeypatch):
+    told = []
+
+    def run(options, ends):
+        done = 0
+        while not ends(done):
+            made.now[0] += 900.0
+            done += 1
+        told.append(done)
+
+    monkeypatch.setattr(stages_module, "run", run)
+    made.clock.start("supernet")
+    made.now[0] += made.plan.estimates["supernet"]
+    made.clock.mark()
+    made.stages.search()
+    assert 1 <= told[0] < 8
+    epoch = made.plan.estimates["final"] / made.plan.final_epochs
+    assert epoch <= made.plan.seconds - made.clock.mark()
+
+
+def test_time_that_a_kill_undoes_is_charged(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("smemnas.bench.fit.clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("smemnas.bench.fit.clock.BEAT", 0.001)
+    clock = FitClock(tmp_path, began=95.0)
+    clock.start("supernet")
+    now[0] = 110.0
+    assert clock.mark() == 15.0  # from the beginning of the command on
+    with clock.beating():
+        now[0] = 150.0
+        deadline = time.perf_counter() + 30
+        while "alive" not in json.loads((tmp_path / "state.json").read_bytes()) and time.perf_counter() < deadline:
+            time.sleep(0.005)
+        left = (tmp_path / "state.json").read_bytes()  # what a kill would leave
+    (tmp_path / "state.json").write_bytes(left)
+    again = FitClock(tmp_path)
+    assert again.seconds == {"supernet": 15.0, "undone": 40.0}
+    again.start("supernet")
+    now[0] = 151.0
+    assert again.mark() == 56.0
+    assert FitClock(tmp_path).seconds == {"supernet": 16.0, "undone": 40.0}
+
+
 def test_a_baseline_that_would_be_late_is_left_out(made):
     made.clock.start("search")
     made.now[0] += made.plan.seconds - 100.0
@@ -153,7 +251,7 @@ def test_a_baseline_that_would_be_late_is_left_out(made):
 
 def test_other_options_and_foreign_folders_are_one_line(tmp_path, monkeypatch):
     plan = make_fit_plan(SETTING, SPEEDS, 7200.0)
-    monkeypatch.setattr(module, "plan_fit", lambda options: plan)
+    monkeypatch.setattr(module, "plan_fit", lambda options, began: plan)
 
     def stop(self):
         raise RunError("stopped")

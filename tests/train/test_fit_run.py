@@ -50,7 +50,7 @@ def short(photos, search):
 @pytest.mark.long
 @pytest.mark.parametrize("search", ["supernet", "scratch"])
 def test_from_images_to_an_export(photos, tmp_path, monkeypatch, search):
-    monkeypatch.setattr(module, "plan_fit", lambda options: short(photos, search))
+    monkeypatch.setattr(module, "plan_fit", lambda options, began: short(photos, search))
     options = FitOptions(
         str(photos), 10.0, tmp_path / "net", width=0.1, search=search, max_flops=50.0, threads=1, device="cpu"
     )
@@ -82,6 +82,28 @@ def test_a_plan_is_measured(photos, tmp_path):
     assert not (tmp_path / "net").exists()
 
 
+@pytest.mark.long
+def test_a_final_training_of_more_epochs_than_fit_is_ended_in_time(photos, tmp_path, monkeypatch):
+    """The plan believes that a hundred thousand epochs take a second; the time is kept all the same."""
+    seconds = 150.0
+
+    def plan_of(options, began):
+        plan = short(photos, "supernet")
+        given = {"supernet": 60.0, "search": 30.0, "final": 5.0, "baseline": 5.0, "reserve": 40.0}
+        return replace(plan, seconds=seconds, final_epochs=100_000, estimates={**plan.estimates, **given})
+
+    monkeypatch.setattr(module, "plan_fit", plan_of)
+    began = time.monotonic()
+    found = fit(FitOptions(str(photos), 1.0, tmp_path / "net", width=0.1, search="supernet", threads=1, device="cpu"))
+    took = time.monotonic() - began
+    assert took <= 1.05 * seconds
+    stopped = found.report["decisions"]["final stopped"]
+    assert found.report["network"]["epochs"] == stopped["epochs"] >= 1
+    assert found.report["baseline"] is None
+    assert (tmp_path / "net" / "export" / "model.safetensors").exists()
+    assert sum(found.report["seconds"].values()) == pytest.approx(took, abs=3.0)
+
+
 PROGRAM = """
 import sys
 sys.path.insert(0, {suite!r})
@@ -89,7 +111,7 @@ sys.path.insert(0, {tests!r})
 from test_fit_run import short
 from smemnas.bench.fit import fit as module
 from smemnas.bench.fit.fit import FitOptions, fit
-module.plan_fit = lambda options: short({photos!r}, "supernet")
+module.plan_fit = lambda options, began: short({photos!r}, "supernet")
 options = FitOptions({photos!r}, 10.0, sys.argv[1], width=0.1, search="supernet", threads=1, device="cpu")
 print(fit(options, tell=lambda line: print(line, flush=True)))
 """

@@ -24,6 +24,7 @@ import torch
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import write_json, write_text
 from smemnas.bench.outputs import RETRAINING
+from smemnas.bench.runs.clock import Ends
 from smemnas.bench.runs.folder import locked
 from smemnas.bench.train.batches import cut_out
 from smemnas.bench.train.devices import autocast, check_device, reproducible
@@ -75,6 +76,7 @@ def retrain(
     *,
     report: Report | None = None,
     progress: Progress | None = None,
+    ends: Ends | None = None,
 ) -> Row:
     """Train a network, or go on with a training that was stopped; a folder holds one training.
 
@@ -87,6 +89,8 @@ def retrain(
         machine: Where.
         report: Called with the row of each epoch, in the first process.
         progress: Called with (updates done, all updates).
+        ends: Asked before each epoch, with the epochs so far; True ends the training with the weights as they are. Of
+            several processes each has to answer the same.
 
     Returns:
         The content of `result.json`.
@@ -102,7 +106,7 @@ def retrain(
             locked(out, RETRAINING) if group.rank == 0 else nullcontext(),
             reproducible(group.device, deterministic=plan.recipe.deterministic, tuned=True),
         ):
-            return _retrain(plan, out, machine, group, report, progress)
+            return _retrain(plan, out, machine, group, report, progress, ends)
     except (RuntimeError, MemoryError, OSError) as error:
         other = explained(error)
         if other is not None:
@@ -117,7 +121,13 @@ def retrain(
 
 
 def _retrain(
-    plan: RetrainPlan, out: Path, machine: Machine, group: Processes, report: Report | None, progress: Progress | None
+    plan: RetrainPlan,
+    out: Path,
+    machine: Machine,
+    group: Processes,
+    report: Report | None,
+    progress: Progress | None,
+    ends: Ends | None,
 ) -> Row:
     """Do what `retrain` says, as one of a group of processes."""
     recipe = plan.recipe
@@ -141,6 +151,8 @@ def _retrain(
         if report is not None and group.rank == 0:
             report(first)
     for epoch in range(len(training.rows) - 1, recipe.epochs):
+        if ends is not None and ends(epoch):
+            break
         row = _epoch(training, epoch, progress)
         row |= read_accuracies(training, training.net)
         if training.ema is not None:

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent / "answers"
 #: Words of an answer: what can be read before the first picture in a minute.
 LONGEST = 120
 COLOURS = (BLUE, ORANGE, GREEN, GREY, "#8e5ea2", "#c0504d", "#17888f", "#7a6a3a", "#444b57", "#b0a030")
-WIDTH, LEFT, RIGHT, TOP = 640, 176, 18, 14
+WIDTH, LEFT, RIGHT, TOP = 520, 146, 16, 14
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -181,8 +181,7 @@ def _grid(axis: Axis, x, top: float, bottom: float) -> str:  # type: ignore[no-u
         strong = "a" if value == axis.none else "g"
         parts.append(f'<path class="{strong}" d="M{x(value):.1f} {top}V{bottom}"/>')
         parts.append(f'<text class="t" x="{x(value):.1f}" y="{bottom + 16}" text-anchor="middle">{shown(value)}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{bottom + 36}" text-anchor="middle">{escape(axis.title)}</text>')
+    parts.append(f'<text x="{WIDTH / 2:.0f}" y="{bottom + 36}" text-anchor="middle">{escape(axis.title)}</text>')
     return "".join(parts)
 
 
@@ -190,7 +189,7 @@ def _key(entries: Sequence[str]) -> str:
     """Return the meaning of colours, two in a line."""
     parts = []
     for k, text in enumerate(entries):
-        x, y = 16 + 306 * (k % 2), TOP + 6 + 18 * (k // 2)
+        x, y = 16 + 250 * (k % 2), TOP + 6 + 18 * (k // 2)
         parts.append(f'<circle cx="{x + 5}" cy="{y - 4}" r="4" fill="{COLOURS[k % len(COLOURS)]}"/>')
         parts.append(f'<text x="{x + 16}" y="{y}">{escape(text)}</text>')
     return "".join(parts)

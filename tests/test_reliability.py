@@ -55,11 +55,12 @@ def start(data, folder, **environment):
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_and_resumed(embedded, uninterrupted, tmp_path):
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.long)])
+def test_killed_at_random_moments_and_resumed(embedded, uninterrupted, tmp_path, kills):
     data, first, last = uninterrupted
     draw = random.Random(2024)
     found = []
-    for attempt in range(10):
+    for attempt in range(kills):
         folder = tmp_path / f"run-{attempt}"
         process = start(embedded, folder)
         # Half of the kills wait for a number of rows, so that they hit the search itself on any machine; the
@@ -80,7 +81,7 @@ def test_killed_at_ten_random_moments_and_resumed(embedded, uninterrupted, tmp_p
         assert again.returncode == 0, again.stderr
         assert log_of(folder) == data
         assert (folder / "summary.json").exists()
-    assert len(found) >= 5, "most of the processes must have been alive when they were killed"
+    assert len(found) >= kills // 2, "most of the processes must have been alive when they were killed"
     assert any(0 < rows < 120 for rows in found), found
 
 

@@ -34,10 +34,12 @@ from smemnas.spaces.toy import Toy, error
 
 
 def best_rows(F):
-    """Distinct rows of ``F`` that no other dominates, by comparing all pairs."""
-    F = np.unique(F, axis=0)
-    beaten = [((F <= f).all(axis=1) & (F < f).any(axis=1)).any() for f in F]
-    return F[~np.array(beaten)]
+    """Distinct rows of ``F`` that no other dominates: sorted, each can be beaten by one that was kept before alone."""
+    kept = np.empty((0, F.shape[1]))
+    for f in np.unique(F, axis=0):  # which are in lexicographic order
+        if not (kept <= f).all(axis=1).any():
+            kept = np.vstack([kept, f])
+    return kept
 
 
 def needed(name):

@@ -31,7 +31,16 @@ def fastest(function, rounds=3):
     return min(seconds_of(function) for _ in range(rounds))
 
 
-def ratio(ours, reference, rounds=5, seconds_of=seconds_of):
-    """How many times as long as its reference a call takes: the median over rounds in which both take their turn."""
+def ratio(ours, reference, rounds=5, seconds_of=seconds_of, limit=None):
+    """How many times as long as its reference a call takes: the median over rounds in which both take their turn.
+
+    With a `limit` it ends as soon as so many rounds lie on one side of it that the median of all must lie there too.
+    """
     ours(), reference()  # warm
-    return float(np.median([seconds_of(ours) / seconds_of(reference) for _ in range(rounds)]))
+    found = []
+    for _ in range(rounds):
+        found.append(seconds_of(ours) / seconds_of(reference))
+        below = sum(one < limit for one in found) if limit is not None else 0
+        if limit is not None and 2 * max(below, len(found) - below) > rounds:
+            break
+    return float(np.median(found))

@@ -80,19 +80,17 @@ def test_workers_and_one_process_write_the_same(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="run it on Linux or macOS: needs SIGKILL")
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_killed_study_continues_to_the_identical_table(tmp_path: Path, plugin: Path, jobs: int) -> None:
-    def args(pause: float, out: Path) -> list[str]:
-        slow = f"slow=stream:pause={pause}"
-        return command(
-            *("--plugin", plugin, "study", "--methods", "random", "--variant", slow, "--spaces", "toy"),
-            *("--seeds", "0-3", "--budget", 40, "--at", 20, "--jobs", jobs, "--out", out, "--quiet", "--no-figures"),
-        )
-
+    args = (
+        *("--plugin", plugin, "study", "--methods", "random", "--variant", "slow=stream:pause=0.05", "--spaces", "toy"),
+        *("--seeds", "0-3", "--budget", 40, "--at", 20, "--quiet", "--no-figures"),
+    )
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    subprocess.run(args(0.05, whole), check=True, timeout=300)
+    again = command(*args, "--jobs", jobs, "--out", killed)
+    study(*args, "--jobs", 1, "--out", whole)
     unfinished = 0
     for _ in range(3):
         rows = sum(text.count(b"\n") for text in logs(killed).values()) if killed.exists() else 0
-        process = subprocess.Popen(args(0.05, killed))
+        process = subprocess.Popen(again)
         wait_for = time.monotonic() + 60
         while sum(text.count(b"\n") for text in logs(killed).values()) <= rows + 10 and process.poll() is None:
             assert time.monotonic() < wait_for
@@ -103,7 +101,7 @@ def test_a_killed_study_continues_to_the_identical_table(tmp_path: Path, plugin:
             unfinished += 1
     assert unfinished >= 1
     assert not (killed / "study.csv").exists()
-    subprocess.run(args(0.05, killed), check=True, timeout=300)
+    subprocess.run(again, check=True, timeout=300)
     assert_same_study(whole, killed)
 
 

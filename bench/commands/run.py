@@ -78,7 +78,9 @@ def job_options(command: Any) -> Any:
     "[default: digits, or what the supernet was trained on]",
 )
 @click.option(
-    "--recipe", default="", help="With train: nb201-200, nb201-12, nats-90, nats-cpu, nb101-108, small, tiny."
+    "--recipe",
+    default="",
+    help="With train: nb201-200, nb201-12, nats-90, nats-cpu, nats-cpu-half, nb101-108, small, tiny.",
 )
 @click.option(
     "--train",

@@ -40,6 +40,8 @@ from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
 VALID_ERROR, TEST_ERROR = "val_error", "test_error"
+#: Fields of a recipe that decide no result, or decide it through the network.
+NO_RESULT = ("channels", "cells", "evaluate_every")
 #: What of a space decides the network that a genotype builds.
 SHAPE = (
     "channels",
@@ -223,7 +225,7 @@ class TrainedBenchmark(Benchmark):
             "sha256": self._images.sha256,
             "size": self._images.size,
             "valid_share": self.setting.valid_share,
-            "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("channels", "cells")},
+            "recipe": {key: value for key, value in asdict(recipe).items() if key not in NO_RESULT},
             "network": self.setting.network(),
             "device": self.devices[0].partition(":")[0],
         }

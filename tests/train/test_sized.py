@@ -80,6 +80,31 @@ def test_the_size_network_computes_what_the_paper_describes():
     assert network.classifier.in_features == 8
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_joined_convolutions_learn_what_single_ones_learn(layout):
+    space = trainable_space("nats_sss", 10, 8, channels=2)
+    networks = []
+    for joined in (False, True):
+        torch.manual_seed(0)
+        network = space.build(np.array([1, 2, 2, 0, 3]), 10).double().to(memory_format=layout)
+        for cell in network.cells[::2]:
+            cell.joined = joined
+        optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+        draws = torch.Generator().manual_seed(1)
+        for _ in range(4):
+            images = torch.randn(8, 3, 8, 8, dtype=torch.float64, generator=draws).to(memory_format=layout)
+            loss = F.cross_entropy(network(images), torch.arange(8))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        networks.append(network)
+    single, joined = (network.state_dict() for network in networks)
+    assert int(single["cells.4.layers.5.op.2.num_batches_tracked"]) == 4
+    torch.testing.assert_close(joined, single)
+    images = torch.randn(5, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(networks[1].eval()(images), networks[0].eval()(images))
+
+
 def test_macro_identities_are_the_input_and_halve_by_a_convolution():
     torch.manual_seed(0)
     network = trainable_space("macro", 10, 8, channels=2).build(np.array([0, 0, 1, 0, 2, 0, 0, 0]), 10).eval()

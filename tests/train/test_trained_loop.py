@@ -20,6 +20,7 @@ from small_images import one_thread  # noqa: E402, F401
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
 from smemnas.bench.train.images import Images, open_images  # noqa: E402
+from smemnas.bench.train.networks.nats_sss import SizedNetwork  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
 from smemnas.bench.train.recipes import TrainingRecipe, find_recipe  # noqa: E402
 
@@ -94,11 +95,19 @@ def test_result_depends_on_seed_and_nothing_else(tmp_path):
     first = train(tmp_path / "a")
     torch.manual_seed(99)
     torch.rand(7)
-    second = train(tmp_path / "b")
+    second = train(tmp_path / "b", PLAIN.overridden({"evaluate_every": 3}))  # decides nothing
     assert_same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert first.valid_error == second.valid_error
+    curve = [json.loads(line) for line in (tmp_path / "b" / loop.CURVE).read_text().splitlines()]
+    assert [row.get("valid_error") for row in curve] == [None, second.valid_error]
     train(tmp_path / "c", seed=4)
     assert not torch.equal(weights(tmp_path / "a")["stem.0.weight"], weights(tmp_path / "c")["stem.0.weight"])
+
+
+def test_trainings_join_the_convolutions_of_a_cell(tmp_path):
+    network = SizedNetwork([2] * 5, 10)
+    assert np.isfinite(train(tmp_path, PLAIN.overridden({"epochs": 1}), lambda: network, n=30).valid_error)
+    assert [getattr(cell, "joined", None) for cell in network.cells] == [True, None, True, None, True]
 
 
 def test_the_callers_torch_is_left_as_it_was(tmp_path):

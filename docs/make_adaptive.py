@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+from make_kept import with_kept
 from pages import RESULTS, read_rows, table
 
 
@@ -123,7 +124,7 @@ def page(development: Development, found: Runs) -> str:
     lines += ["## Against the preset before, the same seeds", ""]
     lines += table(("problem", "seeds", "50", "100", "seeds where lower"), rows)
     lines += [f"Ratios of mean regrets; below 1 `{development.ours}` is ahead.", ""]
-    return "\n".join(lines)
+    return with_kept("\n".join(lines), RESULTS / development.folder)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from main_data import KEPT, MADE, RUNS, Results, collected
 from main_words import goals, sensitivity
+from make_kept import with_kept
 from pages import RESULTS, listed, table
 
 from smemnas.bench.report.cells import number
@@ -296,7 +297,7 @@ def page(name: str, folder: Path) -> str:
         contrasts(results),
     ]
     parts += [regrets(results), caps(results), arrivals(results), sensitivity(results), times(results)]
-    return "\n".join(line for part in parts for line in part)
+    return with_kept("\n".join(line for part in parts for line in part), folder)
 
 
 def keep(folder: Path, made: Mapping[str, str], version: str) -> None:
@@ -335,6 +336,8 @@ def main(arguments: list[str]) -> None:
     if recorded:
         record(folder, recorded)
     (folder / "README.md").write_text(page(name, folder), encoding="utf-8")
+    for file in folder.glob("*.md"):
+        file.write_text(with_kept(file.read_text(encoding="utf-8"), folder), encoding="utf-8")
 
 
 if __name__ == "__main__":

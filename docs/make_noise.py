@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from make_kept import with_kept
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data.mnv3_ofa import NOISE
@@ -128,7 +129,7 @@ def results(rows: Sequence[dict[str, str]]) -> str:
             text += f" Its log shows {shown[best]:.4f}. The log flatters `{flattered}` most, by {most:.4f}."
         same = [f"`{m}`" for m in methods if found[place, m]["mark"] == EQUAL]
         lines.append(f"{text} {seeds[0]} seeds do not tell it from {', '.join(same) or 'none'}.")
-    return "\n".join([*lines, ""])
+    return with_kept("\n".join([*lines, ""]), FOLDER)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Every page of docs/results says which version made it, and that is true of those whose runs are kept."""
+"""Every page of docs/results says which version made it and where its runs are, truly where they are kept."""
 
 import re
 import subprocess
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, docs_script
 
 import smemnas
 from smemnas.bench.archive.locate import open_archive
-from smemnas.bench.studies.against import shipped
+from smemnas.bench.studies.against import SHIPPED, shipped
 
+KEPT = docs_script("make_kept")
 RESULTS = ROOT / "docs" / "results"
 PAGES = sorted(page for page in RESULTS.rglob("*.md") if page != RESULTS / "README.md")
 MADE = r"Made by smemnas (\d+\.\d+\.\d+)(?: at commit ([0-9a-f]{8,40}))?; recorded in commit ([0-9a-f]{8,40})\."
@@ -32,6 +33,25 @@ def test_a_page_says_which_version_made_it(page):
     assert len({made(other) for other in page.parent.glob("*.md") if other in PAGES and page.parent != RESULTS}) <= 1
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(RESULTS).as_posix())
+def test_a_page_says_where_its_runs_are(page):
+    text = page.read_text(encoding="utf-8")
+    assert text == KEPT.with_kept(text, page.parent), "python docs/make_kept.py"
+    line = text.splitlines()[4]
+    if page.parent.name in {file.stem for file in SHIPPED.glob("*.runs")}:
+        assert f"bench/data/archives/{page.parent.name}.runs" in line
+    else:
+        assert line.startswith("**Runs**: not kept; ")
+        for address in re.findall(r"\]\((.+?)\)", line):
+            assert (page.parent / address).is_file()
+
+
+def test_every_archive_of_the_package_has_a_page():
+    assert {file.stem for file in SHIPPED.glob("*.runs")} == {"in-the-box", "claims", "noise-check"}
+    for name in ("in-the-box", "claims", "noise-check"):
+        assert f"all {len(open_archive(shipped(name)).runs)} are in the package" in KEPT.kept(RESULTS / name)
+
+
 def test_there_are_pages_and_the_table_names_all_of_them():
     assert len(PAGES) > 20
     text = (RESULTS / "README.md").read_text(encoding="utf-8")
@@ -48,7 +68,8 @@ def test_it_is_the_version_of_the_runs_where_these_are_kept(name):
     version, commit, _ = made(RESULTS / name / "study.md")
     found = [run.recorded.environment for run in open_archive(archive).runs]
     assert {entry["packages"]["smemnas"] for entry in found} == {version}
-    assert {entry["git_commit"][: len(commit)] for entry in found} == {commit}
+    if commit:  # else it is no commit of this history
+        assert {entry["git_commit"][: len(commit)] for entry in found} == {commit}
 
 
 def test_the_commits_are_in_the_history_and_hold_the_pages():

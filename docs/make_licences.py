@@ -22,7 +22,7 @@ LICENCES = {
     "pandas-stubs": "BSD-3-Clause", "pillow": "MIT-CMU", "platformdirs": "MIT", "pooch": "BSD-3-Clause",
     "pyarrow": "Apache-2.0", "pymoo": "Apache-2.0", "pytest": "MIT", "pytest-benchmark": "BSD-2-Clause",
     "pytest-xdist": "MIT", "pyyaml": "MIT", "ray": "Apache-2.0", "requests": "Apache-2.0", "rich": "MIT",
-    "ruff": "MIT", "safetensors": "Apache-2.0", "scikit-learn": "BSD-3-Clause", "scipy": "BSD-3-Clause",
+    "ruff": "MIT", "safetensors": "Apache-2.0", "scikit-learn": "BSD-3-Clause", "scipy": "BSD-3-Clause", "smac": "BSD-3-Clause",
     "tensorboard": "Apache-2.0", "threadpoolctl": "BSD-3-Clause", "timm": "Apache-2.0", "tomli-w": "MIT",
     "torch": "BSD-3-Clause", "torchvision": "BSD-3-Clause", "tqdm": "MPL-2.0 AND MIT", "websockets": "BSD-3-Clause",
     "zensical": "MIT",

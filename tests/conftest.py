@@ -33,6 +33,7 @@ SLOW_METHODS = (
     "msunas/adaptive-authors",
     "msunas/small",
     "optuna-gp",
+    "smac",
     "smemnas/adaptive",
     "smemnas/adaptive-black",
     "smemnas/adaptive-grey",

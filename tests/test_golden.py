@@ -15,7 +15,7 @@ from smemnas.methods.base import METHODS
 GOLDEN = Path(__file__).parent / "golden"
 EVALUATIONS, SEED = 48, 7
 #: Fewer where every proposal takes a good part of a second.
-FEWER = {"botorch-ehvi": 20, "botorch-qnehvi": 20, "optuna-gp": 14}
+FEWER = {"botorch-ehvi": 20, "smac": 22, "botorch-qnehvi": 20, "optuna-gp": 14}
 
 
 def asked(name):

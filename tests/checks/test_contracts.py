@@ -19,7 +19,7 @@ from smemnas.bench.data.recipe import fetch, recipes
 from smemnas.bench.errors import UserError
 from smemnas.methods.base import Method, Recommendation
 from smemnas.spaces.toy import Toy
-from smemnas.surrogates.base import Surrogate, check_training_data
+from smemnas.surrogates.base import SURROGATES, Surrogate, check_training_data
 
 ALL = [check for kind, name in entries() for check in checks_of(kind, name)]
 
@@ -49,18 +49,14 @@ def installed(data_folder, monkeypatch):
 HOLDS = "were it to hold, this fails until the entry is removed from bench.checks.EXCEPTIONS"
 
 
+def marks(check):
+    """Return the marks of a check: whether it is known to fail, and whether it takes long."""
+    known = pytest.mark.xfail(reason=f"{check.exception}; {HOLDS}", strict=True, raises=CheckFailed)
+    return [known] * bool(check.exception) + [pytest.mark.long] * (check.entry == "surrogate cart")
+
+
 @pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(
-            c,
-            id=f"{c.entry}-{c.name}".replace(" ", "-"),
-            marks=[pytest.mark.xfail(reason=f"{c.exception}; {HOLDS}", strict=True, raises=CheckFailed)]
-            if c.exception
-            else [],
-        )
-        for c in ALL
-    ],
+    "check", [pytest.param(c, id=f"{c.entry}-{c.name}".replace(" ", "-"), marks=marks(c)) for c in ALL]
 )
 def test_contract(check, installed):
     try:
@@ -70,6 +66,12 @@ def test_contract(check, installed):
             pytest.skip(str(error))
         installed(check.entry.removeprefix("benchmark "))
         check.run()
+
+
+@pytest.mark.parametrize("check", surrogate_checks.CHECKS)
+def test_contract_of_cart_with_fewer_trees(check):
+    """The small form: a thousand trees, as it is registered with, are for `make test-long`."""
+    check(lambda seed: SURROGATES.create("cart", seed=seed, params={"n_trees": 40}))
 
 
 def test_every_exception_names_a_check_that_exists():

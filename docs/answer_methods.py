@@ -217,7 +217,7 @@ def survival(before: Study, after: Study, pairs: Sequence[tuple[str, str]]) -> l
         x, y = [before.regret(old, m) for m in names], [after.regret(new, m) for m in names]
         first = min(names, key=lambda m: after.regret(new, m))
         tau = float(kendalltau(x, y).statistic)
-        rows.append([new, f"`{names[0]}`", f"`{first}`", str(len(names)), f"{tau:+.2f}"])
+        rows.append([new, f"`{names[0]}`", f"`{first}`", f"`{after.best(new)}`", str(len(names)), f"{tau:+.2f}"])
     return rows
 
 
@@ -258,13 +258,14 @@ def _section(title: str, after: Study, before: Study, rows: list[list[str]]) -> 
     return [
         f"## {title}",
         "",
-        f"The first place stays in {same} of {len(rows)} cases, and Kendall's tau between the orders of mean regrets "
+        f"Of the methods in both studies, the first place stays in {same} of {len(rows)} cases, and Kendall's tau "
+        "between the orders of mean regrets "
         "lies between "
         f"{min(taus):+.2f} and {max(taus):+.2f} ({after.link}: {after.seeds} seeds, {after.at} evaluations, true "
         "regrets; "
         f"against {against}). Means alone: what is not told apart may change places by chance.",
         "",
-        *table(("problem", "first before", "first now", "methods in both", "tau"), rows, words=3),
+        *table(("problem", "first before", "first now", "first of all there", "methods in both", "tau"), rows, words=4),
     ]
 
 

@@ -160,9 +160,9 @@ def test_whether_an_order_survives_noise_and_draws(tmp_path, monkeypatch):
     noise, draws = "\n".join(METHODS.under_noise(found)), "\n".join(METHODS.on_draws(found))
     assert "stays in 0 of 2 cases" in noise
     assert "between +0.67 and +0.67" in noise, "one of six pairs is turned round: (5 - 1) / 6"
-    assert "| nb201/a+noise=.21 | `smemnas` | `nsga2` | 4 | +0.67 |" in noise
+    assert "| nb201/a+noise=.21 | `smemnas` | `nsga2` | `nsga2` | 4 | +0.67 |" in noise
     assert "stays in 1 of 1 cases" in draws
-    assert "| nb201/a+draw=1 | `smemnas` | `smemnas` | 4 | +1.00 |" in draws
+    assert "| nb201/a+draw=1 | `smemnas` | `smemnas` | `smemnas` | 4 | +1.00 |" in draws
 
 
 def test_what_the_record_of_the_inherited_run_says():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from smemnas.bench.errors import UserError, suggest
@@ -132,3 +135,17 @@ def test_wrong_plugin_paths(tmp_path):
     (tmp_path / "text.txt").write_text("x = 1")
     with pytest.raises(UserError, match=r"expected the ending \.py"):
         load_plugin(tmp_path / "text.txt")
+
+
+def test_an_edit_of_the_same_second_and_length_is_what_runs(tmp_path, monkeypatch):
+    """Python takes its bytecode for that of a file of the same second and length."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    file = tmp_path / "quick.py"
+    for value in (1, 2):
+        monkeypatch.setattr("smemnas.bench.registry._loaded_files", {})  # as in a process that starts again
+        file.write_text(f"VALUE = {value}\n")
+        os.utime(file, (1e9, 1e9))
+        load_plugin(file)
+        [module] = [m for name, m in sys.modules.items() if name.startswith("smemnas_plugin_quick_")]
+        assert module.VALUE == value

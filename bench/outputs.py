@@ -95,7 +95,7 @@ RUN_FILES = (
 #: Trainings of its architectures: trained/SETTING/ARCH-seedN/FILE.
 TRAINED = ("trained", "*", "*-seed*")
 TRAINED_FILES = ("curve.jsonl", "checkpoint.pt", "weights.pt", "result.json", "test.json", ".lock")
-KEPT = ("retrain",)
+KEPT = ("retrain", "tensorboard")
 
 
 def head(file: Path) -> bytes:

@@ -20,6 +20,7 @@ LAYERS = (
     "smemnas.bench.program",
     "smemnas.bench.log",
     "smemnas.bench.errors",
+    "smemnas.bench.callbacks",
     "smemnas.bench.registry",
     "smemnas.bench.provenance",
     "smemnas.bench.values",

@@ -100,6 +100,7 @@ def job_options(command: Any) -> Any:
 @click.option("--out", type=FOLDER, help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
 @click.option("--continue-from-log", is_flag=True, help="Go on from a log that does not replay.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files too.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no table.")
 @click.pass_obj
 def run_command(
@@ -126,6 +127,7 @@ def run_command(
     out: Path | None,
     overwrite: bool,
     continue_from_log: bool,
+    tensorboard: bool,
     quiet: bool,
 ) -> None:
     """Run one search and show the front it found.
@@ -174,6 +176,7 @@ def run_command(
         out=out,
         overwrite=overwrite,
         continue_from_log=continue_from_log,
+        tensorboard=tensorboard,
     )
     result = run(options, progress=not quiet)
     if not quiet:

@@ -89,6 +89,7 @@ def supernet_group() -> None:
 @click.option("--threads", type=THREADS, default=0, help="CPU threads.  [default: torch's own]")
 @DEVICE
 @click.option("--out", type=FOLDER, default=Path("runs/supernet"), show_default=True, help="Folder of the training.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files too.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def supernet_train(
     no_flip: bool,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from smemnas.bench.callbacks import TRAINING, Callback, attached
 from smemnas.bench.display import html_table
 from smemnas.bench.log import logger
 from smemnas.bench.report.terminal import Shown, shown_progress
@@ -116,7 +117,12 @@ class Retraining:
 
 
 def retrain(
-    options: RetrainOptions, *, progress: Shown = False, on_epoch: OnEpoch | None = None, ends: Ends | None = None
+    options: RetrainOptions,
+    *,
+    progress: Shown = False,
+    on_epoch: OnEpoch | None = None,
+    ends: Ends | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Retraining:
     """Train a network to the end and read it on the test split once, as the command `retrain` does.
 
@@ -128,6 +134,7 @@ def retrain(
         progress: Show a bar on a terminal or in a notebook, or call this with (updates done, all updates).
         on_epoch: Called after each epoch with its row of `metrics.jsonl`, and "epochs", how many there are.
         ends: Asked before each epoch, with the epochs so far; True ends the training with the weights as they are.
+        callbacks: Told of each new epoch, see `smemnas.bench.callbacks`.
 
     Raises:
         UserError: Options contradict each other or what is there, or PyTorch (the extra 'train') is missing.
@@ -161,9 +168,14 @@ def retrain(
         logger.info("%s", epoch_line(told))
         if on_epoch is not None:
             on_epoch(told)
+        step(int(row["epoch"]), row)
 
     folder = folder if out is None else out
-    with cpu_threads(options.threads), shown_progress(f"{plan.arch} on {plan.data}", progress) as tell:
+    with (
+        cpu_threads(options.threads),
+        shown_progress(f"{plan.arch} on {plan.data}", progress) as tell,
+        attached(callbacks, TRAINING, folder) as step,
+    ):
         found = Retraining(folder, loop.retrain(plan, folder, machine, report=report, progress=tell, ends=ends))
     logger.info("%r", found)
     return found

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.problems import find_problem
+from smemnas.bench.callbacks import SEARCH, Callback, attached, with_tensorboard
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.log import logger
 from smemnas.bench.report.run import write_report
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.runs import run as runs
 from smemnas.bench.runs.clock import Ends
+from smemnas.bench.runs.history import objectives_of
 from smemnas.bench.runs.job import Job, make_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.result import Result
@@ -52,6 +54,7 @@ class RunOptions:
         out: Run folder; None takes one below "runs".
         overwrite: Delete what an earlier run left in the folder.
         continue_from_log: Go on from a log that does not replay.
+        tensorboard: Write TensorBoard's files too.
     """
 
     method: str
@@ -77,9 +80,12 @@ class RunOptions:
     out: str | Path | None = None
     overwrite: bool = False
     continue_from_log: bool = False
+    tensorboard: bool = False
 
 
-def run(options: RunOptions, *, progress: Shown = False, ends: Ends | None = None) -> Result:
+def run(
+    options: RunOptions, *, progress: Shown = False, ends: Ends | None = None, callbacks: Sequence[Callback] = ()
+) -> Result:
     """Run one search, write its report into the folder and return what it found, as the command `run` does.
 
     A run that was killed continues where it stopped when it is called again; a complete one returns at once.
@@ -88,6 +94,7 @@ def run(options: RunOptions, *, progress: Shown = False, ends: Ends | None = Non
         options: What to run.
         progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
         ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
+        callbacks: Told of each new evaluation, see `smemnas.bench.callbacks`.
 
     Raises:
         UserError: A name, number or combination makes no sense.
@@ -119,6 +126,7 @@ def run(options: RunOptions, *, progress: Shown = False, ends: Ends | None = Non
         continue_from_log=options.continue_from_log,
         progress=progress,
         ends=ends,
+        callbacks=with_tensorboard(callbacks, options.tensorboard),
     )
     return result.with_summary(write_report(folder, result, benchmark))
 
@@ -132,6 +140,7 @@ def run_job(
     continue_from_log: bool = False,
     progress: Shown = False,
     ends: Ends | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Result:
     """Run a job in its folder, or finish it there; the log is all that is written.
 
@@ -143,20 +152,26 @@ def run_job(
         continue_from_log: If the log does not replay, tell the method all logged rows and go on.
         progress: Show a bar on a terminal or in a notebook, or call this with (evaluations so far, budget).
         ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
+        callbacks: Told of each new evaluation, see `smemnas.bench.callbacks`.
 
     Raises:
         RunError: The folder is in use, belongs to another job, or cannot be written.
         UserError: The job makes no sense.
     """
-    with shown_progress(f"{job.label} on {job.place}", progress) as tell:
+    place = Path(folder).expanduser()
+    with (
+        shown_progress(f"{job.label} on {job.place}", progress) as tell,
+        attached(callbacks, SEARCH, place) as step,
+    ):
         result = runs.run(
             job,
-            Path(folder).expanduser(),
+            place,
             benchmark=benchmark,
             overwrite=overwrite,
             continue_from_log=continue_from_log,
             progress=tell,
             ends=ends,
+            observe=lambda row: step(row.i, dict(zip(job.objectives, objectives_of(row), strict=True))),
         )
     logger.info("%r in %s", result, result.folder)
     for note in (*notes_of(result.benchmark), *filter(None, (result.note,))):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from smemnas.bench.callbacks import SUPERNET, Callback, attached, with_tensorboard
 from smemnas.bench.display import counted, html_table
 from smemnas.bench.errors import UserError
 from smemnas.bench.files import write_text
@@ -58,6 +59,7 @@ class SupernetTrainOptions:
         threads: CPU threads; 0 takes torch's own number.
         device: "auto", "cpu", "cuda" or "cuda:N".
         out: Folder of the training.
+        tensorboard: Write TensorBoard's files too.
     """
 
     data: str
@@ -86,6 +88,7 @@ class SupernetTrainOptions:
     threads: int = 0
     device: str = "auto"
     out: str | Path = FOLDER
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,7 +206,11 @@ class SupernetReading:
 
 
 def supernet_train(
-    options: SupernetTrainOptions, *, progress: Shown = False, on_epoch: OnEpoch | None = None
+    options: SupernetTrainOptions,
+    *,
+    progress: Shown = False,
+    on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> SupernetTraining:
     """Train a supernet, as the command `supernet train` does.
 
@@ -213,6 +220,7 @@ def supernet_train(
         options: What to train, and where.
         progress: Show a bar on a terminal or in a notebook, or call this with (steps done, all steps).
         on_epoch: Called after each epoch with its row of `metrics.jsonl`, and "epochs", how many there are.
+        callbacks: Told of each new epoch, see `smemnas.bench.callbacks`.
 
     Raises:
         UserError: A value makes no sense, or PyTorch (the extra 'train') is missing.
@@ -238,8 +246,13 @@ def supernet_train(
         logger.info("%s", supernet_epoch_line(told))
         if on_epoch is not None:
             on_epoch(told)
+        step(int(row["epoch"]), row)
 
-    with cpu_threads(options.threads), shown_progress(f"supernet on {plan.data}", progress) as tell:
+    with (
+        cpu_threads(options.threads),
+        shown_progress(f"supernet on {plan.data}", progress) as tell,
+        attached(with_tensorboard(callbacks, options.tensorboard), SUPERNET, out) as step,
+    ):
         rows = train_supernet(plan, out, device=options.device, accumulate=accumulate, report=report, progress=tell)
     found = SupernetTraining(out, tuple(rows))
     logger.info("%r", found)

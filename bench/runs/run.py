@@ -69,6 +69,7 @@ def search(
     name: str = "",
     judged: bool = True,
     clock: Clock | None = None,
+    observe: Callable[[Row], None] | None = None,
 ) -> Loop:
     """Run the loop until the budget is spent, the method is done, or it asks too often for known rows.
 
@@ -88,6 +89,7 @@ def search(
         judged: Whether free objectives are compared with the space's, and first evaluations that all fail stop the
             run; contracts of methods turn it off, whose numbers are made up.
         clock: Training time, where that is a budget too.
+        observe: Told each row once it is in the log; those that were there are not told.
 
     Raises:
         RunError: The method asks for something else than the log holds or for something invalid, or it raises; the
@@ -141,6 +143,8 @@ def search(
             if rows and not hopeful:
                 _refuse_hopeless(history, rows, budget, benchmark)
             history.append(rows)
+            for row in rows if observe is not None else ():
+                observe(row)
         else:
             rows, after_evaluation = [], after_ask
         replayed += len(logged) + len(rows)
@@ -257,6 +261,7 @@ def run(
     continue_from_log: bool = False,
     progress: Progress | None = None,
     ends: Ends | None = None,
+    observe: Callable[[Row], None] | None = None,
 ) -> Result:
     """Run a job in its folder, or finish it there.
 
@@ -268,6 +273,7 @@ def run(
         continue_from_log: If the log does not replay, tell the method all logged rows and go on.
         progress: Called with (evaluations so far, budget).
         ends: Asked before each new evaluation, with the evaluations so far; True ends the run there.
+        observe: Told each new row of the log.
 
     Raises:
         RunError: The folder is in use, belongs to another job, or cannot be written.
@@ -311,6 +317,7 @@ def run(
                 told_already=told_already,
                 name=job.method,
                 clock=Clock(job.budget_time, ends),
+                observe=observe,
             )
         X, F = history.arrays()
         X, F = X.reshape(-1, benchmark.space.n_var), F.reshape(-1, len(benchmark.objectives))  # also if there is none

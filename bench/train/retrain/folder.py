@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.callbacks import FOLDER, summary_writer
+from smemnas.bench.errors import RunError
 
 CHECKPOINT, WEIGHTS, METRICS, RESULT = "checkpoint.pt", "weights.pt", "metrics.jsonl", "result.json"
 FORMAT = "smemnas-retraining"
@@ -71,10 +72,4 @@ def tensorboard(out: Path) -> Any:
     Raises:
         UserError: The package is missing.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "--tensorboard needs the package tensorboard: pip install tensorboard, or leave it out."
-        ) from error
-    return SummaryWriter(str(out / "tensorboard"))
+    return summary_writer()(str(out / FOLDER))

@@ -135,12 +135,12 @@ def plan_fit(options: FitOptions, began: float | None = None) -> FitPlan:
     began, seconds = time.monotonic() if began is None else began, 3600.0 * options.hours
     need_torch()
     setting = _setting(options, options.size or own_side(options.data))
-    speeds = measure(setting, device=options.device, threads=options.threads, began=began)
+    speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
     if not options.size and options.latency is None and options.search != "scratch":
         side = smaller(setting, speeds, seconds)
         if side != setting.size:
             setting = _setting(options, side)
-            speeds = measure(setting, device=options.device, threads=options.threads, began=began)
+            speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
     return make_fit_plan(setting, speeds, seconds, options.search)
 
 

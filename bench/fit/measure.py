@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import tempfile
 import time
@@ -14,6 +15,7 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.fit.plan import BATCH, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
+from smemnas.bench.values import duration_text
 
 #: Sides that images are stored at, the largest first; from which one on the stem halves them.
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
@@ -23,6 +25,8 @@ LOOKED_AT = 200
 WANTED = 20
 #: Seconds of measuring a kind of step, and steps at least.
 SECONDS, STEPS = 4.0, 3
+#: Share of all the time that decoding and measuring may take; where they need more, the machine is too busy for it.
+MOST = 0.5
 #: The largest network of the space.
 LARGEST = "76767676-76767676-76767676-76767676-76767676"
 
@@ -68,18 +72,21 @@ def resolutions_for(side: int) -> tuple[int, ...]:
     return (smaller, side) if side >= 48 else (side,)
 
 
-def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: float) -> float:
+def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: float, until: float = math.inf) -> float:
     """Return how long a step of a training takes.
 
     Args:
         train: Trains, and calls what it is given with (steps done, all steps).
         began: When it was called; a training that ends at once is measured as a whole.
+        until: When it is ended with what was seen by then.
     """
     marks: list[tuple[float, int]] = []
 
     def tell(done: int, _: int) -> None:
         marks.append((time.monotonic(), done))
         if len(marks) > 1 and marks[-1][0] - marks[0][0] > SECONDS and marks[-1][1] - marks[0][1] >= STEPS:
+            raise _EnoughError
+        if marks[-1][0] > until:
             raise _EnoughError
 
     with contextlib.suppress(_EnoughError):
@@ -89,7 +96,7 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
     return (marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1])
 
 
-def measure(setting: FitSetting, *, device: str, threads: int, began: float) -> Speeds:
+def measure(setting: FitSetting, *, device: str, threads: int, began: float, seconds: float) -> Speeds:
     """Measure the two kinds of training, in a folder that is thrown away.
 
     Args:
@@ -97,7 +104,22 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float) -> 
         device: As in the stages.
         threads: As in the stages.
         began: When the command began.
+        seconds: All the time that there is.
+
+    Raises:
+        UserError: Decoding and measuring took most of it.
     """
+    until = began + MOST * seconds
+
+    def check() -> None:
+        spent = time.monotonic() - began
+        if spent > MOST * seconds:
+            raise UserError(
+                f"decoding and measuring took {duration_text(round(spent))} of {duration_text(round(seconds))}: the "
+                "machine is too busy for it; give more --hours, or the same command when less runs here."
+            )
+
+    check()
     with tempfile.TemporaryDirectory() as work:
         sides = setting.resolutions
         training = SupernetTrainOptions(
@@ -114,7 +136,8 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float) -> 
             threads=threads,
             out=Path(work) / "supernet",
         )
-        supernet = step_seconds(lambda tell: supernet_train(training, progress=tell), time.monotonic())
+        supernet = step_seconds(lambda tell: supernet_train(training, progress=tell), time.monotonic(), until)
+        check()
         final = RetrainOptions(
             arch=f"r{sides[-1]}-{LARGEST}",
             data=setting.data,
@@ -129,7 +152,8 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float) -> 
             threads=threads,
             out=Path(work) / "final",
         )
-        alone = step_seconds(lambda tell: retrain(final, progress=tell), time.monotonic())
+        alone = step_seconds(lambda tell: retrain(final, progress=tell), time.monotonic(), until)
+        check()
     return Speeds(round(supernet, 5), round(alone, 5), round(time.monotonic() - began, 2))
 
 

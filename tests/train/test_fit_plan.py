@@ -15,7 +15,7 @@ from smemnas.bench.fit import fit as module
 from smemnas.bench.fit import stages as stages_module
 from smemnas.bench.fit.clock import FitClock
 from smemnas.bench.fit.fit import FitOptions, fit
-from smemnas.bench.fit.measure import resolutions_for, smaller, step_seconds
+from smemnas.bench.fit.measure import measure, resolutions_for, smaller, step_seconds
 from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages, nearest_baseline
 
@@ -69,6 +69,21 @@ def test_a_step_is_measured_between_the_first_and_the_last_look(monkeypatch):
             tell(done, 100)
 
     assert step_seconds(train, 0.0) == pytest.approx(12.5 / 3)
+
+
+def test_measuring_ends_where_it_takes_too_much_of_the_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("smemnas.bench.fit.measure.time.monotonic", lambda: now[0])
+
+    def train(tell):
+        for done in (1, 2, 3):
+            now[0] += 50.0
+            tell(done, 100)
+
+    assert step_seconds(train, 0.0, until=60.0) == 50.0
+    now[0] = 160.0
+    with pytest.raises(UserError, match=r"took .* of .*: the machine is too busy for it"):
+        measure(SETTING, device="cpu", threads=1, began=0.0, seconds=300.0)
 
 
 def test_the_baseline_of_the_nearest_cost():

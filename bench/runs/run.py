@@ -143,8 +143,9 @@ def search(
             if rows and not hopeful:
                 _refuse_hopeless(history, rows, budget, benchmark)
             history.append(rows)
-            for row in rows if observe is not None else ():
-                observe(row)
+            if observe is not None:
+                for row in rows:
+                    observe(row)
         else:
             rows, after_evaluation = [], after_ask
         replayed += len(logged) + len(rows)

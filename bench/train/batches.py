@@ -20,19 +20,20 @@ RESIDENT = 4 << 30
 class Pixels:
     """Images of one split, given out in batches.
 
-    On the CPU, and on a GPU that can hold them, batches are picked where the images are. Otherwise a thread picks
-    the next batch on the host while the current one is computed.
+    On the CPU, and on a GPU that can hold them, batches are picked where the images are. A GPU gets a copy of this
+    split alone, once: keep the object for as long as it is read. Otherwise a thread picks the next batch on the host
+    while the current one is computed.
     """
 
     def __init__(self, images: Images, device: torch.device) -> None:
         self.images = images
         self.device = device
         self.stored: Tensor | None = None
-        if device.type == "cpu" or images.pixels.nbytes <= RESIDENT:
-            if device.type != "cpu":
-                images.check()
-            self.stored = torch.from_numpy(images.pixels).to(device)
-            self.index = torch.from_numpy(images.index).to(device)
+        if device.type == "cpu":
+            self.stored, self.index = torch.from_numpy(images.pixels), torch.from_numpy(images.index)
+        elif len(images) * images.pixels[:1].nbytes <= RESIDENT:
+            self.stored = torch.from_numpy(images.take()).to(device)
+            self.index = torch.arange(len(images), device=device)
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield ``(b, h, w, 3)`` uint8 for each tensor of positions in the split ``(b,)``."""
@@ -74,7 +75,8 @@ def augment(raw: Tensor, recipe: TrainingRecipe, images: Images, draws: torch.Ge
         from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
         policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
-        raw = torch.stack([policy(image) for image in raw.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
+        host = raw.permute(0, 3, 1, 2).cpu()  # its histograms have no deterministic form on a GPU
+        raw = torch.stack([policy(image) for image in host]).permute(0, 2, 3, 1).to(raw.device)
     batch = prepare(raw, recipe, images)
     return cut_out(batch, recipe.cutout, draws) if recipe.cutout else batch
 

@@ -121,7 +121,7 @@ def _train(
     optimizer = make_optimizer(network, recipe)
     scaler = loss_scaler(device, recipe.precision)
     forward = compiled(network, device) if recipe.compile else network
-    pixels = Pixels(training, device)
+    pixels, held_out = Pixels(training, device), Pixels(validation, device)
     labels = torch.from_numpy(training.labels).to(device)
     done, curve, before = _resume(folder, network, optimizer, scaler, device)
     start = time.perf_counter()
@@ -156,7 +156,7 @@ def _train(
         done += 1
         curve.append({"epoch": done, "train_loss": train_loss})
         if done % recipe.evaluate_every == 0 or done == recipe.epochs:
-            curve[-1]["valid_error"] = error_percent(network, validation, recipe, device)
+            curve[-1]["valid_error"] = error_percent(network, held_out, recipe)
         seconds = before + time.perf_counter() - start
         _write_curve(folder / CURVE, curve)
         if done < recipe.epochs:
@@ -194,10 +194,11 @@ def make_optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Op
 
 
 @torch.no_grad()
-def error_percent(network: nn.Module, images: Images, recipe: TrainingRecipe, device: torch.device) -> float:
+def error_percent(network: nn.Module, pixels: Pixels, recipe: TrainingRecipe) -> float:
     """Return the share of wrongly classified images in percent, in evaluation mode."""
     network.eval()
-    pixels, labels = Pixels(images, device), torch.from_numpy(images.labels).to(device)
+    images, device = pixels.images, pixels.device
+    labels = torch.from_numpy(images.labels).to(device)
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     rows = list(torch.arange(len(images)).split(EVALUATION_BATCH))
     for at, raw in zip(rows, pixels.batches(rows), strict=True):
@@ -225,7 +226,7 @@ def weights_error(
                 f"the weights in {folder} are gone or unreadable: remove that folder, and the same command trains "
                 "this network again."
             ) from error
-        return error_percent(network, images, recipe, torch.device(device))
+        return error_percent(network, Pixels(images, torch.device(device)), recipe)
 
 
 def pinned(recipe: TrainingRecipe, device: str) -> AbstractContextManager[None]:

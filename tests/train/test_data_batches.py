@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.train.batches import Pixels, augment, prepare, resized_crops  # noqa: E402
+from smemnas.bench.train.devices import reproducible  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.recipes import TrainingRecipe  # noqa: E402
 
@@ -87,6 +88,27 @@ def test_batches_picked_ahead_are_the_same():
     for a, b, at in zip(stored.batches(rows), ahead.batches(rows), rows, strict=True):
         assert torch.equal(a, b)
         np.testing.assert_array_equal(a.numpy(), images.take()[at.numpy()])
+
+
+def test_a_device_gets_the_images_of_its_split_alone():
+    valid = open_images("digits", "valid")
+    assert len(valid) < len(valid.pixels)  # which it shares with the training images
+    found = Pixels(valid, torch.device("meta"))
+    assert found.stored.shape == (len(valid), 8, 8, 3)
+    assert found.index.shape == (len(valid),)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_autoaugment_has_a_deterministic_form_on_a_gpu():
+    images, recipe = open_images("digits", "train"), PLAIN.overridden({"autoaugment": True})
+    results = []
+    with reproducible("cuda"):
+        for device in ("cpu", "cuda"):
+            torch.manual_seed(0)
+            results.append(augment(raw_batch(64, 8).to(device), recipe, images, torch.Generator()))
+    assert results[1].device.type == "cuda"
+    torch.testing.assert_close(results[1].cpu(), results[0])
 
 
 def test_resized_crops_are_windows_within_the_image():

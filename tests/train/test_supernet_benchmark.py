@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -235,6 +236,17 @@ def test_memory_that_runs_out_keeps_what_was_read(checkpoint, monkeypatch):
         opened(checkpoint).evaluate(X, 0)
     monkeypatch.setattr(supernet_benchmark, "accuracies", None)
     assert opened(checkpoint).evaluate(X[:8], 0).F.shape == (8, 2)
+
+
+def test_accuracies_of_a_gpu_do_not_depend_on_threads(monkeypatch):
+    files = {}
+    for device in ("cpu", "cuda"):
+        benchmark = SimpleNamespace(device=torch.device(device), provenance=lambda device=device: {"device": device})
+        for threads in (1, 2):
+            monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            files[device, threads] = supernet_benchmark.SupernetBenchmark._cache.func(benchmark)
+    assert files["cpu", 1] != files["cpu", 2]
+    assert files["cuda", 1] == files["cuda", 2] != files["cpu", 1]
 
 
 @pytest.mark.long

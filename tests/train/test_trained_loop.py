@@ -19,6 +19,7 @@ from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
+from smemnas.bench.train.batches import Pixels  # noqa: E402
 from smemnas.bench.train.images import Images, open_images  # noqa: E402
 from smemnas.bench.train.networks.nats_sss import SizedNetwork  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
@@ -102,6 +103,14 @@ def test_result_depends_on_seed_and_nothing_else(tmp_path):
     assert [row.get("valid_error") for row in curve] == [None, second.valid_error]
     train(tmp_path / "c", seed=4)
     assert not torch.equal(weights(tmp_path / "a")["stem.0.weight"], weights(tmp_path / "c")["stem.0.weight"])
+
+
+def test_each_split_is_brought_to_the_device_once(tmp_path, monkeypatch):
+    """Not after each epoch: on a GPU that copies all images."""
+    brought = []
+    monkeypatch.setattr(loop, "Pixels", lambda images, device: brought.append(images.split) or Pixels(images, device))
+    train(tmp_path)
+    assert brought == ["train", "valid"]
 
 
 def test_trainings_join_the_convolutions_of_a_cell(tmp_path):

@@ -171,8 +171,9 @@ class SupernetBenchmark(Benchmark):
 
     @functools.cached_property
     def _cache(self) -> Path:
-        """File of all accuracies; sums over several threads may differ in the last bit, so their number is in it."""
-        key = json.dumps({**self.provenance(), "threads": torch.get_num_threads()}, sort_keys=True)
+        """File of all accuracies; a CPU's sums over other threads may differ in the last bit: their number is in it."""
+        threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        key = json.dumps({**self.provenance(), **threads}, sort_keys=True)
         return data_folder() / CACHE / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
 
     def _load(self) -> None:

@@ -2,7 +2,7 @@
 
 With RUNS, folders of studies or archives, the CSV files of that folder are made first: those of the study, and
 runs.csv with every run. Then the page, from these files alone. --recorded: the commit that holds the page, which
-its line on versions names. A test compares each page with what this makes. Plans: main, noise, claims, draws.
+its line on versions names. A test compares each page with what this makes. Plans: main, hardware, noise, claims, draws.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ TITLES = {
     "main": "The published comparison",
     "noise": "The comparison under noise",
     "claims": "Surrogates and inner searches, everything else equal",
+    "hardware": "Several measured objectives",
     "draws": "The same methods on posterior draws of mnv3",
 }
 #: Which problems served to develop what of ours, by place and objectives; what is not here served nothing.

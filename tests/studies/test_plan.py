@@ -27,7 +27,17 @@ from smemnas.methods.base import METHODS
 FROZEN = {
     "claims": "69ba0358f89d1c448eb0ec9a6156b0a5a139e097d6e4fa0ba8b164a7fe5a623e",
     "draws": "e8c9517c7dc398dde8dd2c0b748aad066878bcfa313a7f7644f16322d1c9481d",
+    "hardware": "282a826aa32d7ae950c41f8dfb9ce24469cb54354a4301c7a5bd56f930b6d81f",
+    "main": "7cefa57db940291da5f897ab3c05992ad35567380ba608974b7e524c35e9337a",
     "noise": "3f82f37ee2cddda29d9d452df268e5ba5f3c6a8d597610011bbe8dc7f404d18c",
+}
+#: Their seeds, and on how many problems.
+SEEDS = {
+    "claims": (range(11), 5),
+    "draws": (range(11), 5),
+    "hardware": (range(100, 131), 2),
+    "main": (range(100, 131), 5),
+    "noise": (range(31), 5),
 }
 
 
@@ -72,11 +82,15 @@ def test_published_plans_are_never_edited() -> None:
 @pytest.mark.parametrize("name", sorted(FROZEN))
 def test_a_plan_in_a_file_is_checked_whole(name: str) -> None:
     """Every case opens, every arm takes them, and the seeds can show something."""
-    plan = check_plan(named_plan(name))
+    named = named_plan(name)
+    for variant in named.variants:
+        pytest.importorskip(
+            METHODS.get(variant.method).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'"
+        )
+    plan = check_plan(named)
     assert plan.variants == named_plan(name).variants
     assert {case.reference for case in plan.cases} == {"within-5"}
-    assert len(plan.cases) == 5
-    assert plan.seeds == tuple(range(31 if name == "noise" else 11))
+    assert (plan.seeds, len(plan.cases)) == (tuple(SEEDS[name][0]), SEEDS[name][1])
     assert plan.primary == plan.champion
     question = question_of(plan)
     assert question is not None and question.can_show  # noqa: PT018  # the first half tells the type

@@ -82,8 +82,8 @@ LONG = (50, 100, 200, 340)
 LONG_REMARK = (
     "From [long.csv](long.csv); ratios of means, below 1 the newer preset is ahead. Seeds are few. The champion of the "
     "plans `main` and `hardware` was chosen after these runs, before a seed of theirs was run: over all problems the "
-    "two are close at every number of evaluations, and `smemnas/alternating` takes two thirds of the time. Where only the "
-    "last evaluations count, `smemnas/adaptive` was somewhat ahead here."
+    "two are close at every number of evaluations, and `smemnas/alternating` takes two thirds of the time. Where only "
+    "the last evaluations count, `smemnas/adaptive` was somewhat ahead here."
 )
 Runs = dict[tuple[str, str], dict[int, tuple[float, float]]]
 

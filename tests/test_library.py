@@ -159,7 +159,7 @@ def test_the_documents_name_what_exists(name):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
     files = re.findall(r"`((?:bench|methods|spaces|docs)/[\w./-]*)`", text)
     assert links
-    for path in (*(ROOT / "docs" / link for link in links), *(ROOT / file for file in files)):
+    for path in (*(ROOT / "docs" / link.partition("#")[0] for link in links), *(ROOT / file for file in files)):
         assert path.exists(), path
 
 

@@ -199,6 +199,8 @@ def watch(file: int, place: str) -> None:
         if not isinstance(path, str | os.PathLike):
             return
         full = os.path.abspath(path)
+        if os.path.basename(full) == "__pycache__" or f"{os.sep}__pycache__{os.sep}" in full:
+            return  # Python's own: the bytecode of what it imports
         if not f"{full}{os.sep}".startswith((place, *FREE)) and not os.path.isdir(full):
             os.write(file, f"{full}\n".encode(errors="replace"))
 

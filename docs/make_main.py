@@ -40,7 +40,7 @@ def developed(problem: str, objectives: str) -> str:
     if objectives in TWO:
         found = ["`smemnas/adaptive` and its parts"] * (place in ALL_FIVE) + ["`/tuned` presets"] * (place in TUNED)
         return ", ".join(found)
-    return "an encoding for each objective" if place == "nb201/cifar10" else ""
+    return "an encoding for each objective, the choice of the champion" if place == "nb201/cifar10" else ""
 
 
 def introduction(name: str, results: Results) -> list[str]:

@@ -222,9 +222,9 @@ def test_a_search_of_few_slow_networks_leaves_time_for_one_epoch(made, monkeypat
     made.now[0] += made.plan.estimates["supernet"]
     made.clock.mark()
     made.stages.search()
-    assert 1 <= told[0] < 8
+    assert told == [3]
     epoch = made.plan.estimates["final"] / made.plan.final_epochs
-    assert epoch <= made.plan.seconds - made.clock.mark()
+    assert epoch <= made.plan.seconds - made.clock.mark() < epoch + 900.0  # a fourth would have taken it
 
 
 def test_time_that_a_kill_undoes_is_charged(tmp_path, monkeypatch):

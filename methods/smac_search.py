@@ -29,7 +29,7 @@ import numpy as np
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import install
 from smemnas.methods.base import METHOD_STREAM, METHODS, Method, initial_design, require_choice, require_positive
-from smemnas.methods.neighbourhood import random_unseen
+from smemnas.methods.neighbourhood import random_unseen, unseen
 from smemnas.spaces.base import FloatArray, IntArray, Problem
 from smemnas.surrogates.base import single_thread
 
@@ -108,7 +108,7 @@ class SMAC(Method):
         space = self.problem.space
         if len(self._told) < self.initial:
             design = initial_design(self.problem, self.initial, self.seed)
-            new = design[[x.tobytes() not in self._told for x in design]]
+            new = design[unseen(design, self._told)]
             if len(new):
                 return new
         if len(self._told) >= space.size:

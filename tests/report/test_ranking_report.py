@@ -129,10 +129,11 @@ def test_figures_are_drawn(toy, tmp_path):
 # --- command
 
 
-def test_the_command_shows_a_table(tmp_path):
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_the_command_shows_a_table(tmp_path, jobs):
     text = rank(
         *("rank", "--space", "toy", "--surrogates", "kernel_pairwise,kernel_ridge,random", "--n-train", "20,40"),
-        *("--seeds", 2, "--n-test", 100, "--jobs", 1, "--out", tmp_path / "out"),
+        *("--seeds", 2, "--n-test", 100, "--jobs", jobs, "--out", tmp_path / "out"),
     )
     assert "Kendall tau-b against error, uniform pool, toy/closed-form" in text
     assert "kernel_pairwise minus kernel_ridge" in text

@@ -16,14 +16,15 @@ from smemnas.bench.studies.against import shipped
 START = "**Runs**: "
 
 
-def kept(folder: Path) -> str:
-    """Return where the runs of a folder of results are."""
+def kept(folder: Path, versions: str) -> str:
+    """Return where the runs of a folder of results are; `versions` is the line on versions of its page."""
     archive = shipped(folder.name)
     if archive is not None:
         runs = open_archive(archive).runs
         commits = sorted({str(run.recorded.environment["git_commit"])[:8] for run in runs})
+        gone = "" if all(c in versions for c in commits) else " (rewritten since: not in this history)"
         return (
-            f"{START}all {len(runs)} are in the package, made at commit {', '.join(commits)}: "
+            f"{START}all {len(runs)} are in the package, made at commit {', '.join(commits)}{gone}: "
             f"`archive verify bench/data/archives/{archive.name} --sample 20` runs some of them again."
         )
     if (folder / "runs.csv").exists():
@@ -40,7 +41,7 @@ def with_kept(text: str, folder: Path) -> str:
     rest = lines[3:]
     if len(rest) > 1 and rest[1].startswith(START):
         rest = rest[2:]
-    return "\n".join([*lines[:3], "", kept(folder), *rest])
+    return "\n".join([*lines[:3], "", kept(folder, lines[2]), *rest])
 
 
 def pages() -> list[Path]:

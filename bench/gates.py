@@ -7,6 +7,7 @@ is not at least that between seeds, a search sees chance before it sees architec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from smemnas.spaces.base import FloatArray
 FILE = "gate.json"
 #: Architectures drawn from a space, of which some of those near their median cost are taken.
 DRAWN = 4_000
+#: Training seeds of a gate are this and the next ones: no search has them.
+FIRST_SEED = 1_000_000
 
 
 class GateStage(Strict, frozen=True):
@@ -66,6 +69,7 @@ class GateFile(Strict, frozen=True):
     errors: tuple[tuple[float | None, ...], ...]
     seconds: tuple[tuple[float, ...], ...]
     found: dict[str, Any]
+    power: dict[str, Any] = msgspec.field(default_factory=dict)
     sum: str = ""
 
 
@@ -119,17 +123,25 @@ class Gate:
             f"(95 % interval {c.ratio.low:.2f} to {c.ratio.high:.2f}), {self.typical_seconds:.1f} s a training"
         )
 
-    def save(self, file: Path) -> None:
+    def figures(self) -> dict[str, float]:
+        """Return what follows from the trainings, by name."""
+        c = self.components
+        figures = {"architecture_sd": c.architecture, "seed_sd": c.seed, "ratio": c.ratio.value}
+        return figures | {"ratio_low": c.ratio.low, "ratio_high": c.ratio.high, "seconds": self.typical_seconds}
+
+    def save(self, file: Path, power: Mapping[str, Any] | None = None) -> None:
         """Write it, with what follows from it.
+
+        Args:
+            file: Where; a gate's own folder, that of an experiment, or that of its trainings.
+            power: What an experiment with this gate can show, first in the file of a gate by itself.
 
         Raises:
             RunError: The file cannot be written.
         """
-        c = self.components
-        figures = {"architecture_sd": c.architecture, "seed_sd": c.seed, "ratio": c.ratio.value}
-        figures |= {"ratio_low": c.ratio.low, "ratio_high": c.ratio.high, "seconds": self.typical_seconds}
-        found = {key: value if np.isfinite(value) else None for key, value in figures.items()}
+        found = {key: value if np.isfinite(value) else None for key, value in self.figures().items()}
         entry = {
+            **({"power": dict(power)} if power else {}),
             "stage": msgspec.to_builtins(self.stage),
             "setting": self.setting,
             "space": self.space,

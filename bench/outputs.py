@@ -85,7 +85,10 @@ SUPERNET = FolderKind("a supernet's training", (Mark("checkpoint.pt"),))
 EXPORT = FolderKind("an export", (Mark("config.json", b'"timm"'),))
 FIT = FolderKind("a fit", (Mark("plan.json", b'"smemnas-fit"'),))
 EXPERIMENT = FolderKind("a registered experiment", (Mark("experiment.json", b'"stages"'),))
-KINDS = (RUN, STUDY, RANKING, EXPERIMENT, REPORT, RETRAINING, EXPORT)
+#: An experiment's own gate.json says nothing of power.
+GATE = FolderKind("a gate", (Mark("gate.json", b'"power"'),), ("trainings",))
+#: An experiment has runs like a study, and the lock of one.
+KINDS = (RUN, EXPERIMENT, STUDY, RANKING, GATE, REPORT, RETRAINING, EXPORT)
 
 #: The files of a run. `retrain/` below it belongs to `retrain` and stays.
 RUN_FILES = (

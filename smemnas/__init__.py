@@ -40,6 +40,7 @@ _HOMES = {
     "smemnas.bench.library.run": "RunOptions run run_job",
     "smemnas.bench.library.study": "Study StudyOptions study",
     "smemnas.bench.library.rank": "Ranking RankOptions rank",
+    "smemnas.bench.library.gate": "GateFound GateOptions gate",
     "smemnas.bench.library.report": "Report ReportOptions report",
     "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
     "smemnas.bench.fit.fit": "FitOptions Fitted fit plan_fit",
@@ -77,6 +78,9 @@ if TYPE_CHECKING:
     from smemnas.bench.library.archive import extract_archive as extract_archive
     from smemnas.bench.library.archive import make_archive as make_archive
     from smemnas.bench.library.archive import verify_archive as verify_archive
+    from smemnas.bench.library.gate import GateFound as GateFound
+    from smemnas.bench.library.gate import GateOptions as GateOptions
+    from smemnas.bench.library.gate import gate as gate
     from smemnas.bench.library.images import ImageFolder as ImageFolder
     from smemnas.bench.library.images import images as images
     from smemnas.bench.library.leaderboard import Leaderboard as Leaderboard

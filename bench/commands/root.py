@@ -14,6 +14,7 @@ from smemnas.bench.commands.completion import completion_command, teach
 from smemnas.bench.commands.data import data_group
 from smemnas.bench.commands.export import export_command
 from smemnas.bench.commands.fit import fit_command
+from smemnas.bench.commands.gate import gate_command
 from smemnas.bench.commands.guard import at_work
 from smemnas.bench.commands.images import images_command
 from smemnas.bench.commands.latency import latency_group
@@ -76,6 +77,7 @@ for command in (
     show_command,
     images_command,
     fit_command,
+    gate_command,
     supernet_group,
     retrain_command,
     export_command,

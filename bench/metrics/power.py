@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
@@ -24,6 +25,8 @@ SAMPLES, VALUES = 6_000, 400_000
 STREAM = 1_945
 #: Differences in their standard deviations are looked for up to here.
 LARGEST_EFFECT = 8.0
+#: Quantiles of a normal distribution that stand for all of it.
+QUANTILES = 32
 
 
 def critical_sum(n: int, tests: int) -> int:
@@ -59,6 +62,24 @@ def chance_to_find(effect: float, n: int, tests: int) -> float:
     if limit < 0:
         return 0.0
     return float(np.mean(_opposed(_normal(n) + abs(effect)) <= limit))
+
+
+def chance_to_tell_apart(ratio: float, n: int) -> float:
+    """Return how often n trainings of each of two random architectures of one cost tell which one is better.
+
+    Architectures' expectations are normal with `ratio` times the deviation of trainings, so the difference of two of
+    them, in standard deviations of the paired differences, is `ratio` times a standard normal value. The mean over
+    its quantiles; NaN for a ratio that is none.
+
+    Args:
+        ratio: Standard deviation between architectures over that between trainings of one.
+        n: Trainings of each, paired by seed, at most `EXACT_UP_TO`.
+    """
+    if math.isnan(ratio):
+        return math.nan
+    middles = (0.5 + (k + 0.5) / (2 * QUANTILES) for k in range(QUANTILES))
+    effects = (min(ratio * NormalDist().inv_cdf(p), LARGEST_EFFECT) for p in middles)
+    return float(np.mean([chance_to_find(effect, n, 1) for effect in effects]))
 
 
 @lru_cache(maxsize=8)

@@ -114,6 +114,10 @@ class StagedPlan(Strict, frozen=True):
         return json.loads(json.dumps({**entry, "arms": arms, "seeds": list(self.runs)}))  # type: ignore[no-any-return]
 
 
+#: What the suite asks by real training: its method, and chance.
+ARMS = (Arm("SMEM-NAS", "smemnas"), Arm("random", "random"))
+
+
 def headline() -> StagedPlan:
     """Return the question of the suite by real training: does SMEM-NAS find better networks than random search?
 
@@ -122,7 +126,7 @@ def headline() -> StagedPlan:
     return StagedPlan(
         "nats_sss",
         "train+cifar10-12k+nats-cpu-half+size=12+valid_share=0.3",
-        (Arm("SMEM-NAS", "smemnas"), Arm("random", "random")),
+        ARMS,
         reference=REFERENCE,
         caps=CAPS,
     )
@@ -186,10 +190,7 @@ def check_staged(plan: StagedPlan) -> StagedPlan:
     plan.gate.check()
     if plan.stages != STAGES:
         raise UserError(f"a registered experiment has the stages {', '.join(STAGES)} in this order.")
-    if evaluator_of(plan.dataset) != "train":
-        raise UserError(f"a registered experiment trains: its dataset is train+DATA+RECIPE..., got {plan.dataset!r}.")
-    if "training_seed=" in plan.dataset:
-        raise UserError("training_seed belongs to the stages of a registered experiment: leave it out of its dataset.")
+    check_trained("a registered experiment", plan.dataset)
     if not plan.runs:
         raise UserError("a registered experiment needs at least one seed.")
     if max(plan.runs) >= LARGEST_SEED:
@@ -206,6 +207,18 @@ def check_staged(plan: StagedPlan) -> StagedPlan:
         choose("surrogate", name, dict.fromkeys(SURROGATES.names()))
     _ = plan.corners
     return msgspec.convert(plan.entry(), StagedPlan)
+
+
+def check_trained(what: str, dataset: str) -> None:
+    """Refuse a data set by which nothing is trained, or with a training seed of its own.
+
+    Raises:
+        UserError: It is one.
+    """
+    if evaluator_of(dataset) != "train":
+        raise UserError(f"{what} trains: its dataset is train+DATA+RECIPE..., got {dataset!r}.")
+    if "training_seed=" in dataset:
+        raise UserError(f"training_seed belongs to the stages of {what}: leave it out of its dataset.")
 
 
 #: Seeds of searches are below it; those of fresh trainings are it plus the search's, those of a gate lie between.

@@ -25,9 +25,10 @@ from smemnas.bench.gates import Gate
 from smemnas.bench.metrics.indicators import front_rows
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.source import RunFolder
+from smemnas.bench.staged.gate import ERROR, measured_gate, trained_in
 from smemnas.bench.staged.plan import LARGEST_SEED, StagedPlan
 from smemnas.bench.studies.execution import FAILED, folder_of, run_study
-from smemnas.bench.workers.backends import TRAININGS, Place, workers_for
+from smemnas.bench.workers.backends import TRAININGS, Place
 from smemnas.spaces.base import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 #: Folder of trainings within that of the experiment, unless `TRAININGS` names another, and what is left of a stage.
 FOLDER, PROGRESS = "trainings", "progress.json"
-ERROR = "val_error"
 #: Seconds between two looks at how many trainings there are.
 LOOK = 2.0
 #: Called with (stage, trainings done, all trainings of the stage).
@@ -113,22 +113,16 @@ def trainings_in(out: Path) -> Iterator[Path]:
 
 def opened(plan: StagedPlan, folder: Path, seed: int | None, place: Place) -> TrainedBenchmark:
     """Open the benchmark of a plan with some training seed, or with one for each call."""
-    from smemnas.bench.train.options import open_trained, reseeded
+    from smemnas.bench.train.options import reseeded
 
-    jobs = workers_for(place.workers, os.cpu_count() or 1)
-    benchmark = open_trained(plan.space, reseeded(plan.dataset, seed), (ERROR, plan.cost), jobs=jobs)
-    benchmark.use_folder(folder)
-    return benchmark
+    return trained_in(folder, plan.space, reseeded(plan.dataset, seed), plan.cost, place)
 
 
 def _gate(plan: StagedPlan, out: Path, folder: Path, place: Place, tell: Tell) -> Gate:
     """Return the gate, trained and written down."""
-    from smemnas.bench.train.gate import run_gate
-
     benchmark = opened(plan, folder, None, place)
-    gate = run_gate(benchmark, plan.gate, plan.cost, lambda n, of: tell("gate", n, of))
-    for place_of in (out, benchmark.folder):  # with the trainings, for every report of such
-        gate.save(place_of / GATE_FILE)
+    gate = measured_gate(benchmark, plan.gate, plan.cost, lambda n, of: tell("gate", n, of))
+    gate.save(out / GATE_FILE)
     return gate
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from smemnas.bench.staged.gate import ERROR
 from smemnas.bench.staged.plan import LARGEST_SEED, StagedPlan
-from smemnas.bench.staged.stages import ERROR, StagesDone
+from smemnas.bench.staged.stages import StagesDone
 from smemnas.spaces.base import SearchSpace
 
 

@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from smemnas.bench.errors import UserError
-from smemnas.bench.gates import DRAWN, Gate, GateStage
+from smemnas.bench.gates import DRAWN, FIRST_SEED, Gate, GateStage
 from smemnas.bench.train.benchmark import VALID_ERROR, TrainedBenchmark
 from smemnas.spaces.base import IntArray, SearchSpace
 
-#: Training seeds of a gate are this and the next ones: no search has them.
-FIRST_SEED = 1_000_000
 #: By how much of the median cost the networks may differ from it.
 WITHIN = 0.02
 

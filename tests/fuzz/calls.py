@@ -118,6 +118,7 @@ BASES = {
     ("show",): ("#1", "--space", "toy"),
     ("images",): ("nowhere",),
     ("fit",): ("./nowhere", "--hours", "1", "--out", "new"),
+    ("gate",): ("--space", "toy", "--out", "new"),
     ("list",): (),
     ("check",): ("toy/nowhere",),
     ("supernet", "train"): ("--data", "nowhere"),
@@ -141,6 +142,7 @@ BASES = {
 #: Commands whose base fails: nothing that is added makes it right.
 HOPELESS = {
     ("images",),
+    ("gate",),  # toy has no networks
     ("supernet", "train"),
     ("supernet", "eval"),
     ("supernet", "info"),
@@ -153,6 +155,7 @@ KEPT = {
     *((("latency", "measure"), "space"), (("latency", "script"), "space")),
     *((("data", "fetch"), "names"), (("retrain",), "data"), (("supernet", "train"), "data")),
     (("fit",), "data"),
+    (("gate",), "space"),
     (("report",), "watch"),  # it serves until Ctrl-C
 }
 

@@ -16,11 +16,10 @@ pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[
 from closed_trainings import closed  # noqa: F401
 
 from smemnas.bench.errors import RunError, UserError
-from smemnas.bench.gates import read_gate
+from smemnas.bench.gates import FIRST_SEED, read_gate
 from smemnas.bench.library.staged import experiment, staged_plan
 from smemnas.bench.library.study import StudyOptions
 from smemnas.bench.staged.plan import LARGEST_SEED, check_staged, headline, read_staged, save_staged
-from smemnas.bench.train.gate import FIRST_SEED
 from smemnas.bench.train.options import open_trained
 
 PLAN = """

@@ -8,9 +8,9 @@ from smemnas.bench.errors import RunError, UserError
 pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 from small_images import one_thread  # noqa: F401
 
-from smemnas.bench.gates import FILE, GateStage, read_gate
+from smemnas.bench.gates import FILE, FIRST_SEED, GateStage, read_gate
 from smemnas.bench.train.benchmark import RESULT
-from smemnas.bench.train.gate import FIRST_SEED, of_one_cost, run_gate
+from smemnas.bench.train.gate import of_one_cost, run_gate
 from smemnas.bench.train.networks.trainable import trainable_space
 from smemnas.bench.train.options import open_trained, reseeded
 

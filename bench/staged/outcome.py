@@ -57,13 +57,23 @@ class ArmValues(NamedTuple):
 
 
 class TauRow(NamedTuple):
-    """Kendall's tau of a surrogate that learned from `n` networks, on the others ``(draws,)``."""
+    """Kendall's tau of a surrogate that learned from some trained networks.
+
+    Attributes:
+        surrogate: Name.
+        n: Networks that it learned from.
+        ordered: Networks that it put in order.
+        values: One for each draw ``(draws,)``.
+        mean: Their mean.
+        ahead: How much the plan's first surrogate is ahead of it on the same draws; 0 for that one.
+    """
 
     surrogate: str
     n: int
     ordered: int
     values: FloatArray
     mean: Interval
+    ahead: Interval
 
 
 class StagedOutcome(NamedTuple):
@@ -95,21 +105,19 @@ def outcome(plan: StagedPlan, found: StagesDone, space: SearchSpace) -> StagedOu
     if not found.searches:
         return None
     arms = [arm.name for arm in plan.arms]
-    volumes = [_of_arm("hypervolume", arm, [_volume(plan, s, s.fresh) for s in _of(found, arm)]) for arm in arms]
+    volumes = [of_arm("hypervolume", arm, [_volume(plan, s, s.fresh) for s in _of(found, arm)]) for arm in arms]
     observed = [
-        _of_arm("as searched", arm, [_volume(plan, s, s.F[s.front, 0]) for s in _of(found, arm)]) for arm in arms
+        of_arm("as searched", arm, [_volume(plan, s, s.F[s.front, 0]) for s in _of(found, arm)]) for arm in arms
     ]
     under = {arm: np.array([_under(plan, s) for s in _of(found, arm)]) for arm in arms}
-    caps = [
-        _of_arm(f"{plan.cost} <= {cap:g}", arm, under[arm][:, k]) for k, cap in enumerate(plan.caps) for arm in arms
-    ]
+    caps = [of_arm(f"{plan.cost} <= {cap:g}", arm, under[arm][:, k]) for k, cap in enumerate(plan.caps) for arm in arms]
     X, errors = pooled(found.searches)
     return StagedOutcome(
         tuple(volumes),
-        tuple(_pairs(volumes, arms)),
+        tuple(paired(volumes, arms)),
         tuple(observed),
         tuple(caps),
-        tuple(_pairs(caps, arms)),
+        tuple(paired(caps, arms)),
         tuple(surrogate_taus(space, X, errors, plan.ranking)),
         len(X),
         min(shared([s.X for s in found.searches if s.seed == seed]) for seed in plan.runs),
@@ -143,12 +151,13 @@ def _under(plan: StagedPlan, search: Search) -> FloatArray:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _of_arm(what: str, arm: str, values: Sequence[float] | FloatArray) -> ArmValues:
+def of_arm(what: str, arm: str, values: Sequence[float] | FloatArray) -> ArmValues:
+    """Return the values of an arm with the mean of those that are there."""
     numbers = np.asarray(values, dtype=np.float64)
     return ArmValues(what, arm, numbers, statistics.mean_interval(numbers[np.isfinite(numbers)]))
 
 
-def _pairs(rows: Sequence[ArmValues], arms: Sequence[str]) -> list[ArmPair]:
+def paired(rows: Sequence[ArmValues], arms: Sequence[str]) -> list[ArmPair]:
     """Compare the first arm with each other one in each quantity, all of them one family."""
     found = []
     for what in dict.fromkeys(row.what for row in rows):
@@ -182,16 +191,24 @@ def surrogate_taus(space: SearchSpace, X: IntArray, errors: FloatArray, stage: R
     """
     sizes = [n for n in sorted(stage.sizes) if n + stage.left <= len(X)]
     Z, rows = space.encode(X), []
+    left = len(X) - max(sizes, default=0)
     for n in sizes:
-        for name in stage.surrogates:
-            values = []
+        taus = np.empty((len(stage.surrogates), stage.draws))
+        for k, name in enumerate(stage.surrogates):
             for draw in range(stage.draws):
                 order = np.random.default_rng([_STREAM, draw]).permutation(len(X))
-                train, test = order[:n], order[max(sizes) :]
+                train, test = order[:n], order[len(X) - left :]
                 with single_thread():
                     surrogate = make_surrogate(name, seed=draw, blocks=(Z.shape[1],), params={}, searches=False)
                     scores = np.asarray(surrogate.fit(Z[train], errors[train]).rank(Z[test]), dtype=np.float64)
-                values.append(kendall(scores, errors[test])[0])
-            taus = np.array(values)
-            rows.append(TauRow(name, n, len(X) - max(sizes), taus, statistics.mean_interval(taus)))
+                taus[k, draw] = kendall(scores, errors[test])[0]
+        rows += tau_rows(stage.surrogates, n, left, taus)
     return rows
+
+
+def tau_rows(surrogates: Sequence[str], n: int, ordered: int, taus: FloatArray) -> list[TauRow]:
+    """Return the rows of surrogates that learned from `n` networks, of their taus ``(surrogates, draws)``."""
+    return [
+        TauRow(name, n, ordered, tau, statistics.mean_interval(tau), statistics.mean_difference(taus[0], tau))
+        for name, tau in zip(surrogates, taus, strict=True)
+    ]

@@ -19,6 +19,7 @@ from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.gates import FIRST_SEED, read_gate
 from smemnas.bench.library.staged import experiment, staged_plan
 from smemnas.bench.library.study import StudyOptions
+from smemnas.bench.staged.outcome import tau_rows
 from smemnas.bench.staged.plan import LARGEST_SEED, check_staged, headline, read_staged, save_staged
 from smemnas.bench.train.options import open_trained
 
@@ -176,6 +177,22 @@ def test_what_makes_no_sense_is_refused(tmp_path, changed, wanted):
     file.write_text(PLAN.format(ratio=1, method="nsga2", shared=6).replace(changed, other))
     with pytest.raises(UserError, match=wanted):
         staged_plan(StudyOptions(plan=str(file)))
+
+
+def test_the_headline_stays_the_plan_that_was_registered():
+    """A finished folder is reported again by its own plan only."""
+    options = StudyOptions(plan="headline", datasets="train+cifar10-12k.tar+nats-cpu-half+size=12+valid_share=0.3")
+    digest = "25397f4e6df89cd4edf7611e6dc9bdffc14cf224de290e0d107d3e1c04718f9e"
+    assert staged_plan(options).digest == digest
+
+
+def test_surrogates_are_compared_draw_by_draw():
+    taus = np.array([[0.5, 0.6, 0.7], [0.4, 0.55, 0.7]])
+    first, second = tau_rows(("a", "b"), 50, 30, taus)
+    assert (first.surrogate, first.n, first.ordered, first.mean.value) == ("a", 50, 30, pytest.approx(0.6))
+    assert first.ahead == (0.0, 0.0, 0.0)
+    assert second.ahead.value == pytest.approx(0.05)
+    assert second.ahead.low == pytest.approx(0.05 - 4.303 * 0.05 / 3**0.5, abs=1e-4)  # Student's, two degrees
 
 
 def test_options_that_a_registered_experiment_does_not_take():

@@ -9,7 +9,7 @@ from smemnas.bench.gates import Gate
 from smemnas.bench.metrics.power import chance_to_find, smallest_effect
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
 from smemnas.bench.report.cells import Section, number, p_value, signed, span
-from smemnas.bench.staged.outcome import ArmPair, ArmValues, StagedOutcome
+from smemnas.bench.staged.outcome import ArmPair, ArmValues, StagedOutcome, TauRow
 from smemnas.bench.staged.plan import StagedPlan
 from smemnas.bench.staged.power import Foreseen
 
@@ -68,13 +68,20 @@ def sections(plan: StagedPlan, gate: Gate, found: StagedOutcome | None) -> list[
         tables.append(_pairs("Secondary: errors under caps, paired", found.secondary))
     if found.taus:
         rows = [
-            [row.surrogate, str(row.n), str(row.ordered), number(row.mean.value, 3), span(row.mean, 3)]
+            [row.surrogate, str(row.n), str(row.ordered), number(row.mean.value, 3), span(row.mean, 3), *_ahead(row)]
             for row in found.taus
         ]
-        heads = ("method", "learned from", "ordered", "Kendall's tau", "95 % interval")
+        first = found.taus[0].surrogate
+        ahead = (f"{first} ahead by", "95 % interval of that")
+        heads = ("method", "learned from", "ordered", "Kendall's tau", "95 % interval", *ahead)
         title = f"Secondary: order of {counted(found.networks, 'trained network')}"
         tables.append(Section(title, heads, rows, key="taus"))
     return tables
+
+
+def _ahead(row: TauRow) -> list[str]:
+    """Return how much the first surrogate is ahead of another one; nothing for itself."""
+    return ["", ""] if row.ahead == (0.0, 0.0, 0.0) else [f"{row.ahead.value:+.3f}", span(row.ahead, 3)]
 
 
 def _values(row: ArmValues, digits: int = 4) -> list[str]:

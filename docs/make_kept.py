@@ -29,6 +29,8 @@ def kept(folder: Path, versions: str) -> str:
         )
     if (folder / "runs.csv").exists():
         return f"{START}not kept; the figures of each are in [runs.csv](runs.csv)."
+    if (folder / "searches.csv").exists():
+        return f"{START}not kept; their evaluations are in [searches.csv](searches.csv)."
     overview = "README.md" if folder == RESULTS else "../README.md"
     return f"{START}not kept; [the overview]({overview}) says which command made them."
 

@@ -23,12 +23,14 @@ from smemnas.bench.studies.against import shipped
 
 DOCS = Path(__file__).resolve().parent
 #: Scripts that make pages and pictures from committed data alone, in this order: overviews read what others wrote.
-SCRIPTS = ("claims", "fronts", "adaptive", "noise", "tuning", "intervals", "problems", "paper", "concepts")
+SCRIPTS = ("claims", "fronts", "adaptive", "noise", "tuning", "intervals", "problems", "paper", "concepts", "headline")
 
 
 def plans() -> list[str]:
     """Return the plans that have a page of docs/make_main.py."""
-    return sorted(file.parent.name for file in RESULTS.glob(f"*/{make_main.MADE}"))
+    return sorted(
+        file.parent.name for file in RESULTS.glob(f"*/{make_main.RUNS}") if (file.parent / make_main.MADE).exists()
+    )
 
 
 def from_runs(name: str) -> None:

@@ -24,7 +24,7 @@ MOVED = {
     "README.md": "index.md",
     "docs/results/README.md": "results/README.md",
 }
-LEFT_OUT = ("make_*.py", "main_*.py", "answer_*.py", "pages.py", "__pycache__", "site")
+LEFT_OUT = ("make_*.py", "main_*.py", "answer_*.py", "headline_*.py", "pages.py", "__pycache__", "site")
 #: What the site generator has pages fetch when they are opened from disk, and our own file instead of it.
 SHIM, WORKER = "https://unpkg.com/iframe-worker/shim", "docs/site/worker.js"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")

@@ -105,10 +105,8 @@ def outcome(plan: StagedPlan, found: StagesDone, space: SearchSpace) -> StagedOu
     if not found.searches:
         return None
     arms = [arm.name for arm in plan.arms]
-    volumes = [of_arm("hypervolume", arm, [_volume(plan, s, s.fresh) for s in _of(found, arm)]) for arm in arms]
-    observed = [
-        of_arm("as searched", arm, [_volume(plan, s, s.F[s.front, 0]) for s in _of(found, arm)]) for arm in arms
-    ]
+    volumes = [of_arm("hypervolume", arm, [volume(plan, s, s.fresh) for s in _of(found, arm)]) for arm in arms]
+    observed = [of_arm("as searched", arm, [volume(plan, s, s.F[s.front, 0]) for s in _of(found, arm)]) for arm in arms]
     under = {arm: np.array([_under(plan, s) for s in _of(found, arm)]) for arm in arms}
     caps = [of_arm(f"{plan.cost} <= {cap:g}", arm, under[arm][:, k]) for k, cap in enumerate(plan.caps) for arm in arms]
     X, errors = pooled(found.searches)
@@ -135,7 +133,7 @@ def _of(found: StagesDone, arm: str) -> list[Search]:
     return [s for s in found.searches if s.arm == arm]
 
 
-def _volume(plan: StagedPlan, search: Search, errors: FloatArray) -> float:
+def volume(plan: StagedPlan, search: Search, errors: FloatArray) -> float:
     """Return the hypervolume of an observed front given errors of its members, as a share of the box."""
     corners = np.array(plan.corners)  # (2, ideal and nadir)
     stretched = (

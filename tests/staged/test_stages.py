@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, docs_script
 
 pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 from closed_trainings import closed  # noqa: F401
@@ -79,7 +79,7 @@ def test_stages_train_what_they_say_and_a_second_call_trains_nothing(tmp_path, c
     assert all((row["test_error"] != "") == (row["stage"] == "fresh") for row in rows)
 
 
-def test_fronts_are_judged_by_the_fresh_test_errors_alone(tmp_path, closed):  # noqa: F811
+def test_fronts_are_judged_by_the_fresh_test_errors_alone(tmp_path, closed, monkeypatch):  # noqa: F811
     found = experiment(StudyOptions(plan=written(tmp_path), out=tmp_path / "e"))
     search = found.found.searches[0]
     tests = {}
@@ -96,6 +96,26 @@ def test_fronts_are_judged_by_the_fresh_test_errors_alone(tmp_path, closed):  # 
         area += (min(after, 0.5) - min(cost, 0.5)) * (90.0 - max(best, 20.0))
     values = next(row for row in found.outcome.volumes if row.arm == "local").values
     assert values[0] == pytest.approx(area / (70.0 * 0.5))
+    page_has_the_same(found, tmp_path, monkeypatch)
+
+
+def page_has_the_same(found, folder, monkeypatch):
+    """What docs/make_headline.py keeps of a folder is the whole experiment."""
+    data = docs_script("headline_data")
+    monkeypatch.setattr(data, "foresee", lambda *arguments, **options: None)
+    for name, text in data.collected(folder / "e").items():
+        (folder / name).write_text(text)
+    kept = data.Experiment(folder)
+    for ours, theirs in zip(kept.searches, found.found.searches, strict=True):
+        assert (ours.arm, ours.seed) == (theirs.arm, theirs.seed)
+        for name in ("X", "F", "front", "fresh"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    assert kept.primary == found.outcome.primary[0]
+    assert tuple(kept.secondary) == found.outcome.secondary
+    np.testing.assert_equal([row[:3] for row in kept.taus], [row[:3] for row in found.outcome.taus])
+    assert [row.mean for row in kept.taus] == [row.mean for row in found.outcome.taus]
+    assert (kept.networks, kept.shared) == (found.outcome.networks, found.outcome.shared)
+    assert kept.gate.components == found.found.gate.components
 
 
 def test_a_gate_that_is_not_passed_ends_it(tmp_path, closed):  # noqa: F811

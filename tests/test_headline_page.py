@@ -1,0 +1,212 @@
+"""The page of the registered experiment says what its files say, whatever came out."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import docs_script
+from msgspec.structs import replace
+from scipy import stats
+
+from smemnas.bench.gates import Gate
+from smemnas.bench.library.staged import register
+from smemnas.bench.metrics.power import chance_to_find
+from smemnas.bench.report.cells import to_csv
+from smemnas.bench.staged.plan import check_staged, headline
+
+MAKE, DATA, WORDS, FIGURE = (
+    docs_script(name) for name in ("make_headline", "headline_data", "headline_words", "headline_figure")
+)
+PLAN = check_staged(headline())
+NOISE = np.random.default_rng(7).normal(0, 0.02, (2, 10))
+EXISTS = (MAKE.FOLDER / DATA.MADE).exists()
+PUBLISHED = pytest.mark.skipif(
+    not EXISTS, reason="docs/results/headline would un-skip it: python docs/make_headline.py FOLDER"
+)
+
+
+def folder_with(place, lead, taus=(0.6, 0.6, 0.6)):
+    """Write the files of an experiment in which the first arm's hypervolume is larger by `lead`."""
+    register(place, PLAN)
+    rng = np.random.default_rng(1)
+    errors = 60 + rng.normal(0, 2, (12, 1)) + rng.normal(0, 1.5, (12, 3))
+    archs = tuple(f"a{k}" for k in range(12))
+    setting = {"size": 12, "recipe": {"epochs": 3}}
+    costs, seconds = np.full(12, 0.8), np.full((12, 3), 13.0)
+    Gate(PLAN.gate, setting, PLAN.space, PLAN.dataset, "flops", archs, costs, errors, seconds).save(place / "gate.json")
+    arms = [arm.name for arm in PLAN.arms]
+    rows = []
+    for k, arm in enumerate(arms):
+        values = {"primary": ("hypervolume", 0.5), "searched": ("as searched", 0.6)}
+        for family, (what, level) in values.items():
+            v = level + lead * (k == 0) + NOISE[k]
+            rows += [{"family": family, "what": what, "arm": arm, "run": r, "value": x} for r, x in enumerate(v)]
+        for cap in PLAN.caps:
+            for r in range(10):
+                row = {"family": "secondary", "what": f"flops <= {cap:g}", "arm": arm, "run": r}
+                rows.append({**row, "value": 55.0 - 100 * lead * (k == 0) + 100 * NOISE[k, r]})
+    for n in PLAN.ranking.sizes:
+        for name, tau in zip(PLAN.ranking.surrogates, taus, strict=True):
+            for r in range(20):
+                row = {"family": "secondary", "what": f"tau at {n}", "arm": name, "run": r}
+                rows.append({**row, "value": tau + 0.01 * np.sin(r * (1 + len(name)))})
+    (place / "outcome.csv").write_text(to_csv(rows))
+    trained = [{"stage": s, "seconds": 18.0, "reason": ""} for s in ("gate", "search", "fresh") for _ in range(100)]
+    (place / "trainings.csv").write_text(to_csv(trained))
+    searched = []
+    for seed in PLAN.runs:
+        for k, arm in enumerate(arms):
+            for i in range(24):
+                arch = ":".join(str(8 * (1 + v)) for v in (i % 8, i // 8, seed % 8, seed // 8, k * (i >= 20)))
+                row = {"arm": arm, "seed": seed, "evaluation": i + 1, "arch": arch, "flops": 1.0 + i}
+                searched.append({**row, "val_error": 60.0 - i, "fresh_test_error": 61.0})
+    (place / "searches.csv").write_text(to_csv(searched))
+    foreseen = {"table": "nats_sss/cifar10", "noise": 0.67, "d": 0.64, "low": 0.14, "high": 1.14}
+    (place / "foreseen.csv").write_text(to_csv([{**foreseen, "power": 0.42, "seeds": 10, "simulated": 20}]))
+    (place / "made.txt").write_text("Made by smemnas 0.2.0 at commit 01234567\n")
+    return place
+
+
+def test_a_lead_is_said_with_its_numbers(tmp_path):
+    text = MAKE.page(folder_with(tmp_path / "e", 0.05))
+    d = 0.05 + NOISE[0] - NOISE[1]
+    p = stats.wilcoxon(d, method="exact").pvalue
+    short = text.split("\n\n")[3]
+    assert "SMEM-NAS finds better networks than random: " in short
+    assert f"difference {d.mean():+.3f} (95 % interval " in short
+    assert f"10 seeds, exact p = {p:.4f}, registered before)" in short
+    assert f"it is {d.mean() / d.std(ddof=1):.2f} (" in short
+    assert "Seeds that decide" not in text
+    [row] = [line for line in text.splitlines() if line.startswith("| hypervolume of fresh")]
+    assert row.endswith("| better |")
+    [row, *_] = [line for line in text.splitlines() if line.startswith("| fresh error (%) at flops <= 0.28 M")]
+    assert f"| {100 * -d.mean() + 200 * (NOISE[0] - NOISE[1]).mean():+.2f} [" in row  # less error is better
+    assert "first 20 the same for both arms." in text
+    assert "300 trainings (gate 100, search 100, fresh 100; 0 failed), 1.5 h of one core" in text
+
+
+def test_a_loss_is_said_as_one(tmp_path):
+    text = MAKE.page(folder_with(tmp_path / "e", -0.05))
+    assert "SMEM-NAS finds worse networks than random: " in text
+    rows = [line for line in text.splitlines() if line.startswith(("| hypervolume of fresh", "| fresh error"))]
+    assert len(rows) == 4
+    assert all(row.endswith("| worse |") for row in rows)
+
+
+def test_no_difference_comes_with_what_would_decide(tmp_path):
+    place = folder_with(tmp_path / "e", 0.0)
+    text = MAKE.page(place)
+    assert "no difference is shown between SMEM-NAS and random: " in text
+    d = NOISE[0] - NOISE[1]
+    effect = abs(d.mean() / d.std(ddof=1))
+    [seeds] = re.findall(r"the effect seen, d = -?[\d.]+: ([^;.]+)[;.]", text)
+    if seeds.startswith("more"):
+        assert chance_to_find(effect, 200, 1) < 0.8
+    else:
+        assert chance_to_find(effect, int(seeds), 1) >= 0.8 > chance_to_find(effect, int(seeds) - 1, 1)
+    [seeds] = re.findall(r"the simulated effect, d = 0\.64: (\d+)", text)
+    assert chance_to_find(0.64, int(seeds), 1) >= 0.8 > chance_to_find(0.64, int(seeds) - 1, 1)
+    assert f"and the gate's ratio is {DATA.Experiment(place).gate.components.ratio.value:.2f} (" in text
+    assert "A seed is about 20 trainings, 0.07 h of one core." in text
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.05, -0.05])
+def test_the_answer_is_three_short_sentences(tmp_path, lead):
+    text = MAKE.page(folder_with(tmp_path / "e", lead, (0.7, 0.6, 0.5)))
+    before, _, after = text.partition("](headline.svg)")
+    title, made, runs, short, *_ = before.split("\n\n")
+    assert title.endswith("?")
+    assert made == "Made by smemnas 0.2.0 at commit 01234567"
+    assert runs.startswith("**Runs**: not kept; ")
+    assert len(short.split()) < 120
+    assert len(re.findall(r"[.!?](?= [A-Z]|$)", short)) == 3
+    assert after.index("\n|") < after.index("\n## ")
+
+
+@pytest.mark.parametrize(
+    ("taus", "said"),
+    [
+        ((0.7, 0.6, 0.5), "pairs are ahead of ranks and ahead of values."),
+        ((0.6, 0.6, 0.5), "pairs are not told from ranks and ahead of values."),
+        ((0.5, 0.5, 0.6), "pairs are not told from ranks and behind values."),
+    ],
+)
+def test_surrogates_are_told_apart_by_the_interval_of_the_lead(tmp_path, taus, said):
+    e = DATA.Experiment(folder_with(tmp_path / "e", 0.0, taus))
+    assert WORDS.third_sentence(e).endswith(said)
+    assert e.networks == 280
+    assert f"tau {taus[0]:.3f} (pairs), " in WORDS.third_sentence(e)
+
+
+def test_the_picture_has_every_seed_and_every_effect(tmp_path):
+    e = DATA.Experiment(folder_with(tmp_path / "e", 0.05))
+    root = ElementTree.fromstring(FIGURE.figure(e))
+    circles = [c for c in root.iter() if c.tag.endswith("circle")]
+    assert len(circles) == 2 * 10 + 2 + 2 + 6  # seeds, means, key, effects
+    columns = {}
+    for c in circles[:20]:
+        columns.setdefault(c.get("cx"), {})[c.get("fill")] = float(c.get("cy"))
+    assert len(columns) == 10
+    higher = [at[FIGURE.COLOURS[0]] < at[FIGURE.COLOURS[1]] for at in columns.values()]  # on the page
+    assert higher == (0.05 + NOISE[0] > NOISE[1]).tolist()
+    assert FIGURE.ticks(0.497, 0.66) == [0.45, 0.5, 0.55, 0.6, 0.65, 0.7]
+    assert FIGURE.ticks(0.5, 0.5) == [0.5, 0.505]
+
+
+def test_what_other_pages_say_of_it(tmp_path):
+    page = f"before\n{MAKE.BEGIN}old\n{MAKE.END}after\n"
+    none = MAKE.mentioned(page, tmp_path, "x")
+    assert (
+        none == f"before\n{MAKE.BEGIN}`study --plan headline` has no result in the repository yet.\n{MAKE.END}after\n"
+    )
+    some = MAKE.mentioned(none, folder_with(tmp_path / "e", 0.05), "h/README.md")
+    assert "**What came out** ([page](h/README.md)): With every number a training, SMEM-NAS finds better" in some
+    assert MAKE.mentioned(some, tmp_path, "x") == none
+
+
+def test_a_plan_cut_short_is_said_and_an_unfinished_folder_refused(tmp_path, monkeypatch):
+    place = folder_with(tmp_path / "e", 0.05)
+    assert "Not the whole plan" not in MAKE.page(place)
+    monkeypatch.setitem(MAKE.STAGED, "headline", lambda: check_staged(replace(headline(), seeds="0-11")))
+    assert "**Not the whole plan**: `headline` has 12 seeds and 40 trainings a search." in MAKE.page(place)
+    with pytest.raises(SystemExit, match=r"has no experiment\.md: the experiment has not ended"):
+        DATA.collected(place)
+
+
+@pytest.mark.parametrize("file", MAKE.MENTIONS, ids=lambda file: file.name)
+def test_pages_that_mention_it_are_current(file):
+    text = file.read_text(encoding="utf-8")
+    assert MAKE.BEGIN in text
+    assert MAKE.mentioned(text, MAKE.FOLDER, MAKE.MENTIONS[file]) == text, "python docs/make_headline.py"
+
+
+@PUBLISHED
+def test_the_published_page_is_what_its_files_say():
+    kept = (MAKE.FOLDER / "README.md").read_text(encoding="utf-8")
+    assert kept == MAKE.page(MAKE.FOLDER), "python docs/make_headline.py"
+    e = DATA.Experiment(MAKE.FOLDER)
+    assert (MAKE.FOLDER / MAKE.FIGURE).read_text(encoding="utf-8") == FIGURE.figure(e), "python docs/make_headline.py"
+    from smemnas.bench.staged.outcome import volume
+
+    for row in e.volumes:
+        found = [volume(e.plan, s, s.fresh) for s in e.searches if s.arm == row.arm]
+        np.testing.assert_allclose(found, row.values, rtol=1e-9)
+
+
+@PUBLISHED
+@pytest.mark.long
+def test_taus_and_simulation_come_out_again():
+    from smemnas.bench.staged.outcome import pooled, surrogate_taus
+    from smemnas.bench.staged.power import foresee
+    from smemnas.spaces.base import SPACES
+
+    e = DATA.Experiment(MAKE.FOLDER)
+    space = SPACES.create(e.plan.space)
+    taus = surrogate_taus(space, *pooled(e.searches), e.plan.ranking)
+    assert [row[:3] for row in taus] == [row[:3] for row in e.taus]
+    for ours, kept in zip(taus, e.taus, strict=True):
+        np.testing.assert_allclose(ours.values, kept.values, atol=1e-6)
+    ratio = e.gate.components.ratio.value
+    found = foresee(e.plan.space, ratio, e.plan.arms, budget=e.plan.budget, seeds=len(e.plan.runs))
+    assert found.d.value == pytest.approx(e.foreseen.d.value, abs=1e-6)

@@ -8,8 +8,8 @@ from functools import lru_cache
 from headline_data import Experiment
 
 from smemnas.bench.metrics.intervals import Interval
-from smemnas.bench.metrics.power import EXACT_UP_TO, chance_to_find, fewest_pairs, smallest_effect
-from smemnas.bench.metrics.statistics import SIGNIFICANCE
+from smemnas.bench.metrics.power import chance_to_find, fewest_pairs, smallest_effect
+from smemnas.bench.metrics.statistics import EXACT_UP_TO, SIGNIFICANCE
 from smemnas.bench.report.cells import number, p_value
 from smemnas.bench.staged.outcome import ArmPair, TauRow
 

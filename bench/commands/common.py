@@ -148,6 +148,13 @@ start_option = click.option(
     help="With what every method begins, the same networks for all of a seed: random; uniform, spread over the first "
     "free objective; ends, its smallest and largest and then random ones. Default: each method's own.",
 )
+#: For the commands that may train, or read networks of a supernet.
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where networks are trained or read: cpu, cuda (all GPUs) or cuda:N; auto takes GPUs where there are some.",
+)
 full_space_option = click.option(
     "--full-space",
     is_flag=True,

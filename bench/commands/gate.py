@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from smemnas.bench.commands.common import BUDGET, FOLDER, JOBS, SEED, Command, Whole
+from smemnas.bench.commands.common import BUDGET, FOLDER, JOBS, SEED, Command, Whole, device_option
 
 #: Networks, and trainings of each.
 SOME = Whole(2, 1000)
@@ -33,6 +33,7 @@ SOME = Whole(2, 1000)
 )
 @click.option("--budget", type=BUDGET, default=40, show_default=True, help="Trainings of each of its searches.")
 @click.option("--jobs", type=JOBS, help="Networks trained side by side on the CPU.  [default: one per CPU]")
+@device_option
 @click.option("--out", type=FOLDER, help="Folder of the gate.  [default: runs/gate/SPACE]")
 @click.option("--quiet", is_flag=True, help="No progress bar and no figures.")
 def gate_command(quiet: bool, **given: Any) -> None:

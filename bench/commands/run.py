@@ -17,6 +17,7 @@ from smemnas.bench.commands.common import (
     SEED,
     Command,
     constraint_option,
+    device_option,
     full_space_option,
     parse_params,
     reference_option,
@@ -96,6 +97,7 @@ def job_options(command: Any) -> Any:
     metavar="FILE",
     help="A table that `latency measure` wrote: latency is an objective then, and can be bounded (--constraint).",
 )
+@device_option
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Root of all randomness.")
 @click.option("--out", type=FOLDER, help="Run folder. Default: below runs/.")
 @click.option("--overwrite", is_flag=True, help="Delete what an earlier run left in the folder.")
@@ -123,6 +125,7 @@ def run_command(
     recipe: str,
     training: tuple[str, ...],
     latency: Path | None,
+    device: str,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -172,6 +175,7 @@ def run_command(
         recipe=recipe,
         training=training,
         latency=latency,
+        device=device,
         plugins=plugins,
         out=out,
         overwrite=overwrite,

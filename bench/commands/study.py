@@ -17,6 +17,7 @@ from smemnas.bench.commands.common import (
     NUMBER,
     Command,
     constraint_option,
+    device_option,
     full_space_option,
     label_option,
     parse_params,
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     help="Training time of a run, like 2h or 1d12h, where evaluations have one; results are then read off at times.",
 )
 @place_options("run")
+@device_option
 @click.option("--baseline", help="The variant that the others are tested against.  [default: the first]")
 @click.option("--champion", help="The variant that is tested against every other one.")
 @label_option
@@ -157,6 +159,7 @@ def study_command(
     timeout: float | None,
     backend: str,
     address: str,
+    device: str,
     baseline: str | None,
     champion: str | None,
     labels: tuple[str, ...],
@@ -230,6 +233,7 @@ def study_command(
         timeout=timeout,
         backend=backend,
         address=address,
+        device=device,
         part=parse_shard(shard) if shard else (1, 1),
         rerun=rerun,
         figures=not no_figures,

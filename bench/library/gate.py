@@ -42,6 +42,7 @@ class GateOptions:
         runs: Seeds of the experiment whose power is estimated.
         budget: Trainings of each of its searches.
         jobs: Networks trained side by side on the CPU; None takes one per CPU.
+        device: Where networks are trained: "auto", "cpu", "cuda" or "cuda:N".
         out: Folder; None takes "runs/gate/SPACE".
     """
 
@@ -57,6 +58,7 @@ class GateOptions:
     runs: int = 10
     budget: int = 40
     jobs: int | None = 1
+    device: str = "auto"
     out: str | Path | None = None
 
 
@@ -102,6 +104,8 @@ def gate(options: GateOptions, *, progress: Shown = False) -> GateFound:
         DataError: The images are not there.
         RunError: The folder holds something else.
     """
+    from smemnas.bench.train.devices import on_device
+
     whole("--runs", options.runs, 1, MOST_RUNS)
     whole("--budget", options.budget, 2)
     stage = GateStage(options.networks, options.seeds, draw=options.draw)
@@ -111,7 +115,7 @@ def gate(options: GateOptions, *, progress: Shown = False) -> GateFound:
     dataset = _dataset(options)
     out = Path(options.out or Path("runs") / "gate" / options.space).expanduser()
     claim(out, GATE)
-    with trainings_in(out) as folder:
+    with on_device(options.device), trainings_in(out) as folder:
         benchmark = trained_in(folder, options.space, dataset, options.cost, place)
         _check_same(out, options.space, dataset, options.cost)
         make_folder(out)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from smemnas.bench.benchmarks.base import Benchmark
+from smemnas.bench.benchmarks.catalog import evaluator_of
 from smemnas.bench.benchmarks.problems import find_problem
 from smemnas.bench.callbacks import SEARCH, Callback, attached, with_tensorboard
 from smemnas.bench.errors import UserError, choose
@@ -50,6 +51,7 @@ class RunOptions:
         recipe: With "train": its name.
         training: With "train" or "supernet": items "KEY=VALUE" of the recipe and the setting.
         latency: Table of `latency measure`; "latency" is an objective then, and can be bounded.
+        device: Where networks are trained or read, of an evaluator that does so: "auto", "cpu", "cuda" or "cuda:N".
         plugins: Plug-in files.
         out: Run folder; None takes one below "runs".
         overwrite: Delete what an earlier run left in the folder.
@@ -76,6 +78,7 @@ class RunOptions:
     recipe: str = ""
     training: Sequence[str] = ()
     latency: str | Path | None = None
+    device: str = "auto"
     plugins: Sequence[str | Path] = ()
     out: str | Path | None = None
     overwrite: bool = False
@@ -101,7 +104,16 @@ def run(
         DataError: The table is not installed or is corrupt.
         RunError: The folder is in use, belongs to another job, or cannot be written.
     """
+    from smemnas.bench.train.devices import on_device
+
+    with on_device(options.device):
+        return _run(options, progress, ends, callbacks)
+
+
+def _run(options: RunOptions, progress: Shown, ends: Ends | None, callbacks: Sequence[Callback]) -> Result:
+    """Do what `run` says."""
     space, dataset, objectives = _with_latency(options, *_what(options))
+    check_device_used(options.device, [dataset])
     job, benchmark = make_job(
         options.method,
         space,
@@ -129,6 +141,16 @@ def run(
         callbacks=with_tensorboard(callbacks, options.tensorboard),
     )
     return result.with_summary(write_report(folder, result, benchmark))
+
+
+def check_device_used(device: str, datasets: Iterable[str]) -> None:
+    """Refuse a device where nothing is trained or read.
+
+    Raises:
+        UserError: All data sets are looked up.
+    """
+    if device != "auto" and not any(map(evaluator_of, datasets)):
+        raise UserError("--device says where networks are trained, or read from a supernet: nothing is here.")
 
 
 def run_job(

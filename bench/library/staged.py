@@ -32,7 +32,7 @@ from smemnas.bench.workers.backends import Place
 
 FILE = "experiment.json"
 #: What may be given beside a plan of stages; everything else is written into its file.
-TAKEN = {"plan", "spaces", "datasets", "seeds", "budget", "jobs", "timeout", "figures", "out"}
+TAKEN = {"plan", "spaces", "datasets", "seeds", "budget", "jobs", "timeout", "figures", "device", "out"}
 
 
 class ExperimentFile(Strict, frozen=True):
@@ -119,6 +119,14 @@ def experiment(
         DataError: The images are not there.
         RunError: The folder holds something else, was registered with another plan, or a search failed.
     """
+    from smemnas.bench.train.devices import on_device
+
+    with on_device(options.device):
+        return _experiment(options, progress, say)
+
+
+def _experiment(options: StudyOptions, progress: Shown, say: Callable[[str], None] | None) -> Experiment:
+    """Do what `experiment` says."""
     plan, place = staged_plan(options), Place("loky", options.jobs, "", options.timeout)
     place.check()
     out = Path(options.out or Path("runs") / Path(options.plan).stem).expanduser()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from smemnas.bench.archive.locate import open_archive
 from smemnas.bench.display import notebook_picture
 from smemnas.bench.errors import UserError
+from smemnas.bench.library.run import check_device_used
 from smemnas.bench.log import logger
 from smemnas.bench.report.study.files import failures, write_study
 from smemnas.bench.report.terminal import Shown, shown_progress
@@ -76,6 +77,7 @@ class StudyOptions:
         part: Run only the k-th of n parts, (k, n).
         rerun: Clear and run again what cannot be used.
         figures: Write figures beside the tables.
+        device: Where networks are trained or read, of an evaluator that does so: "auto", "cpu", "cuda" or "cuda:N".
         plugins: Plug-in files.
         out: Folder of the study; None takes "runs/study", or that of the plan's name.
     """
@@ -110,6 +112,7 @@ class StudyOptions:
     part: tuple[int, int] = (1, 1)
     rerun: bool = False
     figures: bool = True
+    device: str = "auto"
     plugins: Sequence[str | Path] = ()
     out: str | Path | None = None
 
@@ -180,8 +183,17 @@ def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str]
         DataError: A table is not installed.
         RunError: The folder holds something else or cannot be written.
     """
+    from smemnas.bench.train.devices import on_device
+
+    with on_device(options.device):
+        return _study(options, progress, say)
+
+
+def _study(options: StudyOptions, progress: Shown, say: Callable[[str], None] | None) -> Study:
+    """Do what `study` says."""
     base = basis_of(options)
     plan = check_plan(_with_options(base.plan, options))
+    check_device_used(options.device, (case.dataset for case in plan.cases))
     if options.seeds == AUTO:
         plan = with_enough_seeds(plan, options.effect)
     place = Place(options.backend, options.jobs, options.address, options.timeout)

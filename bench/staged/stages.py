@@ -28,7 +28,7 @@ from smemnas.bench.runs.source import RunFolder
 from smemnas.bench.staged.gate import ERROR, measured_gate, trained_in
 from smemnas.bench.staged.plan import LARGEST_SEED, StagedPlan
 from smemnas.bench.studies.execution import FAILED, folder_of, run_study
-from smemnas.bench.workers.backends import TRAININGS, Place
+from smemnas.bench.workers.backends import TRAININGS, Place, variable
 from smemnas.spaces.base import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -101,14 +101,8 @@ def trainings_in(out: Path) -> Iterator[Path]:
     """Yield the folder of trainings, which all processes that are started within the block take too."""
     before = os.environ.get(TRAININGS)
     folder = Path(before).expanduser().absolute() if before else (out / FOLDER).absolute()
-    os.environ[TRAININGS] = str(folder)
-    try:
+    with variable(TRAININGS, str(folder)):
         yield folder
-    finally:
-        if before is None:
-            del os.environ[TRAININGS]
-        else:
-            os.environ[TRAININGS] = before
 
 
 def opened(plan: StagedPlan, folder: Path, seed: int | None, place: Place) -> TrainedBenchmark:

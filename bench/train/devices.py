@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import os
 import random
 import tempfile
@@ -20,9 +21,11 @@ import numpy as np
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.train import need_torch
 from smemnas.bench.values import MOST_THREADS, whole
+from smemnas.bench.workers.backends import DEVICE, variable
 
 if TYPE_CHECKING:
     import torch
+    from filelock import FileLock
 
 PRECISIONS = ("float32", "bf16", "fp16")
 #: Seconds between two looks for a free device.
@@ -40,11 +43,12 @@ def find_devices(name: str) -> tuple[str, ...]:
     """Return all devices that a user's wish names, for trainings side by side.
 
     Args:
-        name: "auto" (all CUDA devices, else the CPU), "cpu", "cuda" (all) or "cuda:K".
+        name: "auto" (what `SMEMNAS_DEVICE` says, else all CUDA devices, else the CPU), "cpu", "cuda" (all) or "cuda:K".
 
     Raises:
         UserError: There is no such device, or torch is missing.
     """
+    name = _wanted(name)
     if name == "cpu":
         return ("cpu",)
     need_torch()
@@ -59,7 +63,7 @@ def find_device(name: str, local: str | None = None) -> torch.device:
     """Return the one device that this process computes on.
 
     Args:
-        name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:K".
+        name: "auto" (what `SMEMNAS_DEVICE` says, else a GPU where there is one), "cpu", "cuda" or "cuda:K".
         local: Number of the GPU that "cuda" means.
 
     Raises:
@@ -67,12 +71,33 @@ def find_device(name: str, local: str | None = None) -> torch.device:
     """
     import torch
 
+    name = _wanted(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and local is not None:
         name = f"cuda:{local}"
     check_device(name)
     return torch.device(name)
+
+
+def _wanted(name: str) -> str:
+    """Return the device that a user's wish means: "auto" is what the environment says."""
+    return os.environ.get(DEVICE, "").strip() or name if name == "auto" else name
+
+
+@contextlib.contextmanager
+def on_device(name: str) -> Iterator[None]:
+    """Let "auto" mean a device within the block, in this process and in those that it starts.
+
+    Raises:
+        UserError: There is no such device, or torch is missing.
+    """
+    if name == "auto":
+        yield
+        return
+    find_devices(name)
+    with variable(DEVICE, name):
+        yield
 
 
 def check_device(name: str, precision: str = "float32") -> None:
@@ -118,18 +143,10 @@ def claimed(devices: Sequence[str]) -> Iterator[str]:
     if devices[0] == "cpu":
         yield "cpu"
         return
-    import torch
-    from filelock import FileLock, Timeout
-
-    folder = Path(tempfile.gettempdir()) / f"smemnas-devices-{getpass.getuser()}"
-    folder.mkdir(exist_ok=True)
     while True:
         for device in devices:
-            properties = torch.cuda.get_device_properties(device)
-            lock = FileLock(folder / f"{getattr(properties, 'uuid', device)}.lock".replace(":", "-"))
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
+            lock = _lock(device)
+            if lock is None:
                 continue
             try:
                 yield device
@@ -137,6 +154,52 @@ def claimed(devices: Sequence[str]) -> Iterator[str]:
                 lock.release()
             return
         time.sleep(PAUSE)
+
+
+def seat(devices: Sequence[str]) -> tuple[str, FileLock | None]:
+    """Return the device that the fewest others of this user have a seat at, and the lock that keeps the seat.
+
+    For what many processes may do on one device at a time, unlike `claimed`; a seat is left when its lock is collected
+    or its process ends.
+    """
+    if devices[0] == "cpu":
+        return "cpu", None
+    for row in itertools.count():
+        for device in devices:
+            lock = _lock(device, f"-seat-{row}")
+            if lock is not None:
+                return device, lock
+    raise AssertionError("there is always another row")
+
+
+def _lock(device: str, what: str = "") -> FileLock | None:
+    """Return a lock of a CUDA device that is held now; None where another process or object holds it."""
+    import torch
+    from filelock import FileLock, Timeout
+
+    folder = Path(tempfile.gettempdir()) / f"smemnas-devices-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    properties = torch.cuda.get_device_properties(device)
+    lock = FileLock(folder / f"{getattr(properties, 'uuid', device)}{what}.lock".replace(":", "-"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute float32 in float32 within the block: on a GPU, torch's convolutions take TF32 by themselves."""
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def autocast(device: torch.device, precision: str) -> torch.amp.autocast:
@@ -178,6 +241,8 @@ def reproducible(
 ) -> Iterator[None]:
     """Pin what results depend on beside the seed, and leave torch and all generators as they were.
 
+    float32 is float32, not the TF32 that torch's convolutions take on a GPU.
+
     Args:
         device: Where it is computed.
         deterministic: Allow only operations whose result never varies.
@@ -195,7 +260,10 @@ def reproducible(
     strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  # timm and torchvision draw from both
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else [], device_type="cuda"):
+    with (
+        full_float32(),
+        torch.random.fork_rng(devices=[where] if where.type == "cuda" else [], device_type="cuda"),
+    ):
         try:
             if one_thread and where.type == "cpu":
                 torch.set_num_threads(1)

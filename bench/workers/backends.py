@@ -50,6 +50,8 @@ class Outcome(NamedTuple):
 
 #: Environment variable: a folder in which all runs keep and find their trainings of a fixed training seed.
 TRAININGS = "SMEMNAS_TRAININGS"
+#: Environment variable: the device that "auto" means, in this process and those that it starts.
+DEVICE = "SMEMNAS_DEVICE"
 
 
 class Place(NamedTuple):
@@ -92,7 +94,21 @@ ALONE = Place(workers=1)
 def here() -> dict[str, str]:
     """Return the variables of this process that tasks need in others, which may stand in another folder."""
     folder = {k: str(Path(v).expanduser().resolve()) for k in ("SMEMNAS_DATA", TRAININGS) if (v := os.environ.get(k))}
-    return {**folder, **{name: os.environ[name] for name in (NOTES,) if name in os.environ}}
+    return {**folder, **{name: os.environ[name] for name in (NOTES, DEVICE) if name in os.environ}}
+
+
+@contextlib.contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of this process within the block, for the processes that are started there too."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextlib.contextmanager

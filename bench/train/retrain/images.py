@@ -6,6 +6,7 @@ else is in its batch. So an epoch can be repeated exactly, by one process or by 
 
 from __future__ import annotations
 
+import functools
 import random
 import warnings
 from collections.abc import Iterator, Sequence
@@ -228,6 +229,16 @@ def _loader(photos: Photos, keys: _Keys, device: torch.device, workers: int) -> 
         )
 
 
+@functools.cache
+def side_stream(device: torch.device) -> Any:
+    """Return the one stream on which batches go to a GPU; None for a CPU.
+
+    A loader of its own for each epoch and reading would bring a stream each, and the allocator keeps what a stream has
+    had for that stream alone: memory would grow with the epochs.
+    """
+    return torch.cuda.Stream(device=device) if device.type == "cuda" else None
+
+
 def _prefetching(
     loader: Any, photos: Photos, device: torch.device, *, re_prob: float = 0.0, re_mode: str = "const"
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -235,10 +246,12 @@ def _prefetching(
     from timm.data.loader import PrefetchLoader
 
     images = photos.parts[0]
+    batches = PrefetchLoader(
+        loader, mean=images.mean, std=images.std, device=device, re_prob=re_prob, re_mode=re_mode, re_count=1
+    )
+    batches.stream = side_stream(device)
     try:
-        yield from PrefetchLoader(
-            loader, mean=images.mean, std=images.std, device=device, re_prob=re_prob, re_mode=re_mode, re_count=1
-        )
+        yield from batches
     except UserError as error:  # of a loading process, which puts its traceback before the message
         raise type(error)(
             str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")

@@ -28,7 +28,7 @@ from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import LineLog
 from smemnas.bench.train.benchmark import TEST_ERROR, VALID_ERROR, TrainedBenchmark, judged_objectives
-from smemnas.bench.train.devices import find_device
+from smemnas.bench.train.devices import find_devices, seat
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
 from smemnas.bench.train.networks.mnv3.subnet import decode
@@ -58,7 +58,7 @@ class SupernetBenchmark(Benchmark):
     Args:
         options: Checkpoint, data and number of images.
         objectives: "val_error" ("error" for short) and costs of the space; empty means val_error and flops.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda" or "cuda:N"; of several GPUs the one with the fewest such benchmarks on it.
 
     Raises:
         UserError: An objective is unknown or repeated, or the data is not known.
@@ -75,7 +75,8 @@ class SupernetBenchmark(Benchmark):
         self.objectives, self.report_names = judged_objectives(self.space, options.name, objectives)
         self.options = options
         self.dataset = options.name
-        self.device = find_device(device)
+        name, self._seat = seat(find_devices(device))  # jobs of a study side by side take all GPUs
+        self.device = torch.device(name)
         self._plan = plan_for(content, path, options.data or None, sizes[-1])
         trained = content.get("plan", {}).get("data", "")  # as older versions wrote it: a path may be relative
         self._stated = trained if absolute(trained) == self._plan.data else self._plan.data

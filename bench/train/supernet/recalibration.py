@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.train.devices import full_float32
 from smemnas.bench.train.faults import is_out_of_memory
 from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
@@ -85,6 +86,7 @@ def accuracy(net: nn.Module, batches: Iterable[Labelled], arch: Subnet | None = 
     return _percent([correct], n)[0]
 
 
+@full_float32()
 @torch.no_grad()
 def accuracies(
     supernet: Supernet,

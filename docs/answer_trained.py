@@ -6,6 +6,12 @@ import re
 
 from answer_inherited import networks, record
 from answer_parts import Answer, Axis, Mark, forest, together
+from headline_data import MADE, Experiment
+from headline_figure import effects
+from headline_words import first_sentence as registered
+from headline_words import limits
+from make_headline import FOLDER as HEADLINE
+from make_headline import outcomes
 from pages import RESULTS, read_rows, table
 
 from smemnas.bench.metrics.statistics import SIGNIFICANCE, smallest_p
@@ -60,6 +66,11 @@ def second_sentence() -> str:
     return text + (", and the best of them is not the searched one." if best is timm else ".")
 
 
+def experiment() -> Experiment | None:
+    """Return the registered experiment, once it is in the repository."""
+    return Experiment(HEADLINE) if (HEADLINE / MADE).exists() else None
+
+
 def gate() -> tuple[float, ...]:
     """Return standard deviations between architectures and between seeds, their ratio and its interval."""
     text = " ".join(record().split("Gate of development networks")[1].split("\n\n")[0].split())
@@ -102,50 +113,110 @@ def lines_of_table() -> list[str]:
     ]
 
 
-def rest() -> list[str]:
+def rest(e: Experiment | None) -> list[str]:
     """Return how it was measured, caveats, and what is published."""
-    seconds = [row for row in networks() if row["start"] == "random"]
     return [
         "## How it was measured",
         "",
+        *(_registered(e) if e else []),
         "**Searches** ([train-digits](../results/train-digits/study.md)): NAS-Bench-201 cells with 4 channels on "
-        "8-pixel digits, 6 "
-        "epochs, every architecture trained from scratch.",
+        "8-pixel digits, 6 epochs, every architecture trained from scratch.",
         "",
-        f"**Networks trained to the end**: {len(seconds)} from random weights, 40 epochs ([Training for "
-        "real](../training.md), "
-        '"What came out here").',
+        *([first_sentence(), "", *lines_of_table()] if e else []),
+        f"**Networks trained to the end**: {sum(row['start'] == 'random' for row in networks())} from random weights, "
+        '40 epochs ([Training for real](../training.md), "What came out here").',
         "",
-        "**Noise of a training**: 12 networks of the size space at 1.5 M MAdds, two trainings each (recipe "
-        "`nats-cpu`); ratio of the "
-        "standard deviation between architectures to that between seeds.",
-        "",
-        "The experiment that asks whether a search beats chance when every number is a training is written down and "
-        "can be run "
-        "(`study --plan headline`, [Training for real](../training.md)); no result of it is in the repository yet.",
-        "",
+        *([second_sentence(), ""] if e else _noise()),
         "## Caveats",
         "",
-        "* Digits of 8 pixels and networks of 4 channels are not a task that architectures are designed for.",
-        "* Nothing here was trained on ImageNet, on a GPU, or for as long as published networks are.",
-        "* So these trainings show that the pipeline works, and how much noise it has to live with; they support no "
-        "ranking of "
-        "methods. That is what the tables are for ([Which method on which problem?](methods.md)).",
+        *_caveats(e),
         "",
         "## Published",
         "",
-        "On ImageNet, trained to the end, SMEM-NAS reports 78.91 % at 570 M MAdds "
-        "([arXiv 2407.15600](https://arxiv.org/abs/2407.15600)) and MSuNAS 77.4 / 78.3 / 79.1 / 80.4 % at 225 / 312 "
-        "/ 400 / 593 M "
-        "([arXiv 2007.10396](https://arxiv.org/abs/2007.10396)); on CIFAR-10 the best cell of NAS-Bench-201 has "
-        "94.37 % "
-        "([arXiv 2001.00326](https://arxiv.org/abs/2001.00326)). No number of this page stands beside them.",
+        *PUBLISHED,
         "",
     ]
 
 
+def _registered(e: Experiment) -> list[str]:
+    seeds = len(e.plan.runs)
+    return [
+        f"**The registered experiment** ([page](../results/headline/README.md)): written down before it ran; {seeds} "
+        f"seeds of {' and '.join(e.arms)} on `{e.plan.space}`, {e.plan.budget} trainings a search, then every network "
+        "of each observed front trained again with another seed and judged on test images.",
+        "",
+    ]
+
+
+def _noise() -> list[str]:
+    return [
+        "**Noise of a training**: 12 networks of the size space at 1.5 M MAdds, two trainings each (recipe "
+        "`nats-cpu`); ratio of the standard deviation between architectures to that between seeds.",
+        "",
+        "The experiment that asks whether a search beats chance when every number is a training is written down and "
+        "can be run (`study --plan headline`, [Training for real](../training.md)); no result of it is in the "
+        "repository yet.",
+        "",
+    ]
+
+
+def _caveats(e: Experiment | None) -> list[str]:
+    lines = [
+        "* Digits of 8 pixels and networks of 4 channels are not a task that architectures are designed for.",
+        "* Nothing here was trained on ImageNet, on a GPU, or for as long as published networks are.",
+    ]
+    if e is None:
+        return [
+            *lines,
+            "* So these trainings show that the pipeline works, and how much noise it has to live with; they support "
+            "no ranking of methods. That is what the tables are for "
+            "([Which method on which problem?](methods.md)).",
+        ]
+    size, epochs = e.gate.setting["size"], e.gate.setting["recipe"]["epochs"]
+    return [
+        f"* The registered experiment is of one space, images of {size} pixels and {epochs} epochs.",
+        *lines,
+        "* So these trainings support no ranking of more methods than the two of the experiment. That is what the "
+        "tables are for ([Which method on which problem?](methods.md)).",
+    ]
+
+
+PUBLISHED = [
+    "On ImageNet, trained to the end, SMEM-NAS reports 78.91 % at 570 M MAdds "
+    "([arXiv 2407.15600](https://arxiv.org/abs/2407.15600)) and MSuNAS 77.4 / 78.3 / 79.1 / 80.4 % at 225 / 312 "
+    "/ 400 / 593 M ([arXiv 2007.10396](https://arxiv.org/abs/2007.10396)); on CIFAR-10 the best cell of NAS-Bench-201 "
+    "has 94.37 % ([arXiv 2001.00326](https://arxiv.org/abs/2001.00326)). No number of this page stands beside them.",
+]
+
+
+def noise_sentence(e: Experiment) -> str:
+    """Say how much a training differs from the next, by the gate of the experiment."""
+    c = e.gate.components
+    return (
+        f"Trainings of one network differ by {c.seed:.1f} points (standard deviation), networks of one cost by "
+        f"{c.architecture:.1f}, a ratio of {c.ratio.value:.2f} ({limits(c.ratio, 2)}): one training tells large "
+        "differences only."
+    )
+
+
+def of_the_experiment(e: Experiment) -> Answer:
+    """Return the page whose first evidence is the registered experiment."""
+    caption = (
+        f"Effects of {e.arms[0]} against {e.arms[1]} in the registered experiment, {len(e.plan.runs)} seeds (95 % "
+        "intervals), beside what was simulated and what was predicted."
+    )
+    table_of = [line.replace("(experiment.md)", "(../results/headline/experiment.md)") for line in outcomes(e)]
+    return Answer(TITLE, (registered(e), noise_sentence(e)), caption, effects(e), table_of, rest(e))
+
+
 def answer() -> Answer:
     """Return the page."""
+    found = experiment()
+    return of_the_experiment(found) if found else of_the_digits()
+
+
+def of_the_digits() -> Answer:
+    """Return the page as it is without a registered experiment."""
     rows = rows_at()
     marks = []
     for n in checkpoints():
@@ -160,5 +231,5 @@ def answer() -> Answer:
         "seeds (95 % intervals).",
         forest(TITLE, marks, axis, methods()),
         lines_of_table(),
-        rest(),
+        rest(None),
     )

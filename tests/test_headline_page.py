@@ -165,6 +165,21 @@ def test_what_other_pages_say_of_it(tmp_path):
     assert MAKE.mentioned(some, tmp_path, "x") == none
 
 
+def test_the_answer_on_real_training_begins_with_it(tmp_path):
+    trained, parts = docs_script("answer_trained"), docs_script("answer_parts")
+    e = DATA.Experiment(folder_with(tmp_path / "e", 0.05))
+    found = trained.of_the_experiment(e)
+    text = parts.page("trained", found)  # refuses an answer that is too long
+    assert found.answer[0] == WORDS.first_sentence(e)
+    c = e.gate.components
+    assert f"differ by {c.seed:.1f} points (standard deviation), networks of one cost by {c.architecture:.1f}" in text
+    assert text.index("| hypervolume of fresh trainings (**primary**) |") < text.index("## How it was measured")
+    assert "(../results/headline/experiment.md)" in text
+    digits, images = text.index("(digits, 5 seeds"), text.index("On 12,000 images of CIFAR-10")
+    assert text.index("](../results/headline/README.md)") < digits < images
+    ElementTree.fromstring(found.figure)
+
+
 def test_a_plan_cut_short_is_said_and_an_unfinished_folder_refused(tmp_path, monkeypatch):
     place = folder_with(tmp_path / "e", 0.05)
     assert "Not the whole plan" not in MAKE.page(place)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import NamedTuple
 
 from answer_parts import FOLDER, Answer, Axis, Mark, forest, only, plain, tables, together
-from pages import RESULTS, table
+from pages import RESULTS, read_rows, table
 
 TITLE = "What do inherited weights tell?"
-#: Where the run that was made here is written down.
-RECORD = FOLDER.parent / "training.md"
+#: What the run that was made here printed.
+RECORD = FOLDER.parent / "training"
 #: Ranking study on networks of OFA-MobileNetV3 that others measured with inherited weights.
 MEASURED = RESULTS / "rank-mnv3-measured" / "ranking.md"
 
@@ -25,35 +24,21 @@ class Tau(NamedTuple):
     high: float
 
 
-def record() -> str:
-    """Return the record of the run."""
-    return RECORD.read_text(encoding="utf-8")
-
-
 def networks() -> list[dict[str, str]]:
     """Return the networks that were trained to the end."""
-    return next(rows for rows in tables(record()).values() if rows and "test top-1" in rows[0])
+    return read_rows(RECORD / "networks.csv")
 
 
 def test_images() -> int:
     """Return how many images top-1 was measured on."""
-    found = re.search(r"([\d,]+) test images: differences below", record())
-    assert found
-    return int(found[1].replace(",", ""))
+    [n] = {int(row["test images"]) for row in networks()}
+    return n
 
 
 def survival() -> tuple[int, list[Tau]]:
     """Return how many networks were trained alone, and how alike both orders are."""
-    text = " ".join(record().split("**Does the order survive?**")[1].split())
-    count = re.match(r" ?(\d+) sub-networks", text)
-    number = r"([+-]\.\d+)"
-    interval = (
-        rf"{number} \((?:95 % bootstrap interval )?{number} to {number}\) on the (.+?)(?=, [+-]\.| and [+-]\.|\.)"
-    )
-    found = [Tau(images, float(v), float(low), float(high)) for v, low, high, images in re.findall(interval, text)]
-    assert count
-    assert len(found) == 3
-    return int(count[1]), found
+    rows = read_rows(RECORD / "order.csv")
+    return int(rows[0]["networks"]), [Tau(r["images"], *(float(r[n]) for n in ("tau", "low", "high"))) for r in rows]
 
 
 def spread(percent: float, n: int) -> Mark:

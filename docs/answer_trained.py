@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from answer_inherited import networks, record
+from answer_inherited import RECORD, networks
 from answer_parts import Answer, Axis, Mark, forest, together
 from headline_data import MADE, Experiment
 from headline_figure import effects
@@ -71,25 +69,18 @@ def experiment() -> Experiment | None:
     return Experiment(HEADLINE) if (HEADLINE / MADE).exists() else None
 
 
-def gate() -> tuple[float, ...]:
-    """Return standard deviations between architectures and between seeds, their ratio and its interval."""
-    text = " ".join(record().split("Gate of development networks")[1].split("\n\n")[0].split())
-    number = r"(\d+\.\d+)"
-    found = re.search(
-        rf"architecture sd {number}, seed sd {number} points, ratio {number} \(95 % interval {number} to {number}\)",
-        text,
-    )
-    assert found
-    return tuple(map(float, found.groups()))
+def gate() -> dict[str, str]:
+    """Return the gate on development networks that has most of them."""
+    return max(read_rows(RECORD / "gates.csv"), key=lambda row: int(row["networks"]))
 
 
 def third_sentence() -> str:
     """Say how much a training differs from the next."""
-    between, seeds, ratio, low, high = gate()
+    g = gate()
     return (
-        f"Trainings of one network differ by {seeds:g} points (standard deviation), networks of one cost by "
-        f"{between:g}, a ratio of "
-        f"{ratio:g} ({low:g} to {high:g}): one training tells large differences only."
+        f"Trainings of one network differ by {g['seed_sd']} points (standard deviation), networks of one cost by "
+        f"{g['architecture_sd']}, a ratio of {g['ratio']} ({g['ratio_low']} to {g['ratio_high']}): one training tells "
+        "large differences only."
     )
 
 
@@ -149,9 +140,11 @@ def _registered(e: Experiment) -> list[str]:
 
 
 def _noise() -> list[str]:
+    g = gate()
     return [
-        "**Noise of a training**: 12 networks of the size space at 1.5 M MAdds, two trainings each (recipe "
-        "`nats-cpu`); ratio of the standard deviation between architectures to that between seeds.",
+        f"**Noise of a training**: {g['networks']} networks of the size space at {g['cost']} M MAdds, "
+        f"{g['trainings']} trainings each (recipe `{g['recipe']}`, {g['size']} pixels); ratio of the standard "
+        "deviation between architectures to that between seeds.",
         "",
         "The experiment that asks whether a search beats chance when every number is a training is written down and "
         "can be run (`study --plan headline`, [Training for real](../training.md)); no result of it is in the "

@@ -23,7 +23,19 @@ from smemnas.bench.studies.against import shipped
 
 DOCS = Path(__file__).resolve().parent
 #: Scripts that make pages and pictures from committed data alone, in this order: overviews read what others wrote.
-SCRIPTS = ("claims", "fronts", "adaptive", "noise", "tuning", "intervals", "problems", "paper", "concepts", "headline")
+SCRIPTS = (
+    "claims",
+    "fronts",
+    "adaptive",
+    "noise",
+    "tuning",
+    "intervals",
+    "problems",
+    "paper",
+    "concepts",
+    "headline",
+    "training",
+)
 
 
 def plans() -> list[str]:

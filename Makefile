@@ -8,7 +8,7 @@ LOWEST ?= .venv-lowest
 # The tests start hundreds of processes: each compiles the suite anew where Python may not keep its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-train test-long test-lowest lint types unit perf archives results docs docs-serve clean
+.PHONY: run test test-train test-long gpu test-lowest lint types unit perf archives results docs docs-serve clean
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
@@ -40,6 +40,13 @@ test-long: $(VENV)/.train
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m long --ignore=tests/perf
 	$(BIN)/python -m pytest tests/perf --benchmark-enable -m long
 	$(BIN)/python -m pytest tests/perf/test_perf_train.py tests/perf/test_perf_supernet.py --benchmark-enable
+
+# What a GPU must show, by the Python that is given (PYTHON=...), with nothing installed: numerics, resuming, speed, memory,
+# and as much of the registered experiment as fits into eight minutes; without a GPU the same at toy size. RESULTS=gpu.json
+RESULTS ?= gpu.json
+DATA ?= digits
+gpu:
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-4} $(PYTHON) -m tests.gpu --out "$(RESULTS)" --data "$(DATA)"
 
 # The results that were handed in: every checksum, and some runs of each again, see CONTRIBUTING.md.
 archives: $(VENV)/.core

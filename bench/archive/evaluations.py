@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.archive.form import RESTORE, ProblemEntry, decoded, from_codes, from_decimals, from_npy, member
+from smemnas.bench.archive.form import (
+    RESTORE,
+    Part,
+    ProblemEntry,
+    decoded,
+    from_codes,
+    from_decimals,
+    from_npy,
+    member,
+    smallest,
+)
+from smemnas.bench.archive.words import spell
 from smemnas.bench.errors import DataError
 from smemnas.bench.runs.history import Row
 from smemnas.spaces.base import FloatArray, IntArray
@@ -34,8 +45,8 @@ class Evaluations:
     X: NDArray[Any]
     F: FloatArray
     ok: NDArray[np.bool_]
-    archs: tuple[str, ...]
-    errors: tuple[str, ...]
+    archs: NDArray[np.object_]
+    errors: NDArray[np.object_]
     seconds: FloatArray
     order: IntArray
 
@@ -58,30 +69,55 @@ class Evaluations:
             return from_npy(unpack(name), shape, kinds, f"{path}, {name}")
 
         n, what = entry.rows, f"{path}, problem {k},"
-        names = decoded(unpack(member(k, "names.json")), tuple[str, ...], f"{path}, names of problem {k}")
+        m = n if entry.genotypes is None else entry.genotypes
+        genotype = np.arange(n)
+        if entry.genotypes is not None:
+            genotype = from_codes(array("genotypes.npy", (n,)), m, what)
+        genes = array("genes.npy", (m, entry.genes))
+        names = _names(path, k, entry, genes, unpack)
+        units, shared = entry.units or (1,) * entry.objectives, entry.shared or (False,) * entry.objectives
+        lengths = {len(names) - m, *(len(own) - entry.objectives for own in (entry.decimals, units, shared))}
         reasons = array("errors.npy", (n,))
-        if len(names) != n or len(entry.decimals) != entry.objectives or (reasons >= len(entry.errors)).any():
+        if lengths != {0} or (reasons >= len(entry.errors)).any():
             raise DataError(f"{what} holds names or errors of other evaluations: {RESTORE}")
-        columns = [
-            from_decimals(array(f"objective-{j}.npy", (n,), "uif"), decimals)
-            for j, decimals in enumerate(entry.decimals)
-        ]
-        ok = array("ok.npy", (n,)) == 1
-        times = np.full(n, math.nan)
-        if entry.times is not None:
-            times = from_decimals(array("seconds.npy", (n,), "uif"), entry.times)
-        F = np.column_stack(columns)
+        # What is stored of the evaluations of one genotype stands together.
+        place = np.empty(n, dtype=np.int64)
+        place[np.argsort(smallest(genotype), kind="stable")] = np.arange(n)
+
+        def values(name: str, decimals: int, unit: int = 1, once: bool = False) -> FloatArray:
+            stored = from_decimals(array(name, (m if once else n,), "uif"), decimals, unit)
+            return np.asarray(stored[genotype if once else place])
+
+        objectives = enumerate(zip(entry.decimals, units, shared, strict=True))
+        F = np.column_stack([values(f"objective-{j}.npy", *how) for j, how in objectives])
+        ok = (array("ok.npy", (n,)) == 1)[place]
+        times = np.full(n, math.nan) if entry.times is None else values("seconds.npy", entry.times)
         if not np.isfinite(F[ok]).all() or np.isinf(F).any():
             raise DataError(f"{what} has evaluations without values though nothing failed: {RESTORE}")
         return Evaluations(
-            array("genes.npy", (n, entry.genes)),
+            genes[genotype],
             F,
             ok,
-            names,
-            tuple(entry.errors[reason] for reason in reasons.tolist()),
+            np.array(names, dtype=object)[genotype],
+            np.array(entry.errors, dtype=object)[reasons[place]],
             times,
             from_codes(array("evaluations.npy", (entry.codes,)), n, what),
         )
+
+
+def _names(
+    path: str, k: int, entry: ProblemEntry, genes: NDArray[Any], unpack: Callable[[str], bytes]
+) -> Sequence[str]:
+    """Return the names of genotypes ``(m, n_var)``, as these spell them or as they are listed.
+
+    Raises:
+        DataError: They are names of other ones.
+    """
+    what = f"{path}, problem {k},"
+    if not entry.spelled:
+        listed: tuple[str, ...] = decoded(unpack(member(k, "names.json")), tuple[str, ...], f"{what} names")
+        return listed
+    return spell(decoded(unpack(member(k, "words.json")), tuple[Part, ...], f"{what} words"), genes, what)
 
 
 @dataclass(frozen=True)
@@ -94,25 +130,25 @@ class ArchivedLog:
     @property
     def archs(self) -> tuple[str, ...]:
         """Names of the architectures."""
-        return tuple(map(self.evaluations.archs.__getitem__, self.order.tolist()))
+        return tuple(self.evaluations.archs[self.order].tolist())
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """All of them, one by one."""
         known = self.evaluations
-        columns = (known.X, known.F, known.ok, known.seconds)
-        X, F, ok, seconds = (values[self.order].tolist() for values in columns)
+        columns = (known.archs, known.X, known.F, known.ok, known.errors, known.seconds)
+        archs, X, F, ok, errors, seconds = (values[self.order].tolist() for values in columns)
         return tuple(
             Row(
                 i,
-                known.archs[k],
+                archs[i],
                 tuple(X[i]),
                 tuple(None if math.isnan(value) else value for value in F[i]),
                 "ok" if ok[i] else "failed",
-                known.errors[k],
+                errors[i],
                 None if math.isnan(seconds[i]) else seconds[i],
             )
-            for i, k in enumerate(self.order.tolist())
+            for i in range(len(self.order))
         )
 
     def arrays(self) -> tuple[IntArray, FloatArray]:

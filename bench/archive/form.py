@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from smemnas.bench.errors import DataError, Unusable
 from smemnas.bench.schema import Natural, PlanEntry, Seconds, Strict, Text, decode
 
-#: Version of the format that is written; newer ones are refused by name.
-FORMAT = 1
+#: Version of the format that is written, and those that are read; newer ones are refused by name.
+FORMAT = 2
+READABLE = (1, 2)
 SUFFIX = ".runs"
 #: What to do about an archive that is not what it was.
 RESTORE = "get the file again."
@@ -52,6 +53,10 @@ class ProblemEntry(Strict, frozen=True):
         decimals: Of each objective, `AS_FLOAT` for one that is stored as it is.
         errors: Reasons of failed evaluations.
         times: Decimals of the training times, as for an objective; None where the logs have none.
+        genotypes: Distinct ones; None where each evaluation has its own, as in format 1.
+        units: Of each objective: what is stored is to be multiplied with it. None are all 1.
+        shared: Of each objective whether it is stored once a genotype. None never are.
+        spelled: Whether genotypes spell their names; else those are listed.
     """
 
     rows: Count
@@ -61,6 +66,24 @@ class ProblemEntry(Strict, frozen=True):
     decimals: tuple[Annotated[int, msgspec.Meta(ge=AS_FLOAT, le=MOST_DECIMALS)], ...]
     errors: tuple[str, ...] = ()
     times: Annotated[int, msgspec.Meta(ge=AS_FLOAT, le=MOST_DECIMALS)] | None = None
+    genotypes: Count | None = None
+    units: tuple[Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)], ...] = ()
+    shared: tuple[bool, ...] = ()
+    spelled: bool = False
+
+
+class Part(Strict, frozen=True):
+    """A part of a name, see `bench.archive.words`: the text at place 0, ``x[g]`` or ``x[g] * width + x[h]``.
+
+    Attributes:
+        genes: That say it: none, where it is always the same, ``g``, or ``g`` and ``h``.
+        texts: What they say.
+        width: Choices of gene ``h``.
+    """
+
+    genes: tuple[Count, ...]
+    texts: tuple[str, ...]
+    width: Count = 1
 
 
 class JobGroup(Strict, frozen=True):
@@ -117,7 +140,7 @@ class RunEntry(Strict, frozen=True):
 
 
 def member(problem: int, what: str) -> str:
-    """Return the name of what is stored of a problem: "genes.npy", "names.json", ..."""
+    """Return the name of what is stored of a problem: "genes.npy", "words.json", ..."""
     return f"problem-{problem}/{what}"
 
 
@@ -182,10 +205,19 @@ def as_decimals(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
     return values.astype("<f8"), AS_FLOAT
 
 
-def from_decimals(stored: NDArray[Any], decimals: int) -> NDArray[np.float64]:
-    """Invert `as_decimals`: a division of whole numbers below 2^53 and 10^22 is rounded as a printed number is."""
+def in_units(whole: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Return whole numbers ``(n,)`` in units of the largest that divides all of them, and that unit."""
+    unit = int(np.gcd.reduce(whole)) if whole.dtype.kind in "ui" and whole.size else 0
+    return (smallest(whole // unit), unit) if unit > 1 else (whole, 1)
+
+
+def from_decimals(stored: NDArray[Any], decimals: int, unit: int = 1) -> NDArray[np.float64]:
+    """Invert `as_decimals` and `in_units`.
+
+    Whole numbers below 2^53 are exact, and a division of such by one below 10^22 is rounded as a printed number is.
+    """
     values: NDArray[np.float64] = stored.astype(np.float64)
-    return values if decimals == AS_FLOAT else values / 10.0**decimals
+    return values if decimals == AS_FLOAT else values * float(unit) / 10.0**decimals
 
 
 def as_codes(rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -14,13 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from smemnas.bench.archive.evaluations import ArchivedLog, Evaluations
 from smemnas.bench.archive.form import (
-    FORMAT,
     LARGEST_CONTENT,
     LARGEST_FILE,
     LARGEST_TEXT,
     MANIFEST,
+    READABLE,
     RESTORE,
     RUNS,
     FormatOnly,
@@ -30,6 +32,7 @@ from smemnas.bench.archive.form import (
     raw_member,
     recommended_member,
 )
+from smemnas.bench.archive.packing import PACKED, unpacked
 from smemnas.bench.errors import DataError, RunError, Unusable
 from smemnas.bench.files import why
 from smemnas.bench.runs.folder import LOG, RECOMMENDED
@@ -72,11 +75,14 @@ class RunArchive:
             raise DataError(f"{self.path} claims to hold more than any archive of runs does: it is not read.")
         text = self._unpack(MANIFEST, LARGEST_TEXT)
         found = decoded(text, FormatOnly, f"{self.path}, {MANIFEST}")
-        if found.format != FORMAT:
+        if found.format not in READABLE:
+            known = " and ".join(map(str, READABLE))
             raise DataError(
-                f"{self.path} has archive format {found.format}, this version reads {FORMAT}: update smemnas."
+                f"{self.path} has archive format {found.format}, this version reads {known}: update smemnas."
             )
         self.manifest: Manifest = decoded(text, Manifest, f"{self.path}, {MANIFEST}")
+        if sum(entry.bytes for entry in self.manifest.members.values()) > LARGEST_CONTENT:
+            raise DataError(f"{self.path} claims to hold more than any archive of runs does: it is not read.")
         self.plans: list[dict[str, Any]] = json.loads(text)["plans"]
         self._check_whole()
         entries = decoded(self.member(RUNS), tuple[RunEntry, ...], f"{self.path}, {RUNS}")
@@ -92,6 +98,7 @@ class RunArchive:
         if starts != [problem.codes for problem in self.manifest.problems]:
             raise DataError(f"{self.path} counts its evaluations wrongly: {RESTORE}")
         self._problems: dict[int, Evaluations] = {}
+        self._jobs: dict[int, JobEntry] = {}
 
     @property
     def content(self) -> bytes:
@@ -114,6 +121,21 @@ class RunArchive:
             self._problems[k] = Evaluations.read(str(self.path), k, self.manifest.problems[k], self.member)
         return self._problems[k]
 
+    def job(self, k: int) -> JobEntry:
+        """Return what the k-th jobs are but for their seeds, read when it is first asked for.
+
+        Raises:
+            DataError: It is none.
+        """
+        if k not in self._jobs:
+            what = f"{self.path}, job {k}"
+            try:
+                text = json.dumps({**self.manifest.jobs[k].job, "seed": 0}).encode()
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{what}: it is none: {RESTORE}") from error
+            self._jobs[k] = decoded(text, JobEntry, what)
+        return self._jobs[k]
+
     def member(self, name: str) -> bytes:
         """Return a member that the manifest names.
 
@@ -130,6 +152,17 @@ class RunArchive:
 
     def _unpack(self, name: str, most: int) -> bytes:
         """Return a member of at most so many bytes.
+
+        Raises:
+            DataError: It is missing, larger, or damaged.
+        """
+        info = self._infos.get(name)
+        if info is None and name + PACKED in self._infos:
+            return unpacked(self._stored(name + PACKED, LARGEST_FILE), most, f"{self.path}: its member {name}")
+        return self._stored(name, most)
+
+    def _stored(self, name: str, most: int) -> bytes:
+        """Return what the zip file has under a name.
 
         Raises:
             DataError: It is missing, larger, or damaged.
@@ -216,16 +249,11 @@ class ArchivedRun:
     @cached_property
     def recorded(self) -> JobFile:
         """What its job.json held."""
-        manifest = self.archive.manifest
-        group = manifest.jobs[self.entry.job]
-        job = {**group.job, "seed": self.entry.seed}
-        what = f"{self.archive.path}, job of run {self.number}"
-        try:
-            text = json.dumps(job).encode()
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{what}: it is none: {RESTORE}") from error
-        known: JobEntry = decoded(text, JobEntry, what)
-        return JobFile(known, manifest.data[group.data], manifest.environments[group.environment])
+        group = self.archive.manifest.jobs[self.entry.job]
+        job = msgspec.structs.replace(self.archive.job(self.entry.job), seed=self.entry.seed)
+        return JobFile(
+            job, self.archive.manifest.data[group.data], self.archive.manifest.environments[group.environment]
+        )
 
     @cached_property
     def _job(self) -> Job:

@@ -15,16 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from smemnas import __version__
 from smemnas.bench.archive.form import (
+    AS_FLOAT,
     FORMAT,
     LOG_DIGEST,
     MANIFEST,
     RUNS,
     as_codes,
     as_decimals,
+    in_units,
     member,
     npy,
     raw_member,
@@ -32,6 +36,8 @@ from smemnas.bench.archive.form import (
     smallest,
     without,
 )
+from smemnas.bench.archive.packing import PACKED, packed
+from smemnas.bench.archive.words import learn
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import Row
 from smemnas.bench.runs.job import Job
@@ -127,33 +133,70 @@ class _Problem:
         self.codes += codes
         return True
 
-    def members(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+    def members(self) -> tuple[dict[str, Any], dict[str, Member]]:
         """Return its entry and its members."""
-        F = np.array([row.F for row in self.rows], dtype=np.float64)  # None becomes NaN, which no log holds
+        places: dict[tuple[tuple[int, ...], str], int] = {}
+        genotype = np.array([places.setdefault((row.x, row.arch), len(places)) for row in self.rows])
+        order = np.argsort(genotype, kind="stable")  # evaluations of a genotype stand beside each other
+        genes, names = smallest(np.array([x for x, _ in places], dtype=np.uint64)), [name for _, name in places]
         errors = sorted({row.error for row in self.rows})
-        columns = [as_decimals(F[:, j]) for j in range(F.shape[1])]
-        reasons = np.array([errors.index(row.error) for row in self.rows], dtype=np.int64)
-        ok = np.array([row.status == "ok" for row in self.rows], dtype=np.int64)
-        names = json.dumps([row.arch for row in self.rows], ensure_ascii=False, separators=(",", ":"))
-        genes = smallest(np.array([row.x for row in self.rows], dtype=np.uint64))
-        found = {"genes.npy": npy(genes), "names.json": names.encode()}
-        found |= {f"objective-{j}.npy": npy(values) for j, (values, _) in enumerate(columns)}
-        found |= {"ok.npy": npy(smallest(ok)), "errors.npy": npy(smallest(reasons))}
-        times = np.array([row.seconds for row in self.rows], dtype=np.float64)
-        seconds, decimals = as_decimals(times)
+        reasons = np.array([errors.index(row.error) for row in self.rows], dtype=np.int64)[order]
+        ok = np.array([row.status == "ok" for row in self.rows], dtype=np.int64)[order]
+        arrays = {"genes.npy": genes, "ok.npy": smallest(ok), "errors.npy": smallest(reasons)}
+        F = np.array([row.F for row in self.rows], dtype=np.float64)[order]  # None becomes NaN, which no log holds
+        decimals, units, shared = [], [], []
+        for j in range(F.shape[1]):
+            values = once_each(F[:, j], genotype[order])
+            whole, places_behind = as_decimals(F[:, j] if values is None else values)
+            arrays[f"objective-{j}.npy"], unit = in_units(whole) if places_behind != AS_FLOAT else (whole, 1)
+            decimals.append(places_behind)
+            units.append(unit)
+            shared.append(values is not None)
+        times = np.array([row.seconds for row in self.rows], dtype=np.float64)[order]
+        timed = {}
         if not np.isnan(times).all():
-            found["seconds.npy"] = npy(seconds)
-        found["evaluations.npy"] = npy(as_codes(np.array(self.codes, dtype=np.int64)))
+            arrays["seconds.npy"], timed["times"] = as_decimals(times)
+        arrays["genotypes.npy"] = as_codes(genotype)
+        arrays["evaluations.npy"] = as_codes(np.array(self.codes, dtype=np.int64))
+        found = {name: Member(npy(values), values.itemsize) for name, values in arrays.items()}
+        words = learn(names, genes)
+        if words is None:
+            found["names.json"] = Member(_text(names))
+        else:
+            found["words.json"] = Member(msgspec.json.encode(words))
         entry = {
             "rows": len(self.rows),
             "codes": len(self.codes),
             "genes": genes.shape[1],
             "objectives": F.shape[1],
-            "decimals": [decimals for _, decimals in columns],
+            "decimals": decimals,
             "errors": errors,
-            **({"times": decimals} if "seconds.npy" in found else {}),
+            **timed,
+            "genotypes": len(places),
+            "units": units,
+            "shared": shared,
+            "spelled": words is not None,
         }
         return entry, {member(self.number, name): data for name, data in found.items()}
+
+
+def once_each(values: NDArray[np.float64], genotype: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return the one value that each genotype has ``(m,)``, None where one has several.
+
+    Args:
+        values: ``(n,)``, those of a genotype beside each other.
+        genotype: ``(n,)``, ascending.
+    """
+    first = np.unique(genotype, return_index=True)[1]
+    once: NDArray[np.float64] = values[first]
+    return once if once[genotype].tobytes() == values.tobytes() else None
+
+
+class Member(NamedTuple):
+    """A member before it is packed, and the bytes of one of its numbers, 1 for a text."""
+
+    data: bytes
+    width: int = 1
 
 
 class _Places:
@@ -197,8 +240,8 @@ class _Book:
         place = json.dumps(without(job.case.to_dict(), "reference"))
         problem = self.problems.setdefault(place, _Problem(len(self.problems)))
         before = len(problem.codes)
-        packed = bool(text) and problem.add(text)
-        if not packed:
+        kept = bool(text) and problem.add(text)
+        if not kept:
             if not problem.codes:
                 del self.problems[place]
             self.raw[raw_member(len(self.runs))] = text
@@ -217,22 +260,26 @@ class _Book:
             {
                 "job": self.jobs.of(group),
                 "seed": job.seed,
-                "problem": problem.number if packed else None,
-                "rows": len(problem.codes) - before if packed else text.count(b"\n"),
+                "problem": problem.number if kept else None,
+                "rows": len(problem.codes) - before if kept else text.count(b"\n"),
                 "log": hashlib.sha256(text).hexdigest()[:LOG_DIGEST],
                 **{key: value for key, value in optional.items() if value not in ("", None)},
             }
         )
 
     def finish(self, plans: Sequence[Mapping[str, Any]]) -> bytes:
-        """Return the bytes of the file."""
-        members: dict[str, bytes] = {RUNS: _text(self.runs)}
+        """Return the bytes of the file.
+
+        Raises:
+            RunError: This Python has no lzma.
+        """
+        members = {RUNS: Member(_text(self.runs))}
         entries = []
         for problem in self.problems.values():
             entry, found = problem.members()
             entries.append(entry)
             members |= found
-        members |= self.raw | self.recommended
+        members |= {name: Member(data) for name, data in (self.raw | self.recommended).items()}
         manifest = {
             "format": FORMAT,
             "written_by": __version__,
@@ -242,24 +289,30 @@ class _Book:
             "jobs": self.jobs.values,
             "problems": entries,
             "members": {
-                name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()
+                name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                for name, (data, _) in members.items()
             },
         }
-        return _zip({MANIFEST: _text(manifest), **members})
+        return _zip(_text(manifest), {f"{name}{PACKED}": packed(*one) for name, one in members.items()})
 
 
 def _text(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _zip(members: Mapping[str, bytes]) -> bytes:
-    """Return a zip file without any time in it, whose comment is the sha256 of all that stands before the comment."""
+def _zip(manifest: bytes, members: Mapping[str, bytes]) -> bytes:
+    """Return a zip file without any time in it, whose comment is the sha256 of all that stands before the comment.
+
+    Args:
+        manifest: Its first member.
+        members: The others, which are packed already.
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file:
-        for name, data in members.items():
+        for name, data in {MANIFEST: manifest, **members}.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.create_system, info.external_attr = 3, 0o644 << 16
-            file.writestr(info, data, zipfile.ZIP_DEFLATED, 9)
+            file.writestr(info, data, zipfile.ZIP_DEFLATED if name == MANIFEST else zipfile.ZIP_STORED, 9)
         file.comment = b"0" * 64
     body = stream.getvalue()[:-64]
     return body + hashlib.sha256(body).hexdigest().encode()

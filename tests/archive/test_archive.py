@@ -3,11 +3,14 @@
 import hashlib
 import io
 import json
+import lzma
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from contents import digest
 
 import smemnas
 from smemnas.bench.archive import form
@@ -17,6 +20,7 @@ from smemnas.bench.errors import DataError
 from smemnas.bench.library.archive import extract_archive, make_archive
 from smemnas.bench.runs.source import RunFolder
 from smemnas.bench.schema import signed
+from smemnas.bench.studies.against import SHIPPED
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.trials import collect
@@ -43,10 +47,16 @@ def folders(place):
     return sorted(path.parent for path in place.rglob("job.json"))
 
 
+def content(archive):
+    """Return the members of an archive by their names, unpacked."""
+    with zipfile.ZipFile(archive) as file:
+        read = {name: file.read(name) for name in file.namelist()}
+    return {n.removesuffix(".xz"): lzma.decompress(data) if n.endswith(".xz") else data for n, data in read.items()}
+
+
 def edited(archive, tmp_path, change):
     """Write an archive whose members are changed and whose checksums all fit."""
-    with zipfile.ZipFile(archive) as file:
-        members = {name: file.read(name) for name in file.namelist()}
+    members = content(archive)
     manifest = json.loads(members.pop("manifest.json"))
     change(manifest, members)
     for name, data in members.items():
@@ -94,15 +104,63 @@ def test_the_same_runs_give_the_same_bytes(study, archive, tmp_path):
 
 def test_numpy_alone_reads_the_members(study, archive):
     """As docs/archive.md says."""
-    with zipfile.ZipFile(archive) as file:
-        problem = json.loads(file.read("manifest.json"))["problems"][0]
-        first = json.loads(file.read("runs.json"))[0]
-        codes = np.load(io.BytesIO(file.read("problem-0/evaluations.npy"))).astype(int)
-        stored = np.load(io.BytesIO(file.read("problem-0/objective-0.npy")))
-    values = stored if problem["decimals"][0] < 0 else stored / 10.0 ** problem["decimals"][0]
-    rows = np.where(codes == 0, np.cumsum(codes == 0) - 1, codes - 1)[: first["rows"]]
+    members = content(archive)
+    problem = json.loads(members["manifest.json"])["problems"][0]
+    first = json.loads(members["runs.json"])[0]
+
+    def array(name):
+        return np.load(io.BytesIO(members[f"problem-0/{name}.npy"]))
+
+    def numbers(name):
+        codes = array(name).astype(int)
+        return np.where(codes == 0, np.cumsum(codes == 0) - 1, codes - 1)
+
+    stored, genotype, unit = array("objective-0"), numbers("genotypes"), problem["units"][0]
+    values = stored if problem["decimals"][0] < 0 else stored * float(unit) / 10.0 ** problem["decimals"][0]
+    if problem["shared"][0]:
+        values = values[genotype]
+    else:
+        values[np.argsort(genotype, kind="stable")] = values.copy()
     log = [json.loads(line)["F"][0] for line in (folders(study)[0] / "evals.jsonl").read_text().splitlines()]
-    assert values[rows].tolist() == log
+    assert values[numbers("evaluations")[: first["rows"]]].tolist() == log
+
+
+KEPT = Path(__file__).parent / "kept"
+
+
+def test_what_an_earlier_version_wrote_is_read_and_says_the_same_in_todays_format(tmp_path):
+    """Noise (several values of a network), failures, training times and a log as it was."""
+    old = RunArchive(KEPT / "format-1.runs")
+    new = RunArchive(make_archive([KEPT / "format-1.runs"], tmp_path / "new.runs").path)
+    assert (old.manifest.format, new.manifest.format) == (1, 2)
+    assert digest(old) == digest(new) == DIGESTS["format-1"]
+    for one, other in zip(old.runs, new.runs, strict=True):
+        assert (one.log().archs, one.recorded) == (other.log().archs, other.recorded)
+        assert all(np.array_equal(a, b) for a, b in zip(one.log().arrays(), other.log().arrays(), strict=True))
+    problems = new.manifest.problems
+    assert [problem.shared for problem in problems] == [(True, True), (True, True), (False, True), (False, False)]
+    assert [problem.units for problem in problems] == [(1, 512), (1, 512), (390625, 16), (1, 1)]
+    assert [problem.rows - problem.genotypes for problem in problems] == [0, 0, 2, 7]
+    assert all(problem.spelled for problem in problems)
+
+
+#: Of `kept/format-1.runs` and of the package's archives as format 1 had them, when that was written.
+DIGESTS = json.loads((KEPT / "digests.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "noise-check",
+        *(pytest.param(n, marks=pytest.mark.long) for n in sorted({*DIGESTS} - {"noise-check", "format-1"})),
+    ],
+)
+def test_shipped_archives_say_what_they_said_when_they_were_made(name):
+    assert digest(RunArchive(SHIPPED / f"{name}.runs")) == DIGESTS[name]
+
+
+def test_no_shipped_archive_is_over_a_mebibyte():
+    assert {file.name for file in SHIPPED.glob("*.runs") if file.stat().st_size > 1 << 20} == set()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +260,7 @@ def test_every_flipped_byte_and_every_cut_is_noticed(archive, tmp_path):
 
 def test_a_flipped_byte_of_a_member_is_named(archive, tmp_path):
     with zipfile.ZipFile(archive) as file:
-        info = file.getinfo("problem-0/genes.npy")
+        info = file.getinfo("problem-0/genes.npy.xz")
     data = bytearray(archive.read_bytes())
     data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 1
     (tmp_path / "a.runs").write_bytes(data)
@@ -229,6 +287,16 @@ def _code(manifest, members):
     members["problem-0/evaluations.npy"] = form.npy(codes)
 
 
+def _listed_names(manifest, members):
+    manifest["problems"][0]["spelled"] = False
+    members["problem-0/names.json"] = b'["a"]'
+
+
+def _word(genes, texts, width):
+    part = {"genes": genes, "texts": texts, "width": width}
+    return _member("problem-0/words.json", json.dumps([part]).encode())
+
+
 def _missing_value(manifest, members):
     manifest["problems"][0]["decimals"][0] = -1
     members["problem-0/objective-0.npy"] = form.npy(np.full(manifest["problems"][0]["rows"], np.nan))
@@ -237,7 +305,7 @@ def _missing_value(manifest, members):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m, _: m.update(format=2, news=1), "archive format 2, this version reads 1"),
+        (lambda m, _: m.update(format=3, news=1), "archive format 3, this version reads 1 and 2: update smemnas"),
         (lambda m, _: m.update(news=1), "corrupt"),
         (lambda m, _: m["problems"][0].update(rows=2**40), "corrupt"),
         (lambda m, _: m["jobs"][0].update(data=7), "data or environment"),
@@ -245,7 +313,14 @@ def _missing_value(manifest, members):
         (lambda m, _: m["problems"][0].update(codes=3), "counts its evaluations wrongly"),
         (_member("runs.json", b"[" * 100_000), "corrupt"),
         (_member("runs.json", b"[]"), "counts its evaluations wrongly"),
-        (_member("problem-0/names.json", b'["a"]'), "names"),
+        (_listed_names, "names"),
+        (_word([0], ["a"], 1), "no names for some"),
+        (_word([99], ["a"], 1), "does not hold"),
+        (_word([0, 1], ["a"] * 50, 1 << 28), "no names for some"),
+        (_word([], [], 1), "no names for some"),
+        (lambda m, _: m["problems"][0].update(units=[1]), "other evaluations"),
+        (lambda m, _: m["problems"][0].update(genotypes=1), "does not hold"),
+        (lambda m, _: m["members"].update(more={"bytes": 1 << 31, "sha256": "0" * 64}), "more than any archive"),
         (_genes((10**15, 10**3)), "not the array"),
         (_genes((7,)), "not the array"),
         (_member("problem-0/genes.npy", b"\x93NUMPY\x01\x00"), "not the array"),

@@ -41,8 +41,8 @@ class Size(NamedTuple):
     seconds: float
 
 
-#: Seconds that the experiment gets at least, and until a killed training must have finished an epoch.
-LEAST, PATIENCE = 45.0, 300.0
+#: Seconds that the experiment gets at least on a CPU, and until a killed training must have finished an epoch.
+LEAST, PATIENCE = 150.0, 300.0
 #: A toy's few short rounds are no place for the bound itself, which tests/perf holds on a CPU.
 TOY = Size(
     *(True, 8, 2, 1, 64, 6, 5, 1.25, (0.35, 32, "small", 8, 3.2), 0.1, 3, 20),

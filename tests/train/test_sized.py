@@ -143,3 +143,24 @@ def test_they_learn_digits(name, tmp_path):
 def test_sizes_that_make_no_sense_are_refused(name, size, options, words):
     with pytest.raises(UserError, match=words):
         trainable_space(name, 10, size, **options)
+
+
+def test_halving_with_channels_last_is_the_strided_convolution():
+    """oneDNN's strided form writes beyond its memory here, and ends the process sooner or later."""
+    from smemnas.bench.train.networks.macro import Halved
+
+    torch.manual_seed(0)
+    layer = Halved(4, 8)
+    conv, norm = layer
+    assert list(layer.state_dict())[:2] == ["0.weight", "1.weight"]
+    assert (conv.kernel_size, conv.stride) == ((1, 1), (2, 2))
+    for _ in range(6):
+        x = torch.randn(64, 4, 16, 16)
+        last = x.clone(memory_format=torch.channels_last).requires_grad_()
+        plain = x.clone().requires_grad_()
+        layer(last).pow(2).mean().backward()
+        found, conv.weight.grad = conv.weight.grad.clone(), None
+        norm(F.conv2d(plain, conv.weight, stride=2)).pow(2).mean().backward()
+        torch.testing.assert_close(found, conv.weight.grad)
+        torch.testing.assert_close(last.grad, plain.grad)
+        conv.weight.grad = None

@@ -86,8 +86,8 @@ def _part(column: Sequence[str], X: NDArray[np.int64]) -> Part | None:
 
 def _keys(X: NDArray[np.int64], genes: Sequence[int], width: int) -> NDArray[np.int64]:
     """Return the place ``(m,)`` of each genotype's text."""
-    keys = np.zeros(len(X), dtype=np.int64)
-    for gene in genes:
+    keys = X[:, genes[0]] if genes else np.zeros(len(X), dtype=np.int64)
+    for gene in genes[1:]:
         keys = keys * width + X[:, gene]
     return keys
 
@@ -100,21 +100,24 @@ def spell(parts: Sequence[Part], X: NDArray[Any], what: str) -> list[str]:
     """
     if not _fit(parts, len(X)):
         raise DataError(f"{what} holds longer names than any archive of runs does: it is not read.")
-    X = np.asfortranarray(X, dtype=np.int64)
-    letters = [np.empty((len(X), 0), dtype=np.uint8)]  # in UTF-8, each part as wide as its longest text
+    columns = np.ascontiguousarray(X.T, dtype=np.int64)
+    letters = []  # in UTF-8, each part as wide as its longest text
     for part in parts:
-        if any(gene >= X.shape[1] for gene in part.genes):
+        if any(gene >= len(columns) for gene in part.genes):
             raise DataError(f"{what} spells names by genes that it does not hold: {RESTORE}")
-        keys = _keys(X, part.genes, part.width)
+        keys = _keys(columns.T, part.genes, part.width)
         if len(keys) and not 0 <= keys.min() <= keys.max() < len(part.texts):
             raise DataError(f"{what} holds no names for some of its genes: {RESTORE}")
         texts = np.array([_bytes(text) for text in part.texts] or [b""])
-        letters.append(texts.view(np.uint8).reshape(len(texts), -1)[keys])
-    table = np.concatenate(letters, axis=1)
+        letters.append(texts.view(np.uint8).reshape(len(texts), -1).take(keys, axis=0))
+    table = np.concatenate([np.empty((len(X), 0), dtype=np.uint8), *letters], axis=1)
     there = table != 0
-    ends = np.cumsum(there.sum(axis=1)).tolist()
-    text = table[there].tobytes()
-    return [text[a:b].decode(errors="surrogatepass") for a, b in zip([0, *ends], ends, strict=False)]
+    ends = np.cumsum(np.count_nonzero(there, axis=1)).tolist()
+    found = table[there].tobytes()
+    if found.isascii():  # one decoding for all
+        text = found.decode()
+        return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [found[start:end].decode(errors="surrogatepass") for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _bytes(text: str) -> bytes:

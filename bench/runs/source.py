@@ -156,6 +156,22 @@ class RunFolder:
             return None
 
 
-def as_source(place: str | Path | RunSource) -> RunSource:
-    """Return a run by the path of its folder, or as it is."""
-    return RunFolder(Path(place)) if isinstance(place, str | Path) else place
+class HasFolder(Protocol):
+    """What a command of the library returns: it knows its folder."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        ...
+
+
+def as_folder(place: str | Path | HasFolder) -> Path:
+    """Return a folder by its path, or that of a result."""
+    return Path(place if isinstance(place, str | Path) else place.folder)
+
+
+def as_source(place: str | Path | HasFolder | RunSource) -> RunSource:
+    """Return a run by the path of its folder, by its result, or as it is."""
+    if isinstance(place, str | Path) or hasattr(place, "folder"):
+        return RunFolder(as_folder(place))
+    return place

@@ -13,7 +13,7 @@ from smemnas.bench.errors import RunError
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.job import Job, open_job
-from smemnas.bench.runs.source import RunSource, as_source
+from smemnas.bench.runs.source import HasFolder, RunSource, as_folder, as_source
 from smemnas.bench.studies.discovery import read_plans
 from smemnas.bench.studies.execution import PLANS
 from smemnas.bench.studies.plan import Plan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def evaluations_frame(folder: str | Path | RunSource, benchmark: Benchmark | None = None) -> pd.DataFrame:
+def evaluations_frame(folder: str | Path | HasFolder | RunSource, benchmark: Benchmark | None = None) -> pd.DataFrame:
     """Return the log of a run, one row per evaluation in ask order.
 
     Columns: ``method``, ``seed``, ``i`` (position in the log, from 0), ``arch`` (the architecture's name), one per
@@ -32,7 +32,7 @@ def evaluations_frame(folder: str | Path | RunSource, benchmark: Benchmark | Non
     of a failure, and the genes ``x0``, ``x1``, ... A run that is still going on can be read.
 
     Args:
-        folder: Run folder, or a run of an archive.
+        folder: Run folder, what `run` returned, or a run of an archive.
         benchmark: The run's own; adds a column for each value that it reports and that is not searched, such as
             ``test_error``. Without it only a run with constraints opens its table.
 
@@ -80,7 +80,7 @@ def _reported(benchmark: Benchmark, job: Job, X: Any) -> dict[str, Any]:
     return {n: values[:, j] for j, n in enumerate(benchmark.report_names) if n not in names}
 
 
-def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
+def trials_frame(out: str | Path | HasFolder, plan: Plan | None = None) -> pd.DataFrame:
     """Return the results of a study, one row per run and checkpoint.
 
     Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``method`` (the
@@ -92,7 +92,7 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
     NaN, so that nothing is lost silently.
 
     Args:
-        out: Folder of the study.
+        out: Folder of the study, or what `study` returned.
         plan: Which of its plans; None takes the one that was added last. Needed where a plan uses plug-ins.
 
     Raises:
@@ -100,7 +100,7 @@ def trials_frame(out: str | Path, plan: Plan | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    out = Path(out)
+    out = as_folder(out)
     if plan is None:
         plans = read_plans(out / PLANS) if (out / PLANS).exists() else []
         if not plans:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,7 @@ def test_under_constraints_the_front_holds_what_is_feasible(tmp_path):
     job, bench = make_job("random", "toy", budget=100, constraints=("error<=20",))
     result = run(job, tmp_path / "run", benchmark=bench)
     frame = evaluations_frame(tmp_path / "run")
+    assert frame.equals(evaluations_frame(result))  # what `run` returned knows its folder
     np.testing.assert_array_equal(frame.feasible, result.feasible)
     np.testing.assert_array_equal(frame.feasible, frame.error <= 20.0)
     assert 10 < frame.feasible.sum() < 90
@@ -145,6 +148,7 @@ def test_a_frame_of_a_study_has_every_run_at_every_checkpoint(tmp_path):
     broken = folder_of(tmp_path, jobs[0])
     (broken / LOG).write_text("nonsense\n" * 60)
     frame = trials_frame(tmp_path)
+    assert frame.equals(trials_frame(SimpleNamespace(folder=tmp_path)))  # as what `study` returns
     assert len(frame) == 2 * 2 * 3 * 3
     assert frame.groupby(["objectives", "method", "seed"]).evaluations.agg(list).map(tuple).unique().tolist() == [
         (20, 40, 60)

@@ -32,7 +32,11 @@ FIGURE = "headline.svg"
 LONGEST = 120
 #: Pages with a section on it, and how they reach it.
 BEGIN, END = "<!-- headline: python docs/make_headline.py -->\n", "<!-- headline: end -->"
-MENTIONS = {RESULTS / "README.md": "headline/README.md", RESULTS.parent / "training.md": "results/headline/README.md"}
+MENTIONS = {
+    RESULTS / "README.md": "headline/README.md",
+    RESULTS.parent / "training.md": "results/headline/README.md",
+    RESULTS.parents[1] / "README.md": "docs/results/headline/README.md",
+}
 
 
 def answer(e: Experiment) -> list[str]:

@@ -189,7 +189,7 @@ def test_a_plan_cut_short_is_said_and_an_unfinished_folder_refused(tmp_path, mon
         DATA.collected(place)
 
 
-@pytest.mark.parametrize("file", MAKE.MENTIONS, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", MAKE.MENTIONS, ids=lambda file: file.parent.name + file.name)
 def test_pages_that_mention_it_are_current(file):
     text = file.read_text(encoding="utf-8")
     assert MAKE.BEGIN in text

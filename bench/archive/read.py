@@ -97,7 +97,7 @@ class RunArchive:
         self.runs = tuple(runs)
         if starts != [problem.codes for problem in self.manifest.problems]:
             raise DataError(f"{self.path} counts its evaluations wrongly: {RESTORE}")
-        self._problems: dict[int, Evaluations] = {}
+        self._problems: dict[int, Evaluations | DataError] = {}
         self._jobs: dict[int, JobEntry] = {}
 
     @property
@@ -118,8 +118,14 @@ class RunArchive:
             DataError: They are not what they should be.
         """
         if k not in self._problems:
-            self._problems[k] = Evaluations.read(str(self.path), k, self.manifest.problems[k], self.member)
-        return self._problems[k]
+            try:
+                self._problems[k] = Evaluations.read(str(self.path), k, self.manifest.problems[k], self.member)
+            except DataError as error:  # told to each of its runs, found out once
+                self._problems[k] = error
+        found = self._problems[k]
+        if isinstance(found, DataError):
+            raise found
+        return found
 
     def job(self, k: int) -> JobEntry:
         """Return what the k-th jobs are but for their seeds, read when it is first asked for.

@@ -48,9 +48,9 @@ def known(kind: str, space: str = "") -> list[str]:
 
         return SURROGATES.names()
     if kind == "plans":
-        from smemnas.bench.studies.published import PLANS
+        from smemnas.bench.studies.published import EXPERIMENTS, PLANS
 
-        return sorted(PLANS)
+        return sorted((*PLANS, *EXPERIMENTS))
     if kind == "tables":
         from smemnas.bench.data.recipe import recipes
 

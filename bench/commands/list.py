@@ -87,11 +87,12 @@ def _echo_parameters(entry: Entry[Any]) -> None:
 
 def _echo_plans(*, whole: bool) -> None:
     """Print the named plans: what they run, and how long that took where runs of them are stored."""
+    from smemnas.bench.staged.plan import STAGED
     from smemnas.bench.studies.against import shipped
     from smemnas.bench.studies.published import PLANS, named_plan
 
     click.echo(click.style("plans", bold=True))
-    width = max(map(len, PLANS))
+    width = max(map(len, (*PLANS, *STAGED)))
     for name in PLANS:
         plan = named_plan(name)
         runs = len(plan.cases) * sum(len(plan.seeds_for(variant)) for variant in plan.variants)
@@ -99,6 +100,10 @@ def _echo_plans(*, whole: bool) -> None:
         stored = shipped(name)
         took = f"; {_stored(stored)}" if whole and stored else ", stored" if stored else ""
         click.echo(f"  {name:<{width}}  {size}, {plan.budget:,} evaluations: {runs:,} runs{took}")
+    for name, make in STAGED.items():
+        experiment = make()
+        size = f"{len(experiment.arms)} methods on {experiment.space}, {len(experiment.runs)} seeds"
+        click.echo(f"  {name:<{width}}  registered experiment: {size}, {experiment.budget} trainings a search")
 
 
 def _stored(file: Path) -> str:

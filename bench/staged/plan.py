@@ -26,6 +26,7 @@ from smemnas.bench.files import why, write_text
 from smemnas.bench.gates import GateStage
 from smemnas.bench.outputs import check_output, has_content
 from smemnas.bench.schema import Budget, Natural, Strict, Text, short
+from smemnas.bench.studies.published import EXPERIMENTS
 from smemnas.bench.values import parse_seeds
 from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES
@@ -151,7 +152,7 @@ def headline_inside() -> StagedPlan:
 #: tenth, a quarter and half of the space lie below its caps. Fixed before any training with its seeds.
 REFERENCE = ("40:80", "0:1.45")
 CAPS = (0.28, 0.46, 0.84)
-STAGED: dict[str, Callable[[], StagedPlan]] = {"headline": headline, "headline-inside": headline_inside}
+STAGED: dict[str, Callable[[], StagedPlan]] = dict(zip(EXPERIMENTS, (headline, headline_inside), strict=True))
 
 
 def is_staged(text: str) -> bool:

@@ -193,12 +193,18 @@ PLANS: dict[str, Callable[[], Plan]] = {
 }
 
 
+#: Registered experiments, whose plans of stages `bench.staged` has.
+EXPERIMENTS = ("headline", "headline-inside")
+
+
 def named_plan(name: str) -> Plan:
     """Return a named plan.
 
     Raises:
-        UserError: The name is unknown.
+        UserError: The name is unknown, or that of a registered experiment.
     """
+    if name in EXPERIMENTS:
+        raise UserError(f"{name} is a registered experiment, which runs by itself: study --plan {name}.")
     if name not in PLANS:
-        raise UserError(f"no plan {name!r}.{suggest(name, PLANS)}")
+        raise UserError(f"no plan {name!r}.{suggest(name, (*PLANS, *EXPERIMENTS))}")
     return PLANS[name]()

@@ -222,9 +222,15 @@ def test_plans_are_listed_with_their_size(call, monkeypatch, archive, tmp_path):
     assert code == 0
     assert "five-problems" in text
     assert "17 methods on 5 problems, 31 seeds, 340 evaluations: 2,535 runs" in text
+    assert "headline-inside  registered experiment: 3 methods on nats_sss, 10 seeds, 40 trainings a search" in text
     monkeypatch.setattr(against, "SHIPPED", tmp_path)
     shutil.copy(archive, tmp_path / "ablation.runs")
     assert "4 of them are stored, made in about 1 minutes of one core" in call("list", "plans")[1]
+
+
+def test_a_registered_experiment_is_known_as_one(fails):
+    fails(["study", "--plan", "headlin"], "no plan 'headlin'. Did you mean 'headline'")
+    fails(["study", "--against", "headline", "--methods", "random"], "runs by itself: study --plan headline")
 
 
 def test_the_archive_of_a_published_plan_is_found(archive, tmp_path, monkeypatch):

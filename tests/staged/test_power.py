@@ -28,3 +28,17 @@ def test_noise_is_the_deviation_at_one_cost_over_the_ratio():
 def test_nothing_is_foreseen_without_a_table_or_a_ratio():
     assert foresee("toy", 1.0, ARMS, budget=6, seeds=10) is None
     assert foresee("nats_sss", 0.0, ARMS, budget=6, seeds=10) is None
+
+
+def test_networks_that_hardly_learn_do_not_make_the_deviation():
+    """As the median absolute deviation says, which a few of them do not move."""
+    found = {}
+    for space in ("nb201", "nats_sss"):
+        plain = open_benchmark(space, "cifar10", ("error", "flops"))
+        X = np.unique(plain.space.sample(4_000, np.random.default_rng(3)), axis=0)
+        cost = plain.space.cost(X, "flops")
+        errors = plain.true_values(X[np.argsort(np.abs(cost - np.median(cost)), kind="stable")[:200]])[:, 0]
+        robust = 1.4826 * np.median(np.abs(errors - np.median(errors)))
+        found[space] = deviation_at_one_cost(plain) / robust, np.std(errors) / robust
+    assert 0.8 < found["nb201"][0] < 1.25 < 4 < found["nb201"][1]
+    assert found["nats_sss"] == pytest.approx((1.0, 1.0), abs=0.15)

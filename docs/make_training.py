@@ -71,6 +71,44 @@ def gates() -> list[str]:
     return [*table((*head, "ratio (95 % interval)"), cells)]
 
 
+def spaces() -> list[str]:
+    """Return what the command `gate` measured in each space."""
+    found = rows("spaces")
+    cells = [
+        [
+            *(f"`{r['space']}`", _settings(r["dataset"]), f"{float(r['seconds']):.1f}"),
+            *(f"{float(r['architecture_sd']):.2f}", f"{float(r['seed_sd']):.2f}"),
+            f"{float(r['ratio']):.2f} ({float(r['ratio_low']):.2f} to {float(r['ratio_high']):.2f})",
+            f"{_percent(r['told_apart'])} ({_percent(r['told_apart_low'])} to {_percent(r['told_apart_high'])})",
+            f"{float(r['d']):+.2f}" if r["d"] else "-",
+            f"{_percent(r['power'])}" if r["power"] else "-",
+        ]
+        for r in found
+    ]
+    head = ("space", "setting", "seconds", "architecture sd", "seed sd", "ratio (95 % interval)", "told apart (%)")
+    passed = [f"`{r['space']}`" for r in found if float(r["ratio"]) >= 1]
+    sure = [f"`{r['space']}`" for r in found if float(r["ratio_low"]) >= 1]
+    return [
+        f"The same command in each space, {found[0]['networks']} networks of one cost x {found[0]['training_seeds']} "
+        f"trainings, sized for about 15 s of a core ([spaces.csv](training/spaces.csv)). Told apart: of two networks "
+        f"of one cost, by {found[0]['seeds']} trainings each. d and power: SMEM-NAS against random search, "
+        f"{found[0]['seeds']} seeds of 40 trainings, simulated on the space's table with noise of that ratio.",
+        "",
+        *table((*head, "d", "power (%)"), cells, words=2),
+        f"A ratio of at least 1: {', '.join(passed) or 'none'}; with its whole interval: {', '.join(sure) or 'none'}.",
+        "",
+    ]
+
+
+def _settings(dataset: str) -> str:
+    """Return what a training's name says beside its images and recipe."""
+    return ", ".join(part for part in dataset.split("+")[3:] if not part.startswith("valid_share"))
+
+
+def _percent(share: str) -> str:
+    return f"{100 * float(share):.0f}"
+
+
 def memory() -> list[str]:
     """Return what the backward pass keeps for each image, and how much weights take."""
     cells, weights = [], {}
@@ -186,8 +224,8 @@ def order() -> list[str]:
 
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
-    "gates": gates, "recipe": recipe, "memory": memory, "stages": stages, "epochs": epochs, "front": front,
-    "networks": networks, "order": order,
+    "gates": gates, "spaces": spaces, "recipe": recipe, "memory": memory, "stages": stages, "epochs": epochs,
+    "front": front, "networks": networks, "order": order,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from smemnas.bench.errors import Unusable
 from smemnas.bench.runs.folder import JOB, LOG, RECOMMENDED, TIMING, read_job, read_status
@@ -156,6 +156,7 @@ class RunFolder:
             return None
 
 
+@runtime_checkable
 class HasFolder(Protocol):
     """What a command of the library returns: it knows its folder."""
 
@@ -172,6 +173,4 @@ def as_folder(place: str | Path | HasFolder) -> Path:
 
 def as_source(place: str | Path | HasFolder | RunSource) -> RunSource:
     """Return a run by the path of its folder, by its result, or as it is."""
-    if isinstance(place, str | Path) or hasattr(place, "folder"):
-        return RunFolder(as_folder(place))
-    return place
+    return RunFolder(as_folder(place)) if isinstance(place, str | Path | HasFolder) else place

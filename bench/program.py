@@ -40,17 +40,24 @@ def named(text: str) -> str:
 
 
 @contextlib.contextmanager
-def shown_notes() -> Iterator[None]:
-    """Let this process, and those that it starts within the block, show what is worth a note on standard error."""
-    before = os.environ.get(NOTES)
-    os.environ[NOTES] = "1"
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of this process within the block, for the processes that are started there too."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ[NOTES]
+            del os.environ[name]
         else:
-            os.environ[NOTES] = before
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def shown_notes() -> Iterator[None]:
+    """Let this process, and those that it starts within the block, show what is worth a note on standard error."""
+    with variable(NOTES, "1"):
+        yield
 
 
 def in_clone() -> bool:

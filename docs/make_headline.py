@@ -17,7 +17,7 @@ from headline_figure import figure
 from headline_words import first_sentence, limits, prediction, second_sentence, signed, third_sentence, verdict
 from make_kept import with_kept
 from make_main import record
-from pages import RESULTS, table
+from pages import RESULTS, recorded_in, table
 
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.statistics import SIGNIFICANCE
@@ -209,11 +209,7 @@ def mentioned(text: str, folder: Path, link: str) -> str:
 
 def main(arguments: list[str]) -> None:
     """Make the page as the command line says."""
-    recorded = ""
-    if "--recorded" in arguments:
-        k = arguments.index("--recorded")
-        recorded = arguments[k + 1]
-        del arguments[k : k + 2]
+    recorded = recorded_in(arguments)
     if arguments:
         made = collected(Path(arguments[0]))
         FOLDER.mkdir(parents=True, exist_ok=True)

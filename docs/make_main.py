@@ -15,7 +15,7 @@ from pathlib import Path
 from main_data import KEPT, MADE, RUNS, Results, collected
 from main_words import goals, sensitivity
 from make_kept import with_kept
-from pages import RESULTS, listed, table
+from pages import RESULTS, listed, recorded_in, table
 
 from smemnas.bench.report.cells import number
 from smemnas.bench.studies.information import TOLD
@@ -324,11 +324,7 @@ def record(folder: Path, commit: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Make a page as the command line says."""
-    recorded = ""
-    if "--recorded" in arguments:
-        k = arguments.index("--recorded")
-        recorded = arguments[k + 1]
-        del arguments[k : k + 2]
+    recorded = recorded_in(arguments)
     name, *sources = arguments
     folder = RESULTS / name
     if sources:

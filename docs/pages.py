@@ -30,3 +30,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) ->
 def listed(names: Sequence[str]) -> str:
     """Return names as code, one after the other, or "none"."""
     return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def recorded_in(arguments: list[str]) -> str:
+    """Take --recorded COMMIT out of the arguments of a script and return the commit, "" without one."""
+    if "--recorded" not in arguments:
+        return ""
+    k = arguments.index("--recorded")
+    commit = arguments[k + 1]
+    del arguments[k : k + 2]
+    return commit

@@ -23,12 +23,13 @@ from smemnas.bench.files import write_json
 from smemnas.bench.gates import FILE as GATE_FILE
 from smemnas.bench.gates import Gate
 from smemnas.bench.metrics.indicators import front_rows
+from smemnas.bench.program import variable
 from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.source import RunFolder
 from smemnas.bench.staged.gate import ERROR, measured_gate, trained_in
 from smemnas.bench.staged.plan import LARGEST_SEED, StagedPlan
 from smemnas.bench.studies.execution import FAILED, folder_of, run_study
-from smemnas.bench.workers.backends import TRAININGS, Place, variable
+from smemnas.bench.workers.backends import TRAININGS, Place
 from smemnas.spaces.base import FloatArray, IntArray
 
 if TYPE_CHECKING:

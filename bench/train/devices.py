@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.program import variable
 from smemnas.bench.train import need_torch
 from smemnas.bench.values import MOST_THREADS, whole
-from smemnas.bench.workers.backends import DEVICE, variable
+from smemnas.bench.workers.backends import DEVICE
 
 if TYPE_CHECKING:
     import torch

@@ -98,20 +98,6 @@ def here() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def variable(name: str, value: str) -> Iterator[None]:
-    """Set a variable of this process within the block, for the processes that are started there too."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextlib.contextmanager
 def shared_children() -> Iterator[str]:
     """Yield what several calls of `run_tasks` take, so that the second finds the children of the first, warmed up."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pages import RESULTS
 
-from smemnas.bench.archive.locate import open_archive
+from smemnas.bench.archive.locate import open_archives
 from smemnas.bench.studies.against import shipped
 
 START = "**Runs**: "
@@ -20,7 +20,7 @@ def kept(folder: Path, versions: str) -> str:
     """Return where the runs of a folder of results are; `versions` is the line on versions of its page."""
     archive = shipped(folder.name)
     if archive is not None:
-        runs = open_archive(archive).runs
+        runs = [run for part in open_archives(archive) for run in part.runs]
         commits = sorted({str(run.recorded.environment["git_commit"])[:8] for run in runs})
         gone = "" if all(c in versions for c in commits) else " (rewritten since: not in this history)"
         return (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from smemnas.bench.archive.form import distinct
 from smemnas.bench.archive.read import ArchivedRun, RunArchive
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.files import replacing_folder, why, write_bytes, write_json, write_text
@@ -16,10 +18,10 @@ from smemnas.bench.schema import signed_line
 PLANS = "plans.json"
 
 
-def extract(archive: RunArchive, out: Path) -> int:
-    """Write the runs of an archive as the folder of a study, whole or not at all, and return how many there are.
+def extract(archives: Sequence[RunArchive], out: Path) -> int:
+    """Write the runs of an archive, or of its parts, as the folder of a study and return how many there are.
 
-    Logs come back byte for byte. `timing.jsonl` is one line: the archive keeps the sums.
+    All or none are written. Logs come back byte for byte. `timing.jsonl` is one line: the archive keeps the sums.
 
     Raises:
         DataError: The archive is damaged, or a run has no place within the folder.
@@ -31,11 +33,13 @@ def extract(archive: RunArchive, out: Path) -> int:
     except OSError as error:
         raise RunError(f"cannot write to {out}: {why(error)}. Choose another folder.") from error
     with replacing_folder(out) as part:
-        if archive.plans:
-            write_json(part / PLANS, archive.plans, durable=False)
-        for run in archive.runs:
+        plans = distinct(plan for archive in archives for plan in archive.plans)
+        if plans:
+            write_json(part / PLANS, plans, durable=False)
+        runs = [run for archive in archives for run in archive.runs]
+        for run in runs:
             _write(run, part / _place(run))
-    return len(archive.runs)
+    return len(runs)
 
 
 def _place(run: ArchivedRun) -> Path:

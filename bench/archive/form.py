@@ -7,7 +7,7 @@ anything is allocated, and every byte is covered by a checksum.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -243,6 +243,12 @@ def from_codes(codes: NDArray[Any], n: int, what: str) -> NDArray[np.int64]:
     if (found < 0).any() or (found > seen).any() or (len(seen) and seen[-1] > n):
         raise DataError(f"{what} speaks of evaluations that the archive does not hold.")
     return np.where(new, seen - 1, found - 1)
+
+
+def distinct(plans: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return plans without repetitions, in order of first appearance."""
+    known = list(plans)
+    return [plan for k, plan in enumerate(known) if plan not in known[:k]]
 
 
 def without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:

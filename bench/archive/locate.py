@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,6 +41,24 @@ def open_archive(place: str | Path) -> RunArchive:
     if key not in _opened:
         _opened[key] = RunArchive(path)
     return _opened[key]
+
+
+def open_archives(place: str | Path) -> tuple[RunArchive, ...]:
+    """Open an archive, or one in parts: a folder of archives, which are taken by name.
+
+    Raises:
+        DataError: One cannot be read or downloaded, or is not what it should be, or the folder holds none.
+        UserError: The address has another form.
+    """
+    if is_address(str(place)):
+        return (open_archive(place),)
+    folder = Path(place).expanduser()
+    if not os.path.isdir(folder):  # pathlib's own raises where a name is too long
+        return (open_archive(place),)
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
+        raise DataError(f"{folder} is a folder without archives of runs (*{SUFFIX}): `archive make` writes them.")
+    return tuple(open_archive(file) for file in files)
 
 
 def _downloaded(address: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smemnas.bench.archive.read import ArchivedRun, RunArchive
+from smemnas.bench.archive.read import ArchivedRun
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import UserError, describe, suggest
@@ -45,22 +45,22 @@ class Drawn(NamedTuple):
     passed_over: tuple[tuple[str, int], ...]
 
 
-def check_logs(archive: RunArchive) -> int:
+def check_logs(runs: Sequence[ArchivedRun]) -> int:
     """Write out every log in memory and compare its digest; return how many there are.
 
     Raises:
         UserError: One is not what it was.
     """
-    for run in archive.runs:
+    for run in runs:
         run.text()
-    return len(archive.runs)
+    return len(runs)
 
 
-def draw(archive: RunArchive, n: int, seed: int = 0, methods: Sequence[str] = ()) -> Drawn:
+def draw(runs: Sequence[ArchivedRun], n: int, seed: int = 0, methods: Sequence[str] = ()) -> Drawn:
     """Draw runs to run again.
 
     Args:
-        archive: Of the runs.
+        runs: Of an archive, or of several.
         n: How many; all where there are fewer.
         seed: Of the draw.
         methods: Only runs of these, by method or label, whatever they need or take; without any, those of methods that
@@ -69,13 +69,13 @@ def draw(archive: RunArchive, n: int, seed: int = 0, methods: Sequence[str] = ()
     Raises:
         UserError: No run is of one of the methods.
     """
-    known = {name for run in archive.runs for name in (run.job()[0].method, run.job()[0].label)}
+    known = {name for run in runs for name in (run.job()[0].method, run.job()[0].label)}
     for name in methods:
         if name not in known:
             raise UserError(f"the archive has no run of {name!r}.{suggest(name, known)}")
     eligible: list[ArchivedRun] = []
     reasons: Counter[str] = Counter()
-    for run in archive.runs:
+    for run in runs:
         job, _ = run.job()
         if methods:
             reason = "" if {job.method, job.label} & {*methods} else "another method"
@@ -88,9 +88,9 @@ def draw(archive: RunArchive, n: int, seed: int = 0, methods: Sequence[str] = ()
         else:
             eligible.append(run)
     order = np.random.default_rng(seed).permutation(len(eligible))[:n]
-    runs = tuple(eligible[k] for k in sorted(order.tolist()))
+    drawn = tuple(eligible[k] for k in sorted(order.tolist()))
     del reasons["another method"]
-    return Drawn(runs, tuple(sorted(reasons.items())))
+    return Drawn(drawn, tuple(sorted(reasons.items())))
 
 
 def _not_drawn(run: ArchivedRun, job: Job) -> str:
@@ -162,7 +162,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 20 else f"{text[:12]}..."
 
 
-def versions(archive: RunArchive, runs: Sequence[ArchivedRun]) -> list[str]:
+def versions(runs: Sequence[ArchivedRun]) -> list[str]:
     """Return what made some runs and is not what runs here: "numpy 2.1.0 (here 2.4.0)", ..."""
     here = _versions(environment())
     theirs: dict[str, set[str]] = {}

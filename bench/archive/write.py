@@ -28,6 +28,7 @@ from smemnas.bench.archive.form import (
     RUNS,
     as_codes,
     as_decimals,
+    distinct,
     in_units,
     member,
     npy,
@@ -84,8 +85,7 @@ def pack(runs: Sequence[RunSource], plans: Sequence[Mapping[str, Any]] = ()) -> 
     book = _Book()
     for place in sorted(found):
         book.add(*found[place])
-    distinct = [plan for k, plan in enumerate(plans) if plan not in plans[:k]]
-    return Packed(book.finish(distinct), len(found), len(book.raw), tuple(left))
+    return Packed(book.finish(distinct(plans)), len(found), len(book.raw), tuple(left))
 
 
 def _unfinished(run: RunSource, job: Job) -> str:

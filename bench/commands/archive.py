@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from smemnas.bench.commands.common import ANY_PATH, FILE, FOLDER, NAMES, SEED, CommandGroup, Whole
+from smemnas.bench.commands.common import ANY_PATH, FOLDER, NAMES, SEED, CommandGroup, Whole
 from smemnas.bench.program import named
 
 if TYPE_CHECKING:
@@ -29,27 +30,36 @@ def archive_group() -> None:
 
 @archive_group.command("make")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=ANY_PATH)
-@click.option("--out", type=FILE, metavar="FILE", help="The archive.  [default: STUDY.runs]")
-def archive_make(studies: tuple[Path, ...], out: Path | None) -> None:
+@click.option("--out", type=ANY_PATH, metavar="FILE", help="The archive.  [default: STUDY.runs]")
+@click.option(
+    "--parts",
+    type=Whole(1, 512),
+    metavar="MIB",
+    help="Several files in the folder --out, none over so many MiB: one for each problem, or for some seeds of it.",
+)
+def archive_make(studies: tuple[Path, ...], out: Path | None, parts: int | None) -> None:
     """Write the runs below STUDY (folders of runs or studies, archives) as one archive.
 
     Finished runs go in, and failed ones with the reason; what is unfinished or broken is left out by name. The same
-    runs give the same bytes.
+    runs give the same bytes. A folder of archives is taken as one archive in parts wherever an archive is.
 
     \b
     Examples:
       python -m smemnas archive make runs/study
       python -m smemnas archive make studies/a studies/b theirs.runs --out all.runs
+      python -m smemnas archive make studies/large --parts 20 --out large-runs
     """
     from smemnas.bench.library.archive import make_archive
 
-    made = make_archive(studies, out)
+    made = make_archive(studies, out, largest=None if parts is None else parts << 20)
     for run, reason in made.left[:20]:
         click.echo(f"left out: {named(run)}: {named(reason)}", err=True)
     if len(made.left) > 20:
         click.echo(f"left out: {len(made.left) - 20} more", err=True)
-    size = made.path.stat().st_size
-    click.echo(f"{made.runs:,} runs in {made.path} ({size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)")
+    size = sum(file.stat().st_size for file in made.files)
+    n = len(made.files)
+    several = "" if parts is None else f"{n} part{'s' * (n > 1)}, "
+    click.echo(f"{made.runs:,} runs in {made.path} ({several}{size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)")
     if made.raw:
         click.echo(f"{made.raw:,} logs are kept as they were: they are not of today's form")
 
@@ -60,19 +70,20 @@ def archive_make(studies: tuple[Path, ...], out: Path | None) -> None:
 def archive_info(archive: str, each: bool) -> None:
     """Show what is in an archive: plans, methods, problems, who made it with which versions.
 
-    ARCHIVE is a file or an address, "https://...", with "#sha256=..." after it where its checksum is known.
+    ARCHIVE is a file, a folder of its parts, or an address, "https://...", with "#sha256=..." after it where its
+    checksum is known.
 
     \b
     Examples:
       python -m smemnas archive info study.runs
       python -m smemnas archive info study.runs --runs
     """
-    from smemnas.bench.archive.locate import open_archive
+    from smemnas.bench.archive.locate import open_archives
     from smemnas.bench.errors import one_line
 
-    found = open_archive(archive)
+    found = open_archives(archive)
     if each:
-        for run in found.runs:
+        for run in (run for part in found for run in part.runs):
             job, _ = run.job()
             state = run.status().status or "done"
             click.echo(one_line(f"{job.label} on {job.case}, seed {job.seed}: {run.count()} of {job.bound}, {state}"))
@@ -81,26 +92,27 @@ def archive_info(archive: str, each: bool) -> None:
         click.echo(one_line(f"{key:<12} {value}"))
 
 
-def _facts(archive: RunArchive) -> list[tuple[str, str]]:
-    """Return what to say of an archive, line by line."""
+def _facts(archives: Sequence[RunArchive]) -> list[tuple[str, str]]:
+    """Return what to say of an archive, or of its parts, line by line."""
     from collections import Counter
 
     from smemnas.bench.archive.verify import versions
     from smemnas.bench.library.archive import plans_of
 
-    jobs = [run.job() for run in archive.runs]
+    runs = [run for archive in archives for run in archive.runs]
+    jobs = [run.job() for run in runs]
     made = Counter(str(recorded.environment.get("git_commit") or "no commit") for _, recorded in jobs)
     tables = {job.place: recorded.data for job, recorded in jobs}
-    evaluations = sum(run.count() for run in archive.runs)
+    evaluations = sum(run.count() for run in runs)
     return [
-        ("archive", f"{archive.path}, {len(archive.content) / 1e6:.2f} MB, sha256 {archive.sha256}"),
-        ("runs", f"{len(archive):,}, {evaluations:,} evaluations"),
-        *(("plan", line) for line in plans_of(archive)),
+        *(("archive", f"{one.path}, {len(one.content) / 1e6:.2f} MB, sha256 {one.sha256}") for one in archives),
+        ("runs", f"{len(runs):,}, {evaluations:,} evaluations"),
+        *(("plan", line) for line in plans_of(archives)),
         *(("method", f"{label}: {n:,} runs") for label, n in sorted(Counter(job.label for job, _ in jobs).items())),
         *(("problem", f"{case}: {n:,} runs") for case, n in sorted(Counter(str(job.case) for job, _ in jobs).items())),
         *(("data", f"{place}: {data.get('sha256') or data}") for place, data in sorted(tables.items())),
         *(("made at", f"{commit}: {n:,} runs") for commit, n in sorted(made.items())),
-        *(("version", line) for line in versions(archive, archive.runs)),
+        *(("version", line) for line in versions(runs)),
     ]
 
 

@@ -108,11 +108,11 @@ def _echo_plans(*, whole: bool) -> None:
 
 def _stored(file: Path) -> str:
     """Return what to say of a stored archive: its runs, and the time that they took on one core."""
-    from smemnas.bench.archive.locate import open_archive
+    from smemnas.bench.archive.locate import open_archives
 
-    archive = open_archive(file)
-    seconds = sum(run.seconds()[0] for run in archive.runs if run.seconds()[0] > 0)
-    return f"{len(archive):,} of them are stored, made in about {max(seconds / 60, 1):,.0f} minutes of one core"
+    runs = [run for archive in open_archives(file) for run in archive.runs]
+    seconds = sum(run.seconds()[0] for run in runs if run.seconds()[0] > 0)
+    return f"{len(runs):,} of them are stored, made in about {max(seconds / 60, 1):,.0f} minutes of one core"
 
 
 def _echo_forms(space: str, indent: str) -> None:

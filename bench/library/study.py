@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smemnas.bench.archive.locate import open_archive
 from smemnas.bench.display import notebook_picture
 from smemnas.bench.errors import UserError
 from smemnas.bench.library.run import check_device_used
 from smemnas.bench.log import logger
 from smemnas.bench.report.study.files import failures, write_study
 from smemnas.bench.report.terminal import Shown, shown_progress
-from smemnas.bench.studies.against import Basis, basis, take_stored, with_new
+from smemnas.bench.studies.against import Basis, basis, opened, take_stored, with_new
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
 from smemnas.bench.studies.frames import trials_frame
@@ -264,8 +263,8 @@ def basis_of(options: StudyOptions) -> Basis:
         return base._replace(archives=()) if options.plan in PLANS and not options.archives else base
     if added:
         raise UserError("--add adds methods to those of a --plan: name new ones with --methods.")
-    opened = tuple(open_archive(place) for place in options.archives)
-    return Basis(Plan(tuple(chosen), (), tuple(range(11)), BUDGET), "study", opened)
+    plan = Plan(tuple(chosen), (), tuple(range(11)), BUDGET)
+    return Basis(plan, "study", opened(options.archives))
 
 
 def _with_options(plan: Plan, options: StudyOptions) -> Plan:

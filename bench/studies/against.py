@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from smemnas.bench.archive.form import SUFFIX
-from smemnas.bench.archive.locate import is_address, open_archive
+from smemnas.bench.archive.form import SUFFIX, distinct
+from smemnas.bench.archive.locate import is_address, open_archives
 from smemnas.bench.archive.read import ArchivedRun, RunArchive
 from smemnas.bench.errors import UserError
 from smemnas.bench.runs.job import Job
@@ -39,9 +40,12 @@ class Basis(NamedTuple):
 
 
 def shipped(name: str) -> Path | None:
-    """Return the archive of a published plan that comes with the package, None where there is none."""
-    file = SHIPPED / f"{name}{SUFFIX}"
-    return file if file.is_file() else None
+    """Return the archive of a published plan that comes with the package, None where there is none.
+
+    One in parts is a folder: `open_archives` opens both.
+    """
+    file, folder = SHIPPED / f"{name}{SUFFIX}", SHIPPED / name
+    return file if file.is_file() else folder if folder.is_dir() else None
 
 
 def basis(text: str, archives: Sequence[str]) -> Basis:
@@ -55,18 +59,35 @@ def basis(text: str, archives: Sequence[str]) -> Basis:
         UserError: There is no such plan, or an archive holds several or none.
         DataError: An archive cannot be read.
     """
-    given = tuple(open_archive(place) for place in archives)
+    given = opened(archives)
     if is_plan_file(text):
         return Basis(read_plan(Path(text).expanduser()), Path(text).stem, given)
-    if is_address(text) or text.endswith(SUFFIX):
-        archive = open_archive(text)
-        if len(archive.plans) != 1:
-            raise UserError(f"{text} holds {len(archive.plans)} plans, expected one: name the plan and give --archive.")
-        entry = decode(json.dumps(archive.plans[0]).encode(), PlanEntry, f"{text}, plan")
-        return Basis(plan_from(entry, archive.path), archive.path.name.removesuffix(SUFFIX), (archive, *given))
+    if is_address(text) or text.endswith(SUFFIX) or _in_parts(text):
+        parts = opened([text])
+        plans = distinct(plan for part in parts for plan in part.plans)
+        if len(plans) != 1:
+            raise UserError(f"{text} holds {len(plans)} plans, expected one: name the plan and give --archive.")
+        entry = decode(json.dumps(plans[0]).encode(), PlanEntry, f"{text}, plan")
+        name = Path(text).name if os.path.isdir(Path(text).expanduser()) else parts[0].path.name
+        return Basis(plan_from(entry, parts[0].path), name.removesuffix(SUFFIX), (*parts, *given))
     plan = named_plan(text)
     own = shipped(text)
-    return Basis(plan, text, given or ((open_archive(own),) if own else ()))
+    return Basis(plan, text, given or (open_archives(own) if own else ()))
+
+
+def opened(places: Iterable[str]) -> tuple[RunArchive, ...]:
+    """Open archives, those of a folder too.
+
+    Raises:
+        DataError: One cannot be read.
+    """
+    return tuple(archive for place in places for archive in open_archives(place))
+
+
+def _in_parts(text: str) -> bool:
+    """Whether a text is the path of an archive in parts: a folder with archives in it, and more than a name."""
+    folder = Path(text).expanduser()
+    return os.sep in text and os.path.isdir(folder) and any(folder.glob(f"*{SUFFIX}"))
 
 
 def with_new(plan: Plan, new: Iterable[Variant], *, stored_only: bool) -> Plan:

@@ -117,7 +117,7 @@ def test_shipped_archives_say_what_they_said_when_they_were_made(name):
 
 
 def test_no_shipped_archive_is_over_a_mebibyte():
-    assert {file.name for file in SHIPPED.glob("*.runs") if file.stat().st_size > 1 << 20} == set()
+    assert {file.name for file in SHIPPED.rglob("*.runs") if file.stat().st_size > 1 << 20} == set()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from answer_parts import Answer, Axis, Mark, forest, together
 from pages import RESULTS, listed, read_rows, table
 from scipy.stats import kendalltau, rankdata
 
+from smemnas.bench.studies.information import TOLD
+from smemnas.methods.tracks import TRACKS
+
 TITLE = "Which method on which problem?"
 #: The study of this page, the first one that is there; and what each is.
 STUDIES = {
@@ -73,6 +76,17 @@ class Study:
         """Return a mean regret; NaN without runs."""
         row = self._rows.get((problem, method))
         return float(row["regret"]) if row else math.nan
+
+    def track(self, method: str) -> str:
+        """Return what a method is told, "" where the study does not say."""
+        return next((row.get("track") or "" for (_, m), row in self._rows.items() if m == method), "")
+
+    def told_no_more(self, problem: str, track: str) -> tuple[str, str] | None:
+        """Return the best of ours and the best other one among the methods that are told no more than a track."""
+        told = TRACKS[: TRACKS.index(track) + 1]
+        names = [m for m in self.on(problem) if self.track(m) in told]
+        ours, theirs = [m for m in names if is_ours(m)], [m for m in names if not is_ours(m)]
+        return (ours[0], theirs[0]) if ours and theirs else None
 
     def best(self, problem: str, foreign: bool = False) -> str:
         """Return the method with the least mean regret, of all or of those that are not ours."""
@@ -151,7 +165,42 @@ def third_sentence(study: Study) -> str:
             near.append(f"{problem} {theirs:.3f} against {least:.3f}")
     said = f"The best that is not ours ({together([f'`{m}`' for m in foreign.values()])}, by problem) has "
     said += f"{min(ratios):.1f} to {max(ratios):.1f} times that regret" if ratios else "more"
-    return said + (f" (where that is near zero: {', '.join(near)})." if near else ".")
+    said += f" (where that is near zero: {', '.join(near)})" if near else ""
+    return f"{said}{blind(study)}."
+
+
+def blind(study: Study) -> str:
+    """Say how ours does where nothing but genes and values is told."""
+    pairs = [(p, study.told_no_more(p, TRACKS[0])) for p in study.problems]
+    found = [study.regret(p, pair[0]) / study.regret(p, pair[1]) for p, pair in pairs if pair]
+    if not found:
+        return ""
+    least, most = f"{min(found):.1f}", f"{max(found):.1f}"
+    return f"; told genes and values alone, the best of ours has {least} to {most} times the best other's"
+
+
+def at_equal_information(study: Study) -> list[str]:
+    """Return the table of our best method against the best other one, by what they are told."""
+    rows = []
+    for problem in study.problems:
+        cells = []
+        for track in TRACKS:
+            pair = study.told_no_more(problem, track)
+            values = [study.regret(problem, m) for m in pair or ()]
+            cells.append(f"`{pair[0]}` {values[0]:.4f}, `{pair[1]}` {values[1]:.4f}" if pair else "-")
+        rows.append([problem, *cells])
+    if all(cell == "-" for row in rows for cell in row[1:]):
+        return []
+    told = "; ".join(f"{track}: {text}" for track, text in TOLD.items())
+    return [
+        "## At equal information",
+        "",
+        f"The least mean regret of ours and of the others among the methods that are told no more than: {told}. Which "
+        "is the least was seen afterwards, on both sides; tests, with the method of ours stated before, are behind the "
+        "links below.",
+        "",
+        *table(("problem", *TRACKS), rows, words=4),
+    ]
 
 
 def lines_of_table(study: Study) -> list[str]:
@@ -193,14 +242,14 @@ def overview() -> list[str]:
     for method in study.methods:
         cells = [f"{study.regret(p, method):.3f}" for p in study.problems]
         cells = [f"**{c}**" if study.best(p) == method else c for p, c in zip(study.problems, cells)]
-        rows.append([f"`{method}`", *cells])
+        rows.append([f"`{method}`", study.track(method) or "-", *cells])
     link = study.link.replace("../results/", "docs/results/")
     return [
         f"Mean hypervolume regret after {study.at} evaluations, {study.seeds} seeds ({link}); smaller is better. "
-        "Which differences "
+        f"Told: {'; '.join(f'{track}, {text}' for track, text in TOLD.items())}. Which differences "
         "are shown, and which are not: [Which method on which problem?](docs/answers/methods.md)",
         "",
-        *table(("method", *study.problems), rows),
+        *table(("method", "told", *study.problems), rows, words=2),
     ]
 
 
@@ -280,6 +329,7 @@ def rest(study: Study) -> list[str]:
         if n != study.name
     )
     return [
+        *at_equal_information(study),
         *under_noise(study),
         *on_draws(study),
         "## How it was measured",

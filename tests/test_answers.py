@@ -50,9 +50,12 @@ def test_the_table_of_the_readme_is_that_of_the_study():
     text = MAKE.README.read_text(encoding="utf-8")
     assert MAKE.readme(text) == text, "python docs/make_answers.py"
     study = METHODS.newest()
-    [row] = [line for line in text.splitlines() if line.startswith("| `nsga2` |")]
-    shown = [float(cell.strip(" *")) for cell in row.split("|")[2:-1]]
-    assert shown == pytest.approx([study.regret(p, "nsga2") for p in study.problems], abs=0.0005)
+    for name in ("random", study.best(study.problems[0])):
+        [row] = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        _, _, told, *cells = row.split("|")
+        assert told.strip() == study.track(name)
+        shown = [float(cell.strip(" *")) for cell in cells[:-1]]
+        assert shown == pytest.approx([study.regret(p, name) for p in study.problems], abs=0.0005)
 
 
 def test_tables_are_read_back_from_markdown():
@@ -112,10 +115,13 @@ def test_what_is_said_of_pairs_follows_the_verdicts():
     assert PAIRS._sided("+-==?") == "1 (against: 1) of 4"
 
 
-def study(tmp_path, monkeypatch, name, rows):
+def study(tmp_path, monkeypatch, name, rows, tracks=()):
     """Write a study.csv; rows of (dataset, method, evaluations, regret, low, mark)."""
-    head = "space,dataset,objectives,method,evaluations,n,regret,regret_low,regret_high,mark"
-    lines = [f"nb201,{d},error+flops,{m},{at},11,{r},{low},{r},{mark}" for d, m, at, r, low, mark in rows]
+    head = "space,dataset,objectives,method,evaluations,n,regret,regret_low,regret_high,mark,track"
+    told = dict(tracks)
+    lines = [
+        f"nb201,{d},error+flops,{m},{at},11,{r},{low},{r},{mark},{told.get(m, '')}" for d, m, at, r, low, mark in rows
+    ]
     (tmp_path / name).mkdir(exist_ok=True)
     (tmp_path / name / "study.csv").write_text("\n".join([head, *lines]) + "\n")
     (tmp_path / name / "study.md").write_text("# Study\n")
@@ -147,6 +153,25 @@ def test_which_method_where_is_said_as_the_marks_have_it(tmp_path, monkeypatch):
     assert "| nb201/c | `nsga2` | `smemnas` (too few runs: `random`) | `nsga2` |" in "\n".join(
         METHODS.lines_of_table(found)
     )
+
+
+def test_what_is_told_no_more_is_compared(tmp_path, monkeypatch):
+    tracks = {"smemnas": "expert", "smemnas/b": "black-box", "msunas": "grey-box", "nsga2": "black-box"}
+    regrets = {"smemnas": 0.1, "msunas": 0.2, "nsga2": 0.3, "smemnas/b": 0.6}
+    rows = [("a", m, 100, r, 0.05, "") for m, r in regrets.items()]
+    found = study(tmp_path, monkeypatch, "adaptive", rows, tracks)
+    assert found.told_no_more("nb201/a", "black-box") == ("smemnas/b", "nsga2")
+    assert found.told_no_more("nb201/a", "grey-box") == ("smemnas/b", "msunas")
+    assert found.told_no_more("nb201/a", "expert") == ("smemnas", "msunas")
+    assert METHODS.third_sentence(found).endswith(
+        "has 2.0 to 2.0 times that regret; told genes and values alone, the best of ours has 2.0 to 2.0 times the best "
+        "other's."
+    )
+    assert (
+        "| nb201/a | `smemnas/b` 0.6000, `nsga2` 0.3000 | `smemnas/b` 0.6000, `msunas` 0.2000 | "
+        "`smemnas` 0.1000, `msunas` 0.2000 |"
+    ) in METHODS.at_equal_information(found)
+    assert METHODS.at_equal_information(study(tmp_path, monkeypatch, "adaptive", rows)) == []
 
 
 def test_whether_an_order_survives_noise_and_draws(tmp_path, monkeypatch):

@@ -91,6 +91,6 @@ def test_without_a_gpu_all_of_it_runs_at_toy_size(tmp_path):
     assert "NO GPU: all of it at toy size on the CPU" in done.stdout
     assert (found["toy"], found["passed"]) == (True, True)
     assert found["device"].startswith("CPU")
-    wanted = {"float32", "half", "against_cpu", "speed", "memory", "resume", "inherited", "headline"}
+    wanted = {"float32", "half", "against_cpu", "speed", "seeds", "memory", "resume", "inherited", "headline"}
     assert wanted <= found["checks"].keys()
     assert found["checks"]["headline"]["figures"]["trainings"] >= 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,6 +17,8 @@ from smemnas.bench.train.recipes import TrainingRecipe
 
 #: Data sets up to so many bytes are kept on the GPU.
 RESIDENT = 4 << 30
+#: Random numbers, on the CPU: of one training, or of several whose equal parts of a batch follow one another.
+Draws: TypeAlias = torch.Generator | Sequence[torch.Generator]
 
 
 class Pixels:
@@ -57,14 +61,14 @@ class Pixels:
         return batch.pin_memory() if self.device.type == "cuda" else batch
 
 
-def augment(raw: Tensor, recipe: TrainingRecipe, images: Images, draws: torch.Generator) -> Tensor:
+def augment(raw: Tensor, recipe: TrainingRecipe, images: Images, draws: Draws) -> Tensor:
     """Return a training batch: mirrored, cropped, AutoAugment, normalised, cutout, as far as the recipe says.
 
     Args:
         raw: Images ``(b, h, w, 3)`` uint8.
         recipe: What to do.
         images: Gives mean and standard deviation.
-        draws: Random numbers, on the CPU.
+        draws: Random numbers; AutoAugment takes torch's own, so it is for one training at a time.
 
     Returns:
         ``(b, 3, h, w)`` float32.
@@ -88,20 +92,39 @@ def prepare(raw: Tensor, recipe: TrainingRecipe, images: Images) -> Tensor:
     return raw.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).sub_(mean).div_(std)
 
 
-def _crop_and_flip(raw: Tensor, recipe: TrainingRecipe, draws: torch.Generator) -> Tensor:
+def _crop_and_flip(raw: Tensor, recipe: TrainingRecipe, draws: Draws) -> Tensor:
     """Move the window of each image within its border and mirror every second one, in one gather."""
     b, h, w, _ = raw.shape
     border, device = recipe.crop, raw.device
     if border > max(h, w):
         raise UserError(f"crop shifts images by at most their {max(h, w)} pixels, got {border}.")
-    top, left = (torch.randint(2 * border + 1, (2, b, 1), generator=draws)).to(device)
+    top, left = _drawn(draws, b, lambda n, own: torch.randint(2 * border + 1, (2, n, 1), generator=own), 1).to(device)
     rows, columns = top + torch.arange(h, device=device), left + torch.arange(w, device=device)
     if recipe.flip:
-        mirrored = (torch.rand(b, 1, generator=draws) < 0.5).to(device)
+        mirrored = (_drawn(draws, b, lambda n, own: torch.rand(n, 1, generator=own)) < 0.5).to(device)
         columns = torch.where(mirrored, columns.flip(1), columns)
     padded = F.pad(raw, (0, 0, border, border, border, border)) if border else raw
     which = torch.arange(b, device=device)[:, None, None]
     return padded[which, rows[:, :, None], columns[:, None, :]]
+
+
+def _drawn(draws: Draws, b: int, draw: Callable[[int, torch.Generator], Tensor], axis: int = 0) -> Tensor:
+    """Return random numbers for a batch of b images, each training's for its own part, joined along the axis of images.
+
+    Args:
+        draws: Of one training or of several.
+        b: Images.
+        draw: Gives numbers for so many images.
+        axis: Of the images.
+    """
+    if isinstance(draws, torch.Generator):
+        return draw(b, draws)
+    return torch.cat([draw(b // len(draws), own) for own in draws], axis)
+
+
+def _pixel(side: int, n: int, draws: torch.Generator) -> Tensor:
+    """Return a random position along a side for each of n images ``(n, 1)``."""
+    return torch.randint(side, (n, 1), generator=draws)
 
 
 def resized_crops(batch: Tensor, side: int, smallest: float, draws: torch.Generator) -> Tensor:
@@ -126,7 +149,7 @@ def resized_crops(batch: Tensor, side: int, smallest: float, draws: torch.Genera
     return F.grid_sample(batch, grid, padding_mode="border", align_corners=False)
 
 
-def cut_out(batch: Tensor, side: int, draws: torch.Generator) -> Tensor:
+def cut_out(batch: Tensor, side: int, draws: Draws) -> Tensor:
     """Set a square around a random pixel of each image to the mean; it may reach over the border.
 
     DeVries and Taylor, Improved regularization of convolutional neural networks with cutout, 2017.
@@ -135,7 +158,7 @@ def cut_out(batch: Tensor, side: int, draws: torch.Generator) -> Tensor:
     device = batch.device
     inside = []
     for size in (h, w):
-        centre = torch.randint(size, (b, 1), generator=draws).to(device)
+        centre = _drawn(draws, b, partial(_pixel, size)).to(device)
         offset = torch.arange(size, device=device) - centre + side // 2
         inside.append((offset >= 0) & (offset < side))
     hidden = inside[0][:, None, :, None] & inside[1][:, None, None, :]

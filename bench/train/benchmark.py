@@ -15,7 +15,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,22 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Evaluation
-from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.errors import UserError
 from smemnas.bench.files import write_json
 from smemnas.bench.gates import FILE as GATE_FILE
 from smemnas.bench.gates import read_gate
 from smemnas.bench.registry import PLUGIN_PREFIX, load_plugin
 from smemnas.bench.train import need_torch
 from smemnas.bench.train.devices import claimed, find_devices
+from smemnas.bench.train.grouped import check_grouped
 from smemnas.bench.train.images import Images, note_small, open_images
 from smemnas.bench.train.recipes import TrainingRecipe
+from smemnas.bench.train.results import RESULT, VALID_ERROR, locked, write_result
 from smemnas.bench.workers.backends import TRAININGS
 from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
-FOLDER, RESULT, TEST = "trained", "result.json", "test.json"
-VALID_ERROR, TEST_ERROR = "val_error", "test_error"
+FOLDER, TEST, TEST_ERROR = "trained", "test.json", "test_error"
 #: Fields of a recipe that decide no result, or decide it through the network.
 NO_RESULT = ("channels", "cells", "evaluate_every")
 #: What of a space decides the network that a genotype builds.
@@ -124,6 +125,8 @@ class TrainedBenchmark(Benchmark):
         jobs: Networks trained side by side on the CPU, one thread each; a CUDA device trains one at a time.
         folder: Where trainings are kept; `use_folder` can set it later. None is a temporary folder.
         training_seed: Root of the randomness of every training; None takes the seed of each evaluation, a run's own.
+        grouped: Training seeds of a network that are trained at once, as one grouped network, where several are asked
+            for (`bench.train.grouped.groups`); None trains each alone.
 
     Raises:
         UserError: torch is missing, an objective is unknown or repeated, or the space does not fit the data.
@@ -146,6 +149,7 @@ class TrainedBenchmark(Benchmark):
         jobs: int = 1,
         folder: Path | None = None,
         training_seed: int | None = None,
+        grouped: int | None = None,
     ) -> None:
         need_torch()
         self.objectives, self.report_names = judged_objectives(space, dataset, objectives)
@@ -153,7 +157,9 @@ class TrainedBenchmark(Benchmark):
             raise UserError(f"jobs is the number of networks trained side by side, at least 1, got {jobs}.")
         if training_seed is not None and training_seed < 0:
             raise UserError(f"training_seed must be 0 or more, got {training_seed}.")
-        self.training_seed = training_seed
+        if grouped is not None:
+            check_grouped(grouped, recipe)
+        self.training_seed, self.grouped = training_seed, grouped
         self.setting = Setting(space, data, recipe, size, valid_share)
         training = self.setting.images("train")
         for key, has in (("n_classes", training.n_classes), ("image_size", training.size)):
@@ -177,6 +183,8 @@ class TrainedBenchmark(Benchmark):
         )
         if training_seed is not None:
             self._said += (f"Every network is trained with seed {training_seed}, whatever the seed of the search.",)
+        if grouped is not None:
+            self._said += (f"Where several seeds of a network are asked for, {grouped} are trained as one network.",)
 
     @property
     def notes(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -220,6 +228,7 @@ class TrainedBenchmark(Benchmark):
     def provenance(self) -> dict[str, Any]:
         """Return data, split, recipe, network and kind of device."""
         recipe = self.setting.recipe
+        together = {} if self.grouped is None else {"grouped": self.grouped}  # the same but for rounding: kept apart
         return {
             "data": self.setting.data,
             "sha256": self._images.sha256,
@@ -228,6 +237,7 @@ class TrainedBenchmark(Benchmark):
             "recipe": {key: value for key, value in asdict(recipe).items() if key not in NO_RESULT},
             "network": self.setting.network(),
             "device": self.devices[0].partition(":")[0],
+            **together,
         }
 
     def evaluate(self, X: IntArray, seed: int) -> Evaluation:
@@ -239,7 +249,7 @@ class TrainedBenchmark(Benchmark):
         """
         X = np.asarray(X, dtype=np.int64)
         seed = seed if self.training_seed is None else self.training_seed
-        places = [self._place(x, seed) for x in X]
+        places = [self.place(x, seed) for x in X]
         missing = {place: x for place, x in zip(places, X, strict=True) if not (place / RESULT).exists()}
         self._train(list(missing.items()), seed)
         results = [json.loads((place / RESULT).read_bytes()) for place in places]
@@ -270,40 +280,48 @@ class TrainedBenchmark(Benchmark):
         """Return the name of an architecture's trainings."""
         return hashlib.sha256(self.space.to_str(x).encode()).hexdigest()[:24]
 
-    def _place(self, x: IntArray, seed: int) -> Path:
+    def place(self, x: IntArray, seed: int) -> Path:
         """Return the folder of one training."""
         return self.folder / f"{self._name(x)}-seed{seed}"
 
     def _train(self, missing: Sequence[tuple[Path, IntArray]], seed: int) -> None:
         """Train architectures, each in its folder, one per device (on the CPU: `jobs`) at a time."""
-        workers = min(len(missing), self.at_once)
+        self.side_by_side(run_training, [(x, seed, place) for place, x in missing])
+
+    def side_by_side(self, work: Callable[..., None], calls: Sequence[tuple[Any, ...]]) -> None:
+        """Do trainings, one per device (on the CPU: `jobs`) at a time.
+
+        Args:
+            work: Importable; called with setting, the elements of a call, devices and the process that waits.
+            calls: What is trained.
+        """
+        workers = min(len(calls), self.at_once)
         if workers <= 1:
-            for place, x in missing:
-                run_training(self.setting, x, seed, place, self.devices, None)
+            for call in calls:
+                work(self.setting, *call, self.devices, None)
             return
         module = sys.modules[type(self.space).__module__]
         plugin = str(module.__file__) if module.__name__.startswith(PLUGIN_PREFIX) else None
         setting = pickle.dumps(self.setting) if plugin else self.setting
-        tasks = [(setting, plugin, x, seed, place, self.devices, os.getpid()) for place, x in missing]
+        tasks = [(work, setting, plugin, call, self.devices, os.getpid()) for call in calls]
         for _ in in_processes(_work, tasks, workers, end=False):  # each ends after its epoch
             pass
 
 
 def _work(
+    work: Callable[..., None],
     setting: Setting | bytes,
     plugin: str | None,
-    x: IntArray,
-    seed: int,
-    place: Path,
+    call: tuple[Any, ...],
     devices: Sequence[str],
     parent: int,
 ) -> None:
-    """Train one architecture in a worker process; a plug-in's space can be unpickled once its file is loaded."""
+    """Do one of `side_by_side` in a worker process; a plug-in's space can be unpickled once its file is loaded."""
     if plugin is not None:
         load_plugin(plugin)
     # The bytes were made by the parent process, never read from a file.
     opened: Setting = pickle.loads(setting) if isinstance(setting, bytes) else setting
-    run_training(opened, x, seed, place, devices, parent)
+    work(opened, *call, devices, parent)
 
 
 def run_training(
@@ -322,18 +340,9 @@ def run_training(
     Raises:
         UserError: A device does not exist, or memory or disk is full.
     """
-    from filelock import FileLock
-
     from smemnas.bench.train import loop
 
-    arch = setting.space.to_str(x)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock")
-        lock.acquire()
-    except OSError as error:
-        raise RunError(f"cannot write to {place}: {error.strerror}. Choose another folder with --out.") from error
-    try:
+    with locked(place):
         if (place / RESULT).exists():
             return
         training, validation = setting.images("train"), setting.images("valid")
@@ -349,11 +358,7 @@ def run_training(
                 device=device,
                 parent=parent,
             )
-        result = {"arch": arch, "seed": seed, "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
-        result |= {VALID_ERROR: None if outcome.reason else outcome.valid_error, "reason": outcome.reason}
-        write_json(place / RESULT, result)
-    finally:
-        lock.release()
+        write_result(place, setting.space.to_str(x), seed, outcome)
 
 
 def _test_error(setting: Setting, place: Path, x: IntArray, devices: Sequence[str]) -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.gates import DRAWN, FIRST_SEED, Gate, GateStage
-from smemnas.bench.train.benchmark import VALID_ERROR, TrainedBenchmark
+from smemnas.bench.train.benchmark import TrainedBenchmark
+from smemnas.bench.train.grouped.groups import train_together
+from smemnas.bench.train.results import VALID_ERROR
 from smemnas.spaces.base import IntArray, SearchSpace
 
 #: By how much of the median cost the networks may differ from it.
@@ -43,7 +46,8 @@ def run_gate(
     """Train what is missing and return what came out; trainings are kept where the benchmark keeps them.
 
     Args:
-        benchmark: Trains; `at_once` networks side by side. Its training seed must be open.
+        benchmark: Trains; `at_once` networks side by side, `grouped` seeds of each as one. Its training seed
+            must be open.
         stage: What is trained.
         cost: What the networks have in common.
         progress: Called with (trainings done, all trainings).
@@ -57,10 +61,14 @@ def run_gate(
     side = benchmark.at_once
     parts = [slice(at, min(at + side, len(X))) for at in range(0, len(X), side)]
     column = next(j for j, o in enumerate(benchmark.objectives) if o.name == VALID_ERROR)
-    for k in range(stage.seeds):
-        for rows in parts:
-            if progress is not None:
-                progress(k * len(X) + rows.start, errors.size)
+    at_once = benchmark.grouped or 1
+    blocks = [range(k, min(k + at_once, stage.seeds)) for k in range(0, stage.seeds, at_once)]
+    for block, rows in itertools.product(blocks, parts):
+        if progress is not None:
+            progress(block.start * len(X) + len(block) * rows.start, errors.size)
+        if benchmark.grouped is not None:
+            train_together(benchmark, X[rows], [FIRST_SEED + k for k in block])
+        for k in block:
             found = benchmark.evaluate(X[rows], FIRST_SEED + k)
             errors[rows, k], seconds[rows, k] = found.F[:, column], found.seconds
     if progress is not None:

@@ -7,19 +7,20 @@ that was killed and resumed ends with the weights of one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smemnas.bench.errors import RunError
@@ -83,9 +84,28 @@ def train(
     """
     check_device(device, recipe.precision)
     folder.mkdir(parents=True, exist_ok=True)
+    with faults_explained(recipe, device), pinned(recipe, device):
+        return _train(build, training, validation, recipe, seed, folder, torch.device(device), parent)
+
+
+@contextlib.contextmanager
+def faults_explained(
+    recipe: TrainingRecipe,
+    device: str,
+    smaller: str = "a smaller batch=... (results of another batch are another recipe)",
+) -> Iterator[None]:
+    """Raise what a training lacks as one line.
+
+    Args:
+        recipe: Of the training.
+        device: Where it runs.
+        smaller: What can be set where memory is short.
+
+    Raises:
+        RunError: Memory or a compiler.
+    """
     try:
-        with pinned(recipe, device):
-            return _train(build, training, validation, recipe, seed, folder, torch.device(device), parent)
+        yield
     except (RuntimeError, MemoryError) as error:
         other = explained(error, "compile=false")
         if other is not None:
@@ -93,8 +113,7 @@ def train(
         if not is_out_of_memory(error):
             raise
         raise RunError(
-            f"out of memory on {device} with {recipe.batch} images per step: set a smaller batch=... (results of "
-            "another batch are another recipe), or use a larger device."
+            f"out of memory on {device} with {recipe.batch} images per step: set {smaller}, or use a larger device."
         ) from error
 
 
@@ -123,14 +142,14 @@ def _train(
     forward = compiled(network, device) if recipe.compile else network
     pixels, held_out = Pixels(training, device), Pixels(validation, device)
     labels = torch.from_numpy(training.labels).to(device)
-    done, curve, before = _resume(folder, network, optimizer, scaler, device)
+    done, curve, before = resume(folder, network, optimizer, scaler, device)
     start = time.perf_counter()
     n = len(training)
-    steps = math.ceil(n / recipe.batch) - (n > recipe.batch and n % recipe.batch == 1)  # one image has no variance
+    steps = steps_of_epoch(n, recipe)
     while done < recipe.epochs:
         torch.manual_seed(stream(seed, AUGMENT, done))  # dropout and AutoAugment draw from the global generator
         draws = torch.Generator().manual_seed(stream(seed, AUGMENT, done))
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(stream(seed, ORDER, done)))
+        order = order_of_epoch(n, seed, done)
         network.train()
         total = torch.zeros((), device=device)
         rows = [order[step * recipe.batch : (step + 1) * recipe.batch] for step in range(steps)]
@@ -158,14 +177,14 @@ def _train(
         if done % recipe.evaluate_every == 0 or done == recipe.epochs:
             curve[-1]["valid_error"] = error_percent(network, held_out, recipe)
         seconds = before + time.perf_counter() - start
-        _write_curve(folder / CURVE, curve)
+        write_curve(folder / CURVE, curve)
         if done < recipe.epochs:
             state = {"epoch": done, "curve": curve, "seconds": seconds, "network": network.state_dict()}
             state |= {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-            _save(folder / CHECKPOINT, state)
+            save_state(folder / CHECKPOINT, state)
         if parent is not None and os.getppid() != parent:
             raise SystemExit("the process that asked for this training is gone")
-    _save(folder / WEIGHTS, network.state_dict())
+    save_state(folder / WEIGHTS, network.state_dict())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return TrainingOutcome(curve[-1]["valid_error"], "", before + time.perf_counter() - start, done)
 
@@ -234,12 +253,22 @@ def pinned(recipe: TrainingRecipe, device: str) -> AbstractContextManager[None]:
     return reproducible(device, deterministic=recipe.deterministic, one_thread=True, tuned=True)
 
 
+def steps_of_epoch(n: int, recipe: TrainingRecipe) -> int:
+    """Return the steps of an epoch of so many images; one image that is left over has no variance."""
+    return math.ceil(n / recipe.batch) - (n > recipe.batch and n % recipe.batch == 1)
+
+
+def order_of_epoch(n: int, seed: int, epoch: int) -> Tensor:
+    """Return the positions of so many images in the order of an epoch ``(n,)``."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(stream(seed, ORDER, epoch)))
+
+
 def stream(seed: int, purpose: int, epoch: int = 0) -> int:
     """Return the seed of one stream of random numbers."""
     return int(np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _resume(
+def resume(
     folder: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -267,12 +296,12 @@ def _resume(
     return int(state["epoch"]), list(state["curve"]), float(state["seconds"])
 
 
-def _save(file: Path, state: Any) -> None:
+def save_state(file: Path, state: Any) -> None:
     """Write a file for torch's safe loader, as a whole or not at all."""
     _replace(file, lambda part: torch.save(state, part))
 
 
-def _write_curve(file: Path, curve: list[dict[str, Any]]) -> None:
+def write_curve(file: Path, curve: list[dict[str, Any]]) -> None:
     """Write the learning curve, one epoch a line; without times, so that a resumed training gives the same bytes."""
     text = "".join(f"{json.dumps(row)}\n" for row in curve)
     _replace(file, lambda part: part.write_text(text, encoding="utf-8"))

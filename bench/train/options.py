@@ -31,6 +31,7 @@ KEYS: dict[str, Any] = {
     "size": int,
     "valid_share": float,
     "training_seed": int,
+    "grouped": int,
 }
 RECIPE_KEYS = {f.name for f in fields(TrainingRecipe)} - {"name", *KEYS}
 
@@ -78,6 +79,7 @@ class TrainOptions:
             device=device,
             jobs=jobs,
             training_seed=self.values.get("training_seed"),
+            grouped=self.values.get("grouped"),
             **split,
         )
 

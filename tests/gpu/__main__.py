@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def all_checks(device: str, size: Size, folder: Path, data: str, start: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each check's name and what it found; one that raises is wrong, and the others go on."""
-    from . import calls, figures
+    from . import calls, figures, seeds
 
-    for check in (figures.float32, figures.against_cpu, figures.half, figures.speed, figures.memory):
+    for check in (figures.float32, figures.against_cpu, figures.half, figures.speed, seeds.seeds, figures.memory):
         yield check.__name__, attempted(lambda check=check: check(device, size))
     resumed: dict[str, Any] = {}
 

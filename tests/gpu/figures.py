@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from smemnas.bench.train import loop
 from smemnas.bench.train.devices import reproducible
+from smemnas.bench.train.grouped.loop import train_group
 from smemnas.bench.train.images import Images, open_images
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm
@@ -84,6 +85,7 @@ def speed(device: str, size: Size) -> Found:
     """Seconds of a step of the suite's training beside those of a bare loop on ready batches, in turns."""
     figures: dict[str, Any] = {}
     space = trainable_space("nb201", 10, size.side, channels=size.channels, cells=size.cells)
+    build = lambda: space.build(CELL, 10)  # noqa: E731
     for name in ("float32",) if size.toy else ("float32", "bf16"):
         recipe = TrainingRecipe(
             *("gpu", 1, size.batch, 0.1),
@@ -95,7 +97,7 @@ def speed(device: str, size: Size) -> Found:
         )
         rounds = []
         for _ in range(size.rounds):
-            rounds.append([_ours(device, size, recipe, space), _bare(device, size, recipe, space)])
+            rounds.append([step_seconds(device, size, recipe, build), _bare(device, size, recipe, space)])
         steps = np.array(rounds)
         figures[name] = float(np.median(steps[:, 0] / steps[:, 1]))
         figures[f"{name}_images_a_second"] = size.batch / float(np.median(steps[:, 0]))
@@ -175,8 +177,18 @@ def _noise(size: Size) -> Images:
     return Images("noise", "train", pixels, np.arange(n), np.arange(n) % 10, 10, (0.5,) * 3, (0.25,) * 3, "")
 
 
-def _ours(device: str, size: Size, recipe: TrainingRecipe, space: Any) -> float:
-    """Seconds of a step of the suite's loop, pictures picked, augmented and normalised in it."""
+def step_seconds(
+    device: str, size: Size, recipe: TrainingRecipe, build: Callable[[], nn.Module], grouped: int = 0
+) -> float:
+    """Seconds of a step of the suite's loop, pictures picked, augmented and normalised in it.
+
+    Args:
+        device: Where.
+        size: Of images and of an epoch.
+        recipe: How it is trained.
+        build: Makes the network.
+        grouped: Seeds of it that are trained as a group; 0 is one training by itself.
+    """
     marks, make = _Marks(device, size.steps), loop.make_optimizer
 
     def hooked(*arguments: Any) -> torch.optim.Optimizer:
@@ -189,8 +201,12 @@ def _ours(device: str, size: Size, recipe: TrainingRecipe, space: Any) -> float:
     loop.make_optimizer = hooked
     try:
         with tempfile.TemporaryDirectory() as folder:
-            build = lambda: space.build(CELL, 10)  # noqa: E731
-            loop.train(build, images, few, recipe, seed=0, folder=Path(folder), device=device)
+            given = (build, images, few, recipe)
+            if grouped:
+                places = [Path(folder) / f"{k}" for k in range(grouped)]
+                train_group(*given, seeds=range(grouped), folder=Path(folder), places=places, device=device)
+            else:
+                loop.train(*given, seed=0, folder=Path(folder), device=device)
     finally:
         loop.make_optimizer = make
     return marks.seconds()

@@ -16,6 +16,7 @@ class Size(NamedTuple):
         batch: Images of a step.
         steps: Of a timed epoch.
         rounds: In which ours and the bare loop take turns.
+        groups: Seeds of one network that are trained at once.
         slack: How many times as long as a bare step ours may take.
         memory: Width, side, stem, images, and MiB an image as docs/training.md says.
         width: Of the supernet.
@@ -32,6 +33,7 @@ class Size(NamedTuple):
     batch: int
     steps: int
     rounds: int
+    groups: tuple[int, ...]
     slack: float
     memory: tuple[float, int, str, int, float]
     width: float
@@ -45,12 +47,12 @@ class Size(NamedTuple):
 LEAST, PATIENCE = 150.0, 300.0
 #: A toy's few short rounds are no place for the bound itself, which tests/perf holds on a CPU.
 TOY = Size(
-    *(True, 8, 2, 1, 64, 6, 5, 1.25, (0.35, 32, "small", 8, 3.2), 0.1, 3, 20),
+    *(True, 8, 2, 1, 64, 6, 5, (3,), 1.25, (0.35, 32, "small", 8, 3.2), 0.1, 3, 20),
     ("tiny+batch=400+channels=1+epochs=1", 2, 2, 6, "0-1"),
     seconds=240.0,
 )
 FULL = Size(
-    *(False, 32, 16, 5, 256, 60, 7, 1.05, (1.0, 224, "imagenet", 64, 87.0), 0.35, 5, 400),
+    *(False, 32, 16, 5, 256, 60, 7, (3, 8), 1.05, (1.0, 224, "imagenet", 64, 87.0), 0.35, 5, 400),
     ("small+channels=8+channels_last=True+epochs=12+precision=bf16+size=32", 12, 3, 40, "0-9"),
     seconds=440.0,
 )

@@ -9,10 +9,10 @@ pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[
 from small_images import one_thread  # noqa: F401
 
 from smemnas.bench.gates import FILE, FIRST_SEED, GateStage, read_gate
-from smemnas.bench.train.benchmark import RESULT
 from smemnas.bench.train.gate import of_one_cost, run_gate
 from smemnas.bench.train.networks.trainable import trainable_space
 from smemnas.bench.train.options import open_trained, reseeded
+from smemnas.bench.train.results import RESULT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NAME = "train+digits+tiny+batch=400+channels=1+epochs=1"

@@ -15,11 +15,12 @@ from smemnas.bench.registry import load_plugin  # noqa: E402
 from smemnas.bench.train import benchmark as trained  # noqa: E402
 from smemnas.bench.train import devices as places  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.benchmark import RESULT, TrainedBenchmark  # noqa: E402
+from smemnas.bench.train.benchmark import TrainedBenchmark  # noqa: E402
 from smemnas.bench.train.devices import find_devices  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
 from smemnas.bench.train.recipes import TrainingRecipe  # noqa: E402
+from smemnas.bench.train.results import RESULT  # noqa: E402
 from smemnas.spaces.nb201 import NB201  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

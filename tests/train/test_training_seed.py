@@ -12,8 +12,8 @@ from small_images import one_thread  # noqa: E402, F401
 
 from smemnas.bench.library.run import RunOptions, run  # noqa: E402
 from smemnas.bench.train import loop  # noqa: E402
-from smemnas.bench.train.benchmark import RESULT  # noqa: E402
 from smemnas.bench.train.options import make_options, open_trained, parse_name  # noqa: E402
+from smemnas.bench.train.results import RESULT  # noqa: E402
 from smemnas.bench.workers.backends import TRAININGS  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

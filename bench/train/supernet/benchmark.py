@@ -27,7 +27,7 @@ from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import LineLog
-from smemnas.bench.train.benchmark import TEST_ERROR, VALID_ERROR, TrainedBenchmark, judged_objectives
+from smemnas.bench.train.benchmark import TEST_ERROR, TrainedBenchmark, judged_objectives
 from smemnas.bench.train.devices import find_devices, seat
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
@@ -36,6 +36,7 @@ from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.bench.train.networks.mnv3.to_timm import Resized, build_timm, extract
 from smemnas.bench.train.networks.trainable import TrainableMNV3
 from smemnas.bench.train.recipes import TrainingRecipe
+from smemnas.bench.train.results import VALID_ERROR
 from smemnas.bench.train.seen_images import same_classes, unseen
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import CHUNK, plan_for, resolutions_of, splits_for

@@ -109,6 +109,18 @@ def _percent(share: str) -> str:
     return f"{100 * float(share):.0f}"
 
 
+def grouped() -> list[str]:
+    """Return whether seeds of one network train faster as a group than one by one."""
+    cells = [
+        [
+            *(r["device"], r["network"], f"{r['pixels']} px, {r['batch']} images a step", r["seeds"]),
+            f"{r['ratio']} ({r['lowest']} to {r['highest']}, {r['rounds']} rounds)",
+        ]
+        for r in rows("grouped")
+    ]
+    return [*table(("device", "network", "step", "seeds", "seconds one by one / as a group"), cells, words=3)]
+
+
 def memory() -> list[str]:
     """Return what the backward pass keeps for each image, and how much weights take."""
     cells, weights = [], {}
@@ -224,8 +236,8 @@ def order() -> list[str]:
 
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
-    "gates": gates, "spaces": spaces, "recipe": recipe, "memory": memory, "stages": stages, "epochs": epochs,
-    "front": front, "networks": networks, "order": order,
+    "gates": gates, "spaces": spaces, "grouped": grouped, "recipe": recipe, "memory": memory,
+    "stages": stages, "epochs": epochs, "front": front, "networks": networks, "order": order,
 }  # fmt: skip
 
 

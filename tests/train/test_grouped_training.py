@@ -58,33 +58,38 @@ def curve(folder):
     return [json.loads(line) for line in (folder / loop.CURVE).read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Folder and outcomes of a group that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train_group(folder)
+
+
 @pytest.mark.parametrize("changes", [{}, pytest.param({"optimizer": "rmsprop_tf", "lr": 0.01}, marks=pytest.mark.long)])
-def test_each_member_is_what_its_training_alone_gives(tmp_path, changes):
+def test_each_member_is_what_its_training_alone_gives(tmp_path, whole, changes):
     recipe = RECIPE.overridden(changes)
-    together = train_group(tmp_path, recipe=recipe)
+    folder, together = (tmp_path, train_group(tmp_path, recipe=recipe)) if changes else whole
     for seed, outcome in zip((3, 8), together, strict=True):
-        alone, place = tmp_path / f"alone{seed}", tmp_path / f"seed{seed}"
+        alone, place = tmp_path / f"alone{seed}", folder / f"seed{seed}"
         single = loop.train(build, some("train", 33), some("valid", 20), recipe, seed=seed, folder=alone)
         assert (outcome.valid_error, outcome.epochs) == (single.valid_error, single.epochs)
         torch.testing.assert_close(weights(place), weights(alone), rtol=1e-9, atol=1e-10)
         for row, other in zip(curve(place), curve(alone), strict=True):
             assert list(row) == list(other)
             assert row == pytest.approx(other, rel=1e-6)  # the mean loss is kept in single precision
-    assert not torch.equal(weights(tmp_path / "seed3")["stem.0.weight"], weights(tmp_path / "seed8")["stem.0.weight"])
+    assert not torch.equal(weights(folder / "seed3")["stem.0.weight"], weights(folder / "seed8")["stem.0.weight"])
 
 
-def test_a_group_that_was_killed_goes_on_and_ends_the_same(tmp_path):
-    train_group(tmp_path / "whole")
+def test_a_group_that_was_killed_goes_on_and_ends_the_same(tmp_path, whole):
     with pytest.raises(SystemExit):
-        train_group(tmp_path / "killed", parent=-1)  # gone: it ends after its first epoch
-    assert len(curve(tmp_path / "killed" / "seed8")) == 1
-    outcomes = train_group(tmp_path / "killed")
+        train_group(tmp_path, parent=-1)  # gone: it ends after its first epoch
+    assert len(curve(tmp_path / "seed8")) == 1
+    outcomes = train_group(tmp_path)
     for seed, outcome in zip((3, 8), outcomes, strict=True):
-        a, b = tmp_path / "killed" / f"seed{seed}", tmp_path / "whole" / f"seed{seed}"
+        a, b = tmp_path / f"seed{seed}", whole[0] / f"seed{seed}"
         assert curve(a) == curve(b)
         assert outcome.valid_error == curve(b)[-1]["valid_error"]
-        for name, value in weights(b).items():
-            assert torch.equal(weights(a)[name], value), name
+        torch.testing.assert_close(weights(a), weights(b), rtol=0, atol=0)
 
 
 def opened(folder, more=""):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from smemnas.bench.errors import UserError
@@ -134,16 +135,25 @@ def _compare(together: nn.Module, members: Sequence[nn.Module], side: int) -> No
     """
     draws, k = torch.Generator().manual_seed(0), len(members)
     images = torch.randn(k * COMPARED, 3, side, side, dtype=torch.float64, generator=draws)
-    one, *alone = (copy.deepcopy(network).double().train() for network in (together, *members))
-    wanted = torch.cat([network(part) for network, part in zip(alone, images.chunk(k), strict=True)], dim=1)
+    wanted = torch.cat([_outputs(network, part) for network, part in zip(members, images.chunk(k), strict=True)], dim=1)
     try:
-        found = one(side_by_side(images, k))
+        found = _outputs(together, side_by_side(images, k))
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
         raise _refused(together, "cannot compute with channels of several networks") from error
     if found.shape != wanted.shape or not (found - wanted).abs().max() <= APART * wanted.abs().max():
         raise _refused(together, "mixes channels, or draws random numbers")
+
+
+def _outputs(network: nn.Module, images: Tensor) -> Tensor:
+    """Return what a network makes of images in double precision, which changes nothing in it."""
+    own = dict(network.named_parameters()) | dict(network.named_buffers())
+    exact = {
+        name: value.to(torch.float64 if value.is_floating_point() else None, copy=True) for name, value in own.items()
+    }
+    found: Tensor = functional_call(network.train(), exact, (images,))
+    return found
 
 
 def _refused(module: nn.Module, why: str) -> UserError:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+if sys.version_info < (3, 11):  # noqa: UP036  (a clone can be started by any Python)
+    sys.exit(f"error: Python 3.11 or newer is needed, this is {sys.version.split()[0]} ({sys.executable}).")
+
 if __name__ == "__main__":
     # As a program, the suite comes after the standard library and before what is installed. The folder that Python
     # puts first, the current one with -m, would let a random.py or json.py in it take the standard library's place.

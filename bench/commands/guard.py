@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-from smemnas.bench.program import named
+from smemnas.bench.program import in_clone, named
 
 INTERRUPTED = "interrupted; give the same command again to continue."
 #: Exit statuses beside 0, 1 (something failed) and 2 (a mistake): Ctrl-C, nobody reads, a fault of the suite.
@@ -155,10 +155,23 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         reason = f" ({_short(error)})" if str(error) else ""
         return f"error: out of memory{reason}: ask for less, or take a machine with more.", 1
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "smemnas":
+        return f"error: {_not_installed(error.name.partition('.')[0])}", 1
     return (
         f"error: this is a fault of the suite, please report it: {type(error).__name__}: {_short(error)} "
         f"({_place(error)}). {TRACEBACK}=1 in the environment shows where it comes from.",
         FAULT,
+    )
+
+
+def _not_installed(name: str) -> str:
+    """Return what to do where a package is missing, which is most often that another Python was called."""
+    here = f"{name} is not installed for {sys.executable or 'this Python'}"
+    if not in_clone():
+        return f"{here}: {sys.executable} -m pip install smemnas."
+    return (
+        f"{here}. Call the Python that has the suite (after make run: source .venv/bin/activate), or install it for "
+        f"this one (python -m pip install -e . in {_ROOT})."
     )
 
 

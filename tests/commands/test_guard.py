@@ -143,6 +143,8 @@ class Strange(BaseException):
         (GeneratorExit(), 70, ("a fault of the suite", "GeneratorExit")),
         (RecursionError("deep"), 70, ("a fault of the suite", "RecursionError: deep", "test_guard.py")),
         (EOFError("torn"), 70, ("a fault of the suite", "EOFError: torn")),
+        (ModuleNotFoundError("No module named 'a.b'", name="a.b"), 1, ("a is not installed for", sys.executable)),
+        (ModuleNotFoundError("No smemnas.x", name="smemnas.x"), 70, ("a fault of the suite", "smemnas.x")),
         (MemoryError(), 1, ("out of memory",)),
         (OSError(28, "No space left on device", "a/b"), 1, ("a/b", "No space left on device")),
         (KeyboardInterrupt(), 130, ()),
@@ -165,6 +167,24 @@ def test_the_last_resort(error, code, words, call, monkeypatch):
             assert word in text
     else:
         assert text == (f"{guard.INTERRUPTED}\n" if code == 130 else "")
+
+
+@pytest.mark.parametrize("way", [[str(ROOT / "cli.py")], ["-m", "smemnas"]])
+def test_a_python_that_has_not_the_suite_is_named(way):
+    command = [sys.executable, "-S", *way, "list"]  # -S: no site-packages
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: click is not installed for {sys.executable}. Call the Python that has the suite (after make run: source "
+        f".venv/bin/activate), or install it for this one (python -m pip install -e . in {ROOT}).\n"
+    )
+
+
+def test_a_python_that_is_too_old_is_named():
+    start = f"import runpy, sys; sys.version_info = (3, 10, 13); runpy.run_path({str(ROOT / 'cli.py')!r})"
+    done = subprocess.run([sys.executable, "-I", "-c", start], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: Python 3\.11 or newer is needed, this is .+ \(.+\)\.\n", done.stderr)
 
 
 def test_the_traceback_is_shown_on_request(call, monkeypatch):

@@ -12,6 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 run: $(VENV)/.core
 	$(BIN)/python cli.py run --method smemnas --space nb201
+	@echo 'Next: source $(BIN)/activate, once in each terminal; then the commands of README.md and docs/tutorial.md.'
 
 # The types are checked by one process, which leaves the other processors to the tests; nothing runs beside those of speed.
 test: $(VENV)/.dev lint
@@ -75,19 +76,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install -e ".[dev]"
 	touch $(VENV)/.core $@
 
 $(VENV)/.train: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet -e ".[dev,train,ofa]"
+	$(BIN)/python -m pip install -e ".[dev,train,ofa]"
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	$(BIN)/python -m pip install -e ".[docs]"
 	touch $@
 
 clean:

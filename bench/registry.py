@@ -60,6 +60,11 @@ class Entry(Generic[T]):
         found = inspect.signature(self.factory).parameters
         return {n: p for n, p in found.items() if n not in RESERVED and p.kind is not p.VAR_KEYWORD}
 
+    def lacks(self) -> str:
+        """Return which methods of its contract a class does not have; "" where it has all."""
+        missing = sorted(getattr(self.factory, "__abstractmethods__", ()))
+        return f"class {self.factory.__name__} lacks {', '.join(missing)}: define it there." if missing else ""
+
     def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Merge the preset's parameters with a user's, refusing unknown names.
 
@@ -150,7 +155,7 @@ class Registry(Generic[T]):
         """
         self.discover()
         if name not in self._entries:
-            raise UserError(f"no {self.kind} {name!r}.{suggest(name, self._entries)}")
+            raise UserError(f"no {self.kind} {name!r}.{suggest(name, self._entries)}{of_plugins()}")
         return self._entries[name]
 
     def create(self, name: str, /, *args: Any, params: Mapping[str, Any] | None = None, **fixed: Any) -> T:
@@ -161,6 +166,8 @@ class Registry(Generic[T]):
         """
         entry = self.get(name)
         resolved = entry.resolve(params or {})
+        if entry.lacks():
+            raise UserError(f"{self.kind} {name!r}: {entry.lacks()}")
         try:
             return entry.factory(*args, **fixed, **resolved)
         except (TypeError, ValueError) as error:
@@ -278,6 +285,15 @@ def load_plugin(path: str | Path) -> Plugin:
             sys.path.remove(place)
     _loaded_files[file], _digests[file] = plugin, _digest(file)
     return plugin
+
+
+def of_plugins() -> str:
+    """Return what each plug-in file of this process registers, a sentence each, for who asked for an unknown name."""
+    told = ""
+    for path, plugin in _loaded_files.items():
+        names = [repr(name) for entries, name in _registered.get(str(path), ()) if name in entries]
+        told += f" Plug-in {plugin.file} registers {', '.join(names) or 'nothing'}."
+    return told
 
 
 def _digest(file: Path) -> str:

@@ -33,8 +33,8 @@ BLOCK = re.compile(
 TIMES = re.compile(r"\b\d[\d,]*(?:\.\d+)? (?:s|ms|min|h)\b")
 
 
-#: What stands for the folder of the clone.
-CLONE = "/path/to/smemnas"
+#: What stands for the folder of the clone, and for that of tables.
+CLONE, DATA = "/path/to/smemnas", "/path/to/data"
 
 
 class Step(NamedTuple):
@@ -90,7 +90,7 @@ def output(step: Step, folder: Path, data: Path, long: bool = True) -> str:
         import forked
 
         done = forked.run(*words[2:], cwd=folder, timeout=600, SMEMNAS_DATA=data)
-        done.stdout = done.stdout.replace(str(ROOT), CLONE)
+        done.stdout = done.stdout.replace(str(ROOT), CLONE).replace(str(data), DATA)
     else:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
+
+import smemnas
 
 EXAMPLES = ROOT / "docs" / "examples"
 METHOD, SURROGATE, SPACE = (EXAMPLES / f"my_{kind}.py" for kind in ("method", "surrogate", "space"))
@@ -93,6 +97,25 @@ def test_the_document_names_what_exists():
     assert {f.name for f in EXAMPLES.glob("*.py")} == set(re.findall(r"\(examples/(\w+\.py)\)", text))
 
 
+def test_an_unknown_name_is_answered_by_what_the_plugins_register(cli, one_line_error, tmp_path):
+    (tmp_path / "none.py").write_text("x = 1\n")
+    plugins = ("--plugin", METHOD, "--plugin", tmp_path / "none.py")
+    told = ("Plug-in my_method.py registers 'front-climber'.", "Plug-in none.py registers nothing.")
+    against = (*plugins, "study", "--against", "in-the-box", "--methods", "mine")
+    one_line_error(cli(*against), "no method 'mine'", *told, code=2)
+    one_line_error(cli(*plugins, "check", "mine"), "nothing registered is called 'mine'. Known", *told, code=2)
+
+
+def test_the_example_of_a_table_has_the_numbers_of_the_package(use_embedded):
+    rows = pd.read_csv(EXAMPLES / "my_table.csv")
+    benchmark = smemnas.open_benchmark("nb201", "cifar10", ("val_error", "latency_edgegpu"))
+    X = np.array([benchmark.space.from_str(arch) for arch in rows["arch"]])
+    assert len(np.unique(X, axis=0)) == len(rows) == 120
+    np.testing.assert_allclose(100 - rows["val_acc"], benchmark.evaluate(X, seed=0).F[:, 0], atol=6e-4)
+    np.testing.assert_allclose(rows["latency"], benchmark.evaluate(X, seed=0).F[:, 1], atol=6e-4)
+    np.testing.assert_allclose(100 - rows["test_acc"], benchmark.report(X)[:, 0], atol=6e-4)
+
+
 # ---- broken ones ----
 
 REGISTER = """
@@ -157,6 +180,18 @@ def test_check_says_what_is_wrong_with_a_method(cli, tmp_path, ask, words):
     assert process.stderr == ""
     failed = [line for line in process.stdout.splitlines() if line.startswith("FAIL")]
     assert any(words in line for line in failed), process.stdout
+
+
+@pytest.mark.parametrize(("names", "missing"), [("tell", "tell"), ("ask|tell", "ask, tell")])
+def test_a_class_that_lacks_methods_is_told_so_once(cli, one_line_error, tmp_path, names, missing):
+    text = re.sub(rf"def ({names})\(", r"def my_\1(", METHOD.read_text())
+    (tmp_path / "broken.py").write_text(text)
+    told = f"class FrontClimber lacks {missing}: define it there."
+    process = cli("--plugin", tmp_path / "broken.py", "check", "front-climber")
+    assert (process.returncode, process.stderr) == (1, "")
+    assert process.stdout == f"FAIL method front-climber: complete: {told}\n"
+    run = ("run", "--method", "front-climber", "--space", "toy", "--out", tmp_path / "out")
+    one_line_error(cli("--plugin", tmp_path / "broken.py", *run), f"method 'front-climber': {told}", code=2)
 
 
 def test_a_method_that_asks_nonsense_stops_in_one_line(cli, one_line_error, tmp_path):

@@ -7,18 +7,27 @@ exceptions stand in `EXCEPTIONS` with their reason; one that does not fail any m
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from smemnas.bench.benchmarks.catalog import BENCHMARKS, base_of, datasets_of, open_benchmark
 from smemnas.bench.checks import benchmarks, methods, spaces, surrogates
 from smemnas.bench.checks.common import CheckFailed
 from smemnas.bench.errors import DataError, UserError, suggest
+from smemnas.bench.registry import Registry, of_plugins
 from smemnas.methods.base import METHODS
 from smemnas.spaces.base import SPACES
 from smemnas.surrogates.base import SURROGATES
 
 __all__ = ["EXCEPTIONS", "Check", "NothingToCheck", "check_name", "checks_of", "entries"]
+
+#: What can be checked, by its kind.
+REGISTRIES: dict[str, Registry[Any]] = {
+    "method": METHODS,
+    "space": SPACES,
+    "surrogate": SURROGATES,
+    "benchmark": BENCHMARKS,
+}
 
 #: (entry, check) -> why the entry does not keep the contract, and may.
 EXCEPTIONS: dict[tuple[str, str], str] = {
@@ -51,13 +60,7 @@ class Check(NamedTuple):
 
 def entries() -> list[tuple[str, str]]:
     """Return (kind, name) of everything registered."""
-    registries: Mapping[str, Any] = {
-        "method": METHODS,
-        "space": SPACES,
-        "surrogate": SURROGATES,
-        "benchmark": BENCHMARKS,
-    }
-    return [(kind, name) for kind, registry in registries.items() for name in registry.names()]
+    return [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
 
 def checks_of(kind: str, name: str) -> list[Check]:
@@ -155,8 +158,14 @@ def check_name(name: str) -> Iterator[tuple[str, str | None]]:
         found = [("benchmark", name)]
     if not found:
         hint = suggest(name, {n for _, n in known})
-        raise UserError(f"nothing registered is called {name!r} (in a plug-in? --plugin FILE before `check`).{hint}")
+        told = of_plugins()
+        where = "" if told else " (in a plug-in? --plugin FILE before `check`)"
+        raise UserError(f"nothing registered is called {name!r}{where}.{hint}{told}")
     for kind, _ in found:
+        missing = REGISTRIES[kind].get(name).lacks() if name in REGISTRIES[kind] else ""
+        if missing:
+            yield f"{kind} {name}: complete", missing
+            continue
         for check in checks_of(kind, name):
             label = f"{check.entry}: {check.name.removeprefix('check_').replace('_', ' ')}"
             try:

@@ -50,8 +50,10 @@ def archive_make(studies: tuple[Path, ...], out: Path | None, parts: int | None)
       python -m smemnas archive make studies/large --parts 20 --out large-runs
     """
     from smemnas.bench.library.archive import make_archive
+    from smemnas.bench.report.terminal import shown_work
 
-    made = make_archive(studies, out, largest=None if parts is None else parts << 20)
+    with shown_work("packing runs"):
+        made = make_archive(studies, out, largest=None if parts is None else parts << 20)
     for run, reason in made.left[:20]:
         click.echo(f"left out: {named(run)}: {named(reason)}", err=True)
     if len(made.left) > 20:
@@ -176,5 +178,8 @@ def archive_extract(archive: str, out: Path) -> None:
       python -m smemnas archive extract study.runs studies/theirs
     """
     from smemnas.bench.library.archive import extract_archive
+    from smemnas.bench.report.terminal import shown_work
 
-    click.echo(f"{extract_archive(archive, out):,} runs in {out}")
+    with shown_work("unpacking runs"):
+        n = extract_archive(archive, out)
+    click.echo(f"{n:,} runs in {out}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import ANY_PATH, CommandGroup, parse_params
-from smemnas.bench.program import named
+from smemnas.bench.program import PROGRAM, named
 
 FORM_HELP = "How architectures are written: `list spaces` shows the forms of each space."
 OPERATIONS_HELP = "What the numbers 0, 1, ... of a tuple stand for, for forms that take an order."
@@ -269,7 +269,8 @@ def data_import(
         raise SystemExit(1 if draft.faults else 0)
     table = write_draft(draft)
     click.echo(f"{table.header['name']}: {table.header['rows_given']:,} architectures in {table.path}")
-    click.echo(f"read as {', '.join(draft.said)}; how each column was understood: data info {table.header['name']}")
+    info = named(f"{PROGRAM} data info {table.header['name']}")
+    click.echo(f"read as {', '.join(draft.said)}; how each column was understood: {info}")
 
 
 @data_group.command("export")

@@ -35,8 +35,10 @@ def leaderboard_command(plugins: tuple[str, ...], runs: tuple[str, ...], out: Pa
       python -m smemnas leaderboard runs/study theirs.runs --out site
     """
     from smemnas.bench.library.leaderboard import LeaderboardOptions, leaderboard
+    from smemnas.bench.report.terminal import shown_work
 
-    made = leaderboard(LeaderboardOptions(runs, out, title, plugins))
+    with shown_work(f"comparing runs and writing {out}", not quiet):
+        made = leaderboard(LeaderboardOptions(runs, out, title, plugins))
     if quiet:
         return
     for left in made.unfinished:

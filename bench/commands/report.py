@@ -74,7 +74,10 @@ def report_command(
 
         watch_report(options, port=port, say=lambda line: click.echo(line, err=False))
         return
-    made = report(options)
+    from smemnas.bench.report.terminal import shown_work
+
+    with shown_work(f"comparing runs and writing {out}", not quiet):
+        made = report(options)
     for left in made.unfinished:
         click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}", err=quiet)
     if not quiet:

@@ -24,7 +24,7 @@ from smemnas.bench.ranking.study import run_ranking
 from smemnas.bench.ranking.tables import RankTables, collect, tabulate
 from smemnas.bench.ranking.trial import SurrogateVariant
 from smemnas.bench.report.ranking.files import failures, write_ranking
-from smemnas.bench.report.terminal import Shown, shown_progress
+from smemnas.bench.report.terminal import Shown, shown_progress, shown_work
 from smemnas.bench.values import several
 from smemnas.bench.workers.backends import Place
 
@@ -131,12 +131,13 @@ def rank(options: RankOptions, *, progress: Shown = False) -> Ranking:
     out = _folder_of(options, data.benchmark.dataset)
     with shown_progress(f"ranking study in {out}", progress) as tell:
         log, encodings = run_ranking(plan, data, out, place=place, progress=tell)
-    tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings))
-    write_ranking(out, tables)
-    if options.figures:
-        from smemnas.bench.report.ranking.figures import write_figures
+    with shown_work(f"comparing the orders in {out}", progress):
+        tables = tabulate(replace(plan, dataset=data.benchmark.dataset), data, collect(plan, data, log, encodings))
+        write_ranking(out, tables)
+        if options.figures:
+            from smemnas.bench.report.ranking.figures import write_figures
 
-        write_figures(out, tables)
+            write_figures(out, tables)
     found = Ranking(out, tables)
     logger.info("%r", found)
     for text in failures(tables):

@@ -13,7 +13,7 @@ from smemnas.bench.errors import UserError
 from smemnas.bench.library.run import check_device_used
 from smemnas.bench.log import logger
 from smemnas.bench.report.study.files import failures, write_study
-from smemnas.bench.report.terminal import Shown, shown_progress
+from smemnas.bench.report.terminal import Shown, shown_progress, shown_work
 from smemnas.bench.studies.against import Basis, basis, opened, take_stored, with_new
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.execution import FAILED, State, record_plan, run_study, study_lock
@@ -204,12 +204,13 @@ def _study(options: StudyOptions, progress: Shown, say: Callable[[str], None] | 
         for line in said(question, options.effect):
             (say or logger.info)(line)
     record_plan(out, plan)
-    jobs, stored = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
+    with shown_work("reading the runs that are stored", progress):
+        jobs, stored = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
     for line in stored:
         (say or logger.info)(line)
     with shown_progress(f"study in {out}", progress) as tell:
         states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
-    with study_lock(out):
+    with shown_work(f"comparing the runs in {out}", progress), study_lock(out):
         tables = tabulate(named, collect(named, out))
         write_study(out, tables)
         if options.figures:

@@ -77,6 +77,22 @@ def progress_bar(text: str, quiet: bool = False) -> Iterator[Progress | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextlib.contextmanager
+def shown_work(text: str, progress: Shown = True) -> Iterator[None]:
+    """Show on a terminal, while something that cannot be counted is at work, what it is and for how long."""
+    if progress is not True or not first_process() or not is_terminal(sys.stderr):
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(text, total=None)
+        yield
+
+
 def print_run(result: Result) -> None:
     """Print the front as a table, the indicators, the time and where the files are."""
     out, summary, F = console(), result.summary, result.front.F

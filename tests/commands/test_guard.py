@@ -175,8 +175,8 @@ def test_a_python_that_has_not_the_suite_is_named(way):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: click is not installed for {sys.executable}. Call the Python that has the suite (after make run: source "
-        f".venv/bin/activate), or install it for this one (python -m pip install -e . in {ROOT}).\n"
+        f"error: click is not installed for {sys.executable}. Call the Python that has the suite (after make run: "
+        f"source .venv/bin/activate), or install it for this one (python -m pip install -e . in {ROOT}).\n"
     )
 
 

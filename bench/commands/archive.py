@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from smemnas.bench.commands.common import ANY_PATH, FOLDER, NAMES, SEED, CommandGroup, Whole
+from smemnas.bench.display import counted
 from smemnas.bench.program import named
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def archive_make(studies: tuple[Path, ...], out: Path | None, parts: int | None)
     size = sum(file.stat().st_size for file in made.files)
     n = len(made.files)
     several = "" if parts is None else f"{n} part{'s' * (n > 1)}, "
-    click.echo(f"{made.runs:,} runs in {made.path} ({several}{size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)")
+    click.echo(
+        f"{counted(made.runs, 'run')} in {made.path} ({several}{size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)"
+    )
     if made.raw:
         click.echo(f"{made.raw:,} logs are kept as they were: they are not of today's form")
 
@@ -96,26 +99,31 @@ def archive_info(archive: str, each: bool) -> None:
 
 def _facts(archives: Sequence[RunArchive]) -> list[tuple[str, str]]:
     """Return what to say of an archive, or of its parts, line by line."""
-    from collections import Counter
-
     from smemnas.bench.archive.verify import versions
     from smemnas.bench.library.archive import plans_of
 
     runs = [run for archive in archives for run in archive.runs]
     jobs = [run.job() for run in runs]
-    made = Counter(str(recorded.environment.get("git_commit") or "no commit") for _, recorded in jobs)
+    commits = [str(recorded.environment.get("git_commit") or "no commit") for _, recorded in jobs]
     tables = {job.place: recorded.data for job, recorded in jobs}
     evaluations = sum(run.count() for run in runs)
     return [
         *(("archive", f"{one.path}, {len(one.content) / 1e6:.2f} MB, sha256 {one.sha256}") for one in archives),
         ("runs", f"{len(runs):,}, {evaluations:,} evaluations"),
         *(("plan", line) for line in plans_of(archives)),
-        *(("method", f"{label}: {n:,} runs") for label, n in sorted(Counter(job.label for job, _ in jobs).items())),
-        *(("problem", f"{case}: {n:,} runs") for case, n in sorted(Counter(str(job.case) for job, _ in jobs).items())),
+        *_runs_of("method", [job.label for job, _ in jobs]),
+        *_runs_of("problem", [str(job.case) for job, _ in jobs]),
         *(("data", f"{place}: {data.get('sha256') or data}") for place, data in sorted(tables.items())),
-        *(("made at", f"{commit}: {n:,} runs") for commit, n in sorted(made.items())),
+        *_runs_of("made at", commits),
         *(("version", line) for line in versions(runs)),
     ]
+
+
+def _runs_of(word: str, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return a line for each of the names that runs have, with the number of these runs."""
+    from collections import Counter
+
+    return [(word, f"{name}: {counted(n, 'run')}") for name, n in sorted(Counter(names).items())]
 
 
 @archive_group.command("verify")
@@ -150,7 +158,7 @@ def archive_verify(plugins: tuple[str, ...], archive: str, sample: int, seed: in
         click.echo(f"version      {line}")
     if sample:
         if found.drawn.passed_over:
-            passed = ", ".join(f"{reason} ({n:,} runs)" for reason, n in found.drawn.passed_over)
+            passed = ", ".join(f"{reason} ({counted(n, 'run')})" for reason, n in found.drawn.passed_over)
             click.echo(f"not drawn    {named(passed)}; --methods draws them")
         click.echo(f"run again    {found.identical} of {len(found.checked)} identical")
         if found.identical < len(found.checked):
@@ -182,4 +190,4 @@ def archive_extract(archive: str, out: Path) -> None:
 
     with shown_work("unpacking runs"):
         n = extract_archive(archive, out)
-    click.echo(f"{n:,} runs in {out}")
+    click.echo(f"{counted(n, 'run')} in {out}")

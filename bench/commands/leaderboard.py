@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import FOLDER, Command
+from smemnas.bench.display import counted
 from smemnas.bench.program import named
 
 
@@ -45,7 +46,7 @@ def leaderboard_command(plugins: tuple[str, ...], runs: tuple[str, ...], out: Pa
         click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}")
     for entry in made.entries:
         who = f", measured by {entry.by}" if entry.by else ""
-        click.echo(f"entry {entry.number:<6} {entry.place}: {entry.runs} runs{who}")
+        click.echo(f"entry {entry.number:<6} {entry.place}: {counted(entry.runs, 'run')}{who}")
     for ranking in made.rankings[-1:]:
         for s in ranking.standings[:5]:
             first = f"first in {100 * s.first:.0f} % of the resamples of seeds"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from smemnas.bench.commands.common import FOLDER, PORT, Command, label_option
+from smemnas.bench.display import counted
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import named
 
@@ -81,8 +82,9 @@ def report_command(
     for left in made.unfinished:
         click.echo(f"left out     {left.method} on {left.case}, seeds {left.seeds}: {named(left.reason)}", err=quiet)
     if not quiet:
-        problems = made.n_problems
-        click.echo(f"compared     {made.n_runs} runs on {problems} {'problem' if problems == 1 else 'problems'}")
+        what = f"{counted(made.n_runs, 'run')} on {counted(made.n_problems, 'problem')}"
+        nothing = "nothing: no run is finished; the command that began one continues it"
+        click.echo(f"compared     {what if made.n_runs else nothing}")
         click.echo(f"page         {made.page} ({made.page.stat().st_size / 1e6:.1f} MB)")
         click.echo(
             f"files        {out}: {len(made.files)} tables and figures beside it (CSV, Markdown, LaTeX, PDF, PNG)"

@@ -25,6 +25,7 @@ from smemnas.bench.commands.common import (
     reference_option,
     start_option,
 )
+from smemnas.bench.display import counted
 from smemnas.bench.program import named
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _save(file: Path, options: StudyOptions) -> None:
 
     plan = check_plan(plan_of(options))
     save_plan(file, plan)
-    click.echo(f"the plan is in {file}: {sum(1 for _ in plan.jobs()):,} runs; run it with --plan {file}")
+    click.echo(f"the plan is in {file}: {counted(sum(1 for _ in plan.jobs()), 'run')}; run it with --plan {file}")
 
 
 def _staged(options: StudyOptions, file: Path | None, quiet: bool) -> None:

@@ -186,6 +186,19 @@ def test_unfinished_failed_missing_and_broken_runs_are_listed_and_not_fatal(tmp_
     assert "<disk>" not in page
 
 
+def test_a_report_of_nothing_says_so_and_counts_are_in_words(call, tmp_path):
+    folder = single(tmp_path / "one", budget=20)
+    code, out, _ = call("report", folder, "--no-figures", "--out", tmp_path / "whole")
+    assert (code, out.splitlines()[0]) == (0, "compared     1 run on 1 problem")
+    log = folder / "evals.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:7]))
+    (folder / "summary.json").unlink()
+    code, out, _ = call("report", folder, "--no-figures", "--out", tmp_path / "part")
+    assert code == 0
+    assert "seeds 0: unfinished: 7 of 20 evaluations in the log\n" in out
+    assert "compared     nothing: no run is finished; the command that began one continues it\n" in out
+
+
 def test_a_single_run_that_ended_by_itself_is_finished(tmp_path):
     folder = single(tmp_path / "one", budget=4000)  # the space has 3,125 genotypes
     assert len(History(folder / "evals.jsonl").rows) == 3125

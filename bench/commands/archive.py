@@ -61,10 +61,9 @@ def archive_make(studies: tuple[Path, ...], out: Path | None, parts: int | None)
         click.echo(f"left out: {len(made.left) - 20} more", err=True)
     size = sum(file.stat().st_size for file in made.files)
     n = len(made.files)
-    several = "" if parts is None else f"{n} part{'s' * (n > 1)}, "
-    click.echo(
-        f"{counted(made.runs, 'run')} in {made.path} ({several}{size / 1e6:.2f} MB, {size / made.runs:,.0f} bytes a run)"
-    )
+    several = "" if parts is None else f"{counted(n, 'part')}, "
+    each = f"{size / made.runs:,.0f} bytes a run"
+    click.echo(f"{counted(made.runs, 'run')} in {made.path} ({several}{size / 1e6:.2f} MB, {each})")
     if made.raw:
         click.echo(f"{made.raw:,} logs are kept as they were: they are not of today's form")
 

@@ -96,7 +96,7 @@ def found(c: Comparison) -> str:
 
 def _beside(pairs: dict[tuple[Case, str], Comparison]) -> str:
     """Return what stands in brackets beside the verdicts, where anything does."""
-    return f"; beside = what had been {FOUND}" if any(found(c) for c in pairs.values()) else ""
+    return f"; after =, in brackets: the difference {FOUND} of studies" if any(found(c) for c in pairs.values()) else ""
 
 
 def _effect(c: Comparison) -> str:

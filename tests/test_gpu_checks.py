@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: E402
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))
 from tests.gpu import __main__ as program  # noqa: E402
-from tests.gpu import calls, figures  # noqa: E402
+from tests.gpu import calls, figures, seeds  # noqa: E402
 from tests.gpu.figures import Found, within  # noqa: E402
 from tests.gpu.sizes import TOY  # noqa: E402
 
@@ -80,6 +80,18 @@ def test_weights_that_differ_after_a_kill_are_wrong(monkeypatch, tmp_path):
     monkeypatch.setattr(calls.os, "killpg", lambda *_: None)
     monkeypatch.setattr(calls, "call", command)
     assert calls.killed((), tmp_path, "sign", "w.pt").wrong.startswith("apart 1.19e-07 is over 0")
+
+
+@pytest.mark.long
+def test_members_of_a_group_that_learn_something_else_are_wrong(monkeypatch):
+    size, train = TOY._replace(groups=()), seeds.train_group
+    assert seeds.seeds("cpu", size).wrong == ""
+
+    def others(*given, seeds, **options):
+        return train(*given, seeds=[seed + 1 for seed in seeds], **options)
+
+    monkeypatch.setattr(seeds, "train_group", others)
+    assert seeds.seeds("cpu", size).wrong.startswith("apart ")
 
 
 @pytest.mark.long

@@ -120,7 +120,7 @@ def grouped() -> list[str]:
         for r in found
     ]
     sure = [r for r in found if float(r["lowest"]) > 1]
-    verdict = "It pays where the whole range is above 1." if sure else "No range lies above 1: it does not pay there."
+    verdict = "It pays where the whole range is above 1." if sure else "No range lies above 1: not shown to pay there."
     return [
         "Processor time of one by one over that as a group, a network of nats_sss, widths of 2 to 16 channels; median "
         f"and range of {found[0]['rounds']} rounds in turns, one thread of a busy machine. {verdict}",

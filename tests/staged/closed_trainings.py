@@ -16,6 +16,7 @@ def closed(monkeypatch, tmp_path):
     """Replace trainings; return the list of (genotype, seed) of those that were made."""
     from smemnas.bench.library import staged
     from smemnas.bench.train import benchmark
+    from smemnas.bench.train.grouped import groups
 
     monkeypatch.setattr(staged, "foresee", lambda *arguments, **options: None)  # test_power looks at it
     made = []
@@ -39,6 +40,11 @@ def closed(monkeypatch, tmp_path):
         (place / "test.json").write_text(json.dumps({"test_error": error}))
         return error
 
+    def train_group(setting, x, seeds, places, devices, parent):
+        for seed, place in zip(seeds, places, strict=True):
+            train(setting, x, seed, place, devices, parent)
+
     monkeypatch.setattr(benchmark, "run_training", train)
+    monkeypatch.setattr(groups, "run_group", train_group)
     monkeypatch.setattr(benchmark, "_test_error", tested)
     return made

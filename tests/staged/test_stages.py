@@ -26,7 +26,7 @@ from smemnas.bench.train.options import open_trained
 PLAN = """
 stages = ["gate", "search", "fresh"]
 space = "nats_sss"
-dataset = "train+digits+tiny+batch=400+channels=1+epochs=1"
+dataset = "train+digits+tiny+batch=400+channels=1+epochs=1{more}"
 arms = [{{ name = "local", method = "{method}" }}, {{ name = "random" }}]
 seeds = "0-1"
 budget = 6
@@ -47,9 +47,9 @@ left = 2
 """
 
 
-def written(folder, ratio=0.0, method="nsga2", shared=6):
+def written(folder, ratio=0.0, method="nsga2", shared=6, more=""):
     file = folder / f"plan-{method}.toml"
-    file.write_text(PLAN.format(ratio=ratio, method=method, shared=shared))
+    file.write_text(PLAN.format(ratio=ratio, method=method, shared=shared, more=more))
     return str(file)
 
 
@@ -80,7 +80,10 @@ def test_stages_train_what_they_say_and_a_second_call_trains_nothing(tmp_path, c
 
 
 def test_fronts_are_judged_by_the_fresh_test_errors_alone(tmp_path, closed, monkeypatch):  # noqa: F811
-    found = experiment(StudyOptions(plan=written(tmp_path), out=tmp_path / "e"))
+    """In an experiment whose gate trains the seeds of a network together, which changes nothing else."""
+    found = experiment(StudyOptions(plan=written(tmp_path, more="+grouped=2"), out=tmp_path / "e"))
+    assert [seed for _, seed in closed[:6]] == [FIRST_SEED, FIRST_SEED + 1] * 3
+    assert len(closed) == len(set(closed)) == len((tmp_path / "e" / "trainings.csv").read_text().splitlines()) - 1
     search = found.found.searches[0]
     tests = {}
     for file in (tmp_path / "e" / "trainings").rglob("test.json"):
@@ -193,7 +196,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, changed, wanted):
         "networks = 3": "networks = 1",
     }[changed]
     file = tmp_path / "p.toml"
-    file.write_text(PLAN.format(ratio=1, method="nsga2", shared=6).replace(changed, other))
+    file.write_text(PLAN.format(ratio=1, method="nsga2", shared=6, more="").replace(changed, other))
     with pytest.raises(UserError, match=wanted):
         staged_plan(StudyOptions(plan=str(file)))
 

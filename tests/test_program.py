@@ -151,7 +151,11 @@ def test_help_and_hints_of_a_process(way):
     assert nothing.stderr.startswith(f"Usage: {name} [OPTIONS] COMMAND")
 
 
+@pytest.mark.parametrize(
+    "way", ["script", *(pytest.param(way, marks=pytest.mark.long) for way in WAYS if way != "script")], indirect=True
+)
 def test_workers_say_what_their_parent_says_and_files_hold_one_name(way, tmp_path):
+    """Started as a script, whose name is not the one that is kept; the other ways take as long."""
     name, call = way
     (tmp_path / "reader.py").write_text(PLUGIN)
     process = call(

@@ -55,7 +55,7 @@ def start(data, folder, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_killed_at_random_moments_and_resumed(embedded, uninterrupted, tmp_path, kills):
     data, first, last = uninterrupted
     draw = random.Random(2024)
@@ -100,8 +100,8 @@ def test_the_log_does_not_depend_on_hash_seed_or_threads(embedded, uninterrupted
     assert log_of(tmp_path / "out") == uninterrupted[0]
 
 
-@pytest.mark.parametrize("method", ["nsga2", "smemnas/enumerate", "random"])
-def test_other_methods_too(cli, tmp_path, method):
+@pytest.mark.parametrize(("method", "budget"), [("nsga2", 60), ("smemnas/enumerate", 30), ("random", 60)])
+def test_other_methods_too(cli, tmp_path, method, budget):
     logs = []
     for k, threads in enumerate((1, 2)):
         out = tmp_path / str(k)
@@ -113,7 +113,7 @@ def test_other_methods_too(cli, tmp_path, method):
             "--dataset",
             "analog",
             "--budget",
-            60,
+            budget,
             "--out",
             out,
             "--quiet",

@@ -202,7 +202,8 @@ def test_a_run_cut_anywhere_and_resumed_is_byte_identical(whole, tmp_path, metho
     job, benchmark, source, data = whole[method]
     assert data.count(b"\n") == 40
     (tmp_path / "job.json").write_bytes((source / "job.json").read_bytes())
-    for cut in cuts(data, 12 if method == "smemnas" else 60, seed=1):
+    places = cuts(data, 12, seed=1)[::2] if method == "smemnas" else cuts(data, 60, seed=1)
+    for cut in places:
         (tmp_path / "evals.jsonl").write_bytes(data[:cut])
         result = run(job, tmp_path, benchmark=benchmark)
         assert log_of(tmp_path) == data, f"cut after {cut} bytes"

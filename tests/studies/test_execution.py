@@ -96,10 +96,10 @@ def test_runs_that_hang_are_ended_and_can_be_continued(
     out = tmp_path / "out"
     args = (
         *("--plugin", plugin, "study", "--methods", "random", "--variant", "bad=hang:how=python", "--spaces", "toy"),
-        *("--variant", "worse=hang:how=native", "--seeds", "0-2", "--budget", 20, "--at", 10, "--jobs", jobs),
+        *("--variant", "worse=hang:how=native", "--seeds", "0-2", "--budget", 20, "--at", 10),
         *("--out", out, "--no-figures"),
     )
-    text = study(*args, "--timeout", 3, code=1)
+    text = study(*args, "--jobs", jobs, "--timeout", 3, code=1)
     rows = {(r["method"], r["seed"]): r for r in records(out / "trials.csv")}
     hung = {("bad", "1"), ("worse", "1")}
     assert {key for key, r in rows.items() if r["status"] != "done"} == hung
@@ -108,7 +108,7 @@ def test_runs_that_hang_are_ended_and_can_be_continued(
     kept = {name: log for name, log in logs(out).items() if "hang" in name and "seed-1" in name}
     assert [log.count(b"\n") for log in kept.values()] == [8, 8]  # what they had is kept
     monkeypatch.setenv("HANG_AFTER", "800")  # an edited plug-in would be another one
-    study(*args, "--timeout", 200)
+    study(*args, "--jobs", 1)
     assert all(r["status"] == "done" for r in records(out / "trials.csv"))
 
 

@@ -102,7 +102,7 @@ def test_many_sub_networks_at_once_equal_one_by_one():
 
 
 def test_the_company_of_a_sub_network_changes_nothing():
-    """K at once, in another order, after others, and one by one: the same bits; the supernet and the generator stay."""
+    """K at once, in another order, and after others one by one: the same bits; the supernet and the generator stay."""
     torch.set_default_dtype(torch.float32)
     net, rng = Supernet(SMALL).eval(), np.random.default_rng(4)
     candidates = [(Choices().sample(rng), side) for side in (16, 12, 16, 12, 16)]
@@ -117,7 +117,7 @@ def test_the_company_of_a_sub_network_changes_nothing():
     together = accuracies(net, candidates, data, calibration)
     backwards = accuracies(net, candidates[::-1], data, calibration)[::-1]
     one_by_one = [accuracies(net, [candidate], data, calibration)[0] for candidate in candidates]
-    assert together == backwards == one_by_one == accuracies(net, candidates, data, calibration)
+    assert together == backwards == one_by_one
     assert together[0] == 100.0
     assert len(set(together)) > 2
     assert torch.equal(torch.get_rng_state(), state)

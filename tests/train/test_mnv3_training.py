@@ -143,8 +143,8 @@ def test_it_learns_and_only_recalibrated_sub_networks_show_it(images, tmp_path):
 @pytest.mark.parametrize(
     ("place", "epochs"),
     [
-        ("supernet_training.sandwich", 1),
-        ("os.replace", 1),
+        pytest.param("supernet_training.sandwich", 1, marks=pytest.mark.long),
+        ("os.replace", 1),  # as far as the one above, and with a checkpoint that is half in place: for the default run
         pytest.param("torch.save", 2, marks=pytest.mark.long),
     ],
     ids=["in a step", "before the checkpoint is in place", "before a later checkpoint is written"],

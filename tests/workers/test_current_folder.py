@@ -59,8 +59,14 @@ def start(kind, arguments, folder, data, **environment):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("kind", ["script", "installed"])
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        *(("script", command) for command in COMMANDS),
+        ("installed", "run"),  # by which no other path is the first; workers are started alike
+        *(pytest.param("installed", command, marks=pytest.mark.long) for command in COMMANDS if command != "run"),
+    ],
+)
 def test_nothing_of_the_current_folder_runs(trapped, embedded, kind, command):
     folder, marker = trapped
     process = start(kind, COMMANDS[command], folder, embedded)

@@ -33,7 +33,7 @@ def test_one_track_and_a_method_that_is_not_here() -> None:
 
 def test_the_column_is_computed_from_the_job_so_that_old_folders_have_it(tmp_path: Path) -> None:
     args = ("--spaces", "toy", "--seeds", "0", "--budget", 12, "--no-figures", "--quiet", "--out", tmp_path)
-    study("study", "--methods", "random,msunas/small", *args)
+    study("study", "--methods", "random,msunas/small", "--jobs", 1, *args)
     found = {row["method"]: row["track"] for row in records(tmp_path / "study.csv")}
     assert found == {"random": "black-box", "msunas/small": "grey-box"}
     assert ACROSS.strip() in (tmp_path / "study.md").read_text(encoding="utf-8")

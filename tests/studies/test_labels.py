@@ -53,7 +53,7 @@ def test_two_methods_may_change_names() -> None:
 
 def test_a_study_and_its_report_show_them(tmp_path: Path) -> None:
     args = ("study", "--methods", "random,nsga2", "--spaces", "toy", "--seeds", "0-1", "--budget", 12, "--no-figures")
-    text = study(*args, "--champion", "nsga2", "--label", "nsga2=Ours <&>", "--out", tmp_path)
+    text = study(*args, "--jobs", 1, "--champion", "nsga2", "--label", "nsga2=Ours <&>", "--out", tmp_path)
     assert "Ours <&> against the other method" in text
     assert {r["method"] for r in records(tmp_path / "study.csv")} == {"random", "Ours <&>"}
     assert r"Ours $<$\&$>$" in (tmp_path / "tables" / "regret.tex").read_text()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ranking_cases import make, rank, records, toy_plan
+from ranking_cases import rank, records, toy_plan
 from scipy import stats
 
 from smemnas.bench.metrics.order import METRICS
@@ -15,7 +15,6 @@ from smemnas.bench.metrics.statistics import BEST, EQUAL, WORSE
 from smemnas.bench.ranking.data import data_of
 from smemnas.bench.ranking.study import LOG, RankLog, choose_encodings
 from smemnas.bench.ranking.tables import TableKey, collect, smallest_p, tabulate
-from smemnas.bench.report.ranking.figures import write_figures
 from smemnas.bench.report.ranking.files import conventions, escape, failures, latex, markdown, write_ranking
 
 
@@ -115,29 +114,24 @@ def test_latex_is_escaped():
     assert escape("precision@5 % of a_b & c#") == r"precision{@}5 \% of a\_b \& c\#"
 
 
-def test_figures_are_drawn(toy, tmp_path):
-    tables = make(toy, tmp_path, pools=("uniform", "front"))
-    files = write_figures(tmp_path, tables)
-    names = {f.name for f in files}
+# --- command
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_the_command_shows_a_table_and_draws_figures(tmp_path, jobs):
+    text = rank(
+        *("rank", "--space", "toy", "--surrogates", "kernel_pairwise,kernel_ridge,random", "--n-train", "20,40"),
+        *("--seeds", 2, "--n-test", 100, "--pool", "uniform,front", "--jobs", jobs, "--out", tmp_path / "out"),
+    )
+    assert "Kendall tau-b against error, uniform pool, toy/closed-form" in text
+    assert "kernel_pairwise minus kernel_ridge" in text
+    files = [file for file in (tmp_path / "out").iterdir() if file.suffix in (".png", ".pdf")]
+    names = {file.name for file in files}
     assert {"tau-uniform-error.png", "tau-front-error.pdf", "time-uniform.png", "scatter.pdf", "front.png"} <= names
     for file in files:
         data = file.read_bytes()
         assert len(data) > 5000
         assert data.startswith(b"\x89PNG" if file.suffix == ".png" else b"%PDF")
-
-
-# --- command
-
-
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_the_command_shows_a_table(tmp_path, jobs):
-    text = rank(
-        *("rank", "--space", "toy", "--surrogates", "kernel_pairwise,kernel_ridge,random", "--n-train", "20,40"),
-        *("--seeds", 2, "--n-test", 100, "--jobs", jobs, "--out", tmp_path / "out"),
-    )
-    assert "Kendall tau-b against error, uniform pool, toy/closed-form" in text
-    assert "kernel_pairwise minus kernel_ridge" in text
-    assert (tmp_path / "out" / "front.png").exists()
     plan = json.loads((tmp_path / "out" / "ranking.json").read_text())["plan"]
     assert plan["n_train"] == [20, 40]
 

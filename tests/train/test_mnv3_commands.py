@@ -55,9 +55,10 @@ def test_train_info_eval_export(cli, tmp_path, one_line_error):
     one_line_error(cli("supernet", "eval", "net/checkpoint.pt", "--split", "tset"), "Did you mean 'test'")
 
 
-def test_mistakes_before_anything_is_trained(cli, one_line_error):
-    one_line_error(cli("supernet", "trian"), "Did you mean 'train'")
-    one_line_error(cli("supernet", "train", *OPTIONS, "--resolutions", "a"), "--resolutions takes a whole number")
-    one_line_error(cli("supernet", "train", *OPTIONS, "--phases", "progresive"), "no phase", "kernel")
-    one_line_error(cli("supernet", "train", "--data", "cifar", *OPTIONS[2:]), "Did you mean 'cifar")
-    one_line_error(cli("supernet", "eval", "nowhere.pt"), "no checkpoint at")
+def test_mistakes_before_anything_is_trained(fails, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    fails(("supernet", "trian"), "Did you mean 'train'")
+    fails(("supernet", "train", *OPTIONS, "--resolutions", "a"), "--resolutions takes a whole number")
+    fails(("supernet", "train", *OPTIONS, "--phases", "progresive"), "no phase", "kernel")
+    fails(("supernet", "train", "--data", "cifar", *OPTIONS[2:]), "Did you mean 'cifar")
+    fails(("supernet", "eval", "nowhere.pt"), "no checkpoint at")

@@ -61,12 +61,12 @@ def front(search):
         return list(csv.DictReader(stream))
 
 
-def alone_with_timm(folder, images, side):
-    """Run the card's own lines in a fresh interpreter and read the test images with Pillow and numpy."""
+def card_code(folder, images, side):
+    """Return the card's own lines and such as read the test images with Pillow and numpy."""
     [code] = SNIPPET.findall((folder / "README.md").read_text())
     assert len(code.strip().splitlines()) <= 10
     assert "bench" not in code
-    code += f"""
+    return f"""{code}
 import numpy, pathlib, torch
 from PIL import Image
 about = json.load(open("config.json"))
@@ -81,6 +81,11 @@ for label, place in enumerate(sorted(pathlib.Path({str(images)!r}, "test").iterd
         n += 1
 print(100 * right / n, n, sum(p.numel() for p in model.parameters()))
 """
+
+
+def alone_with_timm(folder, images, side):
+    """Run the card's lines in a fresh interpreter, which finds nothing of the suite."""
+    code = card_code(folder, images, side)
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
@@ -145,7 +150,7 @@ def test_from_scratch_has_the_costs_of_the_space_and_a_folder_of_its_own(search,
     assert result["madds"] == counts.fixed_madds[0] + counts.madds[0, layers, states].sum()
 
 
-def test_a_timm_model_is_trained_by_the_same_recipe(search, images, tmp_path):
+def test_a_timm_model_is_trained_by_the_same_recipe(search, images, tmp_path, monkeypatch, capsys):
     wishes = Wishes(arch="timm:mobilenetv3_small_050", preset="small", changes=QUICK, strides=(1, 2, 1, 1, 2))
     plan, folder = make_plan(search, wishes)
     assert folder == search / "retrain" / "timm-mobilenetv3_small_050"
@@ -153,7 +158,10 @@ def test_a_timm_model_is_trained_by_the_same_recipe(search, images, tmp_path):
     assert result["definition"]["stem_stride"] == STEMS["small"][0] == 1
     assert (result["resolution"], result["start"], "origin" in result) == (8, "random weights", False)
     export_retrained(tmp_path / "timm", tmp_path / "export", packing=Packing(onnx=False))
-    top1, n, params = alone_with_timm(tmp_path / "export", images, 8)
+    monkeypatch.chdir(tmp_path / "export")
+    capsys.readouterr()
+    exec(card_code(tmp_path / "export", images, 8), {})
+    top1, n, params = map(float, capsys.readouterr().out.split())
     assert (n, params) == (result["test_images"], result["params"])
     assert top1 == pytest.approx(result["top1"], abs=1e-9)
     for strides, words in (((2,), "residual connection"), ((1,) * 9, "9")):
@@ -209,19 +217,20 @@ def test_without_tensorboard_or_with_a_damaged_checkpoint_it_is_said(search, tmp
 
 
 @pytest.mark.slow
-def test_the_commands(cli, search, tmp_path, one_line_error):
+def test_the_commands(call, fails, search, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     options = ("--preset", "small", "--set", "batch=36", "--set", "crop=1", "--device", "cpu", "--threads", "1")
-    done = cli("retrain", search, *options, "--epochs", "2", "--out", "out", timeout=600, OMP_NUM_THREADS=1)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    code, out, error = call("retrain", search, *options, "--epochs", "2", "--out", "out")
+    assert code == 0, error
+    lines = out.splitlines()
     assert [line.split(":")[0] for line in lines[:3]] == ["start", "epoch 1/2", "epoch 2/2"]
     result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert f"top-1 {result['top1']:.2f} %" in done.stdout
+    assert f"top-1 {result['top1']:.2f} %" in out
     assert result["origin"]["pick"] == "knee"
-    exported = cli("export", "out", "--no-onnx", timeout=600)
-    assert exported.returncode == 0, exported.stderr
+    code, _, error = call("export", "out", "--no-onnx")
+    assert code == 0, error
     assert (tmp_path / "out" / "export" / "model.safetensors").exists()
-    one_line_error(cli("export", search.parent / "supernet" / "checkpoint.pt"), "Missing argument 'ARCH'")
-    one_line_error(cli("retrain", search, "--pick", "99"), "the front in", "got 99")
-    one_line_error(cli("retrain", "nowhere"), "nowhere is not there")
-    one_line_error(cli("retrain", search, "--preset", "imagnet"), "Did you mean 'imagenet'")
+    fails(("export", search.parent / "supernet" / "checkpoint.pt"), "Missing argument 'ARCH'")
+    fails(("retrain", search, "--pick", "99"), "the front in", "got 99")
+    fails(("retrain", "nowhere"), "nowhere is not there")
+    fails(("retrain", search, "--preset", "imagnet"), "Did you mean 'imagenet'")

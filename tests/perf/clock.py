@@ -31,12 +31,15 @@ def fastest(function, rounds=3):
     return min(seconds_of(function) for _ in range(rounds))
 
 
-def ratio(ours, reference, rounds=5, seconds_of=seconds_of, limit=None):
+def ratio(ours, reference, rounds=5, seconds_of=seconds_of, limit=None, warmed=False):
     """How many times as long as its reference a call takes: the median over rounds in which both take their turn.
 
     With a `limit` it ends as soon as so many rounds lie on one side of it that the median of all must lie there too.
+    Both are called once before, ours only where the benchmark has not called it already (`warmed`).
     """
-    ours(), reference()  # warm
+    if not warmed:
+        ours()
+    reference()
     found = []
     for _ in range(rounds):
         found.append(seconds_of(ours) / seconds_of(reference))

@@ -13,7 +13,7 @@ from smemnas.bench.runs.job import make_job
 from smemnas.bench.runs.run import run
 from smemnas.surrogates.base import single_thread
 
-RUNS, BUDGET, ROUNDS = 500, 340, 5
+RUNS, BUDGET, ROUNDS = 250, 340, 5
 
 
 def plain(log):
@@ -35,8 +35,8 @@ def seconds_of(function, times):
 
 
 @pytest.mark.slow
-def test_reading_500_runs(benchmark, tmp_path):
-    """CPU time of 500 runs of a table, in rounds that alternate, so that the machine's load meets all alike."""
+def test_reading_250_runs(benchmark, tmp_path):
+    """CPU time of 250 runs of a table, in rounds that alternate, so that the machine's load meets all alike."""
     job, bench = make_job("random", "nb201", budget=BUDGET)
     run(job, tmp_path, benchmark=bench)
     log = tmp_path / "evals.jsonl"

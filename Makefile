@@ -26,6 +26,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/python tests/link_types.py
 	$(BIN)/mypy
+	$(BIN)/mypy tests/api_user.py tests/api_mistakes.py
 
 unit: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not long" --ignore=tests/perf

@@ -1,4 +1,4 @@
-"""A user's file: ten calls of the public API, checked by `mypy --strict` as it stands (`test_api_typed.py`)."""
+"""A user's file: ten calls of the public API, checked by `mypy --strict` as it stands (`make types`)."""
 
 from pathlib import Path
 
@@ -47,11 +47,19 @@ def main(folder: Path) -> list[object]:
         assert flops >= reference.ideal[1]
 
     variants = [smemnas.Variant("small", "nsga2", {"population": 5})]
-    wanted = smemnas.StudyOptions(["random"], ["toy"], variants, seeds=range(3), budget=40, out=folder / "compared")
+    wanted = smemnas.StudyOptions(
+        ["random"], ["toy"], variants, seeds=range(3), budget=40, figures=False, out=folder / "compared"
+    )
     study = smemnas.study(wanted, progress=True)  # 6
 
     ranks = smemnas.RankOptions(
-        "toy", surrogates=["knn", "random"], n_train=[20, 40], seeds=range(3), n_test=60, out=folder / "ranks"
+        "toy",
+        surrogates=["knn", "random"],
+        n_train=[20],
+        seeds=range(3),
+        n_test=60,
+        figures=False,
+        out=folder / "ranks",
     )
     ranking = smemnas.rank(ranks, progress=lambda done, total: None)  # 7
 

@@ -39,8 +39,10 @@ TYPES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_users_file_is_typed_and_mistakes_are_found(tmp_path):
+    """What mypy says, word for word, and pandas by its stubs; `make types` has the same in `api_mistakes.py`."""
     pytest.importorskip("mypy", reason="types are checked where mypy is installed (extra dev)")
     pytest.importorskip("numpy", "2.4", reason="types are checked against the stubs of NumPy 2.4 or newer: upgrade it")
     package = tmp_path / "types" / "smemnas"
@@ -80,7 +82,7 @@ def test_what_a_users_file_gives(use_embedded, tmp_path, capsys):
     assert shown[0] == "<CallableBenchmark toy/closed-form: minimise error (%), flops (M)>"
     assert shown[1].startswith("<Result of nsga2 on toy/closed-form, seed 1: 40 of 40 evaluations, front of ")
     assert shown[4] == f"<Study of 2 methods on 1 problem, 6 of 6 runs done, in {tmp_path / 'compared'}>"
-    assert shown[5] == f"<Ranking of 2 surrogates on toy/closed-form, 12 of 12 trials done, in {tmp_path / 'ranks'}>"
+    assert shown[5] == f"<Ranking of 2 surrogates on toy/closed-form, 6 of 6 trials done, in {tmp_path / 'ranks'}>"
     assert shown[6] == f"<Report of 6 runs on 1 problem: {tmp_path / 'page' / 'index.html'}>"
     assert shown[8:] == ["6", "(5, 2)", "(30,)"]
     assert max(map(len, shown)) < 300

@@ -80,12 +80,13 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -e .
 	touch $@
 
+# Without --no-compile pip makes the bytecode of all that is installed, one file after the other, and the tests use little.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -e ".[dev]"
+	$(BIN)/python -m pip install --no-compile -e ".[dev]"
 	touch $(VENV)/.core $@
 
 $(VENV)/.train: $(VENV)/.dev
-	$(BIN)/python -m pip install -e ".[dev,train,ofa]"
+	$(BIN)/python -m pip install --no-compile -e ".[dev,train,ofa]"
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.core

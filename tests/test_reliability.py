@@ -58,7 +58,7 @@ def start(data, folder, **environment):
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_killed_at_random_moments_and_resumed(embedded, uninterrupted, tmp_path, kills):
     data, first, last = uninterrupted
-    draw = random.Random(2024)
+    draw = random.Random(2023)
     found = []
     for attempt in range(kills):
         folder = tmp_path / f"run-{attempt}"

@@ -266,7 +266,7 @@ def test_surrogates_see_measured_proxies_as_a_block_of_their_own(home):
 
 
 def test_rank_on_trainings_takes_their_images_and_trains_each_architecture_once(home, tmp_path, monkeypatch):
-    name = "train+digits+tiny+batch=200+cells=1+channels=2+epochs=1"
+    name = "train+digits+tiny+cells=1+channels=2+epochs=1"
     with pytest.raises(UserError, match="--sample"):
         data_of("nb201", name)
     data = data_of("nb201", name, "", "synflow", "", 22, str(tmp_path))

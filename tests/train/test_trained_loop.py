@@ -159,8 +159,12 @@ KILLED = """
 AUGMENTED = TrainingRecipe("augmented", epochs=3, batch=30, lr=0.05, flip=True, crop=1, cutout=3)
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
-    """Killed in the third of four steps of the second epoch: same weights, same curve, byte for byte."""
+    """Killed in the third of four steps of the second epoch: same weights, same curve, byte for byte.
+
+    The default run kills such a training within a search: test_trained_search.py.
+    """
     whole = train(tmp_path / "whole", AUGMENTED)
     folder = tmp_path / "killed"
     here = Path(__file__).parent

@@ -1,39 +1,71 @@
 """A search whose evaluations are trainings, from the command line."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+import textwrap
 
 import pytest
 from conftest import ROOT
 
-pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
+from small_images import data_home, one_thread  # noqa: E402, F401
+
+#: A command that ends itself in the third step after the second training has finished an epoch.
+KILLED = """
+    import os, signal, sys
+    sys.path.insert(0, {root!r})
+    from pathlib import Path
+    from smemnas.bench.train import loop
+    from smemnas.cli import main
+
+    real, steps = loop.augment, 0
+
+    def augment(*args):
+        global steps
+        steps += len(list(Path({out!r}).rglob("curve.jsonl"))) == 2
+        if steps == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args)
+
+    loop.augment = augment
+    main({args!r})
+"""
 
 
-def test_a_search_killed_in_a_training_continues_to_the_same_log(tmp_path):
+@pytest.mark.usefixtures("data_home", "one_thread")
+def test_a_search_killed_in_a_training_continues_to_the_same_log(call, tmp_path):
+    """Killed in the second epoch of the second of three trainings, which draw everything that can be random."""
+
     def args(folder):
         return [
-            *(sys.executable, str(ROOT / "cli.py"), "run", "--method", "random", "--space", "nb201", "--quiet"),
-            *("--evaluator", "train", "--data", "digits", "--recipe", "tiny", "--budget", "4", "--out", str(folder)),
+            *("run", "--method", "random", "--space", "nb201", "--evaluator", "train", "--data", "digits", "--quiet"),
+            *("--budget", "3", "--param", "batch=1", "--recipe", "tiny", "--train", "epochs=3", "--train", "batch=200"),
+            *("--train", "channels=2", "--train", "flip=true", "--train", "crop=1", "--train", "cutout=3"),
+            *("--out", str(folder)),
         ]
 
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SMEMNAS_DATA": str(tmp_path / "data")}
-    subprocess.run(args(tmp_path / "whole"), check=True, env=env, timeout=300)
-    process = subprocess.Popen(args(tmp_path / "killed"), env=env)
-    end = time.monotonic() + 120
-    while not list((tmp_path / "killed").rglob("curve.jsonl")) and process.poll() is None:
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed" / "summary.json").exists()
-    subprocess.run(args(tmp_path / "killed"), check=True, env=env, timeout=300)
-    whole, killed = ((tmp_path / n / "evals.jsonl").read_bytes() for n in ("whole", "killed"))
-    assert whole == killed
-    for one in (tmp_path / "whole").rglob("result.json"):
-        two = tmp_path / "killed" / one.relative_to(tmp_path / "whole")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    code, _, error = call(*args(whole))
+    assert code == 0, error
+    script = textwrap.dedent(KILLED).format(root=str(ROOT), out=str(killed), args=args(killed))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (killed / "evals.jsonl").read_bytes().count(b"\n") == 1
+    (checkpoint,) = killed.rglob("checkpoint.pt")
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 1
+    assert not (killed / "summary.json").exists()
+    code, _, error = call(*args(killed))
+    assert code == 0, error
+    assert (killed / "evals.jsonl").read_bytes() == (whole / "evals.jsonl").read_bytes()
+    results = list(whole.rglob("result.json"))
+    assert len(results) == 3
+    for one in results:
+        two = killed / one.relative_to(whole)
         a, b = json.loads(one.read_bytes()), json.loads(two.read_bytes())
         assert a["val_error"] == b["val_error"]
+        assert one.with_name("curve.jsonl").read_bytes() == two.with_name("curve.jsonl").read_bytes()
+        a, b = (torch.load(file.with_name("weights.pt"), weights_only=True) for file in (one, two))
+        assert list(a) == list(b)
+        assert all(torch.equal(a[name], b[name]) for name in a)

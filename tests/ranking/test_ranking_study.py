@@ -287,11 +287,11 @@ def test_a_trial_that_hangs_is_ended(tmp_path, plugin, jobs):
         *("--variant", "bad=slow:trouble=hang", "--n-train", "20,40", "--seeds", 2, "--jobs", jobs),
         *("--no-calibration", "--no-figures", "--quiet"),
     )
-    rank(*args, "--timeout", 6, "--out", tmp_path / "out", code=1)
+    rank(*args, "--timeout", 12, "--out", tmp_path / "out", code=1)
     rows = records(tmp_path / "out" / "trials.csv")
     failed = [r for r in rows if r["status"] != "ok"]
     assert [(r["surrogate"], r["n_train"], r["seed"], r["reason"]) for r in failed] == [
-        ("bad", "40", "1", "no result after 6 s")
+        ("bad", "40", "1", "no result after 12 s")
     ]
     assert len(rows) == 8
 

@@ -277,8 +277,10 @@ def load_plugin(path: str | Path) -> Plugin:
         raise
     except BaseException as error:  # whatever a plug-in raises is its fault
         del sys.modules[name]
-        line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, file)
-        raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {error}") from error
+        line, text = _last_line(error, file), str(error)
+        if isinstance(error, SyntaxError):  # its text names file and line again
+            line, text = error.lineno, error.msg
+        raise UserError(f"plug-in {path}, line {line}: {type(error).__name__}: {text}") from error
     finally:
         _loading.pop()
         if added:

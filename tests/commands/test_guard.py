@@ -180,6 +180,12 @@ def test_a_python_that_has_not_the_suite_is_named(way):
     )
 
 
+def test_an_installation_that_lacks_a_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(guard, "in_clone", lambda: False)
+    told = f"error: click is not installed for {sys.executable}: {sys.executable} -m pip install smemnas."
+    assert guard.explain(ModuleNotFoundError("no click", name="click.core")) == (told, 1)
+
+
 def test_a_python_that_is_too_old_is_named():
     start = f"import runpy, sys; sys.version_info = (3, 10, 13); runpy.run_path({str(ROOT / 'cli.py')!r})"
     done = subprocess.run([sys.executable, "-I", "-c", start], capture_output=True, text=True, check=False)

@@ -101,8 +101,7 @@ def test_an_unknown_name_is_answered_by_what_the_plugins_register(cli, one_line_
     (tmp_path / "none.py").write_text("x = 1\n")
     plugins = ("--plugin", METHOD, "--plugin", tmp_path / "none.py")
     told = ("Plug-in my_method.py registers 'front-climber'.", "Plug-in none.py registers nothing.")
-    against = (*plugins, "study", "--against", "in-the-box", "--methods", "mine")
-    one_line_error(cli(*against), "no method 'mine'", *told, code=2)
+    one_line_error(cli(*plugins, "run", "--method", "mine", "--space", "toy"), "no method 'mine'", *told, code=2)
     one_line_error(cli(*plugins, "check", "mine"), "nothing registered is called 'mine'. Known", *told, code=2)
 
 

@@ -31,7 +31,7 @@ def test_work_is_shown_where_somebody_looks(progress, stream, shown, monkeypatch
     assert ("comparing [runs]" in stream.getvalue()) == shown
 
 
-def test_study_and_report_say_what_they_compare(call, use_embedded, tmp_path, monkeypatch):
+def test_study_and_report_say_what_they_compare(call, tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(terminal, "is_terminal", lambda stream: stream is sys.stderr)

@@ -55,7 +55,7 @@ def weights(folder):
     return torch.load(folder / "checkpoint.pt", weights_only=True)["state_dict"]
 
 
-def script(images, out, before="", **arguments):
+def script(images, out, before="", epochs=3):
     """A program of its own that trains the tiny plan."""
     return textwrap.dedent(f"""
         import os, signal, sys
@@ -65,8 +65,8 @@ def script(images, out, before="", **arguments):
         from smemnas.bench.train.supernet import loop as supernet_training
         from smemnas.bench.train.supernet.plan import SupernetPlan
         {before}
-        plan = SupernetPlan.from_dict({tiny(images, deterministic=True).to_dict()!r})
-        supernet_training.train_supernet(plan, Path({str(out)!r}), device="cpu", **{arguments!r})
+        plan = SupernetPlan.from_dict({tiny(images, deterministic=True, epochs=epochs).to_dict()!r})
+        supernet_training.train_supernet(plan, Path({str(out)!r}), device="cpu")
     """)
 
 
@@ -168,17 +168,17 @@ def test_a_killed_training_ends_as_one_that_was_not(images, tmp_path, place, epo
             return real(*args, **kwargs)
         {place} = kill
     """).replace("\n", "\n        ")
-    killed = run("-", code=script(images, tmp_path / "killed", killer))
+    killed = run("-", code=script(images, tmp_path / "killed", killer, epochs=epochs + 1))
     assert killed.returncode == -9, killed.stderr
     assert torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["epoch"] == epochs
-    plan = tiny(images, deterministic=True)
+    plan = tiny(images, deterministic=True, epochs=epochs + 1)
     resumed = train_supernet(plan, tmp_path / "killed", device="cpu")
     whole = train_supernet(plan, tmp_path / "whole", device="cpu")
     assert without_times(resumed) == without_times(whole)
     a, b = weights(tmp_path / "killed"), weights(tmp_path / "whole")
     assert list(a) == list(b)
     assert all(torch.equal(a[k], b[k]) for k in a)
-    assert (tmp_path / "killed" / "metrics.jsonl").read_text().count("\n") == 3
+    assert (tmp_path / "killed" / "metrics.jsonl").read_text().count("\n") == epochs + 1
 
 
 @pytest.mark.long

@@ -106,14 +106,21 @@ def run(
     """
     from smemnas.bench.train.devices import on_device
 
+    what = _what(options)
+    check_device_used(options.device, [what[1]])
     with on_device(options.device):
-        return _run(options, progress, ends, callbacks)
+        return _run(options, what, progress, ends, callbacks)
 
 
-def _run(options: RunOptions, progress: Shown, ends: Ends | None, callbacks: Sequence[Callback]) -> Result:
-    """Do what `run` says."""
-    space, dataset, objectives = _with_latency(options, *_what(options))
-    check_device_used(options.device, [dataset])
+def _run(
+    options: RunOptions,
+    what: tuple[str, str, tuple[str, ...]],
+    progress: Shown,
+    ends: Ends | None,
+    callbacks: Sequence[Callback],
+) -> Result:
+    """Do what `run` says; `what` are space, data set and objectives."""
+    space, dataset, objectives = _with_latency(options, *what)
     job, benchmark = make_job(
         options.method,
         space,

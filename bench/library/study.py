@@ -184,15 +184,16 @@ def study(options: StudyOptions, *, progress: Shown = False, say: Callable[[str]
     """
     from smemnas.bench.train.devices import on_device
 
-    with on_device(options.device):
-        return _study(options, progress, say)
-
-
-def _study(options: StudyOptions, progress: Shown, say: Callable[[str], None] | None) -> Study:
-    """Do what `study` says."""
     base = basis_of(options)
-    plan = check_plan(_with_options(base.plan, options))
-    check_device_used(options.device, (case.dataset for case in plan.cases))
+    base = base._replace(plan=_with_options(base.plan, options))
+    check_device_used(options.device, (case.dataset for case in base.plan.cases))
+    with on_device(options.device):
+        return _study(options, base, progress, say)
+
+
+def _study(options: StudyOptions, base: Basis, progress: Shown, say: Callable[[str], None] | None) -> Study:
+    """Do what `study` says, of the plan that its options make."""
+    plan = check_plan(base.plan)
     if options.seeds == AUTO:
         plan = with_enough_seeds(plan, options.effect)
     place = Place(options.backend, options.jobs, options.address, options.timeout)

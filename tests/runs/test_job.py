@@ -52,3 +52,12 @@ def test_a_wish_that_makes_no_sense_is_refused(wish, words):
     wish = {"method": "random", "space": "toy", **wish}
     with pytest.raises(UserError, match=words):
         make_job(wish.pop("method"), wish.pop("space"), **wish)
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "--method", "random", "--space", "toy"), ("study", "--methods", "random", "--spaces", "toy")]
+)
+@pytest.mark.parametrize("device", ["cpu", "cuda:7"])
+def test_a_device_for_what_is_looked_up_is_refused_before_it_is_looked_for(fails, command, device):
+    """With the same words whether torch or the device is there or not."""
+    fails((*command, "--device", device), "--device says where networks are trained", "nothing is here")

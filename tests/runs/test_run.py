@@ -19,6 +19,7 @@ from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.provenance import kernels
 from smemnas.bench.report.run import summarise, write_report
+from smemnas.bench.runs import picture
 from smemnas.bench.runs.folder import clear, locked
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import make_job
@@ -383,3 +384,11 @@ def test_a_benchmark_that_reports_reasons_has_them_in_the_log(tmp_path):
 
     rows = go(tmp_path, Scripted([[A]]), benchmark=Reasons(Toy(), lambda X, s: X, OBJECTIVES)).rows
     assert (rows[0].status, rows[0].error) == ("failed", "no such row")
+
+
+def test_a_picture_names_the_last_parts_of_a_path_only():
+    """The title of a search by a supernet went beyond the picture."""
+    assert picture._short("mnv3/supernet+/home/me/runs/7/net/checkpoint.pt") == "mnv3/supernet+.../net/checkpoint.pt"
+    assert picture._short("nb201/cifar10") == "nb201/cifar10"
+    assert picture._short("mnv3/ofa+latency=/a/b/c/my.json") == "mnv3/ofa+latency=.../c/my.json"
+    assert picture._short("mnv3/train+/data/photos+tiny") == "mnv3/train+/data/photos+tiny"

@@ -27,6 +27,8 @@ MOVED = {
 LEFT_OUT = ("make_*.py", "main_*.py", "answer_*.py", "headline_*.py", "pages.py", "__pycache__", "site")
 #: What the site generator has pages fetch when they are opened from disk, and our own file instead of it.
 SHIM, WORKER = "https://unpkg.com/iframe-worker/shim", "docs/site/worker.js"
+#: Rules beside those of the theme; mkdocs.yml names it by the last part.
+STYLE = "docs/site/style.css"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 #: Sections of the API page: title, and the modules of `smemnas._HOMES` whose names it has, by their beginning.
@@ -109,6 +111,7 @@ def lay_out(folder: Path = FOLDER) -> Path:
     for page, source in pages().items():
         (target / page).write_text(converted((ROOT / source).read_text(encoding="utf-8"), page), encoding="utf-8")
     (target / "api.md").write_text(api_page(), encoding="utf-8")
+    shutil.copy(ROOT / STYLE, target)
     source_folder = folder / "source" / "smemnas"
     shutil.rmtree(source_folder, ignore_errors=True)
     source_folder.mkdir(parents=True)

@@ -108,6 +108,15 @@ def test_the_site_asks_for_no_fonts_and_no_analytics(script, tmp_path):
     assert "http" not in (tmp_path / "assets" / "worker.js").read_text()
 
 
+def test_the_scheme_follows_the_system_unless_chosen(laid_out):
+    [first, *others] = CONFIG["theme"]["palette"]
+    assert first["media"] == "(prefers-color-scheme)"
+    assert "scheme" not in first
+    schemes = {entry["media"]: entry["scheme"] for entry in others}
+    assert schemes == {"(prefers-color-scheme: light)": "default", "(prefers-color-scheme: dark)": "slate"}
+    assert [(laid_out[0] / name).is_file() for name in CONFIG["extra_css"]] == [True]
+
+
 @pytest.fixture(scope="module")
 def site(script):
     if importlib.util.find_spec("zensical") is None or importlib.util.find_spec("mkdocstrings") is None:
@@ -140,3 +149,7 @@ def test_pages_in_a_browser_ask_no_other_host_and_log_nothing(site):
                     assert browser.evaluate("document.documentElement.scrollWidth") <= width, page
                     scheme = browser.evaluate("document.body.dataset.mdColorScheme")
                     assert scheme == ("slate" if dark else "default")
+        for scheme, name in (("light", "default"), ("dark", "slate")):  # while a page is open, too
+            feature = {"name": "prefers-color-scheme", "value": scheme}
+            browser.call("Emulation.setEmulatedMedia", features=[feature])
+            browser.until(f"document.body.dataset.mdColorScheme === '{name}'")

@@ -81,20 +81,25 @@ def against_cpu(device: str, size: Size) -> Found:
     return within({"loss": ours, "loss_cpu": there, "apart": abs(ours - there) / there}, apart=LOSS)
 
 
+def timed_recipe(size: Size, precision: str) -> TrainingRecipe:
+    """Return the recipe whose steps are timed."""
+    return TrainingRecipe(
+        *("gpu", 1, size.batch, 0.1),
+        weight_decay=5e-4,
+        flip=True,
+        crop=2,
+        precision=precision,
+        channels_last=not size.toy,
+    )
+
+
 def speed(device: str, size: Size) -> Found:
     """Seconds of a step of the suite's training beside those of a bare loop on ready batches, in turns."""
     figures: dict[str, Any] = {}
     space = trainable_space("nb201", 10, size.side, channels=size.channels, cells=size.cells)
     build = lambda: space.build(CELL, 10)  # noqa: E731
     for name in ("float32",) if size.toy else ("float32", "bf16"):
-        recipe = TrainingRecipe(
-            *("gpu", 1, size.batch, 0.1),
-            weight_decay=5e-4,
-            flip=True,
-            crop=2,
-            precision=name,
-            channels_last=not size.toy,
-        )
+        recipe = timed_recipe(size, name)
         rounds = []
         for _ in range(size.rounds):
             rounds.append([step_seconds(device, size, recipe, build), _bare(device, size, recipe, space)])

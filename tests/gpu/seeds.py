@@ -12,9 +12,9 @@ from smemnas.bench.train import loop
 from smemnas.bench.train.grouped.loop import train_group
 from smemnas.bench.train.images import open_images
 from smemnas.bench.train.networks.trainable import trainable_space
-from smemnas.bench.train.recipes import TrainingRecipe, find_recipe
+from smemnas.bench.train.recipes import find_recipe
 
-from .figures import LOSS, WIDTHS, Found, step_seconds, within
+from .figures import LOSS, WIDTHS, Found, step_seconds, timed_recipe, within
 from .sizes import Size
 
 
@@ -26,14 +26,7 @@ def seeds(device: str, size: Size) -> Found:
     space = trainable_space("nats_sss", 10, size.side, channels=size.channels)
     figures = {}
     for name in ("float32",) if size.toy else ("float32", "bf16"):
-        recipe = TrainingRecipe(
-            *("gpu", 1, size.batch, 0.1),
-            weight_decay=5e-4,
-            flip=True,
-            crop=2,
-            precision=name,
-            channels_last=not size.toy,
-        )
+        recipe = timed_recipe(size, name)
         for k in size.groups:
             rounds = []
             for _ in range(size.rounds):

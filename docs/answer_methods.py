@@ -200,7 +200,7 @@ def at_equal_information(study: Study) -> list[str]:
         "is the least was seen afterwards, on both sides; tests, with the method of ours stated before, are behind the "
         "links below.",
         "",
-        *table(("problem", *tracks), rows, words=4),
+        *table(("problem", *tracks), rows, words=1 + len(tracks)),
     ]
 
 

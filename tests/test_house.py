@@ -99,6 +99,32 @@ def test_links_lead_somewhere(document):
             assert (document.parent / target.partition("#")[0]).exists(), f"{document.name}: {target}"
 
 
+def cells(line):
+    """Number of cells in a line of a table; a bar within code, or behind a backslash, parts none."""
+    return re.sub(r"`[^`]*`", "", line.strip()).replace(r"\|", "").strip("|").count("|") + 1
+
+
+def uneven(text):
+    """Lines of tables with another number of cells than their heading: the rule below it makes a table, or words."""
+    found, head, outside = [], "", True
+    for line in text.splitlines():
+        outside ^= line.lstrip().startswith("```")
+        inside = outside and line.lstrip().startswith("|")
+        head = (head or line) if inside else ""
+        if inside and cells(line) != cells(head):
+            found.append(line)
+    return found
+
+
+def test_tables_have_as_many_cells_in_each_line():
+    rows = ["| a | b |", "|---|---|", r"| `x|y` | 1 \| 2 |"]
+    assert not uneven("\n".join(rows))
+    assert uneven("\n".join([*rows, "| only |"])) == ["| only |"]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    assert len(pages) > 60
+    assert {str(page): bad for page in pages if (bad := uneven(page.read_text(encoding="utf-8")))} == {}
+
+
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "docs/design.md"])
 def test_files_that_a_document_names_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -53,7 +53,7 @@ def collected(folder: Path) -> dict[str, str]:
     title, _, rest = (folder / MARKDOWN).read_text(encoding="utf-8").partition("\n")
     found[MARKDOWN] = f"{title}\n\n{found[MADE]}{rest}"
     plan, space = registered.plan, SPACES.create(registered.plan.space)
-    found[SEARCHES] = to_csv(searches_of(plan, folder, space, read_rows(folder / TRAININGS_CSV)))
+    found[SEARCHES] = to_csv(searches_of(plan, folder, space, read_rows(folder / TRAININGS_CSV)), exact=True)
     ratio = read_gate(folder / GATE_FILE).components.ratio.value
     expected = foresee(plan.space, ratio, plan.arms, budget=plan.budget, seeds=len(plan.runs))
     found[FORESEEN] = to_csv([foreseen_row(expected)] if expected else [])

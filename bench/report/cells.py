@@ -14,6 +14,8 @@ from smemnas.bench.metrics.statistics import BEST, EQUAL, UNKNOWN
 
 #: Columns that hold words; all others are aligned to the right.
 WORDS = ("method", "contrast", "track")
+#: Significant digits of numbers in CSV files. Of the 17 of a float the last ones differ between processors.
+DIGITS = 10
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -102,13 +104,22 @@ def _styled(text: str, mark: str) -> str:
     return marked.get(mark, value) + space + rest
 
 
-def to_csv(records: Sequence[dict[str, Any]]) -> str:
-    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf"."""
+def to_csv(records: Sequence[dict[str, Any]], exact: bool = False) -> str:
+    """Return records as CSV; NaN, None and what a record lacks are empty, an infinite number is "inf".
+
+    Numbers have `DIGITS` significant digits, so that a table is the same text on every processor; with `exact`, for
+    what was measured and is computed with, all that they have.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(dict.fromkeys(name for record in records for name in record))
     writer.writerow(names)
     for record in records:
-        values = [record.get(name) for name in names]
-        writer.writerow(["" if v is None or v != v else v for v in values])
+        writer.writerow([_written(record.get(name), exact) for name in names])
     return text.getvalue()
+
+
+def _written(value: Any, exact: bool) -> Any:
+    if value is None or value != value:
+        return ""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and not exact else value

@@ -16,7 +16,7 @@ from study_cases import records, toy_plan
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.statistics import smallest_p
-from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span
+from smemnas.bench.report.cells import Section, markdown_table, number, p_value, short_names, span, to_csv
 from smemnas.bench.report.study.files import ROWS_SHOWN, details, markdown, write_study
 from smemnas.bench.report.study.latex import escape
 from smemnas.bench.report.study.primary import HEAD
@@ -154,15 +154,15 @@ def test_csv_files_hold_what_the_tables_hold(studied: Tables, tmp_path: Path) ->
     assert len(rows) == 2 * 3 * 3
     for line, row in zip(rows, studied.rows, strict=True):
         for name in ("regret", "area", "igd_plus", "epsilon", "best"):
-            assert float(line[name]) == getattr(row, name).value
-            assert float(line[f"{name}_low"]) == getattr(row, name).low
+            assert float(line[name]) == pytest.approx(getattr(row, name).value, rel=1e-9)
+            assert float(line[f"{name}_low"]) == pytest.approx(getattr(row, name).low, rel=1e-9)
         assert (line["mark"], line["constraints"]) == (row.mark, "")
     trials = records(tmp_path / "trials.csv")
     assert [r["status"] for r in trials].count("failed") == 2
     for line, t in zip(trials, studied.trials, strict=True):
         if line["status"] == "done":
-            assert [float(line[f"area_{n}"]) for n in (10, 25, 40)] == t.area.tolist()
-            assert [float(line[f"epsilon_{n}"]) for n in (10, 25, 40)] == t.epsilon.tolist()
+            assert [float(line[f"area_{n}"]) for n in (10, 25, 40)] == pytest.approx(t.area, rel=1e-9)
+            assert [float(line[f"epsilon_{n}"]) for n in (10, 25, 40)] == pytest.approx(t.epsilon, rel=1e-9)
     champion = records(tmp_path / "champion.csv")
     assert len(champion) == 2 * 3 * 2
     assert {r["family_size"] for r in champion} == {"12"}
@@ -274,3 +274,21 @@ def test_a_study_without_a_finished_run_is_written(tmp_path: Path) -> None:
     assert "8 of 8 runs have not been made yet." in markdown(tables)
     assert {r["regret"] for r in records(tmp_path / "study.csv")} == {""}
     assert not (tmp_path / "curves.csv").exists()
+
+
+def test_a_csv_file_has_the_same_numbers_whatever_the_last_bits():
+    sums = {
+        "n": 12345678901,
+        "a": 0.1 + 0.2,
+        "b": np.float64(-1.5472449709631846),
+        "c": 1e-17,
+        "d": np.inf,
+        "e": np.nan,
+    }
+    others = {"n": 12345678901, "a": 0.3, "b": -1.5472449709631848, "c": 1e-17 + 1e-33, "d": np.inf, "f": "x"}
+    assert to_csv([sums, others]).splitlines() == [
+        "n,a,b,c,d,e,f",
+        "12345678901,0.3,-1.547244971,1e-17,inf,,",
+        "12345678901,0.3,-1.547244971,1e-17,inf,,x",
+    ]
+    assert to_csv([{"a": 0.1 + 0.2}], exact=True).splitlines() == ["a", "0.30000000000000004"]

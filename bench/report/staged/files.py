@@ -46,7 +46,7 @@ def write_experiment(
     title = f"Registered experiment on {plan.space}/{unquote(plan.dataset)}"
     lead = [*answer(plan, gate, found, foreseen), f"plan: sha256 {plan.digest}, written before anything ran"]
     tables = sections(plan, gate, found)
-    write_text(out / TRAININGS_CSV, to_csv([dict(row) for row in trainings]))
+    write_text(out / TRAININGS_CSV, to_csv([dict(row) for row in trainings], exact=True))
     write_text(out / OUTCOME_CSV, to_csv(_records(found)))
     write_text(out / MARKDOWN, _markdown(title, lead, tables, conventions(plan)))
     write_text(out / PAGE, _page(title, lead, tables, conventions(plan), trainings))

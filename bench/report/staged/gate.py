@@ -41,5 +41,5 @@ def write_gate(out: Path, gate: Gate, power: GatePower) -> None:
         for s in np.arange(k).tolist()
     ]
     write_text(out / GATE_CSV, to_csv([figures]))
-    write_text(out / TRAININGS_CSV, to_csv(rows))
+    write_text(out / TRAININGS_CSV, to_csv(rows, exact=True))
     gate.save(out / FILE, power.entry())

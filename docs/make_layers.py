@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURE = "docs/layers.svg"
 FOLDERS = ("bench", "methods", "spaces", "surrogates")
 #: Sizes in pixels: of the page, of a box, between levels.
-WIDTH, BOX, HEIGHT, GAP, MARGIN = 1180, 128, 34, 78, 20
+BOX, APART, HEIGHT, GAP, MARGIN = 128, 18, 34, 78, 20
 STYLE = (
-    "text{font:13px sans-serif;text-anchor:middle;fill:#1b1f24}.n{font-size:11px;fill:#57606a}"
+    "text{font:15px sans-serif;text-anchor:middle;fill:#1b1f24}.n{font-size:12px;fill:#57606a}"
     "rect{fill:#eef3fb;stroke:#4a6fa5}.own rect{fill:#fdf3e1;stroke:#b7791f}"
     "path{fill:none;stroke:#9aa4b2;stroke-width:1}"
 )
@@ -131,12 +131,12 @@ def draw(layers: Layers) -> str:
     """Return the picture: one row for each level, the lowest at the bottom, a line from each unit to what it uses."""
     top = max(layers.level.values())
     rows = [sorted(u for u, k in layers.level.items() if k == level) for level in range(top + 1)]
+    width = max(map(len, rows)) * (BOX + APART) + 2 * MARGIN
     middle: dict[str, float] = {}
-    for row in rows:  # each unit stands above what it uses, as far as its row has room
-        wish = {u: _mean([middle[v] for v in layers.uses[u] if v in middle]) for u in row}
-        step = min(BOX + 18, (WIDTH - 2 * MARGIN) / len(row))
+    for row in rows:  # each unit stands as far as may be above what it uses
+        wish = {u: _mean([middle[v] for v in layers.uses[u] if v in middle], width / 2) for u in row}
         for k, unit in enumerate(sorted(row, key=lambda u: (wish[u], u))):
-            middle[unit] = WIDTH / 2 + (k - (len(row) - 1) / 2) * step
+            middle[unit] = width / 2 + (k - (len(row) - 1) / 2) * (BOX + APART)
     height = 2 * MARGIN + top * GAP + HEIGHT
 
     def y(unit: str) -> float:
@@ -163,15 +163,15 @@ def draw(layers: Layers) -> str:
             f'<text class="n" x="{middle[unit]:.0f}" y="{at + 28:.0f}">{n} module{"s" * (n > 1)}</text></g>'
         )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="Layers of the suite, made from its imports"><style>{STYLE}</style>\n'
         + "\n".join(parts)
         + "\n</svg>\n"
     )
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else WIDTH / 2
+def _mean(values: list[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
 
 
 def summary(layers: Layers) -> str:

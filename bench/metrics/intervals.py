@@ -55,6 +55,21 @@ def limits_of_mean(x: FloatArray) -> tuple[float, float]:
     return mean - sd * _uncorrected(t, skewness, n), mean - sd * _uncorrected(-t, skewness, n)
 
 
+def limits_of_share(count: int, n: int) -> tuple[float, float]:
+    """Return the exact confidence limits of a share of which ``count`` of ``n`` were seen (Clopper and Pearson 1934).
+
+    They hold the truth at least as often as they say, also where all or none were seen. NaN of nothing.
+    """
+    from scipy.special import betaincinv
+
+    if n < 1:
+        return math.nan, math.nan
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
+    high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1.0 - tail))
+    return low, high
+
+
 def _uncorrected(corrected: float, skewness: float, n: int) -> float:
     """Return the distance whose corrected form is given."""
     if abs(skewness) < 1e-6:

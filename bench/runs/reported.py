@@ -224,10 +224,15 @@ class Judged:
         rows = np.flatnonzero(nondominated(self._F[:n]))
         return ReportedSet(n, rows, self._F[rows])
 
+    def best_row(self, n: int, column: int) -> int:
+        """Return the row of what looks best in one objective after `n` evaluations; -1 of nothing."""
+        found = self.at(n)
+        return int(found.rows[np.argmin(found.F[:, column])]) if len(found.rows) else -1
+
     def best(self, n: int, column: int) -> float:
         """Return the true value of what looks best in one objective after `n` evaluations; inf of nothing."""
-        found = self.at(n)
-        return float(self.true[found.rows[np.argmin(found.F[:, column])], column]) if len(found.rows) else np.inf
+        row = self.best_row(n, column)
+        return float(self.true[row, column]) if row >= 0 else np.inf
 
     def regret_curve(self, n: int, reference: Reference) -> FloatArray:
         """Return the true hypervolume regret ``(n,)`` of what would be reported after 1, 2, ... evaluations."""

@@ -19,6 +19,7 @@ from smemnas.bench.metrics.statistics import Ratio
 from smemnas.bench.studies.curves import curve_of
 from smemnas.bench.studies.execution import DONE, FAILED
 from smemnas.bench.studies.in_time import step
+from smemnas.bench.studies.incumbents import incumbent_rows
 from smemnas.bench.studies.judged import cap_rows, points_per_regret, reaches
 from smemnas.bench.studies.pairs import Pairs, Regret, adjust, compare, make_pairs, marks_of
 from smemnas.bench.studies.plan import Plan
@@ -59,6 +60,7 @@ def tabulate(plan: Plan, trials: Sequence[Trial]) -> Tables:
         cap_rows(plan, done, references),
         reaches(plan, done),
         {case: points_per_regret(case, reference) for case, reference in references.items()},
+        incumbent_rows(plan, done, references),
     )
 
 

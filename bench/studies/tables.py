@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.outcomes import Reference
@@ -184,6 +185,55 @@ class Lead:
     ratio: Ratio
 
 
+class Near(NamedTuple):
+    """How many runs of a variant came within a margin of the optimum, and how soon.
+
+    Attributes:
+        margin: Largest distance from the optimum.
+        reached: Runs that got there by the checkpoint.
+        share: Of the finished runs, with its exact interval.
+        median: Median evaluations (seconds, where training time is the budget); inf where half of the runs or more did
+            not get there.
+    """
+
+    margin: float
+    reached: int
+    share: Interval
+    median: float
+
+
+@dataclass(frozen=True)
+class IncumbentRow:
+    """The networks that a variant's runs found on one case of one objective by one checkpoint.
+
+    Attributes:
+        at: Evaluations.
+        n: Finished runs with a network.
+        runs: Finished runs.
+        value: Mean of the true value of the best network so far, chosen by what was shown.
+        gap: Mean of how far that is above the optimum; NaN where none is known.
+        tested: Mean of its reported value: on the test split where there is one, averaged over trainings.
+        tested_floor: The reported value of the optimum: what a perfect search would report.
+        near: One entry for each of `bench.studies.incumbents.MARGINS`; empty where no optimum is known.
+        reported: Reported values of the champion (baseline) minus those of this variant, at the budget; else None.
+        sooner: The same of evaluations to within one of the margins, where a run that does not get there counts as
+            one more than the budget.
+    """
+
+    case: Case
+    variant: str
+    at: int
+    n: int
+    runs: int
+    value: Interval
+    gap: Interval
+    tested: Interval
+    tested_floor: float
+    near: tuple[Near, ...]
+    reported: Comparison | None = None
+    sooner: Comparison | None = None
+
+
 @dataclass(frozen=True, repr=False)
 class Tables:
     """Everything that a study's report shows.
@@ -198,6 +248,7 @@ class Tables:
         caps: The error under cost caps; empty for cases without an error, a cost or a reference front.
         reaches: Shares of targets reached, of each case and variant, and under None of all cases.
         points: How many points of error a regret of 1 is, NaN where that makes no sense.
+        incumbents: The networks found on cases of one objective.
     """
 
     plan: Plan
@@ -215,6 +266,7 @@ class Tables:
     caps: Sequence[CapRow] = ()
     reaches: Mapping[tuple[Case | None, str], TargetsReached] = field(default_factory=dict)
     points: Mapping[Case, float] = field(default_factory=dict)
+    incumbents: Sequence[IncumbentRow] = ()
 
     def summary(self) -> str:
         """Return how much it compares: "3 methods on 1 problem, 15 of 15 runs done"."""

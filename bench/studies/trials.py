@@ -18,6 +18,7 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.benchmarks.ranges import caps_of, under_caps
 from smemnas.bench.errors import RunError, Unusable
+from smemnas.bench.metrics.incumbents import incumbents
 from smemnas.bench.metrics.indicators import epsilon, hypervolume_regret, igd_plus, nondominated, regret_curve
 from smemnas.bench.runs.guard import checked_log
 from smemnas.bench.runs.job import Job
@@ -54,6 +55,8 @@ class Measures(NamedTuple):
             the true values of the reported set, see `bench.runs.reported`: `best` of what looks best in it.
         under: Error of the choice under each of the case's cost caps ``(c, caps)``, see `bench.benchmarks.ranges`; inf
             where the run has nothing within one.
+        incumbent: Where there is one objective, which costs an evaluation: true and reported value of the best
+            architecture so far after each evaluation ``(n, 2)``, see `_incumbent`; else no rows.
     """
 
     regret: FloatArray
@@ -65,6 +68,7 @@ class Measures(NamedTuple):
     curve: FloatArray
     observed: FloatArray
     under: FloatArray
+    incumbent: FloatArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +92,7 @@ class Trial:
         curve: Hypervolume regret after each evaluation ``(n,)``.
         observed: At the checkpoints ``(c,)``.
         under: At the checkpoints ``(c, caps)``.
+        incumbent: After each evaluation ``(n, 2)``; no rows where there are several objectives.
         seconds: Wall time in ask, evaluate and tell.
         method_seconds: Wall time in ask and tell.
         reference: By what it is measured, the same for all runs of its case; None where nothing is known.
@@ -109,6 +114,7 @@ class Trial:
     curve: FloatArray
     observed: FloatArray
     under: FloatArray
+    incumbent: FloatArray
     seconds: float
     method_seconds: float
     reference: Reference | None
@@ -266,7 +272,7 @@ def unfinished(
 
 
 def _nothing(checkpoints: int) -> Measures:
-    empty = np.empty(0), np.full(checkpoints, math.nan), np.empty((checkpoints, 0))
+    empty = np.empty(0), np.full(checkpoints, math.nan), np.empty((checkpoints, 0)), np.empty((0, 2))
     return Measures._make([*np.full((6, checkpoints), math.nan), *empty])
 
 
@@ -299,6 +305,8 @@ def measure(
         found = found._replace(best=best[np.minimum(checkpoints, len(F))])
         if judged is not None:
             found = found._replace(best=np.array([judged.best(n, costly[0]) for n in at]))
+    if costly and len(benchmark.objectives) == 1:
+        found = found._replace(incumbent=_incumbent(X, F[:, 0], benchmark, judged))
     if reference is None:
         return found
     two_splits = has_two_splits(benchmark) and len(reference.report_best) > 0
@@ -322,6 +330,25 @@ def measure(
         curve = judged.regret_curve(max(at), reference)
     area = np.cumsum(curve)[checkpoints - 1] / checkpoints
     return found._replace(regret=curve[checkpoints - 1], area=area, curve=curve[: len(F)])
+
+
+def _incumbent(X: IntArray, values: FloatArray, benchmark: Benchmark, judged: Judged | None) -> FloatArray:
+    """Return the values ``(n, 2)`` of what a search for one objective would hand over after each evaluation.
+
+    The architecture is chosen by what was shown. First its true value, averaged over trainings, then the one that is
+    reported, of the test split where there is one. NaN before there is any, and where a reported value costs a
+    training.
+    """
+    n = len(X)
+    rows = incumbents(values) if judged is None else np.array([judged.best_row(k + 1, 0) for k in range(n)], np.int64)
+    found = np.full((n, 2), math.nan)
+    own, place = np.unique(rows[rows >= 0], return_inverse=True)
+    if len(own):
+        free = benchmark.recheck is not None
+        true = benchmark.true_values(X[own])[:, 0] if free else values[own]
+        tested = benchmark.report(X[own])[:, 0] if free else np.full(len(own), math.nan)
+        found[rows >= 0] = np.stack([true, tested], axis=1)[place]
+    return found
 
 
 def _true(X: IntArray, F: FloatArray, benchmark: Benchmark) -> FloatArray:

@@ -20,6 +20,8 @@ from smemnas.bench.metrics.statistics import BEST, SIGNIFICANCE, smallest_p
 from smemnas.bench.outputs import head
 from smemnas.bench.report.cells import Section, markdown_table, to_csv
 from smemnas.bench.report.run import APPROXIMATED
+from smemnas.bench.report.study.incumbents import FILE as INCUMBENTS_FILE
+from smemnas.bench.report.study.incumbents import incumbent_records, incumbent_text
 from smemnas.bench.report.study.judged import judged_texts, measured_text
 from smemnas.bench.report.study.latex import MADE, all_of
 from smemnas.bench.report.study.latex import tables as latex_tables
@@ -110,6 +112,7 @@ def texts(tables: Tables) -> dict[str, str]:
         "curves.csv": curve_records(tables),
         "caps.csv": cap_records(tables),
         "ecdf.csv": reach_records(tables),
+        INCUMBENTS_FILE: incumbent_records(tables),
         TRAINED_FILE: trained_records(tables),
     }
     latex = latex_tables(sections(tables), signs_of(tables.plan))
@@ -141,6 +144,7 @@ def conventions(tables: Tables) -> list[str]:
     lines += on_tracks(plan)
     lines += on_marks(tables)
     lines += judged_texts(tables)
+    lines += incumbent_text(tables)
     lines += single_text(plan)
     if any(0 < r.n < seeds for r in tables.rows):
         lines.append(f"n=...: finished runs where they are fewer than the {seeds} seeds; means are over these.")

@@ -8,6 +8,7 @@ from typing import Any
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.targets import TARGETS
+from smemnas.bench.report.study.incumbents import incumbent_columns
 from smemnas.bench.studies.information import tracks_of
 from smemnas.bench.studies.tables import Comparison, Tables
 
@@ -167,6 +168,7 @@ def trial_records(tables: Tables) -> list[dict[str, Any]]:
                     for n, k in at
                     for j in range(trial.under.shape[1])
                 },
+                **incumbent_columns(tables, trial),
             }
         )
     return records

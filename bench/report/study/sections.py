@@ -8,6 +8,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.statistics import BEST, Ratio
 from smemnas.bench.report.cells import Section, number, p_value, short_names, signed, span
+from smemnas.bench.report.study.incumbents import incumbent_sections
 from smemnas.bench.report.study.judged import cap_sections, reach_sections
 from smemnas.bench.report.study.primary import primary
 from smemnas.bench.report.study.trained import trained_sections
@@ -184,6 +185,7 @@ def _of_case(tables: Tables, case: Case) -> list[Section]:
     points = tables.points.get(case, math.nan)
     further = [indicators(plan, r, points) for r in rows]
     found.append(Section(title, head, further, breaks=True, detail=True, key=f"indicators {where}"))
+    found += incumbent_sections(tables, case)
     found += cap_sections(tables, case)
     found += _seed_ranks(tables, case)
     arrivals = [a for a in tables.arrivals if a.case == case]

@@ -16,6 +16,8 @@ from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.report.cells import short_names, to_csv
 from smemnas.bench.report.study.files import texts
+from smemnas.bench.report.study.incumbents import FILE as INCUMBENTS
+from smemnas.bench.report.study.incumbents import incumbent_columns
 from smemnas.bench.studies.discovery import Found, find_runs
 from smemnas.bench.studies.execution import DONE
 from smemnas.bench.studies.groups import Group, make_groups
@@ -25,7 +27,7 @@ from smemnas.methods.tracks import TRACKS
 from smemnas.spaces.base import FloatArray
 
 #: Files of a study that are kept beside the page.
-KEPT = ("study.md", "details.md", "study.csv", "champion.csv", "caps.csv", "contrasts.csv")
+KEPT = ("study.md", "details.md", "study.csv", "champion.csv", "caps.csv", "contrasts.csv", INCUMBENTS)
 RUNS, MADE = "runs.csv", "made.txt"
 #: The other rule by which the first three are ranked once more: "" is the front's own range.
 OTHER = ""
@@ -94,6 +96,7 @@ def _records(tables: Tables, other: Tables) -> list[dict[str, object]]:
                 "regret_other": f"{twin.regret[-1]:.8g}" if twin else "",
                 "seconds": f"{t.seconds:.4g}",
                 "method_seconds": f"{t.method_seconds:.4g}",
+                **incumbent_columns(tables, t),
             }
         )
     return found
@@ -119,6 +122,7 @@ class Results:
         champion: Rows of champion.csv.
         caps: Rows of caps.csv.
         contrasts: Rows of contrasts.csv.
+        incumbents: Rows of incumbents.csv.
         made: Which version made the runs, and which commit holds them.
     """
 
@@ -127,6 +131,7 @@ class Results:
         self.contrasts = read_rows(folder / "contrasts.csv") if (folder / "contrasts.csv").exists() else []
         self.champion = read_rows(folder / "champion.csv") if (folder / "champion.csv").exists() else []
         self.caps = read_rows(folder / "caps.csv") if (folder / "caps.csv").exists() else []
+        self.incumbents = read_rows(folder / INCUMBENTS) if (folder / INCUMBENTS).exists() else []
         self.made = (folder / MADE).read_text(encoding="utf-8").strip() if (folder / MADE).exists() else ""
         self._runs = read_rows(folder / RUNS)
 

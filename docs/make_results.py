@@ -17,6 +17,7 @@ from runpy import run_path
 
 import make_answers
 import make_main
+import make_single
 from pages import RESULTS
 
 from smemnas.bench.studies.against import shipped
@@ -39,7 +40,7 @@ SCRIPTS = (
 
 
 def plans() -> list[str]:
-    """Return the plans that have a page of docs/make_main.py."""
+    """Return the plans that have a page of docs/make_main.py or docs/make_single.py."""
     return sorted(
         file.parent.name for file in RESULTS.glob(f"*/{make_main.RUNS}") if (file.parent / make_main.MADE).exists()
     )
@@ -48,13 +49,14 @@ def plans() -> list[str]:
 def from_runs(name: str) -> None:
     """Make the page of a plan; from its runs where they are in the package."""
     archive = shipped(name)
+    make, first = (make_single.main, []) if name == make_single.NAME else (make_main.main, [name])
     if archive is None:
-        make_main.main([name])
+        make(first)
         return
     recorded = (
         (RESULTS / name / make_main.MADE).read_text(encoding="utf-8").strip().rpartition("recorded in commit ")[2]
     )
-    make_main.main([name, str(archive), "--recorded", recorded.rstrip(".")])
+    make([*first, str(archive), "--recorded", recorded.rstrip(".")])
 
 
 def script(name: str) -> None:

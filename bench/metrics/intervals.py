@@ -70,6 +70,24 @@ def limits_of_share(count: int, n: int) -> tuple[float, float]:
     return low, high
 
 
+def limits_of_median(x: FloatArray) -> tuple[float, float]:
+    """Return the exact confidence limits of the median of ``x`` ``(n,)``: two of its values, whatever it is drawn from.
+
+    The k-th smallest and the k-th largest value, k the largest for which both hold the median often enough by the
+    binomial distribution; infinite values, of what was not seen within a budget, are values like others. NaN where so
+    few have no such limits.
+    """
+    n = len(x)
+    tail, k, chance = (1.0 - CONFIDENCE) / 2.0, 0, 0.0
+    while k < n // 2 and chance + math.comb(n, k) * 0.5**n <= tail:
+        chance += math.comb(n, k) * 0.5**n
+        k += 1
+    if k == 0:
+        return math.nan, math.nan
+    ordered = sorted(x.tolist())
+    return ordered[k - 1], ordered[n - k]
+
+
 def _uncorrected(corrected: float, skewness: float, n: int) -> float:
     """Return the distance whose corrected form is given."""
     if abs(skewness) < 1e-6:

@@ -12,7 +12,7 @@ from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.metrics import statistics
 from smemnas.bench.metrics.incumbents import evaluations_within
-from smemnas.bench.metrics.intervals import Interval, limits_of_share
+from smemnas.bench.metrics.intervals import Interval, limits_of_median, limits_of_share
 from smemnas.bench.studies.in_time import finished
 from smemnas.bench.studies.judged import Done
 from smemnas.bench.studies.pairs import adjust, compare
@@ -72,7 +72,13 @@ def _near(plan: Plan, trials: Sequence[Trial], best: float, margin: float, at: i
     spent = np.array([spent_within(plan, trial, best, margin) for trial in trials])
     spent = np.where(spent <= at, spent, math.inf)
     count, n = int(np.isfinite(spent).sum()), len(spent)
-    return Near(margin, count, Interval(count / n, *limits_of_share(count, n)), float(np.median(spent)))
+    share, median = Interval(count / n, *limits_of_share(count, n)), Interval(_median(spent), *limits_of_median(spent))
+    return Near(margin, count, share, median)
+
+
+def _median(x: FloatArray) -> float:
+    """Return the median of ``x`` ``(n,)``; inf where half of the values or more are."""
+    return float(np.median(x)) if np.isfinite(x).sum() * 2 > len(x) else math.inf
 
 
 def optimum(reference: Reference | None) -> float:

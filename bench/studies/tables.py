@@ -192,14 +192,14 @@ class Near(NamedTuple):
         margin: Largest distance from the optimum.
         reached: Runs that got there by the checkpoint.
         share: Of the finished runs, with its exact interval.
-        median: Median evaluations (seconds, where training time is the budget); inf where half of the runs or more did
-            not get there.
+        median: Median evaluations (seconds, where training time is the budget) with its exact interval; inf is beyond
+            the checkpoint.
     """
 
     margin: float
     reached: int
     share: Interval
-    median: float
+    median: Interval
 
 
 @dataclass(frozen=True)

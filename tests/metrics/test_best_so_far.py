@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, quantile_test
 
 from smemnas.bench.metrics.incumbents import evaluations_within, incumbents
-from smemnas.bench.metrics.intervals import limits_of_share
+from smemnas.bench.metrics.intervals import limits_of_median, limits_of_share
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,3 +44,16 @@ def test_limits_of_a_share_are_exact(count, n):
 
 def test_a_share_of_nothing_has_no_limits():
     assert all(map(math.isnan, limits_of_share(0, 0)))
+
+
+@pytest.mark.parametrize("n", [6, 11, 31, 40])
+def test_limits_of_a_median_are_exact(n):
+    x = np.random.default_rng(n).exponential(size=n)
+    found = quantile_test(x, q=0, p=0.5).confidence_interval(0.95)
+    assert limits_of_median(x) == (found.low, found.high)
+
+
+def test_what_was_not_seen_in_time_is_a_value_beyond_all_others():
+    x = np.array([5.0, 3.0, math.inf, 4.0, math.inf, 1.0, 2.0, math.inf])
+    assert limits_of_median(x) == (1.0, math.inf)
+    assert all(map(math.isnan, limits_of_median(x[:5])))  # 2 / 2^5 is more than a twentieth

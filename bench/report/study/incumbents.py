@@ -55,7 +55,7 @@ def _cells(plan: Plan, row: IncumbentRow) -> list[str]:
 
 
 def _median(plan: Plan, entry: Near, at: int) -> str:
-    return f">{plan.shown(at)}" if math.isinf(entry.median) else number(entry.median, 0)
+    return f">{plan.shown(at)}" if math.isinf(entry.median.value) else number(entry.median.value, 0)
 
 
 def incumbent_records(tables: Tables) -> list[dict[str, Any]]:
@@ -89,7 +89,11 @@ def _limits(name: str, interval: Interval) -> dict[str, Any]:
 
 def _near(entry: Near, column: str) -> dict[str, Any]:
     name = f"within_{entry.margin:g}"
-    return {f"{name}_reached": entry.reached, **_limits(f"{name}_share", entry.share), f"{name}_{column}": entry.median}
+    return {
+        f"{name}_reached": entry.reached,
+        **_limits(f"{name}_share", entry.share),
+        **_limits(f"{name}_{column}", entry.median),
+    }
 
 
 def _test(name: str, c: Comparison | None) -> dict[str, Any]:
@@ -132,7 +136,8 @@ def incumbent_text(tables: Tables) -> list[str]:
         "trainings of a table; what was shown where each value is a training) and the one that is reported: of the "
         "test split where there is one. Above optimum: true value minus the least one of the reference front. "
         f"Optimum, within {margins}: runs that had such a network, by its true value, and the median of when, over "
-        f"all runs. Tests are secondary, of {first} against each other method at the budget, exact and paired, Holm "
-        f"over all cases and methods: of the reported values, and of the {tables.plan.axis} to within {TESTED:g}, "
-        "where a run that does not get there counts as one more than the budget."
+        f"all runs (intervals in {FILE}: exact, Clopper and Pearson's of shares, order statistics of medians). Tests "
+        f"are secondary, of {first} against each other method at the budget, exact and paired, Holm over all cases and "
+        f"methods: of the reported values, and of the {tables.plan.axis} to within {TESTED:g}, where a run that does "
+        "not get there counts as one more than the budget."
     ]

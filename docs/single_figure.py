@@ -11,7 +11,7 @@ from make_concepts import BLUE, GREY, ORANGE, picture
 
 from smemnas.bench.metrics.intervals import Interval
 
-WIDTH, LABELS, GAP, EDGE = 640, 166, 22, 14
+WIDTH, LABELS, GAP, EDGE = 680, 190, 36, 20
 TOP, ROW, HEAD, FOOT = 34, 16, 24, 44
 #: Colours of ours, of others, and of the one that every method is to beat.
 KINDS = {"ours": BLUE, "others": ORANGE, "random search": GREY}

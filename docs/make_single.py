@@ -139,8 +139,9 @@ def caveats(s: Single) -> list[str]:
         f"* Small tables are soon exhausted: in every run the optimum is found on {', '.join(full)}. Where both sides "
         "are there, no test can tell them apart, and how soon they are says more. A lead here need not last on large "
         "spaces.",
-        "* On macro each search sees one training of three, and its luck decides among near ones. nats_sss and macro "
-        "have one split; on nb201 the test error is that of another split and of networks trained on more images.",
+        "* On macro each search sees one training of three, and its luck decides among near ones. macro and nats_sss "
+        "have one split, of test images, so that their searches see what is reported; on nb201 it is another one, and "
+        "on CIFAR-10 of networks trained on twice as many images.",
         "* Times depend on the machine, and were taken while it did other work.",
         "",
     ]

@@ -44,6 +44,7 @@ _HOMES = {
     "smemnas.bench.library.report": "Report ReportOptions report",
     "smemnas.bench.library.leaderboard": "Leaderboard LeaderboardOptions leaderboard",
     "smemnas.bench.fit.fit": "FitOptions Fitted fit plan_fit",
+    "smemnas.bench.library.export": "ExportedNetwork ExportOptions export",
     "smemnas.bench.library.images": "ImageFolder images",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
     "smemnas.bench.library.supernet": (
@@ -78,6 +79,9 @@ if TYPE_CHECKING:
     from smemnas.bench.library.archive import extract_archive as extract_archive
     from smemnas.bench.library.archive import make_archive as make_archive
     from smemnas.bench.library.archive import verify_archive as verify_archive
+    from smemnas.bench.library.export import ExportedNetwork as ExportedNetwork
+    from smemnas.bench.library.export import ExportOptions as ExportOptions
+    from smemnas.bench.library.export import export as export
     from smemnas.bench.library.gate import GateFound as GateFound
     from smemnas.bench.library.gate import GateOptions as GateOptions
     from smemnas.bench.library.gate import gate as gate

@@ -107,8 +107,10 @@ def test_a_chain_of_trainings(execute, tmp_path):
     pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
     pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
     names, printed = execute("From images to a trained network")
-    first, *read, last = printed.splitlines()
+    first, *read, last, given = printed.splitlines()
     assert first == "epoch 1 of 1"
+    assert given == "runs/inherited/retrain/best/export/model.onnx knows 0 1 2 3 4 5 6 7 8 9"
+    assert (tmp_path / given.split()[0]).is_file()
     assert [line.split()[-1] for line in read] == list(names["search"].front.archs)
     errors = names["search"].front.F[:, 0]
     assert last.split()[-1] == names["search"].front.archs[errors.argmin()]

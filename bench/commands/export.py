@@ -53,25 +53,27 @@ def export_command(
       python -m smemnas export runs/supernet/checkpoint.pt r32-3334-7673-36567634-5353-3333
       python -m smemnas export ofa_mbv3_d234_e346_k357_w1.0 r224-3636-3636-3636-3636-3636 --data ~/imagenet
     """
-    from smemnas.bench.train import need_torch
+    from smemnas.bench.library.export import ExportOptions, export
 
-    need_torch()
-    from smemnas.bench.outputs import EXPORT, claim
-    from smemnas.bench.train.retrain.export import Packing, export_retrained, export_supernet
-
-    packing = Packing(not no_onnx, normalise, softmax, int8, licence)
-    if arch is None:
-        if source.is_file():
-            raise click.UsageError("Missing argument 'ARCH': which sub-network of the supernet?")
-        if data or as_is:
-            raise click.UsageError("--data and --as-is belong to a supernet's checkpoint, not to a finished training.")
-        folder = out if out is not None else source / "export"
-        claim(folder, EXPORT)
-        config = export_retrained(source, folder, packing)
-    else:
-        folder = out if out is not None else Path("exports") / arch
-        claim(folder, EXPORT)
-        config = export_supernet(source, arch, folder, data=data, as_is=as_is, packing=packing, device=device)
+    if arch is None and source.is_file():
+        raise click.UsageError("Missing argument 'ARCH': which sub-network of the supernet?")
+    if arch is None and (data or as_is):
+        raise click.UsageError("--data and --as-is belong to a supernet's checkpoint, not to a finished training.")
+    options = ExportOptions(
+        source,
+        arch or "",
+        data=data or "",
+        as_is=as_is,
+        device=device,
+        onnx=not no_onnx,
+        normalise=normalise,
+        softmax=softmax,
+        int8=int8,
+        licence=licence,
+        out=out,
+    )
+    found = export(options)
+    config = found.config
     for label, value in config["facts"].items():
         click.echo(f"{label}: {value}")
     if "int8" in config:
@@ -80,4 +82,4 @@ def export_command(
             f"in 8 bits: {after['accuracy']:.2f} % for {before['accuracy']:.2f} %, {after['bytes'] / 1e6:.2f} MB for "
             f"{before['bytes'] / 1e6:.2f} MB, {after['milliseconds']:.3g} ms for {before['milliseconds']:.3g} ms"
         )
-    click.echo(f"{config['params']:,} parameters, {config['madds']:,} multiply-adds; written to {folder}")
+    click.echo(f"{config['params']:,} parameters, {config['madds']:,} multiply-adds; written to {found.folder}")

@@ -18,7 +18,7 @@ from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.runs import run as runs
 from smemnas.bench.runs.clock import Ends
 from smemnas.bench.runs.history import objectives_of
-from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.job import Job, make_job, short_place
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.result import Result
 from smemnas.bench.values import duration, several
@@ -189,7 +189,7 @@ def run_job(
     """
     place = Path(folder).expanduser()
     with (
-        shown_progress(f"{job.label} on {job.place}", progress) as tell,
+        shown_progress(f"{job.label} on {short_place(job.place)}", progress) as tell,
         attached(callbacks, SEARCH, place) as step,
     ):
         result = runs.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -159,6 +160,11 @@ class Job:
         time = [f"time-{duration_text(self.budget_time)}"] if self.budget_time else []
         count = [] if time and self.budget == LARGEST_BUDGET else [f"budget-{self.budget}"]
         return self.folder.parent / ",".join([*count, *time]) / self.folder.name
+
+
+def short_place(place: str) -> str:
+    """Return a job's place with the last two parts of each path: whole ones go beyond titles and pictures."""
+    return re.sub(r"(?<=[+=])/\S*/(?=[^/\s]+/[^/\s]+)", ".../", place)
 
 
 def _plugin(entry: PluginEntry | str) -> Plugin:

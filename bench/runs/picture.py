@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.colours import BLUE, GREY, ORANGE
+from smemnas.bench.runs.job import short_place
 from smemnas.spaces.base import FloatArray
 
 if TYPE_CHECKING:
@@ -55,15 +55,10 @@ def draw_run(result: Result, reference: Reference | None) -> Any:
     figure.axes[0].legend(frameon=False, fontsize=9)
     job = result.job
     measured = [f"reference {job.reference}"] if job.reference else []
-    place = ", ".join([f"{job.label} on {_short(job.place)}", *job.constraints, *measured])
+    place = ", ".join([f"{job.label} on {short_place(job.place)}", *job.constraints, *measured])
     title = f"{place}, seed {job.seed}, {len(result.F)} evaluations"
     figure.suptitle(textwrap.fill(title, TITLE * columns), fontsize=11)
     return figure
-
-
-def _short(place: str) -> str:
-    """Return a space and its data with the last two parts of each path, which else goes beyond the picture."""
-    return re.sub(r"(?<=[+=])/\S*/(?=[^/\s]+/[^/\s]+)", ".../", place)
 
 
 def _draw_pair(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.display import counted, figure, html_table
 from smemnas.bench.metrics.indicators import front_rows
-from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.job import Job, short_place
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.reported import ReportedSet
 from smemnas.bench.values import LARGEST_BUDGET, duration_text
@@ -153,7 +153,8 @@ class Result:
         return self.front.table(f"Front of {self._title()}", notes, self.benchmark.remarked(self.front.X))
 
     def _title(self) -> str:
-        return f"{', '.join([f'{self.job.label} on {self.job.place}', *self.job.constraints])}, seed {self.job.seed}"
+        place = f"{self.job.label} on {short_place(self.job.place)}"
+        return f"{', '.join([place, *self.job.constraints])}, seed {self.job.seed}"
 
     def _done(self) -> str:
         failed = int((~np.isfinite(self.F).all(axis=1)).sum()) if len(self.F) else 0

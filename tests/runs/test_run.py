@@ -19,10 +19,9 @@ from smemnas.bench.benchmarks.outcomes import Evaluation
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.provenance import kernels
 from smemnas.bench.report.run import summarise, write_report
-from smemnas.bench.runs import picture
 from smemnas.bench.runs.folder import clear, locked
 from smemnas.bench.runs.history import History
-from smemnas.bench.runs.job import make_job
+from smemnas.bench.runs.job import make_job, short_place
 from smemnas.bench.runs.run import MAX_ASKS_PER_EVALUATION, check_genotypes, run, search
 from smemnas.methods.base import METHODS, Method
 from smemnas.spaces.base import Objective
@@ -386,9 +385,12 @@ def test_a_benchmark_that_reports_reasons_has_them_in_the_log(tmp_path):
     assert (rows[0].status, rows[0].error) == ("failed", "no such row")
 
 
-def test_a_picture_names_the_last_parts_of_a_path_only():
+def test_titles_name_the_last_parts_of_a_path_only(tmp_path):
     """The title of a search by a supernet went beyond the picture."""
-    assert picture._short("mnv3/supernet+/home/me/runs/7/net/checkpoint.pt") == "mnv3/supernet+.../net/checkpoint.pt"
-    assert picture._short("nb201/cifar10") == "nb201/cifar10"
-    assert picture._short("mnv3/ofa+latency=/a/b/c/my.json") == "mnv3/ofa+latency=.../c/my.json"
-    assert picture._short("mnv3/train+/data/photos+tiny") == "mnv3/train+/data/photos+tiny"
+    result = run(make_job("random", "toy", budget=20)[0], tmp_path)
+    shown = repr(replace(result, job=replace(result.job, dataset="supernet+%2Fhome%2Fme%2Fruns%2Fnet%2Fcheckpoint.pt")))
+    assert "supernet+.../net/checkpoint.pt, seed" in shown
+    assert short_place("mnv3/supernet+/home/me/runs/7/net/checkpoint.pt") == "mnv3/supernet+.../net/checkpoint.pt"
+    assert short_place("nb201/cifar10") == "nb201/cifar10"
+    assert short_place("mnv3/ofa+latency=/a/b/c/my.json") == "mnv3/ofa+latency=.../c/my.json"
+    assert short_place("mnv3/train+/data/photos+tiny") == "mnv3/train+/data/photos+tiny"

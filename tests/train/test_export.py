@@ -16,6 +16,7 @@ safetensors = pytest.importorskip("safetensors.torch", reason="needs the extra '
 
 from PIL import Image  # noqa: E402
 
+import smemnas  # noqa: E402
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
@@ -268,6 +269,33 @@ def test_the_card_names_the_class_of_a_file_with_onnxruntime_and_pillow(trained,
         assert done.stdout.strip() in list("0123456789")
     one, other = (np.load(tmp_path / str(normalise) / "answer.npy") for normalise in (False, True))
     np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_the_command_writes_what_its_call_writes(trained, tmp_path, call):
+    options = smemnas.ExportOptions(trained, onnx=False, licence="CC-BY-4.0", out=tmp_path / "called")
+    network = smemnas.export(options)
+    command = ("--no-onnx", "--licence", "CC-BY-4.0", "--out", tmp_path / "command")
+    code, out, error = call("export", trained, *command)
+    assert (code, error) == (0, "")
+    for name in ("model.safetensors", "README.md", "config.json"):
+        assert (tmp_path / "command" / name).read_bytes() == (network.folder / name).read_bytes(), name
+    assert network.classes == tuple("0123456789")
+    assert f"{network.config['params']:,} parameters" in out
+    for text in (repr(network), network._repr_html_()):
+        assert f"{network.config['params']:,} parameters" in text
+
+
+def test_an_export_takes_what_belongs_to_its_source(supernet, trained, tmp_path):
+    for options, message in (
+        (smemnas.ExportOptions(supernet, out=tmp_path / "x"), "which sub-network of the supernet"),
+        (smemnas.ExportOptions(trained, data="digits", out=tmp_path / "x"), "belong to a supernet's checkpoint"),
+        (smemnas.ExportOptions(trained, as_is=True, out=tmp_path / "x"), "belong to a supernet's checkpoint"),
+    ):
+        with pytest.raises(UserError, match=message):
+            smemnas.export(options)
+    network = smemnas.export(smemnas.ExportOptions(supernet, ARCH, onnx=False, out=tmp_path / "net"))
+    assert network.config["architecture"] == ARCH
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("packing", [{"int8": True}, {"softmax": True}, {"normalise": True}])

@@ -7,7 +7,9 @@ itself, and stays in the saved notebook as it ended. Imported by everything, so 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
@@ -53,6 +55,17 @@ def in_notebook() -> bool:
         return False
     shell = sys.modules["IPython"].get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+def no_foreign_bars() -> None:
+    """In a notebook, import what timm's packages draw bars with, without its warning that these cannot be shown.
+
+    It stands on standard error, with a path of the machine, where ipywidgets are missing; nothing here needs them.
+    """
+    if in_notebook():
+        with warnings.catch_warnings(), contextlib.suppress(ImportError):
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            importlib.import_module("tqdm.auto")
 
 
 @contextlib.contextmanager

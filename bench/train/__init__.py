@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 
+from smemnas.bench.display import no_foreign_bars
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import install
 
@@ -28,3 +29,4 @@ def need_torch() -> None:
             f"torch {found} can run code of the files that it reads: this needs torch {least} or newer, "
             f"{install('train')}"
         )
+    no_foreign_bars()

@@ -42,6 +42,8 @@ SPLITS = ("train", "valid", "test")
 SPLIT_SEED = 2407
 #: A network's input is at most so many times as large as the images.
 LARGEST_FACTOR = 8
+#: A random crop shifts images by a fourth of their side at most, unless it is said.
+SMALLEST_FACTOR = 4
 #: Bytes of images that are made larger than that all the same, where a check of classes or an export asks for it.
 LARGEST_MADE = 2**30
 #: Share of the training images held out for validation.
@@ -211,6 +213,21 @@ def note_small(images: Images) -> None:
     text = "" if images.name in SETS else too_few(images.name, images.split, len(images))
     if text:
         note(text)
+
+
+def note_crop(images: Images, crop: int, option: str) -> None:
+    """Say where a user's own images are so small that a random crop, meant for larger ones, takes much of them.
+
+    Args:
+        images: Of a training.
+        crop: Pixels by which they are shifted at most.
+        option: What sets it, up to the number.
+    """
+    if images.name not in SETS and SMALLEST_FACTOR * crop > images.size:
+        note(
+            f"{printable(images.name)} has images of {images.size} pixels, which are shifted by up to {crop} in "
+            f"training: {option}{max(1, images.size // 8)} leaves more of them (and see whether they may be mirrored)."
+        )
 
 
 def with_held_out(entries: Sequence[ImageEntry]) -> list[ImageEntry]:

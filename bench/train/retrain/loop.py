@@ -30,7 +30,7 @@ from smemnas.bench.train.batches import cut_out
 from smemnas.bench.train.devices import autocast, check_device, reproducible
 from smemnas.bench.train.distributed import Processes, processes
 from smemnas.bench.train.faults import explained, is_out_of_memory
-from smemnas.bench.train.images import open_images
+from smemnas.bench.train.images import note_crop, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import save
 from smemnas.bench.train.retrain.folder import (
     CHECKPOINT,
@@ -141,6 +141,8 @@ def _retrain(
     writer = tensorboard(out) if machine.tensorboard and group.rank == 0 else None
     training = start(plan, out, machine, group, images, identity)
     if not training.rows:
+        if group.rank == 0 and not recipe.rrc:
+            note_crop(images, recipe.crop, "--set crop=")
         first = {
             "epoch": 0,
             "classifier": training.classifier,

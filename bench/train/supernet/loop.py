@@ -33,7 +33,7 @@ from smemnas.bench.train.batches import Pixels, augment, resized_crops
 from smemnas.bench.train.devices import autocast, check_amp, reproducible
 from smemnas.bench.train.distributed import Processes, processes
 from smemnas.bench.train.faults import is_out_of_memory
-from smemnas.bench.train.images import Images, absolute, note_small, open_images
+from smemnas.bench.train.images import Images, absolute, note_crop, note_small, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import own_content, read, save
 from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
@@ -148,6 +148,7 @@ def _train(
     training = _start(plan, out, train.images, group)
     if not training.rows and group.rank == 0:
         note_small(valid.images)
+        note_crop(train.images, plan.recipe.crop, "--crop ")
     for epoch in range(len(training.rows), plan.epochs):
         row = _epoch(training, epoch, train, group, accumulate, progress)
         if group.rank == 0:

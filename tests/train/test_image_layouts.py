@@ -251,7 +251,7 @@ def test_trainings_are_told_where_held_out_images_are_few(tmp_path, caplog):
 
 
 def test_trainings_are_told_where_a_crop_takes_much_of_small_images(tmp_path, caplog):
-    """On 8 pixels the default crop of 4 and mirroring, meant for photographs, kept a supernet of digits at chance."""
+    """A supernet of digits of 8 pixels stayed at chance with the default crop of 4, which is meant for photographs."""
     folder = plain(tmp_path / "photos", per_class=10)
     for side, crop in ((8, 4), (8, 2), (16, 4), (16, 5), (32, 0)):
         module.note_crop(open_images(str(folder), "train", size=side), crop, "--crop ")

@@ -34,11 +34,12 @@ ALL_FIVE = ("nb201/cifar10", "nb201/cifar100", "macro/cifar10", "nats_sss/cifar1
 TUNED = ("nb201/cifar10", "mnv3/ofa")
 
 
-def developed(problem: str, objectives: str) -> str:
-    """Return what of ours was developed on a problem, with other seeds; "" where nothing was."""
+def developed(problem: str, objectives: str, methods: Sequence[str]) -> str:
+    """Return what of ours among the methods was developed on a problem, with other seeds; "" where nothing was."""
     place = problem.split(" ")[0].split("+noise")[0]
     if objectives in TWO:
-        found = ["`smemnas/adaptive` and its parts"] * (place in ALL_FIVE) + ["`/tuned` presets"] * (place in TUNED)
+        ours = "smemnas/alternating" if "smemnas/alternating" in methods else "smemnas/adaptive"
+        found = [f"`{ours}` and its parts"] * (place in ALL_FIVE) + ["`/tuned` presets"] * (place in TUNED)
         return ", ".join(found)
     return "an encoding for each objective, the choice of the champion" if place == "nb201/cifar10" else ""
 
@@ -48,7 +49,7 @@ def introduction(name: str, results: Results) -> list[str]:
     seeds = sorted({len(v) for (_, _, column), v in results.values.items() if column == f"regret_{results.at[-1]}"})
     runs = sum(len(v) for (_, _, column), v in results.values.items() if column == "seconds")
     number_of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    served = {p: developed(p, o) for p, o in results.objectives.items()}
+    served = {p: developed(p, o, results.methods) for p, o in results.objectives.items()}
     lines = [f"# {TITLES.get(name, f'Results of {name}')}", ""]
     lines += [results.made, ""] if results.made else []
     lines += [

@@ -139,10 +139,13 @@ def test_contrasts_say_what_their_intervals_leave_open(folder):
 
 
 def test_what_served_development_is_said(folder):
-    assert MAKE.developed("mnv3/ofa", "error+flops") == "`smemnas/adaptive` and its parts, `/tuned` presets"
-    assert MAKE.developed("nats_sss/cifar10+noise=.2", "error+flops") == "`smemnas/adaptive` and its parts"
-    assert MAKE.developed("macro/cifar10", "error+latency") == ""
-    several = MAKE.developed("nb201/cifar10 (val_error, energy)", "val_error+energy")
+    names = ("smemnas/adaptive", "random")
+    assert MAKE.developed("mnv3/ofa", "error+flops", names) == "`smemnas/adaptive` and its parts, `/tuned` presets"
+    assert MAKE.developed("nats_sss/cifar10+noise=.2", "error+flops", names) == "`smemnas/adaptive` and its parts"
+    later = MAKE.developed("macro/cifar10", "error+flops", ("smemnas/alternating", *names))
+    assert later == "`smemnas/alternating` and its parts"
+    assert MAKE.developed("macro/cifar10", "error+latency", names) == ""
+    several = MAKE.developed("nb201/cifar10 (val_error, energy)", "val_error+energy", names)
     assert several == "an encoding for each objective, the choice of the champion"
     assert "Served nothing of ours: toy/" in MAKE.page("main", folder)
 

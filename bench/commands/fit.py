@@ -24,6 +24,7 @@ from smemnas.bench.commands.training_options import POSITIVE, SIDE, THREADS
     "--search", default="auto", show_default=True, help="supernet, scratch (candidates are trained alone), or auto."
 )
 @click.option("--no-baseline", is_flag=True, help="Train no model of timm beside it.")
+@click.option("--no-flip", is_flag=True, help="Do not mirror training images: digits, signs, text.")
 @click.option("--int8", is_flag=True, help="Export in 8 bits too.")
 @click.option("--licence", default="", metavar="NAME", help="Licence of the weights, for config, card and ONNX.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
@@ -31,7 +32,7 @@ from smemnas.bench.commands.training_options import POSITIVE, SIDE, THREADS
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--dry-run", is_flag=True, help="Measure a few steps, show the plan, and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-def fit_command(dry_run: bool, quiet: bool, no_baseline: bool, **given: Any) -> None:
+def fit_command(dry_run: bool, quiet: bool, no_baseline: bool, no_flip: bool, **given: Any) -> None:
     """Find and train a network for the images of DATA within --hours, and export it.
 
     DATA is what `images` takes. A few steps are measured, the time is shared out between supernet, search, final
@@ -46,7 +47,7 @@ def fit_command(dry_run: bool, quiet: bool, no_baseline: bool, **given: Any) -> 
     """
     from smemnas.bench.fit.fit import FitOptions, fit, plan_fit, report_text
 
-    options = FitOptions(baseline=not no_baseline, **given)
+    options = FitOptions(baseline=not no_baseline, flip=not no_flip, **given)
     if dry_run:
         for line in plan_fit(options).lines():
             click.echo(line)

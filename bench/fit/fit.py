@@ -43,6 +43,7 @@ class FitOptions:
         baseline: Train a model of timm of the same cost too.
         licence: Of the exported weights.
         int8: Export in 8 bits too.
+        flip: Mirror every second training image; not where mirrored ones mean something else: digits, signs, text.
         seed: Root of all randomness.
         threads: CPU threads; 0 takes torch's own number.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -60,6 +61,7 @@ class FitOptions:
     baseline: bool = True
     licence: str = ""
     int8: bool = False
+    flip: bool = True
     seed: int = 0
     threads: int = 0
     device: str = "auto"
@@ -150,7 +152,7 @@ def _setting(options: FitOptions, size: int) -> FitSetting:
 
     data, width = absolute(options.data), options.width
     if options.latency is None:
-        return setting_for(data, size, WIDTH if width is None else width, strides=())
+        return setting_for(data, size, WIDTH if width is None else width, strides=(), flip=options.flip)
     from smemnas.bench.benchmarks.latency.table import read_latency
 
     path = Path(options.latency).expanduser()
@@ -170,6 +172,7 @@ def _setting(options: FitOptions, size: int) -> FitSetting:
         resolutions=sides,
         stem=stem,
         strides=tuple(int(stride) for stride in of["strides"]),
+        flip=options.flip,
     )
 
 
@@ -245,7 +248,7 @@ def _kept_plan(options: FitOptions, out: Path) -> FitPlan | None:
         return None
     try:
         content = json.loads(file.read_bytes())
-        asked, plan = dict(content["asked"]), FitPlan.from_dict(content["plan"])
+        asked, plan = {"flip": True, **content["asked"]}, FitPlan.from_dict(content["plan"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file} is corrupt ({why(error)}): choose another --out.") from error
     wanted = json.loads(json.dumps(options.asked()))

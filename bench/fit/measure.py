@@ -132,6 +132,8 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             epochs=3,
             batch=setting.batch,
             lr=setting.lr,
+            crop=setting.crop,
+            flip=setting.flip,
             device=device,
             threads=threads,
             out=Path(work) / "supernet",
@@ -146,7 +148,7 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             stem=setting.stem,
             strides=setting.strides,
             preset="small",
-            changes=(f"batch={setting.batch}", f"lr={setting.lr}", "warmup=0"),
+            changes=(f"batch={setting.batch}", f"lr={setting.lr}", "warmup=0", *setting.augmentation),
             epochs=2,
             device=device,
             threads=threads,
@@ -158,9 +160,16 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
 
 
 def setting_for(
-    data: str, size: int, width: float, *, resolutions: tuple[int, ...] = (), stem: str = "", strides: tuple[int, ...]
+    data: str,
+    size: int,
+    width: float,
+    *,
+    resolutions: tuple[int, ...] = (),
+    stem: str = "",
+    strides: tuple[int, ...],
+    flip: bool = True,
 ) -> FitSetting:
-    """Return the sizes for some images; opening them decodes them.
+    """Return the sizes for some images, and what is done to them in training; opening them decodes them.
 
     Raises:
         UserError: There are too few images.
@@ -183,6 +192,7 @@ def setting_for(
         batch,
         len(train),
         len(valid),
+        flip,
     )
 
 

@@ -27,6 +27,8 @@ CANDIDATE_EPOCHS = 10
 #: Seconds for the export, and for opening what each stage needs.
 EXPORT, OPENING = 10.0, 4.0
 BATCH, LR = 64, 0.05
+#: Pixels by which training images are shifted at most, and the share of their side that this may be.
+CROP, SHIFTED = 4, 1 / 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class FitSetting:
         batch: Images of a step.
         n_train: Training images.
         n_valid: Validation images.
+        flip: Mirror every second training image.
     """
 
     data: str
@@ -71,6 +74,17 @@ class FitSetting:
     batch: int
     n_train: int
     n_valid: int
+    flip: bool = True
+
+    @property
+    def crop(self) -> int:
+        """Pixels by which training images are shifted at most."""
+        return max(1, min(CROP, math.floor(SHIFTED * self.size)))
+
+    @property
+    def augmentation(self) -> tuple[str, str]:
+        """What is done to training images, as changes of a recipe."""
+        return f"crop={self.crop}", f"flip={str(self.flip).lower()}"
 
     @property
     def steps(self) -> int:

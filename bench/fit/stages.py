@@ -96,6 +96,8 @@ class FitStages:
             epochs=plan.supernet_epochs,
             batch=of.batch,
             lr=of.lr,
+            crop=of.crop,
+            flip=of.flip,
             warmup=min(2.0, plan.supernet_epochs / 10),
             out=self.folder / "supernet",
             **self.machine,
@@ -137,7 +139,8 @@ class FitStages:
         else:
             training = [
                 *(f"size={of.size}", f"width={of.width}", f"stem={of.stem}"),
-                *(f"epochs={plan.candidate_epochs}", f"batch={of.batch}", f"lr={of.lr}", "crop=4"),
+                *(f"epochs={plan.candidate_epochs}", f"batch={of.batch}", f"lr={of.lr}"),
+                *of.augmentation,
                 "resolutions=" + "-".join(map(str, of.resolutions)),
             ]
             run(
@@ -258,7 +261,7 @@ class FitStages:
     def _recipe(self, epochs: int, out: Path) -> dict[str, Any]:
         """Return what both final trainings share."""
         of = self.plan.setting
-        changes = (f"batch={of.batch}", f"lr={of.lr}", f"warmup={min(1.0, epochs / 10):g}")
+        changes = (f"batch={of.batch}", f"lr={of.lr}", f"warmup={min(1.0, epochs / 10):g}", *of.augmentation)
         return {"preset": "small", "changes": changes, "epochs": epochs, "size": of.size, "out": out, **self.machine}
 
     def _final_epochs(self) -> int:

@@ -18,6 +18,8 @@ from smemnas.bench.fit.fit import FitOptions, fit
 from smemnas.bench.fit.measure import measure, resolutions_for, smaller, step_seconds
 from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages, nearest_baseline
+from smemnas.bench.train.options import make_options
+from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 
 SETTING = FitSetting("photos", "0" * 64, 32, (32,), 0.35, "small", (), 64, 9000, 1000)
 #: As measured for docs/training.md.
@@ -142,6 +144,41 @@ def test_within_the_reserve_the_plan_is_followed(made):
     assert supernet.epochs == made.plan.supernet_epochs
     assert (search.budget, search.constraints) == (made.plan.budget, ("flops<=3",))
     assert (final.epochs, final.pick) == (made.plan.final_epochs, "flops<=3")
+    assert (supernet.crop, supernet.flip) == (4, True)
+    assert final.changes[-2:] == ("crop=4", "flip=true")
+
+
+def test_small_images_are_shifted_less_and_digits_not_mirrored(made):
+    """Half of eight pixels is half of a digit, and a mirrored 2 is none."""
+    assert [replace(SETTING, size=side).crop for side in (8, 16, 24, 31, 32, 224)] == [1, 2, 3, 3, 4, 4]
+    setting = replace(SETTING, size=8, resolutions=(8,), flip=False)
+    made.stages.plan, made.supernet.seconds = make_fit_plan(setting, SPEEDS, 7200.0), 10.0
+    made.stages.supernet()
+    made.stages.final()
+    made.stages.plan = make_fit_plan(setting, SPEEDS, 7200.0, "scratch")
+    made.stages.search()
+    (_, supernet), (_, final), (_, search) = made.calls
+    assert (supernet.crop, supernet.flip) == (1, False)
+    candidates = make_options("digits", "small", search.training).recipe
+    alone = find_retrain_recipe("small").overridden(final.changes)
+    assert [(recipe.crop, recipe.flip) for recipe in (candidates, alone)] == [(1, False)] * 2
+
+
+def test_the_folder_of_an_earlier_version_goes_on(tmp_path, monkeypatch):
+    """It does not say whether images are mirrored: they were."""
+    monkeypatch.setattr(module, "plan_fit", lambda options, began: make_fit_plan(SETTING, SPEEDS, 7200.0))
+    begun = []
+    monkeypatch.setattr(module, "_fitted", lambda options, out, clock, plan, began, tell: begun.append(plan))
+    options, file = FitOptions("digits", 2.0, tmp_path / "net"), tmp_path / "net" / "plan.json"
+    file.parent.mkdir()
+    plan = make_fit_plan(SETTING, SPEEDS, 7200.0).to_dict()
+    asked = options.asked()
+    del asked["flip"], plan["setting"]["flip"]
+    file.write_text(json.dumps({"format": "smemnas-fit", "asked": asked, "plan": plan}))
+    fit(options)
+    assert begun[0].setting == SETTING
+    with pytest.raises(RunError, match="begun with flip True, not False"):
+        fit(replace(options, flip=False))
 
 
 def test_what_takes_twice_as_long_is_shortened_and_written_down(made):

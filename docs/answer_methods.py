@@ -171,13 +171,22 @@ def third_sentence(study: Study) -> str:
 
 
 def blind(study: Study) -> str:
-    """Say how ours does where nothing but genes and values is told."""
-    pairs = [(p, study.told_no_more(p, TRACKS[0])) for p in study.problems]
-    found = [study.regret(p, pair[0]) / study.regret(p, pair[1]) for p, pair in pairs if pair]
-    if not found:
+    """Say how ours does where nothing but genes and values is told; again as a ratio of means surely above zero."""
+    ratios, near = [], []
+    for problem in study.problems:
+        pair = study.told_no_more(problem, TRACKS[0])
+        if not pair:
+            continue
+        ours, theirs = (study.regret(problem, method) for method in pair)
+        if all(float(study.on(problem)[method]["regret_low"] or 0) > 0 for method in pair):
+            ratios.append(ours / theirs)
+        else:
+            near.append(f"{problem} {ours:.3f} against {theirs:.3f}")
+    if not ratios and not near:
         return ""
-    least, most = f"{min(found):.1f}", f"{max(found):.1f}"
-    return f"; told genes and values alone, the best of ours has {least} to {most} times the best other's"
+    said = f"{min(ratios):.1f} to {max(ratios):.1f} times the best other's" if ratios else "near zero"
+    said += f" ({', '.join(near)})" if near else ""
+    return f"; told genes and values alone, the best of ours has {said}"
 
 
 def at_equal_information(study: Study) -> list[str]:

@@ -33,6 +33,8 @@ BLOCK = re.compile(
 TIMES = re.compile(r"\b\d[\d,]*(?:\.\d+)? (?:s|ms|min|h)\b")
 
 
+#: What is said of a latency table on every machine but its own.
+ELSEWHERE = " (another machine than this one)"
 #: What stands for the folder of the clone, and for that of tables.
 CLONE, DATA = "/path/to/smemnas", "/path/to/data"
 
@@ -107,8 +109,8 @@ def cut(text: str, lines: int | None) -> str:
 
 
 def without_times(text: str) -> str:
-    """Take out what differs from run to run."""
-    return re.sub(r"[ \t]+", " ", TIMES.sub("# s", text))
+    """Take out what differs from run to run, and from machine to machine."""
+    return re.sub(r"[ \t]+", " ", TIMES.sub("# s", text.replace(ELSEWHERE, "")))
 
 
 def filled(text: str, folder: Path, data: Path) -> str:

@@ -171,6 +171,10 @@ def test_what_is_told_no_more_is_compared(tmp_path, monkeypatch):
         "| nb201/a | `smemnas/b` 0.6000, `nsga2` 0.3000 | `smemnas/b` 0.6000, `msunas` 0.2000 | "
         "`smemnas` 0.1000, `msunas` 0.2000 |"
     ) in METHODS.at_equal_information(found)
+    lucky = [("b", m, 100, 0.01 if m == "nsga2" else r - 0.7, -0.1, "") for m, r in regrets.items()]
+    assert METHODS.third_sentence(study(tmp_path, monkeypatch, "adaptive", [*rows, *lucky], tracks)).endswith(
+        "has 2.0 to 2.0 times the best other's (nb201/b -0.100 against 0.010)."
+    )  # a mean that is beaten by luck is below zero: no ratio
     assert METHODS.at_equal_information(study(tmp_path, monkeypatch, "adaptive", rows)) == []
 
 

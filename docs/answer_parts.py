@@ -15,6 +15,8 @@ FOLDER = Path(__file__).resolve().parent / "answers"
 LONGEST = 120
 COLOURS = (BLUE, ORANGE, GREEN, GREY, "#8e5ea2", "#c0504d", "#17888f", "#7a6a3a", "#444b57", "#b0a030")
 WIDTH, LEFT, RIGHT, TOP = 520, 146, 16, 14
+#: Width of a letter of a label, in the widest of common fonts.
+LETTER = 7
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -158,16 +160,17 @@ def forest(
     tall = [max(28, step * len(marks) + 12) for _, marks in rows]
     top = TOP + 18 * -(-len(key) // 2)
     bottom = top + sum(tall)
+    left = max([LEFT, *(12 + LETTER * len(label) for label, _ in rows)])
 
     def x(value: float) -> float:
-        return LEFT + (min(max(value, first), last) - first) / (last - first) * (WIDTH - LEFT - RIGHT)
+        return left + (min(max(value, first), last) - first) / (last - first) * (WIDTH - left - RIGHT)
 
     parts = [_grid(axis, x, top, bottom), _key(key)]
     y = float(top)
     for (label, marks), height in zip(rows, tall):
         middle = y + height / 2
-        parts.append(f'<text x="{LEFT - 10}" y="{middle + 4:.1f}" text-anchor="end">{escape(label)}</text>')
-        parts.append(f'<path class="g" d="M{LEFT} {y + height:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{left - 10}" y="{middle + 4:.1f}" text-anchor="end">{escape(label)}</text>')
+        parts.append(f'<path class="g" d="M{left} {y + height:.1f}H{WIDTH - RIGHT}"/>')
         for k, mark in enumerate(marks):
             at = middle + step * (k - (len(marks) - 1) / 2)
             parts.append(_mark(mark, at, x, first, last))

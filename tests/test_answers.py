@@ -129,6 +129,14 @@ def study(tmp_path, monkeypatch, name, rows, tracks=()):
     return METHODS.Study(name)
 
 
+def test_labels_of_a_picture_lie_on_it(written):
+    """A label ends at its x; to the left of that its letters have room."""
+    for name, (_, figure) in written.items():
+        labels = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end">([^<]+)<', figure)
+        assert labels, name
+        assert [text for x, text in labels if 6.9 * len(text) > float(x)] == [], name
+
+
 def test_which_method_where_is_said_as_the_marks_have_it(tmp_path, monkeypatch):
     rows = [
         ("a", "smemnas", 50, 0.9, 0.8, "best"), ("a", "smemnas", 100, 0.1, 0.05, "best"),

@@ -246,6 +246,15 @@ def picture(study: Study) -> str:
     return forest(TITLE, rows, axis, study.problems, spread=False)
 
 
+def caption(study: Study) -> str:
+    """Say what the picture shows."""
+    below = any(study.regret(p, m) < 0 for p in study.problems for m in study.methods)
+    return (
+        "Regret of each method as a share of random search's, a dot for each problem; methods by mean rank, best first."
+        + " An arrow is below 0: each value there is one training, and luck can beat the mean." * below
+    )
+
+
 def overview() -> list[str]:
     """Return the table of the README: mean regret of each method on each problem, the least in bold."""
     study = newest()
@@ -377,8 +386,7 @@ def answer() -> Answer:
     return Answer(
         TITLE,
         (first_sentence(study), second_sentence(study), third_sentence(study)),
-        "Regret of each method as a share of random search's, a dot for each problem; methods by mean rank, best "
-        "first.",
+        caption(study),
         picture(study),
         lines_of_table(study),
         rest(study),

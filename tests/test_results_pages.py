@@ -47,7 +47,7 @@ def test_a_page_says_where_its_runs_are(page):
 
 
 def test_every_archive_of_the_package_has_a_page():
-    names = ("in-the-box", "claims", "draws", "hardware", "main", "noise", "noise-check")
+    names = ("in-the-box", "claims", "draws", "hardware", "main", "noise", "noise-check", "single")
     assert {entry.stem for entry in SHIPPED.iterdir()} == set(names)
     for name in names:
         assert f"all {sum(map(len, open_archives(shipped(name))))} are in the package" in KEPT.kept(RESULTS / name, "")

@@ -51,6 +51,12 @@ def folder(tmp_path_factory):
     return found
 
 
+def test_the_published_page_and_its_picture_are_what_the_files_beside_them_say():
+    place = MAKE.FOLDER
+    assert (place / "README.md").read_text(encoding="utf-8") == MAKE.page(place), "python docs/make_single.py"
+    assert (place / MAKE.FIGURE).read_text(encoding="utf-8") == MAKE.picture_of(place), "python docs/make_single.py"
+
+
 def test_the_answer_stands_first_and_is_short(folder):
     lines = MAKE.page(folder).splitlines()
     assert lines[2] == "Made by smemnas 0.2.0 at commit 01234567; recorded in commit 89abcdef."

@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
         plan,
         [trial(plan, c, v, k, s, reference) for k, c in enumerate(plan.cases) for v in plan.variants for s in SEEDS],
     )
-    found = tmp_path_factory.mktemp("results") / "single"
+    found = tmp_path_factory.mktemp("results") / "made-up"  # no archive of the package has its name
     MAIN.keep(found, DATA.files_of(tables, tables), "Made by smemnas 0.2.0 at commit 01234567")
     MAIN.record(found, "89abcdef")
     return found

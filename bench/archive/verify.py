@@ -164,11 +164,11 @@ def _short(value: object) -> str:
 
 def versions(runs: Sequence[ArchivedRun]) -> list[str]:
     """Return what made some runs and is not what runs here: "numpy 2.1.0 (here 2.4.0)", ..."""
-    here = _versions(environment())
     theirs: dict[str, set[str]] = {}
     for run in runs:
         for name, version in _versions(run.recorded.environment).items():
             theirs.setdefault(name, set()).add(version)
+    here = _versions(environment(*theirs))  # packages of methods too, which are not always recorded
     return [
         f"{name} {', '.join(sorted(found))} (here {here.get(name, 'absent')})"
         for name, found in sorted(theirs.items())

@@ -237,7 +237,7 @@ def test_another_table_and_other_versions_are_named(study, tmp_path, call):
             entry = json.loads((folder / "job.json").read_bytes())
             del entry["sum"]
             entry["data"] = {"sha256": "5" * 64}
-            entry["environment"]["packages"]["numpy"] = "0.9"
+            entry["environment"]["packages"] |= {"numpy": "0.9", "pytest": "0.1", "no-such-package": "1.0"}
             (folder / "job.json").write_text(json.dumps(signed(entry), indent=1) + "\n")
 
     code, text, _ = call("archive", "verify", doctored(study, tmp_path / "s", change), "--sample", "1")
@@ -245,6 +245,8 @@ def test_another_table_and_other_versions_are_named(study, tmp_path, call):
     assert "another version of the table: " in text
     assert "sha256 555555555555..., installed" in text
     assert f"version      numpy 0.9 (here {np.__version__})" in text
+    assert f"version      pytest 0.1 (here {pytest.__version__})" in text  # here, though no run of today records it
+    assert "version      no-such-package 1.0 (here absent)" in text
 
 
 def test_methods_that_cannot_or_should_not_run_are_drawn_on_request(study, tmp_path, call, monkeypatch):

@@ -33,6 +33,7 @@ import numpy as np
 from smemnas.bench.errors import UserError
 from smemnas.bench.program import install
 from smemnas.methods.base import METHODS, Archive, Method, initial_design, require_positive
+from smemnas.methods.botorch_models import exactly, fitted_process, one_by_one
 from smemnas.methods.neighbourhood import neighbours, random_unseen
 from smemnas.methods.selection import box, pareto_ranks
 from smemnas.methods.variation import unique_rows
@@ -41,7 +42,7 @@ from smemnas.surrogates.base import single_thread
 from smemnas.surrogates.settled import significant
 
 #: Candidates whose acquisition is computed at once, the best ones whose neighbours are tried, and how often.
-BLOCK, TOP, ROUNDS = 2048, 5, 10
+BLOCK, TOP, ROUNDS = 512, 5, 10
 
 
 class BoTorchMethod(Method):
@@ -264,16 +265,16 @@ class Believed:
         from botorch.acquisition.multi_objective import ExpectedHypervolumeImprovement
         from botorch.utils.multi_objective.box_decompositions import FastNondominatedPartitioning
 
-        Y = self.Y
+        model, Y = one_by_one(self.model), self.Y
         if len(pending):
             with torch.no_grad():
                 Y = torch.cat([Y, self.model.posterior(self.inputs(pending)).mean])
         if self._problem.n_obj == 1:
-            acquisition: Any = LogExpectedImprovement(self.model, best_f=Y.max())
+            acquisition: Any = LogExpectedImprovement(model, best_f=Y.max())
         else:
             reference = self._reference()
             boxes = FastNondominatedPartitioning(ref_point=reference, Y=Y)
-            acquisition = ExpectedHypervolumeImprovement(self.model, ref_point=reference.tolist(), partitioning=boxes)
+            acquisition = ExpectedHypervolumeImprovement(model, ref_point=reference.tolist(), partitioning=boxes)
 
         def gain(X: IntArray) -> FloatArray:
             Z = self.inputs(X)
@@ -313,31 +314,6 @@ class Believed:
         from botorch.utils.multi_objective.pareto import is_non_dominated
 
         return infer_reference_point(self.Y[is_non_dominated(self.Y)])
-
-
-def exactly(column: int) -> Any:
-    """Return a model whose value is that of an input column, its sign turned."""
-    from botorch.models.deterministic import GenericDeterministicModel
-
-    return GenericDeterministicModel(lambda Z: -Z[..., column : column + 1])
-
-
-def fitted_process(Z: Any, y: Any, columns: int) -> Any:
-    """Return BoTorch's `SingleTaskGP` on the first columns of inputs ``(n, d)``, fitted to outcomes ``(n, 1)``."""
-    from botorch.exceptions.errors import ModelFittingError
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import SingleTaskGP
-    from botorch.models.transforms.outcome import Standardize
-    from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
-    from gpytorch.mlls import ExactMarginalLogLikelihood
-
-    kernel = get_covar_module_with_dim_scaled_prior(ard_num_dims=columns, active_dims=list(range(columns)))
-    process = SingleTaskGP(Z, y, covar_module=kernel, outcome_transform=Standardize(m=1))
-    try:
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(process.likelihood, process))
-    except ModelFittingError:  # nothing to learn, such as constant outcomes: the priors stay
-        process.eval()
-    return process
 
 
 @contextmanager

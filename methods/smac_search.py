@@ -209,12 +209,17 @@ def ordered_maximizer(scenario: Any, candidates: int) -> Any:
 
 @contextmanager
 def quiet_smac() -> Iterator[None]:
-    """Give SMAC one thread, and keep its warnings off the terminal."""
+    """Give SMAC one thread, and keep its warnings off the terminal.
+
+    Its forest answers by a thread for each processor, made anew for every question: as slow again as the answer.
+    """
+    import joblib
+
     logger = logging.getLogger("smac")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with single_thread():
+        with single_thread(), joblib.parallel_config(backend="sequential"):
             yield
     finally:
         logger.setLevel(before)

@@ -56,6 +56,72 @@ def test_the_exact_improvement_is_the_integral_over_the_process():
 
 
 @needs_botorch
+@pytest.mark.parametrize("n", [3, 20, 90])
+def test_loss_and_gradient_are_those_that_botorch_derives(n):
+    import torch
+    from botorch.optim.closures import get_loss_closure_with_grads
+    from botorch.optim.utils import get_parameters_and_bounds
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    from smemnas.methods.botorch_models import default_process, loss_and_gradient
+
+    torch.manual_seed(n)
+    Z = torch.rand(n, 9, dtype=torch.double) * torch.logspace(-2, 2, 9, dtype=torch.double)
+    y = Z[:, :3].sum(dim=1, keepdim=True).sin() + 0.1 * torch.randn(n, 1, dtype=torch.double)
+    process = default_process(Z, y, 7)  # two more columns, which the process does not read
+    likelihood = ExactMarginalLogLikelihood(process.likelihood, process)
+    likelihood.train()
+    parameters, _ = get_parameters_and_bounds(likelihood)
+    derived = get_loss_closure_with_grads(likelihood, parameters=parameters)
+    here = loss_and_gradient(likelihood, Z[:, :7])
+    for _ in range(4):
+        with torch.no_grad():
+            for values in parameters.values():
+                values.mul_(torch.rand_like(values) + 0.6).add_(0.01)
+        loss, gradient = derived()
+        found, found_gradient = here()
+        torch.testing.assert_close(found, loss, rtol=1e-9, atol=1e-10)
+        for mine, theirs in zip(found_gradient, gradient, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+@needs_botorch
+def test_the_closed_form_is_taken_where_it_is_that_of_botorchs_process():
+    import torch
+    from botorch.models import SingleTaskGP
+    from gpytorch.kernels import RBFKernel, ScaleKernel
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+    from gpytorch.priors import LogNormalPrior
+
+    from smemnas.methods.botorch_models import default_process, shorter_closure
+
+    Z = torch.rand(5, 2, dtype=torch.double)
+    process = default_process(Z, Z[:, :1], 2)
+    assert shorter_closure(ExactMarginalLogLikelihood(process.likelihood, process), Z) is not None
+    process.covar_module.register_prior("another_prior", LogNormalPrior(0.0, 0.5), "lengthscale")
+    assert shorter_closure(ExactMarginalLogLikelihood(process.likelihood, process), Z) is None
+    other = SingleTaskGP(Z, Z[:, :1], covar_module=ScaleKernel(RBFKernel(ard_num_dims=2)))
+    assert shorter_closure(ExactMarginalLogLikelihood(other.likelihood, other), Z) is None
+
+
+@needs_botorch
+@pytest.mark.parametrize("objectives", [("error", "flops"), ("error",)])
+def test_points_asked_together_have_the_improvement_of_points_asked_alone(objectives):
+    """GPyTorch's posterior of single points is the reference; with one objective, the logarithm of the improvement."""
+    from smemnas.methods import botorch_search
+    from smemnas.methods.botorch_search import Believed, quiet_torch
+
+    bench = open_benchmark("toy", objectives=objectives)
+    X = Toy().sample(30, np.random.default_rng(0))
+    new = Toy().sample(700, np.random.default_rng(1))  # more than one block
+    with quiet_torch(0), pytest.MonkeyPatch.context() as patch:
+        model = Believed(bench.problem, None, X, bench.evaluate(X, 0).F)
+        found = model.improvement(X[:2])(new)
+        patch.setattr(botorch_search, "one_by_one", lambda model: model)
+        np.testing.assert_allclose(found, model.improvement(X[:2])(new), rtol=3e-6, atol=1e-12)
+
+
+@needs_botorch
 def test_no_kernel_is_compiled_and_what_was_there_stays(monkeypatch):
     """BoTorch compiles one for minutes when the first qLogNEHVI is made."""
     import torch.utils.cpp_extension

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ from smemnas.bench.workers.local import in_processes
 from smemnas.spaces.base import FloatArray, IntArray, Objective, SearchSpace
 
 FOLDER, TEST, TEST_ERROR = "trained", "test.json", "test_error"
+#: Other names of the objectives of networks that are judged here.
+ALIASES = MappingProxyType({"error": VALID_ERROR})
 #: Fields of a recipe that decide no result, or decide it through the network.
 NO_RESULT = ("channels", "cells", "evaluate_every")
 #: What of a space decides the network that a genotype builds.
@@ -104,7 +107,7 @@ def judged_objectives(
         wanted,
         known,
         default=list(known)[:2],
-        aliases={"error": VALID_ERROR},
+        aliases=ALIASES,
         tested=(TEST_ERROR,),
     )
     return chosen, tuple(TEST_ERROR if o.name == VALID_ERROR else o.name for o in chosen)
@@ -134,6 +137,7 @@ class TrainedBenchmark(Benchmark):
     """
 
     timed = True
+    aliases = ALIASES
 
     def __init__(
         self,

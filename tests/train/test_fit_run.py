@@ -16,10 +16,14 @@ pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.[train]'")
 
+from smemnas.bench.benchmarks.latency.benchmark import LatencySpace  # noqa: E402
+from smemnas.bench.benchmarks.latency.table import read_latency  # noqa: E402
 from smemnas.bench.fit import fit as module  # noqa: E402
 from smemnas.bench.fit.fit import FitOptions, fit, plan_fit  # noqa: E402
 from smemnas.bench.fit.measure import setting_for  # noqa: E402
 from smemnas.bench.fit.plan import Speeds, make_fit_plan  # noqa: E402
+from smemnas.spaces.mnv3 import MNV3  # noqa: E402
+from tests.latency_cases import table_file  # noqa: E402
 
 SUITE = Path(__file__).resolve().parents[2]
 
@@ -71,6 +75,26 @@ def test_from_images_to_an_export(photos, tmp_path, monkeypatch, search):
     assert config["facts"]["test accuracy, top-1 (%)"] == round(report["network"]["top1"], 3)
     assert report["network"]["arch"] in (tmp_path / "net" / "report.md").read_text()
     assert fit(options).report == report
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("search", ["supernet", "scratch"])
+def test_a_bound_on_a_measured_latency(photos, tmp_path, monkeypatch, search):
+    space = MNV3(0.1, (16,), 3, stem_stride=1, strides=(2, 2, 2, 1, 1))
+    table = table_file(tmp_path, space)
+    costs = LatencySpace(space, read_latency(table), table)
+    middle = float(np.median(costs.cost(space.sample(50, np.random.default_rng(0)), "latency")))
+
+    def plan_of(options, began):
+        plan = short(photos, search)
+        return replace(plan, setting=replace(plan.setting, strides=space.strides))
+
+    monkeypatch.setattr(module, "plan_fit", plan_of)
+    options = FitOptions(
+        str(photos), 10.0, tmp_path / "net", latency=table, max_latency=middle, search=search, threads=1, device="cpu"
+    )
+    arch = fit(options).report["network"]["arch"]
+    assert costs.cost(space.from_str(arch)[None], "latency")[0] <= middle
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 import json
 import shutil
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.options import make_options, parse_name  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
+from tests.latency_cases import table_file  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread", "data_home")
 IMAGES = 60
@@ -94,6 +96,18 @@ def test_errors_are_those_of_timm_networks_read_by_hand(checkpoint):
     assert tested[0, 0] == pytest.approx(by_hand(checkpoint, benchmark, X[0], "test"), abs=101 / n_test)
     np.testing.assert_array_equal(tested[:, 1], found.F[:2, 1])
     assert (found.seconds > 0).all()
+
+
+def test_errors_beside_a_measured_latency(checkpoint, tmp_path):
+    """ "error" names the objective here too, in objectives and in bounds."""
+    plain = opened(checkpoint)
+    name = f"{plain.dataset}+latency={quote(str(table_file(tmp_path, plain.space)), safe='')}"
+    found = open_benchmark("mnv3", name, ("error", "latency"), ("error<=99",))
+    assert [o.name for o in found.objectives] == ["val_error", "latency"]
+    assert [c.name for c in found.constraints] == ["val_error"]
+    X = found.space.sample(2, np.random.default_rng(0))
+    np.testing.assert_array_equal(found.evaluate(X, 0).F[:, 0], plain.evaluate(X, 0).F[:, 0])
+    np.testing.assert_array_equal(found.evaluate(X, 0).F[:, 1], found.space.cost(X, "latency"))
 
 
 def test_costs_are_those_of_the_networks(checkpoint):

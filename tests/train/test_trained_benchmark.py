@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[trai
 pytest.importorskip("timm", reason="needs timm: pip install -e '.[train]'")
 from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
 
+from smemnas.bench.benchmarks.constraints import parse_constraint  # noqa: E402
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.registry import load_plugin  # noqa: E402
 from smemnas.bench.train import benchmark as trained  # noqa: E402
@@ -119,6 +120,11 @@ def test_free_objectives_are_the_spaces(tmp_path):
         np.testing.assert_array_equal(benchmark.report(X)[:, j], F[:, j])
     network = benchmark.space.build(X[0], 10)
     assert sum(p.numel() for p in network.parameters()) == round(F[0, 0] * 1e6)
+
+
+def test_error_is_short_for_the_validation_error_in_bounds_too(tmp_path):
+    found = parse_constraint("error<=60", opened(tmp_path, ("error", "flops")))
+    assert (found.name, found.objective) == ("val_error", 0)
 
 
 def test_report_judges_the_same_weights_on_the_test_images(tmp_path, no_training):

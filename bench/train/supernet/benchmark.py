@@ -27,7 +27,7 @@ from smemnas.bench.benchmarks.store import data_folder
 from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import LineLog
-from smemnas.bench.train.benchmark import TEST_ERROR, TrainedBenchmark, judged_objectives
+from smemnas.bench.train.benchmark import ALIASES, TEST_ERROR, TrainedBenchmark, judged_objectives
 from smemnas.bench.train.devices import find_devices, seat
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
@@ -67,6 +67,7 @@ class SupernetBenchmark(Benchmark):
     """
 
     space: MNV3
+    aliases = ALIASES
 
     def __init__(self, options: SupernetOptions, objectives: Sequence[str] = (), *, device: str = "auto") -> None:
         path = options.checkpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ FROZEN = {
     "main": "7cefa57db940291da5f897ab3c05992ad35567380ba608974b7e524c35e9337a",
     "noise": "3f82f37ee2cddda29d9d452df268e5ba5f3c6a8d597610011bbe8dc7f404d18c",
     "single": "30ee0d1af9f648162bd0a5460ba9eef3ef59a3537bf9747e757f76fecca8f0aa",
+    "slow": "7ce41d15a035e6a055d44268c95b9e9d755e11f96777fde429917f5b52374744",
 }
 #: Their seeds, and on how many problems.
 SEEDS = {
@@ -40,7 +42,15 @@ SEEDS = {
     "main": (range(100, 131), 5),
     "noise": (range(31), 5),
     "single": (range(100, 131), 4),
+    "slow": (range(100, 115), 3),
 }
+
+
+def needs_extra(variant: Variant) -> None:
+    """Skip where the package of a method is not installed."""
+    extra = METHODS.get(variant.method).factory.needs
+    if extra and importlib.util.find_spec(extra) is None:
+        pytest.skip(f"needs {extra}: pip install -e '.[{extra}]'")
 
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:
@@ -66,9 +76,7 @@ def test_named_plans_can_run(name: str, use_embedded: Path) -> None:
     """On the embedded table, for the data of a plan need not be installed."""
     named = named_plan(name)
     for variant in named.variants:
-        pytest.importorskip(
-            METHODS.get(variant.method).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'"
-        )
+        needs_extra(variant)
     plan = check_plan(replace(named, cases=(Case("nb201", "analog", ("error", "flops")),)))
     assert len(list(plan.jobs())) == sum(len(plan.seeds_for(variant)) for variant in plan.variants)
     names = {v.name for v in plan.variants}
@@ -86,9 +94,7 @@ def test_a_plan_in_a_file_is_checked_whole(name: str) -> None:
     """Every case opens, every arm takes them, and the seeds can show something."""
     named = named_plan(name)
     for variant in named.variants:
-        pytest.importorskip(
-            METHODS.get(variant.method).factory.needs or "numpy", reason="needs optuna: pip install -e '.[optuna]'"
-        )
+        needs_extra(variant)
     plan = check_plan(named)
     assert plan.variants == named_plan(name).variants
     assert {case.reference for case in plan.cases} == {

@@ -119,7 +119,8 @@ def loss_and_gradient(likelihood: Any, Z: Any) -> Callable[[], tuple[Any, list[A
             (-gradient[name] / n).reshape(parameter.shape) for name, parameter in parameters.items()
         ]
 
-    return closure
+    found: Callable[[], tuple[Any, list[Any]]] = closure
+    return found
 
 
 def one_by_one(model: Any) -> Any:

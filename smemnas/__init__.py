@@ -47,6 +47,7 @@ _HOMES = {
     "smemnas.bench.library.export": "ExportedNetwork ExportOptions export",
     "smemnas.bench.library.images": "ImageFolder images",
     "smemnas.bench.library.retrain": "Retraining RetrainOptions retrain",
+    "smemnas.bench.train.retrain.spaces": "build_network",
     "smemnas.bench.library.supernet": (
         "InheritedAccuracy SupernetEvalOptions SupernetReading SupernetTrainOptions SupernetTraining "
         "supernet_eval supernet_train"
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
     from smemnas.bench.studies.frames import trials_frame as trials_frame
     from smemnas.bench.studies.plan import Plan as Plan
     from smemnas.bench.studies.plan import Variant as Variant
+    from smemnas.bench.train.retrain.spaces import build_network as build_network
     from smemnas.methods.base import METHODS as METHODS
     from smemnas.methods.base import Archive as Archive
     from smemnas.methods.base import Method as Method

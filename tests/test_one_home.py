@@ -33,7 +33,7 @@ IDEAS = {
     ),
     "pool of processes": Idea(
         r"joblib\.(Parallel|delayed|parallel_config|parallel_backend)|multiprocessing\..*|concurrent\.futures\.Process.*",
-        ("bench/workers/local.py",),
+        ("bench/workers/local.py", "methods/smac_search.py"),  # the latter keeps SMAC from making one
     ),
     "places where tasks run": Idea(
         r"smemnas\.bench\.workers\.backends\.run_tasks", ("bench/ranking/study.py", "bench/studies/execution.py")

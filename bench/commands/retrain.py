@@ -18,7 +18,11 @@ from smemnas.bench.values import MOST_WORKERS
 @click.option(
     "--pick", default="", help="knee, best, a row of the front (1, 2, ...), or 'flops<=400'.  [default: knee]"
 )
-@click.option("--arch", default="", help="Instead of --pick: r32-3334-7673-..., or timm:MODEL for comparison.")
+@click.option(
+    "--arch",
+    default="",
+    help="Instead of --pick: r32-3334-7673-..., SPACE:NAME in another space, or timm:MODEL for comparison.",
+)
 @click.option("--supernet", type=ANY_PATH, metavar="FILE", help="Supernet.  [default: the run's]")
 @click.option("--scratch", is_flag=True, help="Start from random weights although there is a supernet.")
 @click.option("--data", default="", help="Data set.  [default: the run's or the supernet's]")
@@ -32,6 +36,12 @@ from smemnas.bench.values import MOST_WORKERS
     default="",
     metavar="A,B,C,D,E",
     help="Strides of the stages.  [default: the supernet's; a timm model's own]",
+)
+@click.option(
+    "--shape",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="channels and cells of a network of another space; repeatable.  [default: the run's, else published]",
 )
 @click.option("--size", type=SIDE, default=0, help="Side that images are stored at.  [default: their own]")
 @click.option(
@@ -62,7 +72,7 @@ def retrain_command(
 ) -> None:
     """Train a network of a search's front to the end, by timm, and read it on the test split once.
 
-    RUN is the folder of a search on mnv3, or a supernet's checkpoint, or left out; then --arch names the network.
+    RUN is the folder of a search, or a supernet's checkpoint, or left out; then --arch names the network.
     Where there is a supernet, training starts from the weights that the network inherits. The folder gets
     checkpoint.pt and metrics.jsonl after every epoch and result.json at the end; give the same command again to go
     on after an interruption. With torchrun, several processes share each batch.
@@ -74,6 +84,7 @@ def retrain_command(
       python -m smemnas retrain runs/search --arch timm:mobilenetv3_small_050 --preset small
       python -m smemnas retrain runs/supernet/checkpoint.pt --arch r32-3333-3333-3333-3333-3333
       python -m smemnas retrain --arch r32-3333-3333-3333-3333-3333 --data cifar10 --set lr=0.05
+      python -m smemnas retrain --arch nats_sss:40:64:32:64:48 --shape channels=4 --data cifar10 --preset small
       torchrun --nproc-per-node 8 -m smemnas retrain runs/search --pick best --preset imagenet --set batch=2048
     """
     from smemnas.bench.library.retrain import RetrainOptions, retrain

@@ -24,9 +24,10 @@ class RetrainOptions:
     """A final training.
 
     Attributes:
-        run: Folder of a search on mnv3, or a supernet's checkpoint, or None; then `arch` names the network.
+        run: Folder of a search, or a supernet's checkpoint, or None; then `arch` names the network.
         pick: Of the search's front: "knee", "best", a row ("1", "2", ...), or like "flops<=400"; "" takes the knee.
-        arch: Instead of `pick`: r32-3334-7673-..., or timm:MODEL.
+        arch: Instead of `pick`: r32-3334-7673-..., timm:MODEL, or of another space SPACE:NAME, like
+            "nats_sss:64:64:64:64:64".
         supernet: Its file; None takes the run's.
         data: Data set; "" takes the run's or the supernet's.
         preset: "cifar", "imagenet" or "small".
@@ -35,6 +36,8 @@ class RetrainOptions:
         width: Width multiplier; None takes the run's or the supernet's, else 0.35.
         stem: "small" (stride 1) or "imagenet"; "" takes the supernet's, else "small".
         strides: Strides of the stages; none takes the supernet's, or a timm model's own.
+        shape: Items "KEY=VALUE", channels and cells of a network of another space than mnv3; none takes the run's, or
+            the published ones.
         scratch: Start from random weights although there is a supernet.
         size: Side that images are stored at; 0 keeps theirs.
         resolution: Input of a timm model; 0 takes the supernet's largest, or the images'.
@@ -62,6 +65,7 @@ class RetrainOptions:
     width: float | None = None
     stem: str = ""
     strides: Sequence[int] | str = ()
+    shape: Sequence[str] = ()
     scratch: bool = False
     size: int = 0
     resolution: int = 0
@@ -151,6 +155,7 @@ def retrain(
     wishes = {field.name: getattr(options, field.name) for field in fields(Wishes)}
     strides = whole_numbers("--strides", options.strides)
     wishes |= {"changes": (*options.changes, *epochs), "strides": strides, "supernet": supernet}
+    wishes["shape"] = tuple(options.shape)
     plan, folder = make_plan(run, Wishes(**wishes))
     need_torch()
     from smemnas.bench.train.devices import cpu_threads, cuda_devices

@@ -17,7 +17,7 @@ from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import Job, open_job
 from smemnas.spaces.base import FloatArray, SearchSpace
 
-FRONT, SPACE = "front.csv", "mnv3"
+FRONT = "front.csv"
 FORMS = "knee, best, the number of a row of the front, or bounds like 'flops<=400'"
 
 
@@ -62,18 +62,13 @@ def read_front(folder: Path) -> FinishedFront:
 
     Raises:
         RunError: There is no run, it is not finished, or a file is corrupt.
-        UserError: It searched another space, or its front is empty.
+        UserError: Its front is empty.
     """
     file = folder / JOB
     if not file.exists():
         missing = f"{folder} is not there" if not folder.exists() else f"{folder} holds no {JOB}"
-        raise RunError(f"{missing}: give the folder of a run (`run --space {SPACE}`) or a supernet's checkpoint.")
+        raise RunError(f"{missing}: give the folder of a run or a supernet's checkpoint.")
     job, _ = read_job(folder, "restore it, or run the search again.")
-    if job.space != SPACE:
-        raise UserError(
-            f"the run in {folder} searched the space {job.space}; networks of {SPACE} are trained here. For other "
-            "spaces use `run --evaluator train`, whose networks are trained already."
-        )
     if not (folder / FRONT).exists():
         done = len(History(folder / LOG, None, len(job.objectives)).rows)
         made = f"{done} evaluations of" if job.budget_time else f"{done} of"

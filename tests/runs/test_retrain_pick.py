@@ -89,7 +89,6 @@ def test_wrong_picks(front, text, words):
 
 def test_runs_that_cannot_be_used(tmp_path):
     for name, options, words in (
-        ("other", {"space": "nb201"}, "searched the space nb201"),
         ("open", {"finished": False}, r"not finished \(4 of 10 evaluations\)"),
         ("empty", {"points": ()}, "front of the run in .* is empty"),
     ):

@@ -57,17 +57,30 @@ for conv, stride in zip([*stem, *first], [config["stem_stride"]] * len(stem) + c
 model.load_state_dict(load_file("model.safetensors"))
 model.eval()
 """
+#: The same for a network of a space that timm does not build: this suite does.
+SPACE_SNIPPET = """\
+import json
+from safetensors.torch import load_file
+from smemnas import build_network
+model = build_network(json.load(open("config.json"))["network"])
+model.load_state_dict(load_file("model.safetensors"))
+model.eval()
+"""
 
 
 def card(config: Mapping[str, Any]) -> str:
     """Return the model card."""
-    named = "model" in config["timm"]
+    named, in_a_space = "model" in config["timm"], "network" in config
     title = f"timm's {config['timm']['model']}" if named else f"MobileNetV3 sub-network {config['architecture']}"
+    if in_a_space:
+        title = f"A network of the space {config['network']['space']}"
+        sizes = ", ".join(f"{key} {value}" for key, value in config["network"]["sizes"].items())
     rows = {
         "architecture": f"`{config['architecture']}`"
-        + ("" if named else " (per layer two digits, kernel and expansion; five stages)"),
+        + ("" if named or in_a_space else " (per layer two digits, kernel and expansion; five stages)"),
+        **({"sizes": sizes or "as published"} if in_a_space else {}),
         "input": f"{config['resolution']} x {config['resolution']} RGB",
-        "classes": config["timm"]["num_classes"],
+        "classes": config["num_classes"],
         "parameters": f"{config['params']:,}",
         "multiply-adds": f"{config['madds']:,}",
         **config["facts"],
@@ -78,6 +91,9 @@ def card(config: Mapping[str, Any]) -> str:
     if config["licence"]:
         rows["licence"] = config["licence"]
     snippet = HUB_SNIPPET if config["timm_loads"] else NAMED_SNIPPET if named else SNIPPET
+    loads = "timm and safetensors"
+    if in_a_space:
+        snippet, loads = SPACE_SNIPPET, "smemnas (its extra `train`)"
     table = "\n".join(f"| {label} | {value} |" for label, value in rows.items())
     files = ["`model.safetensors`: weights", "`config.json`: definition and figures"]
     if "onnx" in config:
@@ -90,12 +106,12 @@ def card(config: Mapping[str, Any]) -> str:
     listed = "\n".join(f"- {line}" for line in files)
     named_classes = _class_list(config.get("classes", ()))
     return (
-        f"---\nlibrary_name: timm\n{_licence(config['licence'])}"
+        f"---\n{'' if in_a_space else f'library_name: timm{chr(10)}'}{_licence(config['licence'])}"
         "tags:\n- image-classification\n- neural-architecture-search\n---\n"
         f"# {title}\n\n"
         f"|  |  |\n|---|---|\n{table}\n\n"
         "Multiply-adds count convolutions and linear layers for one image.\n\n"
-        f"{named_classes}## Load\n\nWith timm and safetensors, in this folder:\n\n```python\n{snippet}```\n\n"
+        f"{named_classes}## Load\n\nWith {loads}, in this folder:\n\n```python\n{snippet}```\n\n"
         f"{_onnx_part(config)}{_int8_part(config)}"
         f"## Files\n\n{listed}\n"
     )

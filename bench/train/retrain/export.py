@@ -1,4 +1,4 @@
-"""Give a network away: weights, description, ONNX and a model card that loads them with timm alone."""
+"""Give a network away: weights, description, ONNX and a model card that says how they are loaded, by timm if it can."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class Exported:
     """A network and what is known about it.
 
     Attributes:
-        net: The timm model, in evaluation mode on the CPU.
+        net: In evaluation mode on the CPU.
         arch: Name of the architecture, with its resolution.
-        definition: What `timm_definition` says.
+        definition: What `timm_definition` or `space_definition` says.
         resolution: Side of the input.
         mean: Of the training pixels' channels, from 0 to 1; empty if not known.
         std: Their standard deviation.
@@ -292,6 +292,7 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
     side = exported.resolution
     resized = exported.resized or side
     known = {"mean": list(exported.mean), "std": list(exported.std)} if exported.mean else {}
+    in_a_space = "space" in exported.definition
     return {
         "architecture": exported.timm_name or exported.arch,
         "num_classes": exported.definition["num_classes"],
@@ -306,7 +307,8 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
             **({"label_names": list(exported.classes)} if exported.classes else {}),
             **({"license": packing.licence} if packing.licence else {}),
         },
-        "timm": dict(exported.definition),
+        "timm": {} if in_a_space else dict(exported.definition),
+        **({"network": dict(exported.definition)} if in_a_space else {}),
         "timm_loads": bool(exported.timm_name),
         "resolution": side,
         "resized": resized,

@@ -1,4 +1,4 @@
-"""The network of a final training: built by timm, filled from a supernet where it inherits; and its teacher."""
+"""The network of a final training: built by timm or its space, filled from a supernet if it inherits; its teacher."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
 from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, read_name
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
 from smemnas.bench.train.retrain.plan import PRETRAINED, TIMM, RetrainPlan
+from smemnas.bench.train.retrain.spaces import build_network, space_definition
 from smemnas.bench.train.retrain.starts import Renormalised, fill, named_weights, own_moments
 from smemnas.bench.train.seen_images import same_classes, validation_note
 from smemnas.bench.train.supernet.recalibration import recalibrate
@@ -28,8 +29,10 @@ def build(plan: RetrainPlan, n_classes: int, resolution: int) -> nn.Module:
     """Return the network with random weights from torch's global generator.
 
     Raises:
-        UserError: timm has no such model, or it takes no images of this resolution.
+        UserError: There is no such network or model, or it takes no images of this resolution.
     """
+    if plan.built:
+        return build_network(definition(plan, n_classes, resolution))
     if not plan.timm_model:
         return build_timm(read_name(plan.arch)[0], plan.shape(n_classes), plan.recipe.drop_path)
     net = build_named(
@@ -144,6 +147,8 @@ def own_side(name: str) -> int:
 
 def definition(plan: RetrainPlan, n_classes: int, resolution: int) -> dict[str, Any]:
     """Return what the network is built from, as JSON values, for the exported model card."""
+    if plan.built:
+        return space_definition(plan.arch, plan.sizes, n_classes, resolution)
     if not plan.timm_model:
         return timm_definition(read_name(plan.arch)[0], plan.shape(n_classes))
     return {
@@ -157,6 +162,8 @@ def definition(plan: RetrainPlan, n_classes: int, resolution: int) -> dict[str, 
 
 def rebuild(result: Mapping[str, Any]) -> nn.Module:
     """Return the network that a `result.json` describes, with random weights."""
+    if "space" in result["definition"]:
+        return build_network(result["definition"])
     plan, n_classes = result["plan"], result["definition"]["num_classes"]
     stem, strides = plan["stem_stride"], tuple(plan["strides"])
     if plan["arch"].startswith(TIMM):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from smemnas.bench.runs.front import FinishedFront, folder_name, pick, read_fron
 from smemnas.bench.train.images import absolute
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape, name_of, read_name
 from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_recipe
+from smemnas.bench.train.retrain.spaces import MNV3, SIZES, checked_name, in_space, read_sizes, space_of
 from smemnas.bench.values import whole
 
 TIMM = "timm:"
@@ -31,11 +32,11 @@ class RetrainPlan:
     """All that decides the weights, beside the number of processes and parts of a batch.
 
     Attributes:
-        arch: Name in the space mnv3, with its resolution, or ``timm:MODEL``.
+        arch: Name in the space mnv3, with its resolution, ``timm:MODEL``, or ``SPACE:NAME`` in another space.
         resolution: Side of the network's input.
         data: Data set, see `bench.train.images.open_images`.
         size: Side that images are stored at; 0 keeps theirs.
-        width: Width multiplier; 0 for a timm model.
+        width: Width multiplier of mnv3, else 0.
         stem_stride: Stride of the stem.
         strides: Stride of the first layer of each stage; empty leaves a timm model its own.
         inherit: Start from the supernet's weights.
@@ -51,6 +52,7 @@ class RetrainPlan:
         teacher_weights: Its weights: "pretrained", or a file.
         teacher_sha256: Identity of that file.
         origin: Where the architecture comes from: "run" and "pick".
+        sizes: Of a network of another space than mnv3: "channels", "cells".
     """
 
     arch: str
@@ -73,10 +75,16 @@ class RetrainPlan:
     teacher_weights: str = ""
     teacher_sha256: str = ""
     origin: Mapping[str, str] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def built(self) -> bool:
+        """Whether it is a network of another space than mnv3."""
+        return not self.timm_model and space_of(self.arch)[0] != MNV3
 
     @property
     def timm_model(self) -> str:
-        """Name of the timm model, "" for a network of mnv3."""
+        """Name of the timm model, "" for a network of a space."""
         return self.arch.removeprefix(TIMM) if self.arch.startswith(TIMM) else ""
 
     def shape(self, n_classes: int) -> Shape:
@@ -99,6 +107,7 @@ class RetrainPlan:
             "seed": self.seed,
             "all_images": self.all_images,
             **self._starts(),
+            **({"sizes": dict(self.sizes)} if self.sizes else {}),
             **recipe,
         }
 
@@ -126,6 +135,7 @@ class Wishes:
         width: Width multiplier.
         stem: Kind of stem.
         strides: Strides of the stages.
+        shape: KEY=VALUE, channels and cells of a network of another space than mnv3.
         preset: Name of the recipe.
         changes: KEY=VALUE, changes of the recipe.
         scratch: Start from random weights although there is a supernet.
@@ -145,6 +155,7 @@ class Wishes:
     width: float | None = None
     stem: str = ""
     strides: tuple[int, ...] = ()
+    shape: tuple[str, ...] = ()
     preset: str = "cifar"
     changes: tuple[str, ...] = ()
     scratch: bool = False
@@ -159,7 +170,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
     """Return what to train and the folder where it belongs.
 
     Args:
-        run: Folder of a run on mnv3, or a supernet's file or folder, or None.
+        run: Folder of a run, or a supernet's file or folder, or None.
         wishes: The rest.
 
     Raises:
@@ -175,19 +186,15 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         choose("stem", wishes.stem, STEMS)
     front, found = _open_run(run, wishes)
     label = wishes.arch or wishes.pick or "knee"
-    arch = wishes.arch or (front.archs[pick(front, label)] if front is not None else "")
+    arch = wishes.arch or (in_space(front.job.space, front.archs[pick(front, label)]) if front is not None else "")
     if not arch:
         raise UserError(
             "--pick belongs to the folder of a run; without one name a network with --arch, for example "
-            "r32-3333-3333-3333-3333-3333 or timm:mobilenetv3_small_050."
+            "r32-3333-3333-3333-3333-3333, nats_sss:64:64:64:64:64 or timm:mobilenetv3_small_050."
         )
     timm = arch.startswith(TIMM)
-    resolution = wishes.resolution
-    if not timm:
-        subnet, side = read_name(arch)
-        if resolution not in (0, side):
-            raise UserError(f"--resolution {resolution} contradicts {arch}: the name gives the resolution.")
-        arch, resolution = name_of(subnet, side), side
+    built = not timm and space_of(arch)[0] != MNV3
+    arch, resolution, recipe = _checked_network(arch, found, wishes, recipe)
     if not found.data:
         raise UserError("on which images? Name them with --data: cifar10, cifar100, or a folder or tar file of images.")
     recipe = _checked_starts(recipe, wishes, timm=timm)
@@ -203,11 +210,11 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         resolution=resolution,
         data=absolute(found.data),
         size=size,
-        width=0.0 if timm else found.width,
-        stem_stride=found.stem_stride,
-        strides=wishes.strides if timm else found.strides,
+        width=0.0 if timm or built else found.width,
+        stem_stride=1 if built else found.stem_stride,
+        strides=() if built else wishes.strides if timm else found.strides,
         recipe=recipe,
-        inherit=found.supernet is not None and not wishes.scratch and not timm,
+        inherit=found.supernet is not None and not wishes.scratch and not timm and not built,
         supernet=found.supernet,
         supernet_sha256=file_digest(found.supernet) if found.supernet else "",
         supernet_seed=found.supernet_seed,
@@ -219,8 +226,9 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         teacher_weights=_named(teacher_weights),
         teacher_sha256=_digest(teacher_weights),
         origin={"run": str(run), "pick": label} if front is not None and not wishes.arch else None,
+        sizes=found.sizes if built else {},
     )
-    if not timm:
+    if not timm and not built:
         plan.shape(1)  # checks width and strides
     base = run if front is not None else found.supernet.parent if found.supernet is not None else None
     scratch = "-scratch" if found.supernet is not None and wishes.scratch and not timm else ""
@@ -234,7 +242,7 @@ def _checked_starts(recipe: RetrainRecipe, wishes: Wishes, *, timm: bool) -> Ret
         UserError: It does not go together.
     """
     if wishes.weights and not timm:
-        raise UserError("--weights are those of a timm model (--arch timm:MODEL); a network of mnv3 inherits.")
+        raise UserError("--weights are those of a timm model (--arch timm:MODEL); a network of a supernet inherits.")
     if wishes.teacher_weights and not wishes.teacher:
         raise UserError("--teacher-weights belong to a --teacher timm:MODEL.")
     if not wishes.teacher:
@@ -244,6 +252,34 @@ def _checked_starts(recipe: RetrainRecipe, wishes: Wishes, *, timm: bool) -> Ret
     if any(change.partition("=")[0] == "distill" for change in wishes.changes) and not recipe.distill:
         raise UserError("--teacher and distill=0 contradict each other: leave one out.")
     return recipe if recipe.distill else replace(recipe, distill=1.0)
+
+
+def _checked_network(arch: str, found: _Found, wishes: Wishes, recipe: RetrainRecipe) -> tuple[str, int, RetrainRecipe]:
+    """Return the name, the resolution (0 where that is open) and the recipe without what such a network has no part for.
+
+    Raises:
+        UserError: There is no such network or size, or something is wished for that it does not have.
+    """
+    space, name = space_of(arch)
+    if wishes.shape and space == MNV3:
+        raise UserError("--shape gives channels and cells of a network of nb201, nats_sss or macro: leave it out.")
+    if arch.startswith(TIMM):
+        return arch, wishes.resolution, recipe
+    if space == MNV3:
+        subnet, side = read_name(arch)
+        if wishes.resolution not in (0, side):
+            raise UserError(f"--resolution {wishes.resolution} contradicts {arch}: the name gives the resolution.")
+        return name_of(subnet, side), side, recipe
+    given: dict[str, Any] = {"width": wishes.width, "stem": wishes.stem, "strides": wishes.strides}
+    given |= {"supernet": found.supernet, "scratch": wishes.scratch}
+    for key, value in given.items():
+        if value:
+            raise UserError(f"--{key} belongs to networks of {MNV3}, not of {space}: leave it out.")
+    named = {change.partition("=")[0] for change in wishes.changes}
+    for key in ("dropout", "drop_path"):
+        if key in named and getattr(recipe, key):
+            raise UserError(f"networks of {space} have no {key}: --set {key}=0, or leave it out.")
+    return checked_name(space, name, found.sizes), wishes.resolution, replace(recipe, dropout=0.0, drop_path=0.0)
 
 
 def _named(source: str) -> str:
@@ -279,6 +315,7 @@ class _Found:
     stem_stride: int
     strides: tuple[int, ...]
     supernet_seed: int = 0
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _Found]:
@@ -289,7 +326,7 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
         RunError: The run is not there or not finished.
         DataError: The supernet's file cannot be read.
     """
-    front, supernet = None, wishes.supernet
+    front, supernet, sizes = None, wishes.supernet, {}
     data, size, width, stem = wishes.data, 0, wishes.width, wishes.stem
     if run is not None and (run.is_file() or ((run / "checkpoint.pt").is_file() and not (run / JOB).exists())):
         if supernet is not None:
@@ -310,13 +347,16 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
             size = trained.values.get("size", 0) if data in ("", trained.data) else 0
             data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
             width = trained.values.get("width", 1.0) if width is None else width
-        elif supernet is None:
+            sizes = {key: trained.values[key] for key in SIZES if key in trained.values}
+        elif supernet is None and front.job.space == MNV3:
             space: Any = open_benchmark(front.job.space, dataset).space
             width, stem = (space.width if width is None else width), stem or "imagenet"
     if supernet is not None:
         return front, _of_supernet(supernet, wishes, data)
     stem_stride, strides = STEMS[stem or STEM]
-    return front, _Found(None, data, size, 0, WIDTH if width is None else width, stem_stride, wishes.strides or strides)
+    sizes |= read_sizes(wishes.shape)
+    width = WIDTH if width is None else width
+    return front, _Found(None, data, size, 0, width, stem_stride, wishes.strides or strides, sizes=sizes)
 
 
 def _of_supernet(path: Path, wishes: Wishes, data: str) -> _Found:

@@ -177,6 +177,7 @@ def close(site: Path = ROOT / "site") -> int:
         place = relpath("assets/worker.js", page.parent.relative_to(site).as_posix())
         pages_changed += SHIM in text
         page.write_text(whole(text.replace(SHIM, place)), encoding="utf-8")
+    (site / "404.html").unlink(missing_ok=True)  # its links begin at the root of a host, where the site need not lie
     shutil.copy(ROOT / WORKER, site / "assets" / "worker.js")
     return pages_changed
 

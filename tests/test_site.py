@@ -150,7 +150,9 @@ def test_the_site_asks_for_no_fonts_and_no_analytics(script, tmp_path):
     (tmp_path / "assets").mkdir()
     for page in ("a.html", "results/b.html"):
         (tmp_path / page).write_text(f'<script src="{script.SHIM}"></script>')
+    (tmp_path / "404.html").write_text('<link href="/style.css">')
     assert script.close(tmp_path) == 2
+    assert not (tmp_path / "404.html").exists()
     assert (tmp_path / "a.html").read_text() == '<script src="assets/worker.js"></script>'
     assert (tmp_path / "results" / "b.html").read_text() == '<script src="../assets/worker.js"></script>'
     assert "http" not in (tmp_path / "assets" / "worker.js").read_text()

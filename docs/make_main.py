@@ -102,9 +102,9 @@ def regrets(results: Results) -> list[str]:
         rows = []
         for method, (track, _) in results.methods.items():
             found = [results.row_of(results.study, problem, method, at) for problem in results.problems]
-            rows.append([f"`{method}`", track, *map(_regret, found)])
+            rows.append([f"`{method}` {track}", *map(_regret, found)])
         lines += [f"After {at} evaluations{_shown(results)}:", ""]
-        lines += table(("method", "track", *results.problems), rows, words=2)
+        lines += table(("method, track", *results.problems), rows)
     told = "; ".join(f"{track}: {text}" for track, text in TOLD.items())
     return [*lines, f"Tracks: {told}. Across tracks a comparison is one of what methods are told, too.", ""]
 
@@ -148,8 +148,8 @@ def primary(results: Results) -> list[str]:
         for row in found:
             if row is not None and verdict(row):
                 counts[verdict(row)] += 1
-        cells.append([f"`{method}`", track, *map(_duel, found)])
-    lines += table(("method", "track", *results.problems), cells, words=2)
+        cells.append([f"`{method}` {track}", *map(_duel, found)])
+    lines += table(("method, track", *results.problems), cells)
     return [
         *lines,
         f"Better in {counts['+']}, worse in {counts['-']}, no difference shown in {counts['=']} of "
@@ -232,12 +232,12 @@ def caps(results: Results) -> list[str]:
         )
         of = {(row["method"], row["cap"]): row for row in rows}
         cells = [
-            [f"`{m}`", track, *(_error(of.get((m, cap))) for cap, _ in columns)]
+            [f"`{m}` {track}", *(_error(of.get((m, cap))) for cap, _ in columns)]
             for m, (track, _) in results.methods.items()
         ]
         best = {row["cap"]: row["best_possible"] for row in rows}
-        cells.append(["best possible", "", *(_n(best[cap], 3) for cap, _ in columns)])
-        lines += [f"{problem}:", "", *table(("method", "track", *(head for _, head in columns)), cells, words=2)]
+        cells.append(["best possible", *(_n(best[cap], 3) for cap, _ in columns)])
+        lines += [f"{problem}:", "", *table(("method, track", *(head for _, head in columns)), cells)]
     return ["## Error (%) under cost caps", "", *lines] if lines else []
 
 
@@ -252,7 +252,7 @@ def arrivals(results: Results) -> list[str]:
     """Return evaluations to the baseline's final regret."""
     end, cells, targets = results.at[-1], [], {}
     for method, (track, _) in results.methods.items():
-        row = [f"`{method}`", track]
+        row = [f"`{method}` {track}"]
         for problem in results.problems:
             found = results.row_of(results.study, problem, method, end)
             if found is None or not found["target"]:
@@ -270,24 +270,23 @@ def arrivals(results: Results) -> list[str]:
         + "); in brackets runs that got there.",
         "",
     ]
-    return [*lines, *table(("method", "track", *results.problems), cells, words=2)] if targets else []
+    return [*lines, *table(("method, track", *results.problems), cells)] if targets else []
 
 
 def times(results: Results) -> list[str]:
     """Return seconds per run by method and problem."""
     cells = []
     for method, (track, _) in results.methods.items():
-        pairs = [
-            (results.mean(p, method, "seconds"), results.mean(p, method, "method_seconds")) for p in results.problems
-        ]
-        cells.append([f"`{method}`", track, *(f"{number(s, 1)} ({number(m, 1)})" if s == s else "-" for s, m in pairs)])
+        means = [[results.mean(p, method, c) for c in ("seconds", "method_seconds")] for p in results.problems]
+        shown = [f"{number(whole, 1)} ({number(own, 1)})" if whole == whole else "-" for whole, own in means]
+        cells.append([f"`{method}` {track}", *shown])
     lines = [
         "## Run time",
         "",
         "Mean seconds of a run (of these in the method), on a machine shared with other work.",
         "",
     ]
-    return [*lines, *table(("method", "track", *results.problems), cells, words=2)]
+    return [*lines, *table(("method, track", *results.problems), cells)]
 
 
 def words(results: Results) -> list[str]:

@@ -37,7 +37,10 @@ LONGEST_WORD = 28
 CODE = re.compile(r"<code>([^<\n]+)</code>")
 OPTION = re.compile(r"(?<!\S)--?\w[\w-]*(?=\s)")
 CELL = re.compile(r"(<td[^>]*>)(.*?)(?=</td>)")
-SPAN = re.compile(r"(?<!\w)(\[[^\[\]<>,]+, [^\[\]<>,]+\])")
+TYPED = re.compile(r'<span class="gp">\$ </span>[^\n]*\n')
+WORD = re.compile(rf"(?<=</span>)(?=[^<\s]*-)[^<\s]{{1,{LONGEST_WORD}}}(?=[<\s])")
+BEHIND = re.compile(r"(?<=</code> )\w+-\w+$")
+SPAN = re.compile(r"(?<!\w)\[[^\[\]<>,]+, [^\[\]<>,]+\]")
 FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 #: Sections of the API page: title, and the modules of `smemnas._HOMES` whose names it has, by their beginning.
 SECTIONS = (
@@ -126,7 +129,7 @@ def left_out(folder: str, names: list[str]) -> set[str]:
 
 
 def whole(html: str) -> str:
-    """Return a page in which no line breaks inside a name, an option or an interval."""
+    """Return a page in which no line breaks inside a name, an option or an interval, and commands are marked."""
 
     def keep(found: re.Match[str]) -> str:
         text = found[1]
@@ -138,9 +141,12 @@ def whole(html: str) -> str:
         text = found[2]
         if re.fullmatch(r"\w+-\w+", text):
             return f'{found[1]}<span class="whole">{text}</span>'
-        return found[1] + SPAN.sub(r'<span class="whole">\1</span>', text)
+        return found[1] + BEHIND.sub(_whole, SPAN.sub(_whole, text))
 
-    return CELL.sub(cell, CODE.sub(keep, html))
+    def typed(found: re.Match[str]) -> str:
+        return f'<span class="typed">{WORD.sub(_whole, found[0])}</span>'
+
+    return TYPED.sub(typed, CELL.sub(cell, CODE.sub(keep, html)))
 
 
 def _whole(found: re.Match[str]) -> str:

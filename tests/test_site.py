@@ -126,16 +126,23 @@ def test_names_options_and_intervals_are_kept_whole(script):
     html = (
         f"<code>smemnas/alternating-black</code> <code>{long}</code> <code>{'x' * 29}</code>"
         '<td>black-box</td><td style="text-align: right;">0.05 [0.03, 0.06] = (0.1)</td><td>a b-c</td>'
-        '<td><a href="x">[1, 2]</a></td><pre><code>a --b c\nd</code></pre>'
+        '<td><a href="x">[1, 2]</a></td><td><code>rea</code> grey-box</td><pre><code>a --b c\nd</code></pre>'
     )
     expected = (
         '<code class="whole">smemnas/alternating-black</code> <code>study <span class="whole">--methods</span> smemnas '
         '<span class="whole">--no-figures</span> <span class="whole">--out</span> runs/x</code> '
         f'<code>{"x" * 29}</code><td><span class="whole">black-box</span></td><td style="text-align: right;">0.05 '
         '<span class="whole">[0.03, 0.06]</span> = (0.1)</td><td>a b-c</td>'
-        '<td><a href="x"><span class="whole">[1, 2]</span></a></td><pre><code>a --b c\nd</code></pre>'
+        '<td><a href="x"><span class="whole">[1, 2]</span></a></td>'
+        '<td><code class="whole">rea</code> <span class="whole">grey-box</span></td><pre><code>a --b c\nd</code></pre>'
     )
     assert script.whole(html) == expected
+    line = '<span class="gp">$ </span>python<span class="w"> </span>{}<span class="w"> </span>{}\n'
+    options = [f'<span class="whole">{option}</span>' for option in ("--jobs", "--no-figures")]
+    shown = f'<span class="typed">{line.format(*options)}</span>'
+    assert (
+        script.whole(f"<code>{line.format('--jobs', '--no-figures')}a --b\n</code>") == f"<code>{shown}a --b\n</code>"
+    )
 
 
 def test_the_api_page_has_every_public_name_once(laid_out):

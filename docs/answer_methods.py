@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from answer_parts import Answer, Axis, Mark, forest, together
@@ -31,7 +32,7 @@ PAGES = ("README.md", "study.md")
 
 
 class Study:
-    """What study.csv of a folder says at the largest budget.
+    """What study.csv of a folder, by its name in docs/results or its path, says at the largest budget.
 
     Attributes:
         name: Of the folder.
@@ -39,9 +40,9 @@ class Study:
         seeds: Of a method on a problem, at most.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | Path) -> None:
         rows = read_rows(RESULTS / name / "study.csv")
-        self.name = name
+        self.name = Path(name).name
         self.at = max(int(row["evaluations"]) for row in rows)
         self._rows: dict[tuple[str, str], dict[str, str]] = {}
         for row in sorted(rows, key=lambda row: int(row["evaluations"])):
@@ -235,15 +236,20 @@ def lines_of_table(study: Study) -> list[str]:
     ]
 
 
-def picture(study: Study) -> str:
+def unit_of(study: Study) -> str:
+    """Return the method whose regret is the unit of the picture: random search, else the last by mean rank."""
+    return "random" if "random" in study.methods else study.methods[-1]
+
+
+def picture(study: Study, title: str = TITLE) -> str:
     """Draw regret as a share of random search's, methods by mean rank."""
-    unit = "random" if "random" in study.methods else study.methods[-1]
-    rows = []
-    for method in study.methods:
-        shares = [study.regret(p, method) / study.regret(p, unit) for p in study.problems]
-        rows.append((method, [Mark(share, share, share, k) for k, share in enumerate(shares)]))
+    unit = unit_of(study)
+    shares = {m: [study.regret(p, m) / study.regret(p, unit) for p in study.problems] for m in study.methods}
+    rows = [(m, [Mark(x, x, x, k) for k, x in enumerate(of)]) for m, of in shares.items()]
     axis = Axis(f"mean regret over that of {unit} after {study.at} evaluations", (0, 0.25, 0.5, 0.75, 1, 1.25), 1.0)
-    return forest(TITLE, rows, axis, study.problems, spread=False)
+    parts = [problem.rstrip(")").partition(" (") for problem in study.problems]
+    alike = len({place for place, *_ in parts}) == 1 and all(objectives for *_, objectives in parts)
+    return forest(title, rows, axis, [part[-1] for part in parts] if alike else study.problems, spread=False)
 
 
 def caption(study: Study) -> str:

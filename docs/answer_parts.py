@@ -158,7 +158,7 @@ def forest(
     first, last = axis.ticks[0], axis.ticks[-1]
     step = 13 if spread else 0
     tall = [max(28, step * len(marks) + 12) for _, marks in rows]
-    top = TOP + 18 * -(-len(key) // 2)
+    top = TOP + 18 * -(-len(key) // beside(key))
     bottom = top + sum(tall)
     left = max([LEFT, *(12 + LETTER * len(label) for label, _ in rows)])
 
@@ -188,11 +188,17 @@ def _grid(axis: Axis, x, top: float, bottom: float) -> str:  # type: ignore[no-u
     return "".join(parts)
 
 
+def beside(key: Sequence[str]) -> int:
+    """Return how many entries of a key stand in a line: two, where they are short enough."""
+    return 1 if any(LETTER * len(entry) > 250 - 24 for entry in key) else 2
+
+
 def _key(entries: Sequence[str]) -> str:
-    """Return the meaning of colours, two in a line."""
+    """Return the meaning of colours."""
     parts = []
     for k, text in enumerate(entries):
-        x, y = 16 + 250 * (k % 2), TOP + 6 + 18 * (k // 2)
+        row, column = divmod(k, beside(entries))
+        x, y = 16 + 250 * column, TOP + 6 + 18 * row
         parts.append(f'<circle cx="{x + 5}" cy="{y - 4}" r="4" fill="{COLOURS[k % len(COLOURS)]}"/>')
         parts.append(f'<text x="{x + 16}" y="{y}">{escape(text)}</text>')
     return "".join(parts)

@@ -78,12 +78,12 @@ def goals(results: Results, champion: str) -> list[str]:
     ]
     rows = [
         [
-            *(d.track, d.problem, f"`{d.ours}`", number(d.pair.means[0]), f"`{d.foreign}`", number(d.pair.means[1])),
+            *(d.problem, d.track, f"`{d.ours}`", number(d.pair.means[0]), f"`{d.foreign}`", number(d.pair.means[1])),
             *(number(d.pair.ratio.value, 2), span(d.pair.ratio, 2), str(d.pair.pairs), p_value(d.p_holm)),
         ]
         for d in found
     ]
-    head = ("track", "problem", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
+    head = ("problem", "track", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
     lines += table(head, rows, words=3)
     for track in dict.fromkeys(d.track for d in found):
         lines.append(_said([d for d in found if d.track == track]))
@@ -117,8 +117,8 @@ def _earlier(results: Results, champion: str) -> list[str]:
     keys = list(dict.fromkeys(key for found in by.values() for key in found))
     rows = [
         [
-            track,
             problem,
+            track,
             *(
                 f"{number(d.pair.ratio.value, 2)} `{d.foreign}`" if (d := by[at].get((track, problem))) else "-"
                 for at in results.at
@@ -126,7 +126,7 @@ def _earlier(results: Results, champion: str) -> list[str]:
         ]
         for track, problem in keys
     ]
-    head = ("track", "problem", *(f"{at} evaluations" for at in results.at))
+    head = ("problem", "track", *(f"{at} evaluations" for at in results.at))
     return [
         "The same ratio, with the best foreign method of that moment, at every checkpoint (no tests):",
         "",

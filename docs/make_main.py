@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from answer_methods import Study, picture, unit_of
 from main_data import KEPT, MADE, RUNS, Results, collected
 from main_words import goals, sensitivity
 from make_kept import with_kept
@@ -28,6 +29,7 @@ TITLES = {
     "hardware": "Several measured objectives",
     "draws": "The same methods on posterior draws of mnv3",
 }
+FIGURE = "regret.svg"
 #: Which problems served to develop what of ours, by place and objectives; what is not here served nothing.
 TWO = ("val_error+flops", "error+flops")
 ALL_FIVE = ("nb201/cifar10", "nb201/cifar100", "macro/cifar10", "nats_sss/cifar10", "mnv3/ofa")
@@ -44,24 +46,42 @@ def developed(problem: str, objectives: str, methods: Sequence[str]) -> str:
     return "an encoding for each objective, the choice of the champion" if place == "nb201/cifar10" else ""
 
 
-def introduction(name: str, results: Results) -> list[str]:
-    """Return title, versions, and what the numbers are."""
+def introduction(name: str, results: Results, study: Study) -> list[str]:
+    """Return title, versions, what the numbers are, and the picture."""
+    unit = "random search" if unit_of(study) == "random" else unit_of(study)
+    caption = (
+        f"Mean regret as a share of that of {unit}, a dot for each problem; methods with runs on all of them, "
+        "by mean rank, best first. What lies beyond the axis is an arrow."
+    )
+    return [
+        f"# {TITLES.get(name, f'Results of {name}')}",
+        "",
+        *([results.made, ""] if results.made else []),
+        "Regrets are means over seeds with 95 % intervals; smaller is better. With `+noise` they are of the true "
+        "values of the reported set, else of the values that were searched: a table of single trainings (macro) can "
+        "then be beaten by luck, which is a regret below 0.",
+        "",
+        f"![{caption}]({FIGURE})",
+        "",
+        caption,
+        "",
+    ]
+
+
+def how(name: str, results: Results) -> list[str]:
+    """Return how it was measured, and what served development."""
     seeds = sorted({len(v) for (_, _, column), v in results.values.items() if column == f"regret_{results.at[-1]}"})
     runs = sum(len(v) for (_, _, column), v in results.values.items() if column == "seconds")
     number_of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     served = {p: developed(p, o, results.methods) for p, o in results.objectives.items()}
-    lines = [f"# {TITLES.get(name, f'Results of {name}')}", ""]
-    lines += [results.made, ""] if results.made else []
-    lines += [
+    lines = [
+        "## How it was measured",
+        "",
         f"`study --plan {name}`: {len(results.methods)} methods on {len(results.problems)} problems, {number_of} "
         f"seeds, {results.at[-1]} evaluations ({runs:,} runs). Written by `python docs/make_main.py {name}` from "
         "[study.csv](study.csv), [champion.csv](champion.csv), [caps.csv](caps.csv) and [runs.csv](runs.csv); "
         "what the words mean stands in [study.md](study.md), how often intervals hold in "
         "[intervals.md](../../intervals.md).",
-        "",
-        "Regrets are means over seeds with 95 % intervals; smaller is better. With `+noise` they are of the true "
-        "values of the reported set, else of the values that were searched: a table of single trainings (macro) can "
-        "then be beaten by luck, which is a regret below 0.",
         "",
         "**Which problems served development** (with other seeds, 1000 and up):",
         "",
@@ -72,8 +92,7 @@ def introduction(name: str, results: Results) -> list[str]:
         ),
     ]
     fresh = [p for p, s in served.items() if not s]
-    lines += [f"Served nothing of ours: {', '.join(fresh) or 'none of them'}.", ""]
-    return lines
+    return [*lines, f"Served nothing of ours: {', '.join(fresh)}." if fresh else "All of them served.", ""]
 
 
 def regrets(results: Results) -> list[str]:
@@ -83,9 +102,9 @@ def regrets(results: Results) -> list[str]:
         rows = []
         for method, (track, _) in results.methods.items():
             found = [results.row_of(results.study, problem, method, at) for problem in results.problems]
-            rows.append([track, f"`{method}`", *map(_regret, found)])
+            rows.append([f"`{method}` {track}", *map(_regret, found)])
         lines += [f"After {at} evaluations{_shown(results)}:", ""]
-        lines += table(("track", "method", *results.problems), rows, words=2)
+        lines += table(("method, track", *results.problems), rows)
     told = "; ".join(f"{track}: {text}" for track, text in TOLD.items())
     return [*lines, f"Tracks: {told}. Across tracks a comparison is one of what methods are told, too.", ""]
 
@@ -129,8 +148,8 @@ def primary(results: Results) -> list[str]:
         for row in found:
             if row is not None and verdict(row):
                 counts[verdict(row)] += 1
-        cells.append([track, f"`{method}`", *map(_duel, found)])
-    lines += table(("track", "method", *results.problems), cells, words=2)
+        cells.append([f"`{method}` {track}", *map(_duel, found)])
+    lines += table(("method, track", *results.problems), cells)
     return [
         *lines,
         f"Better in {counts['+']}, worse in {counts['-']}, no difference shown in {counts['=']} of "
@@ -213,12 +232,12 @@ def caps(results: Results) -> list[str]:
         )
         of = {(row["method"], row["cap"]): row for row in rows}
         cells = [
-            [track, f"`{m}`", *(_error(of.get((m, cap))) for cap, _ in columns)]
+            [f"`{m}` {track}", *(_error(of.get((m, cap))) for cap, _ in columns)]
             for m, (track, _) in results.methods.items()
         ]
         best = {row["cap"]: row["best_possible"] for row in rows}
-        cells.append(["", "best possible", *(_n(best[cap], 3) for cap, _ in columns)])
-        lines += [f"{problem}:", "", *table(("track", "method", *(head for _, head in columns)), cells, words=2)]
+        cells.append(["best possible", *(_n(best[cap], 3) for cap, _ in columns)])
+        lines += [f"{problem}:", "", *table(("method, track", *(head for _, head in columns)), cells)]
     return ["## Error (%) under cost caps", "", *lines] if lines else []
 
 
@@ -233,7 +252,7 @@ def arrivals(results: Results) -> list[str]:
     """Return evaluations to the baseline's final regret."""
     end, cells, targets = results.at[-1], [], {}
     for method, (track, _) in results.methods.items():
-        row = [track, f"`{method}`"]
+        row = [f"`{method}` {track}"]
         for problem in results.problems:
             found = results.row_of(results.study, problem, method, end)
             if found is None or not found["target"]:
@@ -251,24 +270,23 @@ def arrivals(results: Results) -> list[str]:
         + "); in brackets runs that got there.",
         "",
     ]
-    return [*lines, *table(("track", "method", *results.problems), cells, words=2)] if targets else []
+    return [*lines, *table(("method, track", *results.problems), cells)] if targets else []
 
 
 def times(results: Results) -> list[str]:
     """Return seconds per run by method and problem."""
     cells = []
     for method, (track, _) in results.methods.items():
-        pairs = [
-            (results.mean(p, method, "seconds"), results.mean(p, method, "method_seconds")) for p in results.problems
-        ]
-        cells.append([track, f"`{method}`", *(f"{number(s, 1)} ({number(m, 1)})" if s == s else "-" for s, m in pairs)])
+        means = [[results.mean(p, method, c) for c in ("seconds", "method_seconds")] for p in results.problems]
+        shown = [f"{number(whole, 1)} ({number(own, 1)})" if whole == whole else "-" for whole, own in means]
+        cells.append([f"`{method}` {track}", *shown])
     lines = [
         "## Run time",
         "",
         "Mean seconds of a run (of these in the method), on a machine shared with other work.",
         "",
     ]
-    return [*lines, *table(("track", "method", *results.problems), cells, words=2)]
+    return [*lines, *table(("method, track", *results.problems), cells)]
 
 
 def words(results: Results) -> list[str]:
@@ -287,18 +305,24 @@ def words(results: Results) -> list[str]:
     return [*lines, ""]
 
 
+def picture_of(folder: Path) -> str:
+    """Return the picture of a page from the files of its folder."""
+    return picture(Study(folder), TITLES.get(folder.name, f"Results of {folder.name}"))
+
+
 def page(name: str, folder: Path) -> str:
     """Return the text of a page from the files of its folder."""
     results = Results(folder)
     champion = next((row["champion"] for row in results.champion), "")
     parts = [
-        introduction(name, results),
+        introduction(name, results, Study(folder)),
         words(results),
         primary(results),
         goals(results, champion),
         contrasts(results),
     ]
     parts += [regrets(results), caps(results), arrivals(results), sensitivity(results), times(results)]
+    parts.append(how(name, results))
     return with_kept("\n".join(line for part in parts for line in part), folder)
 
 
@@ -333,6 +357,7 @@ def main(arguments: list[str]) -> None:
         keep(folder, made, version)
     if recorded:
         record(folder, recorded)
+    (folder / FIGURE).write_text(picture_of(folder), encoding="utf-8")
     (folder / "README.md").write_text(page(name, folder), encoding="utf-8")
     for file in folder.glob("*.md"):
         file.write_text(with_kept(file.read_text(encoding="utf-8"), folder), encoding="utf-8")

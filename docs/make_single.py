@@ -81,12 +81,12 @@ def errors(s: Single) -> list[str]:
             reached, runs = s.reached(problem, name, 0.0)
             gap = s.interval(problem, name, "above_optimum")
             cells.append(f"{_with_limits(gap, 3)} {s.verdict(problem, name)}".rstrip() + f", {reached}/{runs}")
-        rows.append([track, f"`{name}`", *cells])
+        rows.append([f"`{name}` {track}", *cells])
     return [
         f"Points of error above the least one after {s.end} evaluations, mean with its 95 % interval; runs that have "
         f"it. `{s.champion_name}` is + better, - worse, = not told apart, ? too few pairs (primary comparison).",
         "",
-        *table(("track", "method", *s.problems), rows, words=2),
+        *table(("method, track", *s.problems), rows),
     ]
 
 
@@ -189,9 +189,9 @@ def tested(s: Single) -> list[str]:
             f"{_with_limits(s.interval(p, name, 'reported'), 2)} {s.verdict(p, name, 'reported')}".rstrip()
             for p in s.problems
         ]
-        rows.append([track, f"`{name}`", *cells])
+        rows.append([f"`{name}` {track}", *cells])
     floor = [number(float(s.found(p, s.champion_name)["reported_floor"]), 2) for p in s.problems]
-    rows.append(["", "the optimum itself", *floor])
+    rows.append(["the optimum itself", *floor])
     return [
         "## Test error",
         "",
@@ -199,7 +199,7 @@ def tested(s: Single) -> list[str]:
         f"whether `{s.champion_name}` is better: lower in {said(s.verdicts('reported'))}). Where a table has one "
         "split it is the mean over its trainings. Less than the optimum's own is luck of the split.",
         "",
-        *table(("track", "method", *s.problems), rows, words=2),
+        *table(("method, track", *s.problems), rows),
     ]
 
 
@@ -217,9 +217,9 @@ def arrivals(s: Single) -> list[str]:
         rows = []
         for name, (track, _) in s.methods.items():
             cells = [_arrival(s, p, name, margin, test if margin == TESTED else "") for p in s.problems]
-            rows.append([track, f"`{name}`", *cells])
+            rows.append([f"`{name}` {track}", *cells])
         lines += [f"Within {margin:g} points:" if margin else "To the optimum:", ""]
-        lines += table(("track", "method", *s.problems), rows, words=2)
+        lines += table(("method, track", *s.problems), rows)
     return lines
 
 

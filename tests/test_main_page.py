@@ -1,5 +1,7 @@
 """Pages of the published plans are made from the files beside them; their judgements, from regrets made up by hand."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import ROOT, docs_script
@@ -10,7 +12,7 @@ from smemnas.bench.metrics.statistics import wilcoxon
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.plan import Contrast, Variant
 
-MAKE, DATA, WORDS = (docs_script(name) for name in ("make_main", "main_data", "main_words"))
+MAKE, DATA, WORDS, PARTS = (docs_script(name) for name in ("make_main", "main_data", "main_words", "answer_parts"))
 NAMES = ("smemnas/adaptive", "smemnas/adaptive-black", "smemnas/best", "msunas", "nsga2", "random")
 CASES = (Case("toy"), Case("toy", "", ("flops", "error")))
 #: Mean regrets of the methods on the two problems: the order of the first three is another one on each.
@@ -65,6 +67,28 @@ def test_a_published_page_is_what_its_files_say(name):
     assert (place / "README.md").read_text(encoding="utf-8") == MAKE.page(name, place), f"docs/make_main.py {name}"
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_a_published_page_begins_with_its_picture(name):
+    """What a reader of one minute sees: at most 120 words, a picture that is what the files say, then who is best."""
+    place = ROOT / "docs" / "results" / name
+    before, _, after = (place / "README.md").read_text(encoding="utf-8").partition("![")
+    assert len(before.split()) <= 120
+    caption, _, rest = after.partition(f"]({MAKE.FIGURE})\n\n")
+    assert rest.startswith(f"{caption}\n\n## Who is best\n")
+    assert (place / MAKE.FIGURE).read_text(encoding="utf-8") == MAKE.picture_of(place), f"docs/make_main.py {name}"
+
+
+def test_names_of_a_picture_have_their_place(folder):
+    """Two long ones do not lie over each other; the place that all have in common is left out."""
+    found = re.findall(r'<text x="(\d+)" y="(\d+)">([^<]+)</text>', MAKE.picture_of(folder))
+    assert [name for *_, name in found] == ["toy/closed-form", "toy/closed-form (flops, error)"]
+    assert len({y for _, y, _ in found}) == 1
+    long = [f"{k} val_error, params, flops, latency_edgegpu, energy_edgegpu" for k in range(2)]
+    assert (PARTS.beside(long), PARTS.beside(["nb201/cifar100+noise=0.25"] * 3)) == (1, 2)
+    hardware = MAKE.picture_of(ROOT / "docs" / "results" / "hardware")
+    assert ">val_error, flops, latency_edgegpu</text>" in hardware
+
+
 def test_every_page_says_which_version_made_it(folder):
     line = "Made by smemnas 0.2.0 at commit 01234567; recorded in commit 89abcdef."
     assert MAKE.page("main", folder).splitlines()[2] == line
@@ -116,12 +140,13 @@ def test_the_order_of_the_first_three_and_what_changes_it(folder):
 def test_tables_say_what_the_files_say(folder):
     text = MAKE.page("main", folder)
     [row] = [line for line in text.split("## Run time")[1].splitlines() if "`msunas`" in line]
-    assert row == "| grey-box | `msunas` | 2.0 (1.0) | 2.0 (1.0) |"
+    assert row == "| `msunas` grey-box | 2.0 (1.0) | 2.0 (1.0) |"
     study = next(r for r in MAKE.Results(folder).study if r["method"] == "random" and r["evaluations"] == "40")
     shown = "{:.4f} [{:.4f}, {:.4f}]".format(*(float(study[f"regret{end}"]) for end in ("", "_low", "_high")))
     assert shown in text.split("After 40 evaluations")[1].split("After 25")[0]
-    tracks = [line.split(" | ")[0] for line in text.split("After 40 evaluations")[1].split("\n\n")[1].splitlines()[2:]]
-    assert tracks == ["| black-box"] * 3 + ["| grey-box"] + ["| expert"] * 2
+    rows = text.split("After 40 evaluations")[1].split("\n\n")[1].splitlines()[2:]
+    tracks = [row.split(" | ")[0].split()[-1] for row in rows]
+    assert tracks == ["black-box"] * 3 + ["grey-box"] + ["expert"] * 2
     assert "Better in 9, worse in 1, no difference shown in 0 of 10 comparisons." in text
 
 

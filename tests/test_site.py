@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 from posixpath import normpath
@@ -15,6 +16,11 @@ import smemnas
 
 CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 NEEDS_BROWSER = pytest.mark.skipif(find_browser() is None, reason=f"install a browser: needs one of {', '.join(NAMES)}")
+#: Tables that neither fit nor scroll in their box, or scroll in a second one.
+NOT_IN_ONE_BOX = """[...document.querySelectorAll(".md-typeset__table table")].filter(table => {
+    const box = table.closest(".md-typeset__scrollwrap"), wide = box.scrollWidth > box.clientWidth;
+    return table.scrollWidth > table.clientWidth + 1 || (wide && getComputedStyle(box).overflowX !== "auto");
+}).map(table => table.innerText.slice(0, 40))"""
 #: Pages that others lead to: a study or ranking is reached from the overview of results.
 LED_TO = ("results/", "claims/")
 
@@ -90,6 +96,55 @@ def test_links_out_of_the_site_become_text_and_moved_files_are_followed(script):
     assert script.in_site("https://example.org/x", "design.md") == "https://example.org/x"
 
 
+def test_a_notebook_is_a_page(script, laid_out):
+    """Its words, code, tables and pictures are read on the site; the file itself is a link away."""
+    folder, pages = laid_out
+    for source in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        text = pages[f"notebooks/{source.stem}.md"]
+        cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                assert f"```python\n{''.join(cell['source'])}\n```" in text
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        pictures = re.findall(r"^!\[(.+)\]\((.+)\)$", text, re.MULTILINE)
+        assert len(pictures) == sum("image/png" in output.get("data", {}) for output in outputs) > 0
+        assert all((folder / "notebooks" / name).read_bytes().startswith(b"\x89PNG") for _, name in pictures)
+        assert text.count("<table>") == sum("text/html" in output.get("data", {}) for output in outputs) > 0
+        assert f"[{source.name}]({source.name})" in text
+        assert (folder / "notebooks" / source.name).is_file()
+    assert script.in_site("notebooks/first-search.ipynb", "library.md") == "notebooks/first-search.md"
+
+
+def test_scripts_that_make_pages_are_no_part_of_the_site(script, laid_out):
+    assert [path.name for path in laid_out[0].glob("*.py")] == []
+    assert (laid_out[0] / "examples" / "my_method.py").is_file()
+    assert script.in_site("published.py", "noise.md") is None
+
+
+def test_names_options_and_intervals_are_kept_whole(script):
+    long = "study --methods smemnas --no-figures --out runs/x"
+    html = (
+        f"<code>smemnas/alternating-black</code> <code>{long}</code> <code>{'x' * 29}</code>"
+        '<td>black-box</td><td style="text-align: right;">0.05 [0.03, 0.06] = (0.1)</td><td>a b-c</td>'
+        '<td><a href="x">[1, 2]</a></td><td><code>rea</code> grey-box</td><pre><code>a --b c\nd</code></pre>'
+    )
+    expected = (
+        '<code class="whole">smemnas/alternating-black</code> <code>study <span class="whole">--methods</span> smemnas '
+        '<span class="whole">--no-figures</span> <span class="whole">--out</span> runs/x</code> '
+        f'<code>{"x" * 29}</code><td><span class="whole">black-box</span></td><td style="text-align: right;">0.05 '
+        '<span class="whole">[0.03, 0.06]</span> = (0.1)</td><td>a b-c</td>'
+        '<td><a href="x"><span class="whole">[1, 2]</span></a></td>'
+        '<td><code class="whole">rea</code> <span class="whole">grey-box</span></td><pre><code>a --b c\nd</code></pre>'
+    )
+    assert script.whole(html) == expected
+    line = '<span class="gp">$ </span>python<span class="w"> </span>{}<span class="w"> </span>{}\n'
+    options = [f'<span class="whole">{option}</span>' for option in ("--jobs", "--no-figures")]
+    shown = f'<span class="typed">{line.format(*options)}</span>'
+    assert (
+        script.whole(f"<code>{line.format('--jobs', '--no-figures')}a --b\n</code>") == f"<code>{shown}a --b\n</code>"
+    )
+
+
 def test_the_api_page_has_every_public_name_once(laid_out):
     names = re.findall(r"^::: smemnas\.[\w.]+\.(\w+)$", laid_out[1]["api.md"], re.MULTILINE)
     assert sorted(names) == smemnas.__all__
@@ -102,7 +157,9 @@ def test_the_site_asks_for_no_fonts_and_no_analytics(script, tmp_path):
     (tmp_path / "assets").mkdir()
     for page in ("a.html", "results/b.html"):
         (tmp_path / page).write_text(f'<script src="{script.SHIM}"></script>')
+    (tmp_path / "404.html").write_text('<link href="/style.css">')
     assert script.close(tmp_path) == 2
+    assert not (tmp_path / "404.html").exists()
     assert (tmp_path / "a.html").read_text() == '<script src="assets/worker.js"></script>'
     assert (tmp_path / "results" / "b.html").read_text() == '<script src="../assets/worker.js"></script>'
     assert "http" not in (tmp_path / "assets" / "worker.js").read_text()
@@ -147,6 +204,8 @@ def test_pages_in_a_browser_ask_no_other_host_and_log_nothing(site):
                     assert browser.problems == [], (page, browser.problems)
                     assert [r for r in browser.requests if not r.startswith(("file://", "data:"))] == [], page
                     assert browser.evaluate("document.documentElement.scrollWidth") <= width, page
+                    assert browser.evaluate(NOT_IN_ONE_BOX) == [], page
+                    assert browser.evaluate("[...document.images].filter(i => !i.alt).map(i => i.src)") == [], page
                     scheme = browser.evaluate("document.body.dataset.mdColorScheme")
                     assert scheme == ("slate" if dark else "default")
         for scheme, name in (("light", "default"), ("dark", "slate")):  # while a page is open, too

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from smemnas.bench.commands.common import Command
+from smemnas.bench.display import counted
 from smemnas.bench.errors import UserError, one_line
 from smemnas.bench.program import named
 from smemnas.bench.registry import Entry
@@ -96,10 +97,11 @@ def _echo_plans(*, whole: bool) -> None:
     for name in PLANS:
         plan = named_plan(name)
         runs = len(plan.cases) * sum(len(plan.seeds_for(variant)) for variant in plan.variants)
-        size = f"{len(plan.variants)} methods on {len(plan.cases)} problems, {len(plan.seeds)} seeds"
+        size = f"{counted(len(plan.variants), 'method')} on {counted(len(plan.cases), 'problem')}"
+        size = f"{size}, {len(plan.seeds)} seeds, {plan.budget:,} evaluations"
         stored = shipped(name)
         took = f"; {_stored(stored)}" if whole and stored else ", stored" if stored else ""
-        click.echo(f"  {name:<{width}}  {size}, {plan.budget:,} evaluations: {runs:,} runs{took}")
+        click.echo(f"  {name:<{width}}  {size}: {runs:,} runs{took}")
     for name, make in STAGED.items():
         experiment = make()
         size = f"{len(experiment.arms)} methods on {experiment.space}, {len(experiment.runs)} seeds"

@@ -14,6 +14,7 @@ from smemnas.bench.archive.parts import in_parts
 from smemnas.bench.archive.read import RunArchive
 from smemnas.bench.archive.verify import Checked, Drawn, check_logs, check_run, draw, versions
 from smemnas.bench.archive.write import pack
+from smemnas.bench.display import counted
 from smemnas.bench.errors import UserError
 from smemnas.bench.files import make_folder, replacing_folder, write_bytes
 from smemnas.bench.outputs import check_output, has_content
@@ -178,7 +179,7 @@ def plans_of(archives: Sequence[RunArchive]) -> list[str]:
     for entry in distinct(plan for archive in archives for plan in archive.plans):
         runs = len(entry["variants"]) * len(entry["cases"]) * len(entry["seeds"])
         lines.append(
-            f"{len(entry['variants'])} methods on {len(entry['cases'])} problems, {len(entry['seeds'])} seeds, "
-            f"{entry['budget']:,} evaluations ({runs:,} runs)"
+            f"{counted(len(entry['variants']), 'method')} on {counted(len(entry['cases']), 'problem')}, "
+            f"{counted(len(entry['seeds']), 'seed')}, {entry['budget']:,} evaluations ({counted(runs, 'run')})"
         )
     return lines

@@ -278,4 +278,5 @@ def test_mistakes_are_one_line(archive, study, tmp_path, fails, call):
     fails(["report", "https://127.0.0.1:9/x.runs#sha256=1"], "64 hexadecimal digits")
     fails(["archive", "info", "http://127.0.0.1:9/x.runs"], "cannot download the archive http://127.0.0.1:9/x.runs")
     assert "4, 100 evaluations" in call("archive", "info", archive)[1]
+    assert "2 methods on 1 problem, 2 seeds" in call("archive", "info", archive)[1]
     assert call("archive", "info", archive, "--runs")[1].count("25 of 25 evaluations, done") == 4

@@ -222,6 +222,7 @@ def test_plans_are_listed_with_their_size(call, monkeypatch, archive, tmp_path):
     assert code == 0
     assert "five-problems" in text
     assert "17 methods on 5 problems, 31 seeds, 340 evaluations: 2,535 runs" in text
+    assert "16 methods on 1 problem, 31 seeds" in text
     assert "headline-inside  registered experiment: 3 methods on nats_sss, 10 seeds, 40 trainings a search" in text
     monkeypatch.setattr(against, "SHIPPED", tmp_path)
     shutil.copy(archive, tmp_path / "ablation.runs")

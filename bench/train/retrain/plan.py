@@ -255,7 +255,7 @@ def _checked_starts(recipe: RetrainRecipe, wishes: Wishes, *, timm: bool) -> Ret
 
 
 def _checked_network(arch: str, found: _Found, wishes: Wishes, recipe: RetrainRecipe) -> tuple[str, int, RetrainRecipe]:
-    """Return the name, the resolution (0 where that is open) and the recipe without what such a network has no part for.
+    """Return the name, the resolution (0: still open) and the recipe without what such a network has no part for.
 
     Raises:
         UserError: There is no such network or size, or something is wished for that it does not have.

@@ -21,8 +21,11 @@ from smemnas.bench.values import duration_text
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
 #: Images whose sides are looked at.
 LOOKED_AT = 200
-#: Epochs of a supernet that are worth smaller images.
-WANTED = 20
+#: Epochs of a supernet that are worth smaller images, and the side below which images get smaller only where there
+#: would be no supernet at all.
+WANTED, SMALL = 20, 32
+#: Pixels whose time a step takes whatever the images: so much was measured between 16 and 32 pixels.
+FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
 SECONDS, STEPS = 4.0, 3
 #: Share of all the time that decoding and measuring may take; where they need more, the machine is too busy for it.
@@ -197,14 +200,27 @@ def setting_for(
 
 
 def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
-    """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels."""
-    side = setting.size
-    for side in [s for s in SIDES if s <= setting.size and s >= 32] or [setting.size]:
-        share = (side / setting.size) ** 2 * (4.0 if setting.size >= LARGE > side else 1.0)
-        assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
-        try:
-            if make_fit_plan(setting, assumed, seconds).supernet_epochs >= WANTED:
-                return side
-        except UserError:
-            continue
-    return side
+    """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels.
+
+    Down to 32 pixels enough are `WANTED`; below, and where 32 pixels are the smallest, any supernet is. Where none fits
+    at all, the side is 32 pixels.
+    """
+    sides = [side for side in SIDES if side <= setting.size] or [setting.size]
+    for side in sides:
+        if side >= SMALL and _supernet_epochs(setting, speeds, seconds, side) >= WANTED:
+            return side
+    least = max(min(sides), min(SMALL, setting.size))
+    for side in sides:
+        if side <= least and _supernet_epochs(setting, speeds, seconds, side):
+            return side
+    return least
+
+
+def _supernet_epochs(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> int:
+    """Return the epochs of a supernet on images of another side, 0 where there would be none."""
+    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
+    assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
+    try:
+        return make_fit_plan(setting, assumed, seconds).supernet_epochs
+    except UserError:
+        return 0

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.fit.plan import BATCH, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import BATCH, FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
 from smemnas.bench.values import duration_text
@@ -21,9 +21,9 @@ from smemnas.bench.values import duration_text
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
 #: Images whose sides are looked at.
 LOOKED_AT = 200
-#: Epochs of a supernet that are worth smaller images, and the side below which images get smaller only where there
-#: would be no supernet at all.
-WANTED, SMALL = 20, 32
+#: Epochs of a supernet, and of final trainings without one, that are worth smaller images; the side below which images
+#: get smaller only where there would be no supernet at all.
+WANTED, TRAINED, SMALL = 20, 3, 32
 #: Pixels whose time a step takes whatever the images: so much was measured between 16 and 32 pixels.
 FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
@@ -200,27 +200,27 @@ def setting_for(
 
 
 def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
-    """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels.
+    """Return the side of images at which enough fits into the time; steps take time in proportion to pixels.
 
-    Down to 32 pixels enough are `WANTED`; below, and where 32 pixels are the smallest, any supernet is. Where none fits
-    at all, the side is 32 pixels.
+    Down to 32 pixels, enough are `WANTED` epochs of a supernet. Else, of 32 pixels and what is smaller, the largest at
+    which there is a supernet at all, or final trainings of `TRAINED` epochs, or anything.
     """
     sides = [side for side in SIDES if side <= setting.size] or [setting.size]
-    for side in sides:
-        if side >= SMALL and _supernet_epochs(setting, speeds, seconds, side) >= WANTED:
+    plans = {side: _assumed(setting, speeds, seconds, side) for side in sides}
+    for side, plan in plans.items():
+        if side >= SMALL and plan is not None and plan.supernet_epochs >= WANTED:
             return side
-    least = max(min(sides), min(SMALL, setting.size))
-    for side in sides:
-        if side <= least and _supernet_epochs(setting, speeds, seconds, side):
-            return side
-    return least
+    small = {side: plan for side, plan in plans.items() if side <= SMALL and plan is not None}
+    with_supernet = [side for side, plan in small.items() if plan.supernet_epochs]
+    trained = [side for side, plan in small.items() if plan.final_epochs >= TRAINED]
+    return next(iter([*with_supernet, *trained, *small, sides[-1]]))
 
 
-def _supernet_epochs(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> int:
-    """Return the epochs of a supernet on images of another side, 0 where there would be none."""
+def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:
+    """Return the plan for images of another side, as far as it can be known; None where the time is too short."""
     share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
     assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
     try:
-        return make_fit_plan(setting, assumed, seconds).supernet_epochs
+        return make_fit_plan(setting, assumed, seconds)
     except UserError:
-        return 0
+        return None

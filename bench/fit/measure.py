@@ -21,9 +21,8 @@ from smemnas.bench.values import duration_text
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
 #: Images whose sides are looked at.
 LOOKED_AT = 200
-#: Epochs of a supernet, and of final trainings without one, that are worth smaller images; the side below which images
-#: get smaller only where there would be no supernet at all.
-WANTED, TRAINED, SMALL = 20, 3, 32
+#: Epochs of a supernet that are worth smaller images, and the side down to which they are.
+WANTED, SMALL = 20, 32
 #: Pixels whose time a step takes whatever the images: so much was measured between 16 and 32 pixels.
 FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
@@ -202,18 +201,15 @@ def setting_for(
 def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
     """Return the side of images at which enough fits into the time; steps take time in proportion to pixels.
 
-    Down to 32 pixels, enough are `WANTED` epochs of a supernet. Else, of 32 pixels and what is smaller, the largest at
-    which there is a supernet at all, or final trainings of `TRAINED` epochs, or anything.
+    Down to 32 pixels, enough are `WANTED` epochs of a supernet. Smaller images are taken only where the time is too
+    short for anything at 32: in the same time a training learns no more from 16 pixels, in more epochs.
     """
     sides = [side for side in SIDES if side <= setting.size] or [setting.size]
     plans = {side: _assumed(setting, speeds, seconds, side) for side in sides}
     for side, plan in plans.items():
         if side >= SMALL and plan is not None and plan.supernet_epochs >= WANTED:
             return side
-    small = {side: plan for side, plan in plans.items() if side <= SMALL and plan is not None}
-    with_supernet = [side for side, plan in small.items() if plan.supernet_epochs]
-    trained = [side for side, plan in small.items() if plan.final_epochs >= TRAINED]
-    return next(iter([*with_supernet, *trained, *small, sides[-1]]))
+    return next((side for side, plan in plans.items() if side <= SMALL and plan is not None), sides[-1])
 
 
 def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -225,7 +226,7 @@ def _fitted(
     if "measuring" not in clock.seconds:
         clock.seconds = {"measuring": plan.speeds.spent, **clock.seconds}
     latency = None if options.latency is None else Path(options.latency).expanduser()
-    stages = FitStages(plan, out, clock, options.limits, latency, options.machine, tell)
+    stages = FitStages(plan, out, clock, options.limits, latency, options.machine, tell, compared=options.baseline)
     stages.supernet()
     stages.search()
     found = stages.final()
@@ -325,7 +326,9 @@ def report_text(report: Mapping[str, Any]) -> str:
     spent = sum(report["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in report["seconds"].items())
     lines.append(f"Time: {spent:.0f} of {report['seconds_given']:.0f} s ({parts}).")
-    lines += [f"Shortened: {name}, {json.dumps(what)}." for name, what in report["decisions"].items()]
+    for name, what in report["decisions"].items():
+        longer = what.get("epochs", 0) > what.get("planned", math.inf)
+        lines.append(f"{'Lengthened' if longer else 'Shortened'}: {name}, {json.dumps(what)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.fit.plan import BATCH, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import BATCH, FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
 from smemnas.bench.values import duration_text
@@ -21,8 +21,10 @@ from smemnas.bench.values import duration_text
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
 #: Images whose sides are looked at.
 LOOKED_AT = 200
-#: Epochs of a supernet that are worth smaller images.
-WANTED = 20
+#: Epochs of a supernet that are worth smaller images, and the side down to which they are.
+WANTED, SMALL = 20, 32
+#: Pixels whose time a step takes whatever the images: so much was measured between 16 and 32 pixels.
+FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
 SECONDS, STEPS = 4.0, 3
 #: Share of all the time that decoding and measuring may take; where they need more, the machine is too busy for it.
@@ -197,14 +199,24 @@ def setting_for(
 
 
 def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
-    """Return the side of images at which enough epochs of a supernet fit; steps take time in proportion to pixels."""
-    side = setting.size
-    for side in [s for s in SIDES if s <= setting.size and s >= 32] or [setting.size]:
-        share = (side / setting.size) ** 2 * (4.0 if setting.size >= LARGE > side else 1.0)
-        assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
-        try:
-            if make_fit_plan(setting, assumed, seconds).supernet_epochs >= WANTED:
-                return side
-        except UserError:
-            continue
-    return side
+    """Return the side of images at which enough fits into the time; steps take time in proportion to pixels.
+
+    Down to 32 pixels, enough are `WANTED` epochs of a supernet. Smaller images are taken only where the time is too
+    short for anything at 32: in the same time a training learns no more from 16 pixels, in more epochs.
+    """
+    sides = [side for side in SIDES if side <= setting.size] or [setting.size]
+    plans = {side: _assumed(setting, speeds, seconds, side) for side in sides}
+    for side, plan in plans.items():
+        if side >= SMALL and plan is not None and plan.supernet_epochs >= WANTED:
+            return side
+    return next((side for side, plan in plans.items() if side <= SMALL and plan is not None), sides[-1])
+
+
+def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:
+    """Return the plan for images of another side, as far as it can be known; None where the time is too short."""
+    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
+    assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
+    try:
+        return make_fit_plan(setting, assumed, seconds)
+    except UserError:
+        return None

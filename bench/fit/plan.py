@@ -1,7 +1,7 @@
 """What `fit` does with its time: chosen once from measured speeds, kept in a file, the same after every interruption.
 
 Shares of the time, after a reserve: half for the supernet, a part for the search, the rest for two trainings of equal
-length, of the network that was found and of a model of timm of the same cost.
+length, of the network that was found and of a model of timm of the same cost. Without a supernet the search takes less.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from typing import Any
 from smemnas.bench.errors import UserError
 from smemnas.bench.values import duration_text
 
-#: Share of the time that no estimate may use; shares of the rest for the search and for each of the two trainings.
-RESERVE, SEARCH, FINAL = 0.12, 0.15, 0.175
+#: Share of the time that no estimate may use; shares of the rest for the supernet and for the search.
+RESERVE, SUPERNET, SEARCH = 0.12, 0.5, 0.15
 #: Share of the rest that goes into training candidates where there is no supernet.
-SCRATCH = 0.5
-#: Epochs of a supernet below which its networks are not worth reading; most epochs of anything.
-LEAST_SUPERNET, MOST_EPOCHS = 5, 120
+SCRATCH = 0.4
+#: Epochs of a supernet below which its networks are not worth reading, and steps: networks of six classes and of ten
+#: were at chance after 117 and 131 of them, and far from it after 655.
+LEAST_SUPERNET, LEAST_STEPS = 5, 400
+#: Most epochs of anything, and, of a few images, of which an epoch is short, most steps.
+MOST_EPOCHS, MOST_STEPS = 120, 5_000
 #: Networks that a search evaluates: fewest, most, and from how many on a surrogate is of use.
 FEWEST, MOST, GUIDED = 8, 200, 60
-#: Most epochs of a candidate that is trained from scratch.
-CANDIDATE_EPOCHS = 10
+#: Most epochs of a candidate that is trained from scratch, or most steps; what it costs beside the largest network.
+CANDIDATE_EPOCHS, CANDIDATE_STEPS, CANDIDATE = 10, 400, 0.6
+#: What reading an image costs beside training the largest network on it; .05 to .12 where it was measured, on a CPU.
+READ = 0.2
+#: Images that a network's statistics are measured on, that a search reads it on, and that a supernet's epoch does.
+CALIBRATED, JUDGED, LOOKED_AT = 1_000, 10_000, 2_000
 #: Seconds for the export, and for opening what each stage needs.
 EXPORT, OPENING = 10.0, 4.0
 BATCH, LR = 64, 0.05
@@ -90,6 +97,11 @@ class FitSetting:
     def steps(self) -> int:
         """Steps of an epoch."""
         return self.n_train // self.batch
+
+    @property
+    def most_epochs(self) -> int:
+        """Most epochs of a supernet and of a final training."""
+        return max(MOST_EPOCHS, math.ceil(MOST_STEPS / self.steps))
 
     @property
     def lr(self) -> float:
@@ -181,27 +193,24 @@ def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: s
         UserError: The time is too short for anything.
     """
     left = seconds * (1 - RESERVE) - speeds.spent - EXPORT - 4 * OPENING
-    image = speeds.final_step / setting.batch
-    reading = 0.2 * image * min(setting.n_valid, 10_000)
-    final = setting.steps * speeds.final_step + 2.5 * reading
-    final_epochs = _between(1, FINAL * left / final, MOST_EPOCHS)
-    evaluation = 0.15 + 0.6 * image * (min(setting.n_train, 1000) + min(setting.n_valid, 10_000))
-    supernet = setting.steps * speeds.supernet_step + 6 * 1.5 * evaluation
-    budget = _between(FEWEST, SEARCH * left / evaluation, MOST)
-    rest = left - 2 * final_epochs * final
-    supernet_epochs = min(MOST_EPOCHS, math.floor((rest - budget * evaluation) / supernet))
-    candidate_epochs = 0
+    final = final_epoch(setting, speeds)
+    evaluation = _evaluation(setting, speeds, JUDGED)
+    supernet = setting.steps * speeds.supernet_step + 6 * 1.5 * _evaluation(setting, speeds, LOOKED_AT)
+    supernet_epochs, candidate_epochs = min(setting.most_epochs, math.floor(SUPERNET * left / supernet)), 0
     if search == "auto":
-        search = "supernet" if supernet_epochs >= LEAST_SUPERNET else "scratch"
+        least = max(LEAST_SUPERNET, math.ceil(LEAST_STEPS / setting.steps))
+        search = "supernet" if supernet_epochs >= least else "scratch"
+    supernet_epochs = max(1, supernet_epochs)
     if search == "scratch":
         supernet_epochs, supernet = 0, 0.0
-        candidate_epochs = _between(1, SCRATCH * left / (2 * FEWEST * final), CANDIDATE_EPOCHS)
-        evaluation = candidate_epochs * final + 0.3
-        budget = min(MOST, math.floor(rest / evaluation))
-    least = FEWEST if search == "scratch" else 1
-    if left <= 0 or (budget if search == "scratch" else supernet_epochs) < least:
-        needed = speeds.spent + EXPORT + 4 * OPENING + 2 * final
-        needed += FEWEST * (final + 0.3) if search != "supernet" else FEWEST * evaluation + supernet
+        most = max(CANDIDATE_EPOCHS, math.ceil(CANDIDATE_STEPS / setting.steps))
+        candidate_epochs = _between(1, SCRATCH * left / (2 * FEWEST * CANDIDATE * final), most)
+        evaluation = CANDIDATE * candidate_epochs * final + 0.3
+    budget = _between(FEWEST, (SCRATCH if search == "scratch" else SEARCH) * left / evaluation, MOST)
+    rest = left - supernet_epochs * supernet - budget * evaluation
+    final_epochs = _between(1, rest / (2 * final), setting.most_epochs)
+    if rest < 2 * final:
+        needed = speeds.spent + EXPORT + 4 * OPENING + 2 * final + FEWEST * evaluation + supernet
         raise UserError(
             f"{duration_text(round(seconds))} are too short: one epoch of everything takes about "
             f"{duration_text(round(needed))} here; give --hours {1.3 * needed / 3600:.2g} or more, a smaller --size, "
@@ -229,6 +238,22 @@ def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: s
         {name: round(value, 2) for name, value in estimates.items()},
         speeds,
     )
+
+
+def final_epoch(setting: FitSetting, speeds: Speeds) -> float:
+    """Return the seconds of an epoch of the largest network, and of reading it."""
+    return setting.steps * speeds.final_step + reading(setting, speeds)
+
+
+def reading(setting: FitSetting, speeds: Speeds) -> float:
+    """Return the seconds that a final training reads images for after an epoch; it reads the test split at its end."""
+    return 2.5 * READ * speeds.final_step / setting.batch * min(setting.n_valid, JUDGED)
+
+
+def _evaluation(setting: FitSetting, speeds: Speeds, images: int) -> float:
+    """Return the seconds of measuring a network's statistics and reading it on so many validation images."""
+    read = min(setting.n_train, CALIBRATED) + min(setting.n_valid, images)
+    return 0.15 + READ * speeds.final_step / setting.batch * read
 
 
 def _between(low: int, value: float, high: int) -> int:

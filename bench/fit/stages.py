@@ -3,8 +3,9 @@
 Nothing is decided by the clock as long as the estimates hold within the reserve. Beyond that, in this order: a
 supernet ends after a finished epoch, a search evaluates fewer networks, both final trainings get fewer epochs, the
 baseline is left out. A stage that gets slower once it has begun is ended too, within an epoch if need be: the search
-with the networks that it has, the final training with the weights of its last epoch. Each is written down before it has
-an effect, and holds when the command is resumed.
+with the networks that it has, the final training with the weights of its last epoch. Time that is left over when the
+final trainings begin is theirs: both get as many more epochs as fit. Each is written down before it has an effect, and
+holds when the command is resumed.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from smemnas.bench.fit.clock import FitClock
-from smemnas.bench.fit.plan import EXPORT, FEWEST, OPENING, FitPlan
-from smemnas.bench.library.retrain import Retraining, RetrainOptions, retrain
+from smemnas.bench.fit.finals import (
+    TRIED_SHARE,
+    baseline_options,
+    epoch_seconds,
+    epochs_that_fit,
+    nearest_baseline,
+    network_options,
+)
+from smemnas.bench.fit.plan import EXPORT, FEWEST, OPENING, FitPlan, reading
+from smemnas.bench.library.retrain import Retraining, retrain
 from smemnas.bench.library.run import RunOptions, run
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
 
 #: Share of the reserve that a supernet may use up before it is ended.
 ALLOWED = 0.5
-#: Models of timm that a network is compared with; that of the nearest cost is taken.
-BASELINES = (
-    *("lcnet_035", "lcnet_050", "lcnet_075", "lcnet_100", "lcnet_150"),
-    *("mobilenetv3_small_050", "mobilenetv3_small_075", "mobilenetv3_small_100"),
-    *("mobilenetv3_large_075", "mobilenetv3_large_100", "mobilenetv2_035", "mobilenetv2_050", "mobilenetv2_100"),
-)
 Tell = Callable[[str], None]
 
 
@@ -46,6 +49,7 @@ class FitStages:
         latency: Latency table, or None.
         machine: Device, threads and seed of all stages.
         tell: Called with a line on what happens.
+        compared: A baseline is trained too.
     """
 
     def __init__(
@@ -57,9 +61,11 @@ class FitStages:
         latency: Path | None,
         machine: Mapping[str, Any],
         tell: Tell,
+        *,
+        compared: bool = True,
     ) -> None:
         self.plan, self.folder, self.clock, self.tell = plan, folder, clock, tell
-        self.limits, self.latency, self.machine = limits, latency, machine
+        self.limits, self.latency, self.machine, self.compared = limits, latency, machine, compared
 
     def supernet(self) -> None:
         """Train the supernet, unless the plan has none."""
@@ -171,11 +177,9 @@ class FitStages:
 
     def final(self) -> Retraining:
         """Train the network that was found."""
-        epochs = self._final_epochs()
         self.begin("final")
-        options = RetrainOptions(
-            run=self.folder / "search", pick=self.pick, **self._recipe(epochs, self.folder / "final")
-        )
+        epochs = self._final_epochs()
+        options = network_options(self.folder / "search", self.pick, self._recipe(epochs, self.folder / "final"))
         kept = self._slowness() * (EXPORT + OPENING)
         finished = [0]
 
@@ -216,7 +220,6 @@ class FitStages:
         """Train a model of timm of the same cost with the same recipe; None where no time was left for it."""
         if "baseline" in self.clock.decisions:
             return None
-        of = self.plan.setting
         resolution = int(found.result["resolution"])
         stem = int(found.result["plan"]["stem_stride"])
         name = nearest_baseline(float(found.result["madds"]), resolution, stem)
@@ -241,13 +244,7 @@ class FitStages:
             if self.clock.spent() > self.plan.seconds:
                 stop()
 
-        options = RetrainOptions(
-            arch=f"timm:{name}",
-            data=of.data,
-            stem=of.stem,
-            resolution=resolution,
-            **self._recipe(epochs, self.folder / "baseline"),
-        )
+        options = baseline_options(self.plan, name, resolution, self._recipe(epochs, self.folder / "baseline"))
         try:
             if self._left() < each and not (self.folder / "baseline").exists():
                 stop()
@@ -268,20 +265,39 @@ class FitStages:
         """Return the epochs of both final trainings: as planned, or as many as there is time for."""
         planned = self.plan.final_epochs
         if "final" not in self.clock.decisions and not (self.folder / "final").exists():
-            left = self._left() - EXPORT - 2 * OPENING
-            each = (self.plan.estimates["final"] - OPENING) / planned
-            fits = math.floor(left / (2 * each))
-            if fits < planned:
-                self.clock.decide("final", {"epochs": max(1, fits), "planned": planned})
-                self.tell(f"note: time is left for {max(1, fits)} instead of {planned} epochs of the final trainings.")
+            epoch = self._epoch()
+            epochs = epochs_that_fit(self.plan, self._left(), epoch)
+            if epochs != planned:
+                self.clock.decide("final", {"epochs": epochs, "planned": planned})
+                self.tell(f"note: time is left for {epochs} instead of {planned} epochs of the final trainings.")
         return int(self.clock.decisions.get("final", {}).get("epochs", planned))
+
+    def _epoch(self) -> float:
+        """Return the seconds of an epoch of all final trainings: measured, unless that takes too much of the time."""
+        trainings = 2 if self.compared else 1
+        trying = trainings * (2 * OPENING + reading(self.plan.setting, self.plan.speeds))
+        if trying > TRIED_SHARE * self._left():
+            return trainings * (self.plan.estimates["final"] - OPENING) / self.plan.final_epochs
+        recipe = self._recipe(2, self.folder / "final")
+        epoch = epoch_seconds(self.plan, self.folder / "search", self.pick, recipe, baseline=self.compared)
+        self.clock.mark()
+        return epoch
 
     def _slowness(self) -> float:
         """Return how many times as long as planned finished work took, at least 1."""
         finished = {"supernet", "search", "final"} - {self.clock.stage}
         stages = [name for name in self.clock.seconds if name in finished]
-        expected = sum(self.plan.estimates[name] for name in stages)
+        expected = sum(self._expected(name) for name in stages)
         return max(1.0, sum(self.clock.seconds[name] for name in stages) / expected if expected else 1.0)
+
+    def _expected(self, stage: str) -> float:
+        """Return the seconds that a stage was to take, the final training with the epochs that it got."""
+        expected = self.plan.estimates[stage]
+        if stage != "final":
+            return expected
+        decided = {**self.clock.decisions.get("final", {}), **self.clock.decisions.get("final stopped", {})}
+        epochs = int(decided.get("epochs", self.plan.final_epochs))
+        return OPENING + (expected - OPENING) * epochs / self.plan.final_epochs
 
     def _left(self) -> float:
         """Return the seconds that are left."""
@@ -292,17 +308,3 @@ class FitStages:
         expected = self.plan.estimates[name]
         self.tell(f"{name}: about {expected:.0f} s, {self._left():.0f} s are left")
         self.clock.start(name)
-
-
-def nearest_baseline(madds: float, resolution: int, stem_stride: int) -> str:
-    """Return the model of timm whose multiply-adds are nearest, by their ratio."""
-    import torch
-
-    from smemnas.bench.train.networks.counting import multiply_adds
-    from smemnas.bench.train.retrain.networks import build_named
-
-    costs = {}
-    for name in BASELINES:
-        with torch.random.fork_rng(devices=[]):
-            costs[name] = multiply_adds(build_named(name, 10, stem_stride), resolution)
-    return min(costs, key=lambda name: abs(math.log(costs[name] / madds)))

@@ -14,10 +14,11 @@ from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.fit import fit as module
 from smemnas.bench.fit import stages as stages_module
 from smemnas.bench.fit.clock import FitClock
+from smemnas.bench.fit.finals import epochs_that_fit, nearest_baseline
 from smemnas.bench.fit.fit import FitOptions, fit
 from smemnas.bench.fit.measure import measure, resolutions_for, smaller, step_seconds
-from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
-from smemnas.bench.fit.stages import FitStages, nearest_baseline
+from smemnas.bench.fit.plan import OPENING, RESERVE, FitPlan, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.stages import FitStages
 from smemnas.bench.train.options import make_options
 from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 
@@ -58,8 +59,46 @@ def test_sizes_follow_images_and_time():
     assert large.resolutions == (120, 160)
     assert resolutions_for(32) == (32,)
     assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 500) == 160
-    assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 8) == 128
+    assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 7) == 128
     assert smaller(large, Speeds(4.0, 1.0, 60.0), 3600 * 0.5) == 32
+
+
+def test_images_get_smaller_than_32_only_where_nothing_fits_otherwise():
+    """Speeds as measured on one core that had other work too."""
+    speeds = Speeds(1.4, 0.75, 60.0)
+    assert {hours: smaller(SETTING, speeds, 3600 * hours) for hours in (2, 0.6, 0.3, 0.2, 0.15)} == {
+        2: 32,
+        0.6: 32,
+        0.3: 32,
+        0.2: 24,
+        0.15: 16,
+    }
+    assert smaller(replace(SETTING, size=16, resolutions=(16,)), speeds, 3600 * 0.2) == 16
+
+
+def test_few_images_have_many_epochs():
+    """An epoch of 840 images is 13 steps: 120 of them are no training."""
+    few = replace(SETTING, n_train=840, n_valid=120)
+    assert (SETTING.steps, SETTING.most_epochs) == (140, 120)
+    assert (few.steps, few.most_epochs) == (13, 385)
+    plan = make_fit_plan(few, Speeds(0.7, 0.35, 40.0), 3600 * 8)
+    assert plan.supernet_epochs == plan.final_epochs == 385
+    assert make_fit_plan(few, Speeds(0.7, 0.35, 40.0), 3600 * 2, "scratch").candidate_epochs == 31
+    short = make_fit_plan(few, Speeds(0.7, 0.35, 40.0), 1000.0)
+    assert short.search == "scratch"  # its supernet's networks would be at chance
+    assert 5 <= make_fit_plan(few, Speeds(0.7, 0.35, 40.0), 1000.0, "supernet").supernet_epochs < 31
+
+
+def test_without_a_supernet_the_networks_that_are_kept_get_most_of_the_time():
+    """One epoch each for eight candidates, and not two for the network that the user gets."""
+    plan = make_fit_plan(replace(SETTING, n_train=8400, n_valid=1200), Speeds(1.37, 0.75, 60.0), 1800.0)
+    assert (plan.search, plan.candidate_epochs) == ("scratch", 1)
+    assert plan.estimates["final"] + plan.estimates["baseline"] > plan.estimates["search"]
+    with pytest.raises(UserError, match=r"give --hours 0\.\d+ or more") as refused:
+        make_fit_plan(SETTING, Speeds(1.37, 0.75, 60.0), 600.0)
+    hours = float(str(refused.value).split("--hours ")[1].split()[0])
+    make_fit_plan(SETTING, Speeds(1.37, 0.75, 60.0), 3600 * hours)
+    make_fit_plan(SETTING, Speeds(1.37, 0.75, 60.0), 3600 * hours, "supernet")
 
 
 def test_a_step_is_measured_between_the_first_and_the_last_look(monkeypatch):
@@ -100,7 +139,16 @@ def made(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("smemnas.bench.fit.clock.time.monotonic", lambda: now[0])
     clock, calls = FitClock(tmp_path), []
-    monkeypatch.setattr(stages_module, "run", lambda options, **_: calls.append(("run", options)))
+
+    def search(options, **_):
+        calls.append(("run", options))
+        now[0] += plan.estimates["search"]
+
+    def epoch(plan, *_, baseline):
+        return (1 + baseline) * (plan.estimates["final"] - OPENING) / plan.final_epochs
+
+    monkeypatch.setattr(stages_module, "run", search)
+    monkeypatch.setattr(stages_module, "epoch_seconds", epoch)
 
     def supernet(options, on_epoch, progress):
         calls.append(("supernet", options))
@@ -201,6 +249,59 @@ def test_what_takes_twice_as_long_is_shortened_and_written_down(made):
     assert again.seconds == made.clock.seconds
 
 
+def test_time_that_is_left_over_goes_to_both_final_trainings(made, monkeypatch):
+    planned = made.plan
+    monkeypatch.setattr("smemnas.bench.fit.plan.MOST_EPOCHS", 10_000)
+    made.supernet.seconds = 0.3 * planned.estimates["supernet"] / planned.supernet_epochs
+    made.stages.supernet()
+    made.stages.search()
+    each = (planned.estimates["final"] - OPENING) / planned.final_epochs
+    made.final.seconds = lambda epoch: each
+    left = planned.seconds - made.clock.mark()
+    found = made.stages.final()
+    decided = made.clock.decisions["final"]
+    assert decided["planned"] == planned.final_epochs
+    free = 0.9 * (left - 0.12 * planned.seconds)
+    assert free - 40 < 2 * each * decided["epochs"] <= free
+    assert found.result["recipe"]["epochs"] == decided["epochs"]
+    made.final.kept = 0
+    baseline = made.stages.baseline(found)  # of as many epochs, none of them lost
+    assert baseline.result["recipe"]["epochs"] == decided["epochs"]
+    assert made.clock.mark() <= (1 - RESERVE) * planned.seconds
+    assert "baseline" not in made.clock.decisions
+    assert FitClock(made.stages.folder).decisions == made.clock.decisions
+
+
+def test_a_resumed_final_training_has_the_epochs_that_were_decided(made, monkeypatch):
+    made.clock.decide("final", {"epochs": 7, "planned": made.plan.final_epochs})
+    assert made.stages.final().result["recipe"]["epochs"] == 7
+    made.clock.decisions.clear()
+    assert (made.stages.folder / "final").exists()  # as left by an earlier version: it has begun as planned
+    assert made.stages.final().result["recipe"]["epochs"] == made.plan.final_epochs
+
+
+def test_more_epochs_leave_the_reserve_and_fewer_use_it(made):
+    plan, rest = replace(made.plan, seconds=1000.0, final_epochs=10), 18.0
+    assert epochs_that_fit(plan, 300.0 + rest, 10.0) == 16  # .9 of 180
+    assert epochs_that_fit(plan, 200.0 + rest, 10.0) == 10
+    assert epochs_that_fit(plan, 100.0 + rest, 10.0) == 10
+    assert epochs_that_fit(plan, 99.0 + rest, 10.0) == 9
+    assert epochs_that_fit(plan, 1.0, 10.0) == 1
+    assert epochs_that_fit(plan, 1e9, 10.0) == plan.setting.most_epochs
+
+
+def test_a_longer_final_training_is_no_slow_one(made):
+    """Else the baseline would be left out for want of time for an epoch that takes no longer than it did."""
+    plan = made.plan
+    made.clock.start("final")
+    made.now[0] += OPENING + 5 * (plan.estimates["final"] - OPENING)
+    made.clock.decide("final", {"epochs": 5 * plan.final_epochs, "planned": plan.final_epochs})
+    made.clock.start("baseline")
+    assert made.stages._slowness() == pytest.approx(1.0)
+    made.clock.decide("final stopped", {"epochs": plan.final_epochs, "planned": 5 * plan.final_epochs})
+    assert made.stages._slowness() == pytest.approx(5.0, rel=0.05)
+
+
 @pytest.mark.parametrize("slow", [3.0, 30.0, 3000.0])
 def test_a_final_training_that_gets_slower_once_begun_is_ended(made, slow):
     """Whether its epochs take three times as long, or one takes longer than all the time that is left."""
@@ -220,7 +321,7 @@ def test_a_final_training_that_gets_slower_once_begun_is_ended(made, slow):
 
 
 def test_a_search_once_begun_is_ended_in_time(made, monkeypatch):
-    told, each = [], 10 * made.plan.estimates["search"] / made.plan.budget
+    told, each = [], 100 * made.plan.estimates["search"] / made.plan.budget
 
     def run(options, ends):
         options.out.mkdir(exist_ok=True)
@@ -250,7 +351,7 @@ def test_a_search_of_few_slow_networks_leaves_time_for_one_epoch(made, monkeypat
     def run(options, ends):
         done = 0
         while not ends(done):
-            made.now[0] += 900.0
+            made.now[0] += 1200.0
             done += 1
         told.append(done)
 
@@ -261,7 +362,7 @@ def test_a_search_of_few_slow_networks_leaves_time_for_one_epoch(made, monkeypat
     made.stages.search()
     assert told == [3]
     epoch = made.plan.estimates["final"] / made.plan.final_epochs
-    assert epoch <= made.plan.seconds - made.clock.mark() < epoch + 900.0  # a fourth would have taken it
+    assert epoch <= made.plan.seconds - made.clock.mark() < epoch + 1200.0  # a fourth would have taken it
 
 
 def test_time_that_a_kill_undoes_is_charged(tmp_path, monkeypatch):
@@ -272,8 +373,8 @@ def test_time_that_a_kill_undoes_is_charged(tmp_path, monkeypatch):
     clock.start("supernet")
     now[0] = 110.0
     assert clock.mark() == 15.0  # from the beginning of the command on
+    now[0] = 150.0  # before the first beat, which may come at once
     with clock.beating():
-        now[0] = 150.0
         deadline = time.perf_counter() + 30
         while "alive" not in json.loads((tmp_path / "state.json").read_bytes()) and time.perf_counter() < deadline:
             time.sleep(0.005)

@@ -55,18 +55,21 @@ def short(photos, search):
 @pytest.mark.parametrize("search", ["supernet", "scratch"])
 def test_from_images_to_an_export(photos, tmp_path, monkeypatch, search):
     monkeypatch.setattr(module, "plan_fit", lambda options, began: short(photos, search))
+    monkeypatch.setattr("smemnas.bench.fit.plan.MOST_EPOCHS", 3)
+    monkeypatch.setattr("smemnas.bench.fit.plan.MOST_STEPS", 1)
     options = FitOptions(
         str(photos), 10.0, tmp_path / "net", width=0.1, search=search, max_flops=50.0, threads=1, device="cpu"
     )
     said = []
     found = fit(options, tell=said.append)
     report = found.report
-    assert report["decisions"] == {}
+    assert report["decisions"] == {"final": {"epochs": 3, "planned": 2}}
+    assert 'Lengthened: final, {"epochs": 3, "planned": 2}.' in (tmp_path / "net" / "report.md").read_text()
     assert report["classes"] == ["ant", "bee", "cow"]
     assert report["network"]["start"] == ("inherited weights" if search == "supernet" else "random weights")
     assert report["network"]["madds"] <= 50e6
     assert report["baseline"]["arch"].startswith("timm:")
-    assert report["network"]["epochs"] == report["baseline"]["epochs"] == 2
+    assert report["network"]["epochs"] == report["baseline"]["epochs"] == 3
     assert list(report["seconds"]) == [
         "measuring", *(["supernet"] if search == "supernet" else []), "search", "final", "export", "baseline"
     ]  # fmt: skip
@@ -117,6 +120,7 @@ def test_a_final_training_of_more_epochs_than_fit_is_ended_in_time(photos, tmp_p
         return replace(plan, seconds=seconds, final_epochs=100_000, estimates={**plan.estimates, **given})
 
     monkeypatch.setattr(module, "plan_fit", plan_of)
+    monkeypatch.setattr("smemnas.bench.fit.stages.epoch_seconds", lambda *_, baseline: 2e-5)
     began = time.monotonic()
     found = fit(FitOptions(str(photos), 1.0, tmp_path / "net", width=0.1, search="supernet", threads=1, device="cpu"))
     took = time.monotonic() - began
@@ -133,9 +137,10 @@ import sys
 sys.path.insert(0, {suite!r})
 sys.path.insert(0, {tests!r})
 from test_fit_run import short
-from smemnas.bench.fit import fit as module
+from smemnas.bench.fit import fit as module, plan
 from smemnas.bench.fit.fit import FitOptions, fit
 module.plan_fit = lambda options, began: short({photos!r}, "supernet")
+plan.MOST_EPOCHS, plan.MOST_STEPS = 3, 1
 options = FitOptions({photos!r}, 10.0, sys.argv[1], width=0.1, search="supernet", threads=1, device="cpu")
 print(fit(options, tell=lambda line: print(line, flush=True)))
 """

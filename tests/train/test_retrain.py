@@ -275,6 +275,13 @@ def test_drop_path_and_dropout_reach_the_network(supernet):
     assert net.drop_rate == 0.4
 
 
+def test_progress_is_told_early_in_an_epoch(supernet, tmp_path):
+    """Who measures a few steps of a long epoch need not wait for its fiftieth."""
+    told = []
+    retrain(plan_of(supernet, "batch=4", "epochs=2"), tmp_path / "a", CPU, progress=lambda *at: told.append(at))
+    assert told == [(n, 18) for n in (1, 2, 4, 8, 9, 10, 11, 13, 17, 18)]
+
+
 def test_a_loss_that_is_no_number_keeps_what_was(supernet, tmp_path, monkeypatch):
     real, count = loop.stream, itertools.count()
     with pytest.raises(RunError, match=r"loss became nan in epoch 1, step 3 of 3.*no epoch was finished"):

@@ -88,7 +88,8 @@ def retrain(
         out: Folder of the training.
         machine: Where.
         report: Called with the row of each epoch, in the first process.
-        progress: Called with (updates done, all updates).
+        progress: Called with (updates done, all updates): at each look at the loss, and after 1, 2, 4, 8, ... updates
+            of an epoch, by which a short part of a training can be timed.
         ends: Asked before each epoch, with the epochs so far; True ends the training with the weights as they are. Of
             several processes each has to answer the same.
 
@@ -244,10 +245,12 @@ def _epoch(training: RetrainState, epoch: int, progress: Progress | None) -> Row
         training.scaler.update()
         if training.ema is not None:
             training.ema.update(net, step=update + 1 if training.ema_warmup else None)
-        if (step + 1) % LOOK == 0 or step + 1 == steps:
+        looked = (step + 1) % LOOK == 0 or step + 1 == steps
+        if looked:
             _check_loss(training, float(total), epoch, step, steps)
-            if progress is not None:
-                progress(update + 1, steps * recipe.epochs)
+        if progress is not None and (looked or (step + 1).bit_count() == 1):
+            total.cpu()  # waits for the device: what is told of is done
+            progress(update + 1, steps * recipe.epochs)
     group.sum([total])
     average_statistics([net] if training.ema is None else [net, training.ema.module], group)
     return {

@@ -94,7 +94,8 @@ def _tried(options: RetrainOptions) -> Callable[[Callable[[int, int], None]], ob
 def epochs_that_fit(plan: FitPlan, left: float, epoch: float) -> int:
     """Return the epochs of both final trainings: as planned, or as many as there is time for.
 
-    More than planned keep the reserve and more: nothing is lost where steps get a little slower again.
+    More than planned keep the reserve and more: nothing is lost where steps get a little slower again. They are taken
+    in large steps, so that what a run does hangs on its plan, and not on the seconds that a kill cost it.
 
     Args:
         plan: What was planned.
@@ -103,5 +104,8 @@ def epochs_that_fit(plan: FitPlan, left: float, epoch: float) -> int:
     """
     left -= EXPORT + 2 * OPENING
     fits = max(1, math.floor(left / epoch))
-    more = math.floor((1 - SAFETY) * (left - RESERVE * plan.seconds) / epoch)
-    return max(min(fits, plan.final_epochs), min(more, plan.setting.most_epochs))
+    more = min((1 - SAFETY) * (left - RESERVE * plan.seconds) / epoch, plan.setting.most_epochs)
+    doubled = 2 ** math.floor(math.log2(max(1.0, more / plan.final_epochs)))
+    half_more = math.floor(1.5 * doubled * plan.final_epochs)
+    longer = half_more if half_more <= more else doubled * plan.final_epochs
+    return max(min(fits, plan.final_epochs), longer if longer <= more else 1)

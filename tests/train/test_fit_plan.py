@@ -282,12 +282,15 @@ def test_a_resumed_final_training_has_the_epochs_that_were_decided(made, monkeyp
 
 def test_more_epochs_leave_the_reserve_and_fewer_use_it(made):
     plan, rest = replace(made.plan, seconds=1000.0, final_epochs=10), 18.0
-    assert epochs_that_fit(plan, 300.0 + rest, 10.0) == 16  # .9 of 180
+    assert epochs_that_fit(plan, 300.0 + rest, 10.0) == 15  # of 16, .9 of 180: the next is one and a half times as many
     assert epochs_that_fit(plan, 200.0 + rest, 10.0) == 10
     assert epochs_that_fit(plan, 100.0 + rest, 10.0) == 10
     assert epochs_that_fit(plan, 99.0 + rest, 10.0) == 9
     assert epochs_that_fit(plan, 1.0, 10.0) == 1
-    assert epochs_that_fit(plan, 1e9, 10.0) == plan.setting.most_epochs
+    assert plan.setting.most_epochs / 1.5 < epochs_that_fit(plan, 1e9, 10.0) <= plan.setting.most_epochs
+    assert [epochs_that_fit(plan, 120.0 + rest + k / 0.9, 10.0) for k in (101, 149, 151, 199, 201, 301, 401)] == [
+        *(10, 10, 15, 15, 20, 30, 40)
+    ]
 
 
 def test_a_longer_final_training_is_no_slow_one(made):

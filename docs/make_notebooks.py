@@ -208,7 +208,8 @@ def run(name: str, folder: Path) -> Any:
     (folder / "docs").symlink_to(ROOT / "docs")
     os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
     where = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(book, timeout=900, kernel_name="python3", coalesce_streams=True, resources=where).execute()
+    waits = {"timeout": 900, "startup_timeout": 300, "iopub_timeout": 60}  # of a busy machine, too
+    nbclient.NotebookClient(book, **waits, kernel_name="python3", coalesce_streams=True, resources=where).execute()
     for cell in book.cells:
         cell.metadata.pop("execution", None)
     return book

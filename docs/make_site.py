@@ -46,7 +46,7 @@ FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 SECTIONS = (
     ("Searches, studies and reports", ("smemnas.bench.library",)),
     ("Jobs, runs and what they found", ("smemnas.bench.runs", "smemnas.bench.studies", "smemnas.bench.ranking")),
-    ("From images to a network", ("smemnas.bench.fit",)),
+    ("From images to a network", ("smemnas.bench.fit", "smemnas.bench.train")),
     ("Archives", ("smemnas.bench.archive",)),
     ("Benchmarks", ("smemnas.bench.benchmarks",)),
     ("Spaces", ("smemnas.spaces",)),

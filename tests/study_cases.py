@@ -10,10 +10,12 @@ import forked
 from forked import command as command
 
 from smemnas.bench.benchmarks.case import Case
+from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.folder import LOG
-from smemnas.bench.studies.execution import DONE
+from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.execution import DONE, record_plan, run_study
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
-from smemnas.bench.studies.trials import Trial, unfinished
+from smemnas.bench.studies.trials import Trial, collect, unfinished
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME_FILES = ("study.csv", "trials.csv", "ranks.csv", "curves.csv", "study.tex", "plans.json")
@@ -25,6 +27,14 @@ def study(*args: object, code: int = 0) -> str:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
+
+
+def written(plan: Plan, out: Path) -> tuple[Path, Plan]:
+    """Run a plan in a folder and write its files; return both, as fixtures hand them on."""
+    record_plan(out, plan)
+    run_study(list(plan.jobs()), out)
+    write_study(out, tabulate(plan, collect(plan, out)))
+    return out, plan
 
 
 def records(file: Path) -> list[dict[str, str]]:

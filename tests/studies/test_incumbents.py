@@ -1,13 +1,12 @@
 """The networks found by searches for one objective: files of a study against its logs, tests against SciPy's."""
 
-import csv
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import wilcoxon
-from study_cases import made_up
+from study_cases import made_up, records, written
 
 from smemnas.bench.benchmarks.case import Case, benchmark_of
 from smemnas.bench.benchmarks.outcomes import Reference
@@ -15,7 +14,7 @@ from smemnas.bench.report.study.files import write_study
 from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
 from smemnas.bench.studies.comparison import tabulate
-from smemnas.bench.studies.execution import folder_of, record_plan, run_study
+from smemnas.bench.studies.execution import folder_of
 from smemnas.bench.studies.incumbents import MARGINS, spent_within, value_at
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import collect, measure
@@ -32,16 +31,7 @@ def make_plan(places=PLACES, objectives=("error",), **rest):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    out, plan = tmp_path_factory.mktemp("incumbents"), make_plan()
-    record_plan(out, plan)
-    run_study(list(plan.jobs()), out)
-    write_study(out, tabulate(plan, collect(plan, out)))
-    return out, plan
-
-
-def rows_of(file):
-    with open(file, newline="") as stream:
-        return list(csv.DictReader(stream))
+    return written(make_plan(), tmp_path_factory.mktemp("incumbents"))
 
 
 def by_hand(out, plan, case, variant, seed):
@@ -58,7 +48,7 @@ def by_hand(out, plan, case, variant, seed):
 
 def test_networks_found_are_those_of_the_logs(study):
     out, plan = study
-    rows = rows_of(out / "incumbents.csv")
+    rows = records(out / "incumbents.csv")
     assert len(rows) == 2 * 2 * 2  # problems, checkpoints, methods
     for row in rows:
         case = next(c for c in plan.cases if c.space == row["space"])
@@ -83,7 +73,7 @@ def test_networks_found_are_those_of_the_logs(study):
 
 def test_a_run_says_what_it_found(study):
     out, plan = study
-    rows = rows_of(out / "trials.csv")
+    rows = records(out / "trials.csv")
     assert len(rows) == 2 * 2 * 2
     for row in rows:
         case = next(c for c in plan.cases if c.space == row["space"])

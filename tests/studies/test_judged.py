@@ -1,12 +1,12 @@
 """Errors under cost caps, shares of targets and regret in points: files of a study against its logs, rule recorded."""
 
-import csv
 import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from study_cases import records, written
 
 from smemnas.bench.benchmarks import ranges
 from smemnas.bench.benchmarks.case import Case, known_reference
@@ -20,7 +20,7 @@ from smemnas.bench.runs.folder import LOG
 from smemnas.bench.runs.history import History
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import read_plans
-from smemnas.bench.studies.execution import folder_of, record_plan, run_study
+from smemnas.bench.studies.execution import folder_of, run_study
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import collect
 
@@ -35,16 +35,7 @@ def make_plan(reference="within-5", places=PLACES):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    out, plan = tmp_path_factory.mktemp("judged"), make_plan()
-    record_plan(out, plan)
-    run_study(list(plan.jobs()), out)
-    write_study(out, tabulate(plan, collect(plan, out)))
-    return out, plan
-
-
-def rows_of(file):
-    with open(file, newline="") as stream:
-        return list(csv.DictReader(stream))
+    return written(make_plan(), tmp_path_factory.mktemp("judged"))
 
 
 def logs_of(out, plan, case, variant):
@@ -55,7 +46,7 @@ def logs_of(out, plan, case, variant):
 
 def test_caps_are_those_of_the_logs(study):
     out, plan = study
-    rows = rows_of(out / "caps.csv")
+    rows = records(out / "caps.csv")
     assert len(rows) == 2 * 2 * 2 * 3  # problems, checkpoints, methods, caps
     for row in rows:
         case = next(c for c in plan.cases if c.space == row["space"])
@@ -96,7 +87,7 @@ def test_what_a_search_saw_of_three_trainings_is_not_the_error(study):
 
 def test_shares_of_targets_are_those_of_the_logs(study):
     out, plan = study
-    rows = {(r["space"], r["method"], int(r["evaluations"])): r for r in rows_of(out / "ecdf.csv")}
+    rows = {(r["space"], r["method"], int(r["evaluations"])): r for r in records(out / "ecdf.csv")}
     for variant in plan.variants:
         for n in (1, 10, 30):
             shares = []
@@ -119,7 +110,7 @@ def test_shares_of_targets_are_those_of_the_logs(study):
 
 def test_regret_in_points_and_the_words_beside_it(study):
     out, plan = study
-    for row in rows_of(out / "study.csv"):
+    for row in records(out / "study.csv"):
         case = next(c for c in plan.cases if c.space == row["space"])
         reference = known_reference(case)
         ideal, corner = reference.ideal, reference.ideal + 1.1 * (reference.nadir - reference.ideal)

@@ -83,7 +83,8 @@ REPORT = FolderKind("a report", (Mark("index.html", b"default-src 'none'; img-sr
 RETRAINING = FolderKind("a final training", (Mark("result.json"), Mark("checkpoint.pt")), ("tensorboard",))
 SUPERNET = FolderKind("a supernet's training", (Mark("checkpoint.pt"),))
 EXPORT = FolderKind("an export", (Mark("config.json", b'"timm"'),))
-FIT = FolderKind("a fit", (Mark("plan.json", b'"smemnas-fit"'),))
+#: Its state is there before its plan: it says how long measuring has taken.
+FIT = FolderKind("a fit", (Mark("plan.json", b'"smemnas-fit"'), Mark("state.json", b'"decisions"')))
 EXPERIMENT = FolderKind("a registered experiment", (Mark("experiment.json", b'"stages"'),))
 #: An experiment's own gate.json says nothing of power.
 GATE = FolderKind("a gate", (Mark("gate.json", b'"power"'),), ("trainings",))

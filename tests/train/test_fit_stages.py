@@ -301,6 +301,24 @@ def test_a_baseline_that_would_be_late_is_left_out(made):
     assert len(made.calls) == before
 
 
+def test_a_kill_before_there_is_a_plan_is_gone_on_from(tmp_path, monkeypatch):
+    """The seconds that it had taken are charged to measuring."""
+    now, out = [1000.0], tmp_path / "net"
+    out.mkdir()
+    FitClock(out)._write(alive=7.5)
+    began_at = []
+
+    def plan_of(options, began):
+        began_at.append(began)
+        raise UserError("measured again")
+
+    monkeypatch.setattr("smemnas.bench.fit.fit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "plan_fit", plan_of)
+    with pytest.raises(UserError, match="measured again"):
+        fit(FitOptions("digits", 2.0, out))
+    assert began_at == [1000.0 - 7.5]
+
+
 def test_other_options_and_foreign_folders_are_one_line(tmp_path, monkeypatch):
     plan = make_fit_plan(SETTING, SPEEDS, 7200.0)
     monkeypatch.setattr(module, "plan_fit", lambda options, began: plan)

@@ -191,6 +191,28 @@ def stages() -> list[str]:
     return [*table(("stage", "seconds"), [*cells, ["**all**", f"**{total:,}** ({total / 60:.1f} minutes)"]])]
 
 
+def fits() -> list[str]:
+    """Return what `fit` found in half an hour, beside its baseline."""
+    from smemnas.bench.train.image_splits import resolution
+
+    cells = []
+    for row in rows("fit"):
+        own = row["kind"] == "network"
+        cells.append(
+            [
+                row["images"] if own else "",
+                "network found" if own else f"timm's `{row['arch'].removeprefix('timm:')}`",
+                *(f"{float(row[key]) / 1e6:.2f}" for key in ("params", "madds")),
+                row["epochs"],
+                f"{float(row['top1']):.1f}",
+                f"{resolution(int(row['test_images'])):.1f}" if own else "",
+                f"{int(row['taken']):,} of {int(row['given']):,}" if own else "",
+            ]
+        )
+    head = ("images", "network", "parameters (M)", "MAdds (M)", "epochs", "test top-1", "tells", "seconds")
+    return table(head, cells, words=2)
+
+
 def epochs() -> list[str]:
     """Return the accuracy of the supernet's networks by epoch."""
     names = ("largest", "smallest", "random")
@@ -245,7 +267,7 @@ def order() -> list[str]:
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "gates": gates, "spaces": spaces, "grouped": grouped, "recipe": recipe, "memory": memory,
-    "stages": stages, "epochs": epochs, "front": front, "networks": networks, "order": order,
+    "fits": fits, "stages": stages, "epochs": epochs, "front": front, "networks": networks, "order": order,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smemnas.bench.fit.clock import FitClock
+from smemnas.bench.fit.clock import UNDONE, FitClock
 from smemnas.bench.fit.finals import (
     TRIED_SHARE,
     baseline_options,
@@ -266,7 +266,10 @@ class FitStages:
         planned = self.plan.final_epochs
         if "final" not in self.clock.decisions and not (self.folder / "final").exists():
             epoch = self._epoch()
-            epochs = epochs_that_fit(self.plan, self._left(), epoch)
+            left, undone = self._left(), self.clock.seconds.get(UNDONE, 0.0)
+            epochs = epochs_that_fit(self.plan, left + undone, epoch)  # as without a kill, while that can be afforded
+            if epochs * epoch > left - EXPORT - 2 * OPENING:
+                epochs = epochs_that_fit(self.plan, left, epoch)
             if epochs != planned:
                 self.clock.decide("final", {"epochs": epochs, "planned": planned})
                 self.tell(f"note: time is left for {epochs} instead of {planned} epochs of the final trainings.")

@@ -176,6 +176,17 @@ def test_a_resumed_final_training_has_the_epochs_that_were_decided(made, monkeyp
     assert made.stages.final().result["recipe"]["epochs"] == made.plan.final_epochs
 
 
+@pytest.mark.parametrize(("lost", "same"), [(0.0, True), (0.05, True), (0.25, False)])
+def test_what_a_kill_undid_shortens_nothing_that_can_be_afforded(made, monkeypatch, lost, same):
+    plan, given = made.plan, made.plan.seconds
+    monkeypatch.setattr("smemnas.bench.fit.plan.MOST_EPOCHS", 10_000)
+    each = 2 * (plan.estimates["final"] - OPENING) / plan.final_epochs
+    made.clock.seconds = {"measuring": given - RESERVE * given - 18.0 - 2.02 * plan.final_epochs * each / 0.9}
+    if lost:
+        made.clock.seconds |= {"undone": lost * given}
+    assert (made.stages._final_epochs() == 2 * plan.final_epochs) is same
+
+
 def test_more_epochs_leave_the_reserve_and_fewer_use_it(made):
     plan, rest = replace(made.plan, seconds=1000.0, final_epochs=10), 18.0
     assert epochs_that_fit(plan, 300.0 + rest, 10.0) == 15  # of 16, .9 of 180: the next is one and a half times as many

@@ -89,6 +89,7 @@ def test_loss_and_gradient_are_those_that_botorch_derives(n):
 def test_the_closed_form_is_taken_where_it_is_that_of_botorchs_process():
     import torch
     from botorch.models import SingleTaskGP
+    from botorch.optim.closures import get_loss_closure_with_grads
     from gpytorch.kernels import RBFKernel, ScaleKernel
     from gpytorch.mlls import ExactMarginalLogLikelihood
     from gpytorch.priors import LogNormalPrior
@@ -97,7 +98,13 @@ def test_the_closed_form_is_taken_where_it_is_that_of_botorchs_process():
 
     Z = torch.rand(5, 2, dtype=torch.double)
     process = default_process(Z, Z[:, :1], 2)
-    assert shorter_closure(ExactMarginalLogLikelihood(process.likelihood, process), Z) is not None
+    likelihood = ExactMarginalLogLikelihood(process.likelihood, process)
+    loss, gradient = shorter_closure(likelihood, Z)()
+    derived, _ = get_loss_closure_with_grads(likelihood, parameters=dict(likelihood.named_parameters()))()
+    torch.testing.assert_close(loss, derived)
+    assert derived.requires_grad
+    assert not loss.requires_grad  # nothing is derived
+    assert sorted(part.numel() for part in gradient) == [1, 1, 2]
     process.covar_module.register_prior("another_prior", LogNormalPrior(0.0, 0.5), "lengthscale")
     assert shorter_closure(ExactMarginalLogLikelihood(process.likelihood, process), Z) is None
     other = SingleTaskGP(Z, Z[:, :1], covar_module=ScaleKernel(RBFKernel(ard_num_dims=2)))

@@ -45,6 +45,9 @@ def test_what_a_search_trained_is_trained_to_the_end_and_exported(images, tmp_pa
     plan, folder = make_plan(tmp_path / "run", Wishes(pick="best", **QUICK))
     assert folder == tmp_path / "run" / "retrain" / "best"
     assert (plan.data, dict(plan.sizes)) == (str(images), {"channels": 2})
+    same, _ = make_plan(tmp_path / "run", Wishes(arch="nats_sss:8:8:8:8:8", **QUICK))
+    other, _ = make_plan(tmp_path / "run", Wishes(arch=f"nb201:{CELL}", **QUICK))
+    assert (dict(same.sizes), dict(other.sizes)) == ({"channels": 2}, {})  # those of the run are its space's
     space, _, arch = plan.arch.partition(":")
     assert space == "nats_sss"
     result = retrain(plan, tmp_path / "final", CPU)

@@ -80,7 +80,7 @@ class RetrainPlan:
     @property
     def built(self) -> bool:
         """Whether it is a network of another space than mnv3."""
-        return not self.timm_model and space_of(self.arch)[0] != MNV3
+        return space_of(self.arch)[0] != MNV3
 
     @property
     def timm_model(self) -> str:
@@ -192,8 +192,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
             "--pick belongs to the folder of a run; without one name a network with --arch, for example "
             "r32-3333-3333-3333-3333-3333, nats_sss:64:64:64:64:64 or timm:mobilenetv3_small_050."
         )
-    timm = arch.startswith(TIMM)
-    built = not timm and space_of(arch)[0] != MNV3
+    timm, built = arch.startswith(TIMM), space_of(arch)[0] != MNV3
     arch, resolution, recipe = _checked_network(arch, found, wishes, recipe)
     if not found.data:
         raise UserError("on which images? Name them with --data: cifar10, cifar100, or a folder or tar file of images.")
@@ -255,7 +254,7 @@ def _checked_starts(recipe: RetrainRecipe, wishes: Wishes, *, timm: bool) -> Ret
 
 
 def _checked_network(arch: str, found: _Found, wishes: Wishes, recipe: RetrainRecipe) -> tuple[str, int, RetrainRecipe]:
-    """Return the name, the resolution (0: still open) and the recipe without what such a network has no part for.
+    """Return a network's name, its resolution (0: still open), and the recipe without what it has no part for.
 
     Raises:
         UserError: There is no such network or size, or something is wished for that it does not have.
@@ -347,7 +346,8 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
             size = trained.values.get("size", 0) if data in ("", trained.data) else 0
             data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
             width = trained.values.get("width", 1.0) if width is None else width
-            sizes = {key: trained.values[key] for key in SIZES if key in trained.values}
+            if not wishes.arch or space_of(wishes.arch)[0] == front.job.space:  # another space has sizes of its own
+                sizes = {key: trained.values[key] for key in SIZES if key in trained.values}
         elif supernet is None and front.job.space == MNV3:
             space: Any = open_benchmark(front.job.space, dataset).space
             width, stem = (space.width if width is None else width), stem or "imagenet"

@@ -6,49 +6,56 @@ stage its depth index, four kernel indices and four expansion indices, then the 
 
 Genes of layers past a stage's depth are inactive: many genotypes decode to one network. `normalise` sets
 inactive genes to 0, `canonical` and `to_str` ignore them, and so do all costs and encodings.
+
+With `choices="wide"`, for small images, depths start at 1 and expansions at 1, and five more genes after the
+resolution choose the width of each stage.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import UserError, choose, suggest
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace, one_hot
 from smemnas.spaces.forms import Form, Operations, mapping
-from smemnas.spaces.mnv3_costs import (
+from smemnas.spaces.mnv3_choices import (
+    CHOICES,
     DEPTHS,
     EXPANSIONS,
+    FULL,
     KERNELS,
     MAX_DEPTH,
     N_LAYERS,
     N_STAGES,
-    N_STATES,
-    STEM_STRIDE,
-    STRIDES,
-    LatencyTable,
-    check_latency,
-    check_shape,
-    cost_tables,
+    check_choices,
+    read_name,
 )
+from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES, check_shape, cost_tables, network
+from smemnas.spaces.mnv3_genes import (
+    DEPTH_GENES,
+    EXPANSION_GENES,
+    KERNEL_GENES,
+    N_GENES,
+    RESOLUTION_GENE,
+    STAGE_GENES,
+    STARTS,
+    WIDTH_GENES,
+    active_layers,
+    decode,
+    layer_features,
+    layer_names,
+    same_widths,
+    stage_table,
+)
+from smemnas.spaces.mnv3_latency import LatencyTable, check_latency
 
 #: Resolutions that OFA's accuracy predictor and latency tables share.
 RESOLUTIONS = (160, 176, 192, 208, 224)
-_LAYER_NAMES = [[f"{kernel}{expansion}" for expansion in EXPANSIONS] for kernel in KERNELS]
-_STAGE_GENES = 1 + 2 * MAX_DEPTH
-_STARTS = np.arange(N_STAGES) * _STAGE_GENES
-DEPTH_GENES = _STARTS
-KERNEL_GENES = (_STARTS[:, None] + 1 + np.arange(MAX_DEPTH)).ravel()
-EXPANSION_GENES = KERNEL_GENES + MAX_DEPTH
-RESOLUTION_GENE = N_STAGES * _STAGE_GENES
-N_GENES = RESOLUTION_GENE + 1
 SAMPLINGS = ("genes", "networks")
 
 
@@ -66,6 +73,7 @@ class MNV3(SearchSpace):
         latency: Look-up table behind the cost "latency" (width 1.2).
         stem_stride: Stride of the stem, 1 for small images.
         strides: Stride of the first layer of each stage.
+        choices: What layers and stages may be, see `spaces.mnv3_choices`: "ofa", the published supernets', or "wide".
     """
 
     name = "mnv3"
@@ -83,6 +91,7 @@ class MNV3(SearchSpace):
         latency: LatencyTable | None = None,
         stem_stride: int = STEM_STRIDE,
         strides: Sequence[int] = STRIDES,
+        choices: str = "ofa",
     ) -> None:
         sides = tuple(int(r) for r in resolutions)
         check_shape(width, stem_stride, strides, n_classes)
@@ -97,67 +106,83 @@ class MNV3(SearchSpace):
         self.latency = latency
         self.stem_stride = stem_stride
         self.strides = tuple(int(s) for s in strides)
-        stage = (len(DEPTHS),) + (len(KERNELS),) * MAX_DEPTH + (len(EXPANSIONS),) * MAX_DEPTH
+        self.choices = choices
+        self.options = options = choose("choices", choices, CHOICES)
+        stage = (len(options.depths),) + (len(KERNELS),) * MAX_DEPTH + (len(options.expansions),) * MAX_DEPTH
         self.n_choices = stage * N_STAGES + (len(sides),)
+        if len(options.widths) > 1:
+            self.n_choices += (len(options.widths),) * N_STAGES
         self.costs = (Objective("flops", "M", True), Objective("params", "M", True))
         if latency is not None:
             check_latency(latency, self.width, sides)
             if (stem_stride, tuple(strides)) != (STEM_STRIDE, STRIDES):
                 raise UserError("latency was measured on the network with the published strides only: leave it out.")
+            if choices != "ofa":
+                raise UserError("latency was measured on the published choices only: leave it out.")
             self.costs = (*self.costs, Objective("latency", "ms", True))
             self._latency_row = np.array([latency.resolutions.index(r) for r in sides])
-        self._tables = cost_tables(self.width, sides, n_classes, stem_stride, self.strides)
+        self._tables = cost_tables(self.width, sides, n_classes, stem_stride, self.strides, options)
+        self._same_width = same_widths(network(self.width, sides[0]).widths, options)
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw ``(n, 46)`` genotypes with inactive genes at 0, distributed as `sampling` says."""
+        """Draw ``(n, n_var)`` genotypes with inactive genes at 0, distributed as `sampling` says."""
         X = rng.integers(0, np.asarray(self.n_choices), size=(n, self.n_var), dtype=np.int64)
         if self.sampling == "networks":
-            weights = np.array([(N_STATES - 1.0) ** d for d in DEPTHS])
-            X[:, DEPTH_GENES] = rng.choice(len(DEPTHS), size=(n, N_STAGES), p=weights / weights.sum())
+            depths = self.options.depths
+            weights = np.array([(self.options.n_states - 1.0) ** d for d in depths])
+            X[:, DEPTH_GENES] = rng.choice(len(depths), size=(n, N_STAGES), p=weights / weights.sum())
         return self.normalise(X)
 
     def normalise(self, X: IntArray) -> IntArray:
-        """Return a copy ``(n, 46)`` with the genes of absent layers set to 0."""
+        """Return a copy ``(n, n_var)`` with the genes of absent layers set to 0.
+
+        Of widths that round to the same channels, the smallest stands for all.
+        """
         X = np.array(X, dtype=np.int64)
-        active = active_layers(X)
+        active = active_layers(X, self.options)
         X[:, KERNEL_GENES] *= active
         X[:, EXPANSION_GENES] *= active
+        if self.n_var > N_GENES:
+            X[:, WIDTH_GENES] = self._same_width[np.arange(N_STAGES), X[:, WIDTH_GENES]]
         return X
 
     def canonical(self, X: IntArray) -> NDArray[Any]:
-        """Return ``(n,)`` byte strings of 46 characters, equal exactly where the networks are equal."""
+        """Return ``(n,)`` byte strings of a character per gene, equal exactly where the networks are equal."""
         codes = np.ascontiguousarray(self.normalise(X) + ord("0"), dtype=np.uint8)
-        return codes.view(f"S{N_GENES}").ravel()
+        return codes.view(f"S{self.n_var}").ravel()
 
     def to_str(self, x: IntArray) -> str:
         """Return the name of the decoded network; inactive genes do not enter."""
-        genes, stages = x.tolist(), []
-        for start in _STARTS.tolist():
-            layers = range(start + 1, start + 1 + DEPTHS[genes[start]])
-            stages.append("".join([_LAYER_NAMES[genes[g]][genes[g + MAX_DEPTH]] for g in layers]))
+        genes, layers, stages = x.tolist(), layer_names(self.options.expansions), []
+        for start in STARTS.tolist():
+            places = range(start + 1, start + 1 + self.options.depths[genes[start]])
+            stages.append("".join([layers[genes[g]][genes[g + MAX_DEPTH]] for g in places]))
+        if self.n_var > N_GENES:
+            for s, gene in enumerate(WIDTH_GENES.tolist()):
+                percent = self.options.widths[self._same_width[s, genes[gene]]]
+                stages[s] += "" if percent == FULL else f"w{percent}"
         return f"r{self.resolutions[genes[RESOLUTION_GENE]]}-{'-'.join(stages)}"
 
     def from_str(self, arch: str) -> IntArray:
         """Parse a name; inactive genes become 0."""
-        layer = f"[{''.join(map(str, KERNELS))}][{''.join(map(str, EXPANSIONS))}]"
-        found = re.fullmatch(rf"r(\d+)((?:-(?:{layer}){{{DEPTHS[0]},{DEPTHS[-1]}}}){{{N_STAGES}}})", arch.strip())
-        if found is None:
-            raise UserError(
-                f"not an mnv3 architecture: {arch!r}. Expected a resolution and five stages of two to four layers, "
-                "each layer a kernel (3, 5, 7) and an expansion (3, 4, 6), like r224-3334-7673-36567634-5353-3333"
-            )
-        x = np.zeros(N_GENES, dtype=np.int64)
-        for start, stage in zip(_STARTS, found[2].split("-")[1:], strict=True):
-            x[start] = DEPTHS.index(len(stage) // 2)
-            for j in range(len(stage) // 2):
-                x[start + 1 + j] = KERNELS.index(int(stage[2 * j]))
-                x[start + 1 + MAX_DEPTH + j] = EXPANSIONS.index(int(stage[2 * j + 1]))
-        x[RESOLUTION_GENE] = self._resolution_index(int(found[1]))
-        return x
+        subnet, side = read_name(arch)
+        check_choices(subnet, self.choices, arch)
+        x = np.zeros(self.n_var, dtype=np.int64)
+        x[RESOLUTION_GENE] = self._resolution_index(side)
+        x[DEPTH_GENES] = [self.options.depths.index(depth) for depth in subnet.depths]
+        for stage, j, kernel, expansion in subnet.layers():
+            gene = STARTS[stage] + 1 + j
+            x[gene] = KERNELS.index(kernel)
+            x[gene + MAX_DEPTH] = self.options.expansions.index(expansion)
+        if self.n_var > N_GENES:
+            x[WIDTH_GENES] = [self.options.widths.index(percent) for percent in subnet.widths]
+        return np.asarray(self.normalise(x[None])[0])
 
     def from_strs(self, archs: Sequence[str]) -> IntArray:
-        """Parse many names to ``(n, 46)`` through the table of all stages; rows of -1 where one is none."""
-        number, genes = _stage_table()
+        """Parse many names to ``(n, n_var)`` through the table of all stages; rows of -1 where one is none."""
+        if self.choices != "ofa":
+            return super().from_strs(archs)
+        number, genes = stage_table()
         sides = {f"r{side}": i for i, side in enumerate(self.resolutions)}
         codes = np.full((len(archs), 1 + N_STAGES), -1, dtype=np.int64)
         for row, arch in enumerate(archs):
@@ -166,31 +191,33 @@ class MNV3(SearchSpace):
                 codes[row] = [sides[side], *[number.get(stage, -1) for stage in stages]]
         X = np.empty((len(archs), N_GENES), dtype=np.int64)
         X[:, RESOLUTION_GENE] = codes[:, 0]
-        for s, start in enumerate(_STARTS):
-            X[:, start : start + _STAGE_GENES] = genes[codes[:, 1 + s]]
+        for s, start in enumerate(STARTS):
+            X[:, start : start + STAGE_GENES] = genes[codes[:, 1 + s]]
         X[(codes < 0).any(axis=1)] = -1
         return X
 
     def describe(self, x: IntArray) -> str:
         """Return resolution and, per stage, its layers as kernel x expansion."""
-        spec = self.to_ofa(x)
-        stages = []
-        for s, depth in enumerate(spec["d"]):
-            layers = range(MAX_DEPTH * s, MAX_DEPTH * s + depth)
-            stages.append(" ".join(f"k{spec['ks'][i]}e{spec['e'][i]}" for i in layers))
-        return f"{spec['r']} px, width {self.width}: " + " | ".join(stages)
+        subnet = decode(x, self.options)
+        stages: list[list[str]] = [[] for _ in range(N_STAGES)]
+        for stage, _, kernel, expansion in subnet.layers():
+            stages[stage].append(f"k{kernel}e{expansion}")
+        ends = ["" if percent == FULL else f" at {percent} % width" for percent in subnet.widths]
+        written = [" ".join(words) + end for words, end in zip(stages, ends, strict=True)]
+        return f"{self.resolutions[int(x[RESOLUTION_GENE])]} px, width {self.width}: " + " | ".join(written)
 
     def to_ofa(self, x: IntArray) -> dict[str, Any]:
         """Return ``{"ks", "e", "d", "r"}`` as OFA's and MSuNAS's code use it.
 
         `ks` and `e` have 20 entries, aligned with OFA's blocks (3 where a layer is absent); `d` has five, `r` is
-        the resolution.
+        the resolution. Of the published choices only: the form has no widths.
         """
-        x = self.normalise(np.asarray(x)[None])[0]
+        subnet = decode(x, self.options)
+        check_choices(subnet, "ofa")
         return {
-            "ks": [KERNELS[int(g)] for g in x[KERNEL_GENES]],
-            "e": [EXPANSIONS[int(g)] for g in x[EXPANSION_GENES]],
-            "d": [DEPTHS[int(g)] for g in x[DEPTH_GENES]],
+            "ks": list(subnet.kernels),
+            "e": list(subnet.expansions),
+            "d": list(subnet.depths),
             "r": self.resolutions[int(x[RESOLUTION_GENE])],
         }
 
@@ -228,7 +255,9 @@ class MNV3(SearchSpace):
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        """Adds OFA's dictionaries."""
+        """Adds OFA's dictionaries, which know the published choices only."""
+        if self.choices != "ofa":
+            return super().forms
 
         def read(value: Any, _: Operations) -> IntArray:
             return self.from_ofa(mapping(value, "OFA's dictionary of ks, e, d, r"))
@@ -244,9 +273,20 @@ class MNV3(SearchSpace):
         return _index("r", value, self.resolutions)
 
     def layer_states(self, X: IntArray) -> IntArray:
-        """Return ``(n, 20)``: 0 where a layer is absent, else 1 + 3 * kernel index + expansion index."""
-        states = 1 + len(EXPANSIONS) * X[:, KERNEL_GENES] + X[:, EXPANSION_GENES]
-        return np.asarray(states * active_layers(X))
+        """Return ``(n, 20)``: 0 where a layer is absent, else 1 + E * kernel index + expansion index, of E."""
+        states = 1 + len(self.options.expansions) * X[:, KERNEL_GENES] + X[:, EXPANSION_GENES]
+        return np.asarray(states * active_layers(X, self.options))
+
+    def _columns(self, X: IntArray) -> IntArray:
+        """Return ``(n, 20)``: where each layer stands in the rows of `CostTables`."""
+        columns = self.layer_states(X)
+        if self.n_var > N_GENES:
+            own = X[:, WIDTH_GENES]
+            before = np.hstack([np.zeros((len(X), 1), np.int64), own[:, :-1]])
+            pairs = np.repeat(own[:, :, None], MAX_DEPTH, axis=2)
+            pairs[:, :, 0] += before * len(self.options.widths)
+            columns = columns + pairs.reshape(len(X), N_LAYERS) * self.options.n_states
+        return columns
 
     def cost(self, X: IntArray, name: str) -> FloatArray:
         """Return parameters (M), multiply-adds (M, one image at its own resolution) or latency (ms).
@@ -254,13 +294,13 @@ class MNV3(SearchSpace):
         O(20) look-ups per architecture; parameters and multiply-adds are exact counts divided by 1e6.
         """
         r = X[:, RESOLUTION_GENE]
+        last = X[:, WIDTH_GENES[-1]] if self.n_var > N_GENES else np.zeros(len(X), dtype=np.int64)
         if name == "params":
-            return np.asarray(
-                (self._tables.fixed_params + _sum_layers(self._tables.params, self.layer_states(X))) / 1e6
-            )
+            layers = _sum_layers(self._tables.params, self._columns(X))
+            return np.asarray((self._tables.fixed_params[last] + layers) / 1e6)
         if name == "flops":
-            layers = _sum_layers(self._tables.madds, self.layer_states(X), r)
-            return np.asarray((self._tables.fixed_madds[r] + layers) / 1e6)
+            layers = _sum_layers(self._tables.madds, self._columns(X), r)
+            return np.asarray((self._tables.fixed_madds[r, last] + layers) / 1e6)
         if name == "latency":
             check_latency(self.latency, self.width, self.resolutions)
             assert self.latency is not None
@@ -271,67 +311,44 @@ class MNV3(SearchSpace):
     def _encode(self, X: IntArray, part: str) -> FloatArray:
         """Compute one encoding.
 
-        * "int" ``(n, 46)``: the genes scaled to [0, 1], absent layers 0 (MSuNAS).
+        * "int" ``(n, n_var)``: the genes scaled to [0, 1], absent layers 0 (MSuNAS).
         * "onehot" ``(n, 120 + r)``: kernel of each layer, expansion of each layer, resolution; absent layers all 0
           (the layout of OFA's accuracy predictor).
         * "layer" ``(n, 56)``: see `layer_features`.
+
+        With widths to choose from, "onehot" and "layer" end with those of the stages, and with a two more expansions
+        "onehot" has two more columns per layer.
         """
         if part == "int":
             return super()._encode(self.normalise(X), part)
+        X = self.normalise(X) if self.n_var > N_GENES else X
+        of = self.options
         if part == "layer":
-            return layer_features(X, np.asarray(self.resolutions))
-        active = np.repeat(active_layers(X), 3, axis=1)
-        kernels = one_hot(X[:, KERNEL_GENES], (len(KERNELS),) * N_LAYERS) * active
-        expansions = one_hot(X[:, EXPANSION_GENES], (len(EXPANSIONS),) * N_LAYERS) * active
-        resolution = one_hot(X[:, [RESOLUTION_GENE]], (len(self.resolutions),))
-        return np.hstack([kernels, expansions, resolution])
+            features = layer_features(X, np.asarray(self.resolutions), of)
+            return np.hstack([features, self._widths(X)]) if self.n_var > N_GENES else features
+        active = active_layers(X, of)
+        kernels = one_hot(X[:, KERNEL_GENES], (len(KERNELS),) * N_LAYERS)
+        expansions = one_hot(X[:, EXPANSION_GENES], (len(of.expansions),) * N_LAYERS)
+        parts = [
+            kernels * np.repeat(active, len(KERNELS), axis=1),
+            expansions * np.repeat(active, len(of.expansions), axis=1),
+            one_hot(X[:, [RESOLUTION_GENE]], (len(self.resolutions),)),
+        ]
+        if self.n_var > N_GENES:
+            parts.append(one_hot(X[:, WIDTH_GENES], (len(of.widths),) * N_STAGES))
+        return np.hstack(parts)
+
+    def _widths(self, X: IntArray) -> FloatArray:
+        """Return the share ``(n, 5)`` of its full channels that each stage of normal genotypes has."""
+        return np.asarray(np.asarray(self.options.widths)[X[:, WIDTH_GENES]] / FULL)
 
 
-@cache
-def _stage_table() -> tuple[dict[str, int], IntArray]:
-    """Return the number of each of the 7,371 stages by its name, and its genes ``(7371, 9)``."""
-    names, rows = [], []
-    states = list(itertools.product(range(len(KERNELS)), range(len(EXPANSIONS))))
-    for index, depth in enumerate(DEPTHS):
-        for layers in itertools.product(states, repeat=depth):
-            padded = [*layers, *[(0, 0)] * (MAX_DEPTH - depth)]
-            names.append("".join(_LAYER_NAMES[k][e] for k, e in layers))
-            rows.append([index, *[k for k, _ in padded], *[e for _, e in padded]])
-    return {name: i for i, name in enumerate(names)}, np.array(rows, dtype=np.int64)
-
-
-def active_layers(X: IntArray) -> NDArray[np.bool_]:
-    """Return ``(n, 20)``: which layers the depths of genotypes ``(n, 46)`` express."""
-    depth = X[:, DEPTH_GENES, None] + DEPTHS[0]
-    return np.asarray(np.arange(MAX_DEPTH) < depth).reshape(len(X), N_LAYERS)
-
-
-def layer_features(X: IntArray, resolutions: IntArray) -> FloatArray:
-    """Return the "layer" encoding ``(n, 56)`` of genotypes ``(n, 46)``.
-
-    Per stage the mean expansion and the mean kernel over its four places (absent layers count 0) and the depth;
-    the resolution in units of 32 pixels; then, with a weight of 0.2, kernel and expansion of each layer, 0 where
-    absent. The stage means carry most of what decides accuracy and few samples suffice to learn them; the
-    down-weighted layers add the rest.
-
-    Chosen by measurement: kernel ridge regression on ranks (RBF, width and lambda by 5-fold CV), OFA's predictor
-    as the truth, Kendall tau on 1,000 unseen random networks, mean of six draws at n = 100 / 300: this
-    encoding .859 / .888, stage part alone .847 / .877, per-layer part with depth and resolution .830 / .873,
-    int .814 / .853, onehot .719 / .881. On 1,000 networks near the front the order is the same (.874 / .897).
-    """
-    active = active_layers(X)
-    kernels = np.asarray(KERNELS)[X[:, KERNEL_GENES]] * active / KERNELS[-1]
-    expansions = np.asarray(EXPANSIONS)[X[:, EXPANSION_GENES]] * active / EXPANSIONS[-1]
-    stages = [v.reshape(len(X), N_STAGES, MAX_DEPTH).mean(axis=2) for v in (expansions, kernels)]
-    depth = X[:, DEPTH_GENES] / (len(DEPTHS) - 1.0)
-    resolution = (resolutions[X[:, [RESOLUTION_GENE]]] - resolutions[0]) / 32.0
-    return np.hstack([*stages, depth, resolution, 0.2 * kernels, 0.2 * expansions])
-
-
-def _sum_layers(table: NDArray[Any], states: IntArray, rows: IntArray | None = None) -> NDArray[Any]:
-    """Sum ``table[..., layer, state]`` over the 20 layers, ``(n,)``."""
-    offsets = np.arange(N_LAYERS) * N_STATES
-    at = states + offsets if rows is None else states + offsets + (rows * (N_LAYERS * N_STATES))[:, None]
+def _sum_layers(table: NDArray[Any], columns: IntArray, rows: IntArray | None = None) -> NDArray[Any]:
+    """Sum ``table[..., layer, column]`` over the 20 layers, ``(n,)``."""
+    wide = table.shape[-1]
+    at = columns + np.arange(N_LAYERS) * wide
+    if rows is not None:
+        at = at + (rows * (N_LAYERS * wide))[:, None]
     return np.asarray(np.take(table.ravel(), at).sum(axis=1))
 
 

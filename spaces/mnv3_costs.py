@@ -1,9 +1,9 @@
 """OFA-MobileNetV3: parameters, multiply-adds and latency, exact and by table look-up.
 
 Every layer of the network is in one of ten states: absent, or one of 3 kernels x 3 expansions. A cost that
-is a sum over layers is therefore a table ``(20, 10)`` (with one more axis for the input resolution where it
-matters) plus a constant for the layers that never change; a batch of architectures costs one gather and one
-sum. Structure and widths: Cai et al., Once-for-All, ICLR 2020; counting rules:
+is a sum over layers is therefore a table ``(20, 10)`` (with more axes for the input resolution and for the widths
+of two stages where they matter) plus a constant for the layers that never change; a batch of architectures costs
+one gather and one sum. Structure and widths: Cai et al., Once-for-All, ICLR 2020; counting rules:
 
 * parameters: convolution weights, two per batch-norm channel, squeeze-and-excite with biases, classifier
   with bias;
@@ -13,26 +13,20 @@ sum. Structure and widths: Cai et al., Once-for-All, ICLR 2020; counting rules:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.program import PROGRAM
+from smemnas.bench.errors import UserError
+from smemnas.spaces.mnv3_choices import CHOICES, EXPANSIONS, FULL, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, Choices
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-N_STAGES = 5
-MAX_DEPTH = 4
-N_LAYERS = N_STAGES * MAX_DEPTH
-KERNELS = (3, 5, 7)
-EXPANSIONS = (3, 4, 6)
-DEPTHS = (2, 3, 4)
 #: State of a layer: 0 absent, else 1 + 3 * kernel index + expansion index.
 N_STATES = 1 + len(KERNELS) * len(EXPANSIONS)
 #: Strides of the published networks: the stem's, and that of the first layer of each stage.
@@ -47,6 +41,11 @@ def make_divisible(v: float) -> int:
     """Round a width to a multiple of 8, never below 90 % of it (the rule of the MobileNet papers)."""
     rounded = max(8, int(v + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * v else rounded
+
+
+def narrowed(channels: int, percent: int) -> int:
+    """Return the channels of a stage that has a share of its full ones."""
+    return make_divisible(channels * percent / 100)
 
 
 def check_shape(width: float, stem_stride: int, strides: Sequence[int], n_classes: int) -> None:
@@ -73,7 +72,9 @@ class Layer:
 
     Attributes:
         index: 0..19, stage major.
-        state: 1..9, see `N_STATES`.
+        state: 1..9, see `N_STATES`; with other choices than the published ones 1 + their number of expansions *
+            kernel index + expansion index.
+        narrow: Index of the width of the stage before it (0 within a stage and in the first) and of its own.
         c_in: Input channels.
         mid: Channels of the depthwise convolution.
         c_out: Output channels.
@@ -88,6 +89,7 @@ class Layer:
 
     index: int
     state: int
+    narrow: tuple[int, int]
     c_in: int
     mid: int
     c_out: int
@@ -150,44 +152,69 @@ class Network:
     resolution: int
     strides: tuple[int, ...]
 
-    def layers(self) -> Iterator[Layer]:
-        """Yield all 20 x 9 candidate layers."""
-        c_in, size = self.stem, self.size
-        for stage, c_out in enumerate(self.widths):
-            after = -(-size // self.strides[stage])
-            for j in range(MAX_DEPTH):
-                first = j == 0
-                stride = self.strides[stage] if first else 1
-                source = c_in if first else c_out
-                for state in range(1, N_STATES):
-                    k, e = divmod(state - 1, len(EXPANSIONS))
-                    yield Layer(
-                        index=MAX_DEPTH * stage + j,
-                        state=state,
-                        c_in=source,
-                        mid=make_divisible(round(source * EXPANSIONS[e])),
-                        c_out=c_out,
-                        kernel=KERNELS[k],
-                        stride=stride,
-                        squeeze=SQUEEZE[stage],
-                        h_swish=H_SWISH[stage],
-                        skip=stride == 1 and source == c_out,
-                        size_in=size if first else after,
-                        size_out=after,
-                    )
-            c_in, size = c_out, after
+    def layers(self, choices: Choices = CHOICES["ofa"]) -> Iterator[Layer]:
+        """Yield all candidate layers, 20 x 9 of the published choices.
 
-    def fixed_parameters(self, n_classes: int) -> int:
-        """Parameters of stem, first block, final expansion, feature mix and classifier."""
+        Where widths can be chosen, each layer comes once per width of its stage, and the first of a stage once per
+        width of the stage before it too.
+        """
+        sources: tuple[int, ...] = (self.stem,)
+        size = self.size
+        for stage, full in enumerate(self.widths):
+            after = -(-size // self.strides[stage])
+            own = tuple(narrowed(full, percent) for percent in choices.widths)
+            for w, c_out in enumerate(own):
+                for v, source in enumerate(sources):
+                    yield from self._candidates(stage, 0, (v, w), (source, c_out), (size, after), choices)
+                for j in range(1, MAX_DEPTH):
+                    yield from self._candidates(stage, j, (0, w), (c_out, c_out), (after, after), choices)
+            sources, size = own, after
+
+    def _candidates(
+        self,
+        stage: int,
+        j: int,
+        narrow: tuple[int, int],
+        channels: tuple[int, int],
+        sizes: tuple[int, int],
+        choices: Choices,
+    ) -> Iterator[Layer]:
+        """Yield the layers that one place of a stage can have between two feature maps."""
+        stride = 1 if j else self.strides[stage]
+        for state, (kernel, expansion) in enumerate(itertools.product(choices.kernels, choices.expansions), start=1):
+            yield Layer(
+                index=MAX_DEPTH * stage + j,
+                state=state,
+                narrow=narrow,
+                c_in=channels[0],
+                mid=make_divisible(round(channels[0] * expansion)),
+                c_out=channels[1],
+                kernel=kernel,
+                stride=stride,
+                squeeze=SQUEEZE[stage],
+                h_swish=H_SWISH[stage],
+                skip=stride == 1 and channels[0] == channels[1],
+                size_in=sizes[0],
+                size_out=sizes[1],
+            )
+
+    def fixed_parameters(self, n_classes: int, percent: int = FULL) -> int:
+        """Parameters of stem, first block, final expansion, feature mix and classifier.
+
+        Args:
+            n_classes: Size of the classifier.
+            percent: Width of the last stage.
+        """
         stem = 27 * self.stem + 2 * self.stem
         block = 9 * self.stem + 2 * self.stem + self.stem**2 + 2 * self.stem
-        head = self.widths[-1] * self.expand + 2 * self.expand + self.expand * self.mix
+        head = narrowed(self.widths[-1], percent) * self.expand + 2 * self.expand + self.expand * self.mix
         return stem + block + head + (self.mix + 1) * n_classes
 
-    def fixed_madds(self, n_classes: int) -> int:
+    def fixed_madds(self, n_classes: int, percent: int = FULL) -> int:
         """Multiply-adds of the same layers for one image."""
+        last = narrowed(self.widths[-1], percent)
         early = self.size**2 * (27 * self.stem + 9 * self.stem + self.stem**2)
-        return early + self.last**2 * self.widths[-1] * self.expand + self.expand * self.mix + self.mix * n_classes
+        return early + self.last**2 * last * self.expand + self.expand * self.mix + self.mix * n_classes
 
     def fixed_keys(self) -> tuple[str, ...]:
         """Names of the same layers in OFA's latency files (written for 1,000 classes)."""
@@ -217,16 +244,18 @@ def network(
 
 @dataclass(frozen=True)
 class CostTables:
-    """Counts of one space, as integers.
+    """Counts of one space with W widths of a stage and S states of a layer, as integers.
+
+    Column (v * W + w) * S + state is that of a layer behind a stage of width v in one of width w.
 
     Attributes:
-        fixed_params: Parameters of the layers that every sub-network has.
-        params: Parameters ``(20, 10)`` by layer and state.
-        fixed_madds: Multiply-adds ``(r,)`` of those layers by resolution.
-        madds: Multiply-adds ``(r, 20, 10)``.
+        fixed_params: Parameters ``(W,)`` of the layers that every sub-network has, by the width of the last stage.
+        params: Parameters ``(20, W * W * S)`` by layer and column.
+        fixed_madds: Multiply-adds ``(r, W)`` of the fixed layers by resolution.
+        madds: Multiply-adds ``(r, 20, W * W * S)``.
     """
 
-    fixed_params: int
+    fixed_params: IntArray
     params: IntArray
     fixed_madds: IntArray
     madds: IntArray
@@ -239,119 +268,22 @@ def cost_tables(
     n_classes: int,
     stem_stride: int = STEM_STRIDE,
     strides: tuple[int, ...] = STRIDES,
+    choices: Choices = CHOICES["ofa"],
 ) -> CostTables:
     """Count every candidate layer once; the arrays are shared and read-only."""
-    params = np.zeros((N_LAYERS, N_STATES), dtype=np.int64)
-    madds = np.zeros((len(resolutions), N_LAYERS, N_STATES), dtype=np.int64)
-    fixed = np.zeros(len(resolutions), dtype=np.int64)
+    n_widths, n_states = len(choices.widths), choices.n_states
+    params = np.zeros((N_LAYERS, n_widths**2 * n_states), dtype=np.int64)
+    madds = np.zeros((len(resolutions), *params.shape), dtype=np.int64)
+    fixed = np.zeros((len(resolutions), n_widths), dtype=np.int64)
     for r, resolution in enumerate(resolutions):
         net = network(width, resolution, stem_stride, strides)
-        fixed[r] = net.fixed_madds(n_classes)
-        for layer in net.layers():
-            params[layer.index, layer.state] = layer.parameters()
-            madds[r, layer.index, layer.state] = layer.madds()
-    for counts in (params, madds, fixed):
+        fixed[r] = [net.fixed_madds(n_classes, percent) for percent in choices.widths]
+        for layer in net.layers(choices):
+            before, own = layer.narrow
+            column = (before * n_widths + own) * n_states + layer.state
+            params[layer.index, column] = layer.parameters()
+            madds[r, layer.index, column] = layer.madds()
+    fixed_params = np.array([net.fixed_parameters(n_classes, percent) for percent in choices.widths])
+    for counts in (params, madds, fixed, fixed_params):
         counts.flags.writeable = False
-    return CostTables(network(width, resolutions[0]).fixed_parameters(n_classes), params, fixed, madds)
-
-
-@dataclass(frozen=True)
-class LatencyTable:
-    """Measured latency of every candidate layer on one device, in ms.
-
-    Attributes:
-        device: Name of the device.
-        width: Width multiplier of the network that was measured.
-        resolutions: Input resolutions measured, ``r`` of them.
-        fixed: Sum over the layers that every sub-network has, ``(r,)``.
-        layers: Latency ``(r, 20, 10)`` by layer and state; 0 where a layer is absent.
-    """
-
-    device: str
-    width: float
-    resolutions: tuple[int, ...]
-    fixed: FloatArray
-    layers: FloatArray
-
-
-def compile_latency(device: str, width: float, means: Mapping[int, Mapping[str, float]]) -> LatencyTable:
-    """Arrange the entries of OFA's latency files for look-up.
-
-    Args:
-        device: Name of the device.
-        width: Width multiplier of the measured network.
-        means: For each resolution, layer name -> mean latency (ms).
-
-    Raises:
-        DataError: A layer of the network is not in the files.
-    """
-    resolutions = tuple(sorted(means))
-    fixed = np.zeros(len(resolutions))
-    layers = np.zeros((len(resolutions), N_LAYERS, N_STATES))
-    for r, resolution in enumerate(resolutions):
-        net, entries = network(width, resolution), means[resolution]
-        try:
-            fixed[r] = math.fsum(entries[key] for key in net.fixed_keys())
-            for layer in net.layers():
-                layers[r, layer.index, layer.state] = entries[layer.key()]
-        except KeyError as error:
-            raise DataError(
-                f"the {device} latency file for resolution {resolution} has no layer {error.args[0]!r}: "
-                f"it was not made for OFA-MobileNetV3 of width {width}."
-            ) from error
-    return LatencyTable(device, width, resolutions, fixed, layers)
-
-
-def parse_latency_file(text: str) -> dict[str, tuple[float, float, int]]:
-    """Parse one of OFA's latency files (a flat YAML: a name, then count, mean, std).
-
-    Returns:
-        Layer name -> (mean, standard deviation, count); ms.
-
-    Raises:
-        DataError: A line is none of the four forms, or an entry is incomplete.
-    """
-    found: dict[str, dict[str, float]] = {}
-    entry: dict[str, float] | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        name, colon, value = line.rpartition(":")
-        if not line.strip():
-            continue
-        try:
-            if not line[0].isspace() and colon and not value.strip():
-                entry = found.setdefault(name, {})
-            elif line[0].isspace() and entry is not None and name.strip() in ("count", "mean", "std"):
-                entry[name.strip()] = float(value)
-            else:
-                raise ValueError
-        except ValueError as error:
-            raise DataError(
-                f"latency file, line {number}: expected a layer name or its count, mean or std, got {line!r}."
-            ) from error
-    for name, values in found.items():
-        if len(values) != 3 or not 0 < values["mean"] < math.inf:
-            raise DataError(f"latency file: the entry {name!r} is incomplete or no latency: {values}.")
-    if not found:
-        raise DataError("latency file: it has no entry.")
-    return {name: (v["mean"], v["std"], int(v["count"])) for name, v in found.items()}
-
-
-def check_latency(table: LatencyTable | None, width: float, resolutions: tuple[int, ...]) -> None:
-    """Check that a latency table answers for a space.
-
-    Raises:
-        UserError: There is none, or it was measured on another width or other resolutions.
-    """
-    if width != 1.2:
-        raise UserError(
-            f"latency was measured on the network of width 1.2 only, this space has width {width}: "
-            "use data set imagenet-w12, or leave latency out."
-        )
-    if table is None:
-        raise UserError(f"latency needs the Note10 table: {PROGRAM} data fetch mnv3, then open mnv3/imagenet-w12.")
-    if table.width != width or not set(resolutions) <= set(table.resolutions):
-        raise UserError(
-            f"the {table.device} latency table covers width {table.width} at resolutions "
-            f"{', '.join(map(str, table.resolutions))}; this space has width {width} at "
-            f"{', '.join(map(str, resolutions))}: choose among the measured ones."
-        )
+    return CostTables(fixed_params, params, fixed, madds)

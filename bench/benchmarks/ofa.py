@@ -16,8 +16,9 @@ from smemnas.bench.benchmarks.process import Process
 from smemnas.bench.benchmarks.process_draw import Draw
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, active_layers
-from smemnas.spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_choices import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES
+from smemnas.spaces.mnv3_genes import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, active_layers
 
 #: What was measured: the width and the resolution of all networks.
 WIDTH, RESOLUTION = 1.0, 224

@@ -33,6 +33,12 @@ def supernet_group() -> None:
 @click.option("--size", type=SIDE, default=0, help="Side that images are stored at.  [default: their own]")
 @click.option("--width", type=POSITIVE, default=0.35, show_default=True, help="Width multiplier.")
 @click.option("--stem", default="small", show_default=True, help="small (stride 1) or imagenet (stride 2).")
+@click.option(
+    "--choices",
+    default="ofa",
+    show_default=True,
+    help="What networks may be: ofa, or wide (stages of 1 to 4 layers, 50 to 100 % of their width, expansions 1 to 6).",
+)
 @click.option("--strides", default="", metavar="A,B,C,D,E", help="Strides of the stages.  [default: the stem's]")
 @click.option(
     "--resolutions", default="", metavar="A,B", help="Input sides, one drawn per step.  [default: the images' side]"

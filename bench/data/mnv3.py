@@ -29,7 +29,7 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.forms import reader
 from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
-from smemnas.spaces.mnv3_costs import LatencyTable, compile_latency, parse_latency_file
+from smemnas.spaces.mnv3_latency import LatencyTable, compile_latency, parse_latency_file
 
 _OFA = "https://raw.githubusercontent.com/mit-han-lab/once-for-all/698a5c10b434172056a565b340c46ce11df18629/tutorial/checkpoints/"
 _DYNAS = "https://raw.githubusercontent.com/IntelLabs/DyNAS-T/251cb5e0083077522eb554691f480ba750e63246/notebooks/data/"

@@ -38,7 +38,7 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.metrics.indicators import nondominated
 from smemnas.spaces.base import IntArray
 from smemnas.spaces.mnv3 import MNV3
-from smemnas.spaces.mnv3_costs import N_STAGES
+from smemnas.spaces.mnv3_choices import N_STAGES
 
 FILE = Path(__file__).parent / "embedded" / "mnv3-ofa.npz"
 #: Digest of what the file holds, see `digest`.

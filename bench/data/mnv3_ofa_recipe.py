@@ -35,7 +35,7 @@ from smemnas.bench.data.mnv3_ofa import UNITS_PER_POINT, pack_networks
 from smemnas.bench.errors import DataError
 from smemnas.spaces.base import FloatArray, IntArray
 from smemnas.spaces.mnv3 import MNV3
-from smemnas.spaces.mnv3_costs import N_LAYERS, N_STAGES
+from smemnas.spaces.mnv3_choices import N_LAYERS, N_STAGES
 
 #: Networks that the hyper-parameters are fitted to.
 N_FITTED = 1400

@@ -28,7 +28,8 @@ from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, why
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, nondominated, normalise
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, RESOLUTION_GENE
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_genes import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, RESOLUTION_GENE
 
 if TYPE_CHECKING:
     from smemnas.bench.benchmarks.predictor import PredictorBenchmark

@@ -26,8 +26,10 @@ from smemnas.bench.latency.graph import Feature, Graph
 from smemnas.spaces.base import IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, CONV3, EDGES, OPERATIONS, POOL, SKIP
 from smemnas.spaces.macro import IDENTITY, MB3_K3, Macro
-from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE
-from smemnas.spaces.mnv3_costs import EXPANSIONS, KERNELS, MAX_DEPTH, Layer, Network, make_divisible, network
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_choices import EXPANSIONS, KERNELS, MAX_DEPTH
+from smemnas.spaces.mnv3_costs import Layer, Network, make_divisible, network
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import NATSSize
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, CHANNELS, NB201
 

@@ -13,7 +13,8 @@ from smemnas.bench.errors import UserError
 from smemnas.bench.latency.graph import Graph
 from smemnas.bench.latency.networks import block_plans, whole_network
 from smemnas.spaces.base import IntArray, SearchSpace
-from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nb201 import NB201
 
 #: Networks that factors are fitted to, and those of a check, half over the range and half of equal cost.

@@ -47,6 +47,8 @@ def measured_space(name: str, items: Sequence[str] = (), checkpoint: Path | None
 
         supernet, content = load_supernet(checkpoint)
         s = supernet.shape
+        if s.choices != "ofa":
+            raise UserError(f"latency is measured of the choices 'ofa', and {checkpoint} has {s.choices!r}.")
         sizes = resolutions_of(content)
         return MNV3(s.width, sizes, s.n_classes, stem_stride=s.stem_stride, strides=s.strides)
     from smemnas.bench.train.networks.trainable import trainable_space

@@ -36,6 +36,8 @@ class SupernetTrainOptions:
         size: Side that images are stored at; 0 keeps theirs.
         width: Width multiplier.
         stem: "small" (stride 1) or "imagenet" (stride 2).
+        choices: What its networks may be: "ofa", as published, or "wide", for small images: stages of 1 to 4 layers and
+            50, 75 or 100 % of their channels, expansions 1 to 6.
         strides: Strides of the stages; none takes the stem's.
         resolutions: Input sides, one drawn per step; none takes the images'.
         epochs: Passes over the training images.
@@ -66,6 +68,7 @@ class SupernetTrainOptions:
     size: int = 0
     width: float = 0.35
     stem: str = "small"
+    choices: str = "ofa"
     strides: Sequence[int] | str = ()
     resolutions: Sequence[int] | str = ()
     epochs: int = 15

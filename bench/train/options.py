@@ -28,6 +28,7 @@ KEYS: dict[str, Any] = {
     "width": float,
     "resolutions": tuple,
     "stem": str,
+    "choices": str,
     "size": int,
     "valid_share": float,
     "training_seed": int,
@@ -66,7 +67,9 @@ class TrainOptions:
         split = {"size": self.values.get("size"), "valid_share": self.values.get("valid_share")}
         images = open_images(self.data, "train", **split)
         shape = {
-            key: self.values[key] for key in ("channels", "cells", "width", "resolutions", "stem") if key in self.values
+            key: self.values[key]
+            for key in ("channels", "cells", "width", "resolutions", "stem", "choices")
+            if key in self.values
         }
         brought = {key: getattr(self.recipe, key) for key in ("channels", "cells") if key in SIZED.get(space, ())}
         shape = brought | shape  # a recipe may bring a size where the space has a free one

@@ -15,13 +15,13 @@ from torch.nn import functional as F  # noqa: E402
 from smemnas.bench.train.batches import Pixels  # noqa: E402
 from smemnas.bench.train.distributed import Processes  # noqa: E402
 from smemnas.bench.train.images import Images  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import Choices  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm  # noqa: E402
 from smemnas.bench.train.supernet import loop as supernet_training  # noqa: E402
 from smemnas.bench.train.supernet.batches import step_subnets  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.bench.train.supernet.recalibration import accuracies, resize  # noqa: E402
+from smemnas.spaces.mnv3_choices import Choices  # noqa: E402
 
 CPU = torch.device("cpu")
 #: As many images as statistics are measured on, in batches of the size that is used, and as many to read.

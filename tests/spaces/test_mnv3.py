@@ -10,15 +10,10 @@ from mnv3_walk import decoded, walk
 from scipy.stats import chisquare
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.spaces.mnv3 import (
-    DEPTH_GENES,
-    EXPANSION_GENES,
-    KERNEL_GENES,
-    MNV3,
-    RESOLUTION_GENE,
-    active_layers,
-)
-from smemnas.spaces.mnv3_costs import compile_latency, make_divisible, network, parse_latency_file
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_costs import make_divisible, network
+from smemnas.spaces.mnv3_genes import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, RESOLUTION_GENE, active_layers
+from smemnas.spaces.mnv3_latency import compile_latency, parse_latency_file
 
 DYNAS = (
     "mbnv3w10_evoga_acc.csv",

@@ -20,7 +20,6 @@ import smemnas  # noqa: E402
 from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
 from smemnas.bench.train.retrain import export  # noqa: E402
@@ -33,6 +32,7 @@ from smemnas.bench.train.supernet.evaluation import evaluate  # noqa: E402
 from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
+from smemnas.spaces.mnv3_choices import read_name  # noqa: E402
 from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
 
 BARE = Packing(onnx=False)

@@ -11,10 +11,12 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
 from smemnas.bench.train.networks.mnv3.layers import ElasticDepthwise  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape, Subnet, decode  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
+from smemnas.spaces.mnv3_choices import Choices, Subnet  # noqa: E402
+from smemnas.spaces.mnv3_genes import decode  # noqa: E402
 
 SMALL = Shape(0.35, 10, *STEMS["small"])
 
@@ -170,7 +172,7 @@ def test_genotype_and_decoded_form_are_one_and_silent_genes_do_not_enter():
     assert torch.equal(net(images(1, 32), noisy), net(images(1, 32), decode(x)))
     with pytest.raises(UserError, match="46 integers"):
         decode(np.zeros(45, dtype=np.int64))
-    with pytest.raises(UserError, match="0, 1 or 2"):
+    with pytest.raises(UserError, match="genes of depth are 0, 1, 2 in mnv3"):
         decode(np.full(46, 3))
 
 

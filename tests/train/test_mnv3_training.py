@@ -16,13 +16,14 @@ Image = pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip in
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, name_of, read_name  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.supernet import loop as supernet_training  # noqa: E402
 from smemnas.bench.train.supernet.batches import step_subnets  # noqa: E402
 from smemnas.bench.train.supernet.evaluation import describe, evaluate  # noqa: E402
 from smemnas.bench.train.supernet.loop import sandwich, train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.plan import PHASES, PROGRESSIVE, SupernetPlan  # noqa: E402
+from smemnas.spaces.mnv3_choices import Choices, name_of, read_name  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("alone")
 TIMES = {"seconds", "seconds_reading"}

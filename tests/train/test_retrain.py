@@ -21,7 +21,6 @@ from torch.nn import functional as F  # noqa: E402
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import Choices, read_name  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm  # noqa: E402
 from smemnas.bench.train.retrain import loop  # noqa: E402
@@ -33,6 +32,7 @@ from smemnas.bench.train.retrain.recipes import OPTIMIZERS, SCHEDULES, find_retr
 from smemnas.bench.train.retrain.state import Machine  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.bench.train.supernet.recalibration import recalibrate  # noqa: E402
+from smemnas.spaces.mnv3_choices import Choices, read_name  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("alone")
 ARCH = "r8-3333-3333-3333-3333-3333"

@@ -17,7 +17,6 @@ from smemnas.bench.errors import DataError, RunError, UserError  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.counting import multiply_adds, parameters  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import read_name  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract_timm  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
 from smemnas.bench.train.supernet import benchmark as supernet_benchmark  # noqa: E402
@@ -27,6 +26,7 @@ from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.options import make_options, parse_name  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
+from smemnas.spaces.mnv3_choices import read_name  # noqa: E402
 from tests.latency_cases import table_file  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread", "data_home")

@@ -16,8 +16,10 @@ from smemnas.bench.errors import UserError
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, EDGES, NONE, OPERATIONS, POOL, SKIP
 from smemnas.spaces.macro import IDENTITY, Macro
-from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE
-from smemnas.spaces.mnv3_costs import EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, N_STATES
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_choices import EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES
+from smemnas.spaces.mnv3_costs import N_STATES
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import CHANNELS, NATSSize
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, NB201
 from smemnas.spaces.nb201 import CHANNELS as NB201_CHANNELS

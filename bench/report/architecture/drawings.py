@@ -13,6 +13,7 @@ from smemnas.spaces import macro, mnv3_costs, nats_sss, nb101
 from smemnas.spaces.base import IntArray, SearchSpace
 from smemnas.spaces.cell201 import EDGES, NONE
 from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE, decode
 
 
 class Drawing(ABC):
@@ -136,14 +137,13 @@ class Stages(Drawing):
 
     def _rows(self, space: SearchSpace, x: IntArray) -> tuple[int, list[tuple[str, list[tuple[str, str]]]]]:
         of = cast(MNV3, space)
-        spec = of.to_ofa(x)
-        rows = []
-        for s, depth in enumerate(spec["d"]):
-            layers = range(mnv3_costs.MAX_DEPTH * s, mnv3_costs.MAX_DEPTH * s + depth)
-            blocks = [(f"k{spec['ks'][i]} e{spec['e'][i]}", self.LOOKS[spec["ks"][i]]) for i in layers]
-            channels = mnv3_costs.make_divisible(mnv3_costs.BASE_WIDTHS[s] * of.width)
-            rows.append((f"stage {s + 1}: {channels} ch, stride {mnv3_costs.STRIDES[s]}", blocks))
-        return int(spec["r"]), rows
+        subnet, rows = decode(x, of.options), []
+        for s, percent in enumerate(subnet.widths):
+            layers = [(kernel, expansion) for stage, _, kernel, expansion in subnet.layers() if stage == s]
+            blocks = [(f"k{kernel} e{expansion}", self.LOOKS[kernel]) for kernel, expansion in layers]
+            full = mnv3_costs.make_divisible(mnv3_costs.BASE_WIDTHS[s] * of.width)
+            rows.append((f"stage {s + 1}: {mnv3_costs.narrowed(full, percent)} ch, stride {of.strides[s]}", blocks))
+        return of.resolutions[int(x[RESOLUTION_GENE])], rows
 
     def picture(self, space: SearchSpace, x: IntArray) -> Picture:
         """Return the stages as rows of layers."""

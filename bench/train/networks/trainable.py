@@ -15,8 +15,9 @@ from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, CONV3
 from smemnas.spaces.macro import STEM
-from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE, RESOLUTIONS
+from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
 from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import CHANNELS as NATS_CHANNELS
 from smemnas.spaces.nb101 import NB101
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, CHANNELS, NB201
@@ -29,7 +30,7 @@ SIZED: dict[str, tuple[str, ...]] = {
     "nb201": ("channels", "cells"),
     "nats_sss": ("channels",),
     "macro": ("channels",),
-    "mnv3": ("width", "resolutions", "stem"),
+    "mnv3": ("width", "resolutions", "stem", "choices"),
 }
 
 
@@ -120,6 +121,7 @@ class TrainableMNV3(MNV3):
         n_classes: Size of the classifier.
         stem_stride: Stride of the stem, 1 for small images.
         strides: Stride of the first layer of each stage.
+        choices: What layers and stages may be: "ofa" or "wide".
     """
 
     def __init__(
@@ -129,15 +131,16 @@ class TrainableMNV3(MNV3):
         n_classes: int,
         stem_stride: int = STEM_STRIDE,
         strides: Sequence[int] = STRIDES,
+        choices: str = "ofa",
     ) -> None:
-        super().__init__(width, resolutions, n_classes, stem_stride=stem_stride, strides=strides)
+        super().__init__(width, resolutions, n_classes, stem_stride=stem_stride, strides=strides, choices=choices)
 
     def build(self, x: IntArray, n_classes: int) -> nn.Module:
         """Return timm's model of the network behind a layer that resizes its input, with random weights."""
         need_torch()
         from smemnas.bench.train.networks.mnv3.to_timm import build_mnv3
 
-        shape = Shape(self.width, n_classes, self.stem_stride, self.strides)
+        shape = Shape(self.width, n_classes, self.stem_stride, self.strides, choices=self.choices)
         return build_mnv3(x, self.resolutions[int(x[RESOLUTION_GENE])], shape)
 
 
@@ -151,6 +154,7 @@ def trainable_space(
     width: float | None = None,
     resolutions: Sequence[int] | None = None,
     stem: str | None = None,
+    choices: str | None = None,
 ) -> SearchSpace:
     """Return a space whose `build` works, with the costs of what it builds.
 
@@ -164,11 +168,13 @@ def trainable_space(
         width: Width multiplier (mnv3).
         resolutions: Resolutions to choose from (mnv3).
         stem: "imagenet" or "small" (mnv3).
+        choices: "ofa" or "wide" (mnv3).
 
     Raises:
         UserError: The space is unknown, cannot be built, or has no such size.
     """
     given = {"channels": channels, "cells": cells, "width": width, "resolutions": resolutions, "stem": stem}
+    given["choices"] = choices
     taken = SIZED.get(name, ())
     for key, value in given.items():
         if value is not None and key not in taken:
@@ -184,7 +190,9 @@ def trainable_space(
         return TrainableNB101(n_classes=n_classes, image_size=image_size)
     if name == "mnv3":
         strides = choose("stem", stem or "imagenet", STEMS)
-        return TrainableMNV3(1.0 if width is None else width, resolutions or RESOLUTIONS, n_classes, *strides)
+        return TrainableMNV3(
+            1.0 if width is None else width, resolutions or RESOLUTIONS, n_classes, *strides, choices or "ofa"
+        )
     entry = SPACES.get(name)
     known = entry.parameters()
     wanted = [("n_classes", n_classes), ("image_size", image_size)]

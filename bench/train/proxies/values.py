@@ -279,7 +279,7 @@ def network_space(space: SearchSpace, data: ProxyData, images: Images) -> Search
         return trainable_space("nb201", images.n_classes, images.size, **{**size, **given})
     if space.name == "mnv3" and given.keys() <= {"width"}:
         width = given.get("width", own.width)
-        return TrainableMNV3(width, own.resolutions, images.n_classes, own.stem_stride, own.strides)
+        return TrainableMNV3(width, own.resolutions, images.n_classes, own.stem_stride, own.strides, own.choices)
     if space.name == "nb101" and not given:
         return TrainableNB101(own.max_vertices, images.n_classes, images.size)
     return trainable_space(space.name, images.n_classes, images.size, **given)

@@ -21,7 +21,6 @@ from smemnas.bench.train.devices import find_device
 from smemnas.bench.train.images import open_images
 from smemnas.bench.train.networks.counting import multiply_adds, parameters
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, read
-from smemnas.bench.train.networks.mnv3.subnet import name_of, read_name
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm, timm_definition
 from smemnas.bench.train.recipes import changed
 from smemnas.bench.train.retrain.card import card
@@ -37,6 +36,7 @@ from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import plan_for, splits_for
 from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracy, recalibrate, resize
+from smemnas.spaces.mnv3_choices import name_of, read_name
 
 WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
 INT8 = "model.int8.onnx"

@@ -13,13 +13,14 @@ from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.train.faults import is_out_of_memory
 from smemnas.bench.train.images import Images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
-from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, read_name
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition
 from smemnas.bench.train.retrain.plan import PRETRAINED, TIMM, RetrainPlan
 from smemnas.bench.train.retrain.spaces import build_network, space_definition
 from smemnas.bench.train.retrain.starts import Renormalised, fill, named_weights, own_moments
 from smemnas.bench.train.seen_images import same_classes, validation_note
 from smemnas.bench.train.supernet.recalibration import recalibrate
+from smemnas.spaces.mnv3_choices import CHOICES, check_choices, read_name
 
 #: Images without augmentation for batch norm statistics.
 Calibration = Callable[[], Iterable[Tensor]]
@@ -191,7 +192,9 @@ def inherit(net: nn.Module, plan: RetrainPlan, images: Images, calibration: Cali
     """
     assert plan.supernet is not None
     supernet, content = load_supernet(plan.supernet)
-    weights = extract(supernet, read_name(plan.arch)[0])
+    subnet = read_name(plan.arch)[0]
+    check_choices(subnet, supernet.shape.choices, plan.arch)
+    weights = extract(supernet, subnet)
     same = supernet.shape.n_classes == images.n_classes and same_classes(content, images)
     if not same:
         weights = {key: value for key, value in weights.items() if not key.startswith("classifier.")}
@@ -224,7 +227,7 @@ def teacher(plan: RetrainPlan, images: Images, calibration: Calibration, device:
             "distill=0."
         )
     layout = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
-    net = extract_timm(supernet, Choices().largest()).to(device, memory_format=layout)
+    net = extract_timm(supernet, CHOICES[supernet.shape.choices].largest()).to(device, memory_format=layout)
     recalibrate(net, calibration())
     return net.eval().requires_grad_(False)
 

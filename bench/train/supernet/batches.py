@@ -14,9 +14,9 @@ from torch import Tensor
 
 from smemnas.bench.errors import UserError
 from smemnas.bench.train.batches import Pixels, prepare
-from smemnas.bench.train.networks.mnv3.subnet import Subnet
-from smemnas.bench.train.supernet.plan import PHASES, SupernetPlan
+from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
+from smemnas.spaces.mnv3_choices import Subnet
 
 #: Streams of random numbers.
 ORDER, SUBNETS, IMAGES, CALIBRATION, EVALUATION = range(5)
@@ -47,7 +47,7 @@ def epoch_order(plan: SupernetPlan, n: int, epoch: int) -> Tensor:
 
 def step_subnets(plan: SupernetPlan, sizes: tuple[int, ...], epoch: int, step: int) -> tuple[list[Subnet], int]:
     """Return the distinct sub-networks of a step, the largest first, and the resolution of its images."""
-    choices, rng = PHASES[plan.phase(epoch)], generator(plan, SUBNETS, epoch, step)
+    choices, rng = plan.choices_of(epoch), generator(plan, SUBNETS, epoch, step)
     drawn = [choices.sample(rng) for _ in range(plan.n_random)]
     return list(dict.fromkeys([choices.largest(), choices.smallest(), *drawn])), int(rng.choice(sizes))
 

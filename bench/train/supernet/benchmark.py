@@ -31,7 +31,6 @@ from smemnas.bench.train.benchmark import ALIASES, TEST_ERROR, TrainedBenchmark,
 from smemnas.bench.train.devices import find_devices, seat
 from smemnas.bench.train.images import Images, absolute, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
-from smemnas.bench.train.networks.mnv3.subnet import decode
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.bench.train.networks.mnv3.to_timm import Resized, build_timm, extract
 from smemnas.bench.train.networks.trainable import TrainableMNV3
@@ -43,7 +42,8 @@ from smemnas.bench.train.supernet.evaluation import CHUNK, plan_for, resolutions
 from smemnas.bench.train.supernet.options import SupernetOptions
 from smemnas.bench.train.supernet.recalibration import accuracies
 from smemnas.spaces.base import FloatArray, IntArray
-from smemnas.spaces.mnv3 import MNV3, RESOLUTION_GENE
+from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_genes import RESOLUTION_GENE, decode
 
 #: Prepared images up to so many bytes are kept from one evaluation to the next.
 RESIDENT = 1 << 30
@@ -73,7 +73,14 @@ class SupernetBenchmark(Benchmark):
         path = options.checkpoint
         self._supernet, content = load_supernet(path)
         sizes, shape = resolutions_of(content), self._supernet.shape
-        self.space = MNV3(shape.width, sizes, shape.n_classes, stem_stride=shape.stem_stride, strides=shape.strides)
+        self.space = MNV3(
+            shape.width,
+            sizes,
+            shape.n_classes,
+            stem_stride=shape.stem_stride,
+            strides=shape.strides,
+            choices=shape.choices,
+        )
         self.objectives, self.report_names = judged_objectives(self.space, options.name, objectives)
         self.options = options
         self.dataset = options.name
@@ -145,7 +152,7 @@ class SupernetBenchmark(Benchmark):
 
     def _measure(self, X: Sequence[IntArray], split: str) -> list[float]:
         """Measure accuracies (%) of a few networks."""
-        candidates = [(decode(x), self.space.resolutions[int(x[RESOLUTION_GENE])]) for x in X]
+        candidates = [(decode(x, self.space.options), self.space.resolutions[int(x[RESOLUTION_GENE])]) for x in X]
         return accuracies(self._net, candidates, self._batches(split), self._calibration)
 
     @functools.cached_property
@@ -225,7 +232,14 @@ class InheritedMNV3(TrainableMNV3):
     def __init__(self, checkpoint: Path, images: Images) -> None:
         supernet, content = opened(checkpoint)
         shape = supernet.shape
-        super().__init__(shape.width, resolutions_of(content), images.n_classes, shape.stem_stride, shape.strides)
+        super().__init__(
+            shape.width,
+            resolutions_of(content),
+            images.n_classes,
+            shape.stem_stride,
+            shape.strides,
+            shape.choices,
+        )
         self.same_classes = shape.n_classes == images.n_classes and same_classes(content, images)
         self.checkpoint = checkpoint
         self.checkpoint_sha256 = file_digest(checkpoint)

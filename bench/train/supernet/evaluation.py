@@ -19,13 +19,14 @@ from smemnas.bench.train.image_files import known_files
 from smemnas.bench.train.images import SETS, absolute, open_images
 from smemnas.bench.train.networks.counting import multiply_adds, parameters
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
-from smemnas.bench.train.networks.mnv3.subnet import Choices, Shape, Subnet, name_of, read_name
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm
 from smemnas.bench.train.seen_images import unseen
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracies
 from smemnas.bench.values import whole
+from smemnas.spaces.mnv3_choices import CHOICES, Subnet, check_choices, name_of, read_name
 
 #: Networks read at a time; each takes the memory of its own weights.
 CHUNK = 8
@@ -106,12 +107,15 @@ def evaluate(
     where = find_device(device)
     candidates = [read_name(arch) for arch in archs]
     supernet, content = load_supernet(path)
+    choices = CHOICES[supernet.shape.choices]
+    for arch, (subnet, _) in zip(archs, candidates, strict=True):
+        check_choices(subnet, supernet.shape.choices, arch)
     sizes = resolutions_of(content)
     plan = plan_for(content, path, data, sizes[-1])
     if not candidates:
-        candidates = [(Choices().largest(), sizes[-1]), (Choices().smallest(), sizes[0])]
+        candidates = [(choices.largest(), sizes[-1]), (choices.smallest(), sizes[0])]
     rng = np.random.default_rng(seed)
-    candidates += [(Choices().sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
+    candidates += [(choices.sample(rng), int(rng.choice(sizes))) for _ in range(n_random)]
     supernet = supernet.to(where, memory_format=torch.channels_last)
     (train, read), warning = splits_for(content, plan, ("train", split), supernet.shape.n_classes, where)
     for _, side in candidates:
@@ -158,13 +162,14 @@ def describe(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         "width": shape.width,
         "classes": shape.n_classes,
+        "choices": shape.choices,
         "strides": f"stem {shape.stem_stride}, stages {' '.join(map(str, shape.strides))}",
         "resolutions": " ".join(map(str, sizes)),
         "parameters": f"{parameters(supernet):,}",
     }
     for label, arch, side in (
-        ("smallest", Choices().smallest(), sizes[0]),
-        ("largest", Choices().largest(), sizes[-1]),
+        ("smallest", CHOICES[shape.choices].smallest(), sizes[0]),
+        ("largest", CHOICES[shape.choices].largest(), sizes[-1]),
     ):
         counts = sizes_of(arch, shape, side)
         found[label] = (

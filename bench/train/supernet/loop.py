@@ -35,7 +35,6 @@ from smemnas.bench.train.distributed import Processes, processes
 from smemnas.bench.train.faults import is_out_of_memory
 from smemnas.bench.train.images import Images, absolute, note_crop, note_small, open_images
 from smemnas.bench.train.networks.mnv3.checkpoint import own_content, read, save
-from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.train.seen_images import describe_images
@@ -49,8 +48,9 @@ from smemnas.bench.train.supernet.batches import (
     step_subnets,
     torch_seed,
 )
-from smemnas.bench.train.supernet.plan import PHASES, SupernetPlan
+from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracies, resize
+from smemnas.spaces.mnv3_choices import Subnet
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 #: Random sub-networks whose mean accuracy is reported, and validation images that accuracies are read on.
@@ -306,7 +306,7 @@ def read_accuracies(training: SupernetState, epoch: int, train: Pixels, valid: P
     Each is read with its own batch norm statistics and (`..._plain`) with the supernet's.
     """
     plan, started = training.plan, time.perf_counter()
-    choices, sizes = PHASES[plan.phase(epoch)], training.sizes
+    choices, sizes = plan.choices_of(epoch), training.sizes
     rng = generator(plan, EVALUATION)
     candidates = [(choices.largest(), sizes[-1]), (choices.smallest(), sizes[0])]
     candidates += [(choices.sample(rng), int(rng.choice(sizes))) for _ in range(RANDOM_READ)]

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from smemnas.bench.errors import DataError, UserError, choose
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape
+from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
 from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.values import LARGEST_SIDE, whole
+from smemnas.spaces.mnv3_choices import CHOICES, Choices
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
 #: kernels, then depths, then expansions, the smaller ones last.
@@ -36,6 +37,7 @@ class SupernetPlan:
         size: Side that images are stored at; 0 keeps theirs.
         width: Width multiplier.
         stem: "small" or "imagenet", see `STEMS`.
+        choices: What its sub-networks may be, see `spaces.mnv3_choices`: "ofa" or "wide".
         strides: Stride of the first layer of each stage; empty takes those of the stem.
         resolutions: Input sides, ascending; each step draws one, and images are resized to it. Empty takes the
             size of the images.
@@ -62,6 +64,7 @@ class SupernetPlan:
     size: int = 0
     width: float = 0.35
     stem: str = "small"
+    choices: str = "ofa"
     strides: tuple[int, ...] = ()
     resolutions: tuple[int, ...] = ()
     epochs: int = 15
@@ -84,11 +87,16 @@ class SupernetPlan:
 
     def __post_init__(self) -> None:
         choose("stem", self.stem, STEMS)
+        choose("choices", self.choices, CHOICES)
         for phase in self.phases:
             choose("phase", phase, PHASES)
         if list(self.phases) != [p for p in PHASES if p in self.phases]:
             raise UserError(
                 f"phases come in the order {', '.join(PHASES)}, at least one, got {', '.join(self.phases)}."
+            )
+        if self.choices != "ofa" and self.phases != ("all",):
+            raise UserError(
+                f"progressive shrinking has phases for the choices 'ofa', not {self.choices!r}: leave --phases out."
             )
         if not self.phases or self.epochs < len(self.phases):
             raise UserError(f"{len(self.phases)} phases need as many epochs at least, got {self.epochs}.")
@@ -128,17 +136,21 @@ class SupernetPlan:
     def shape(self, n_classes: int) -> Shape:
         """Return the supernet's shape."""
         stem_stride, strides = STEMS[self.stem]
-        return Shape(self.width, n_classes, stem_stride, self.strides or strides, self.dropout)
+        return Shape(self.width, n_classes, stem_stride, self.strides or strides, self.dropout, self.choices)
 
     def phase(self, epoch: int) -> str:
         """Return the phase of an epoch, counted from 0; phases last equally long, to one epoch."""
         return self.phases[epoch * len(self.phases) // self.epochs]
 
+    def choices_of(self, epoch: int) -> Choices:
+        """Return what the sub-networks of an epoch may be."""
+        return PHASES[self.phase(epoch)] if self.choices == "ofa" else CHOICES[self.choices]
+
     def shrinks_from(self, epoch: int) -> int | None:
         """Return the smallest expansion before an epoch that opens a smaller one, else None."""
         if epoch == 0:
             return None
-        before, now = (PHASES[self.phase(e)].expansions[0] for e in (epoch - 1, epoch))
+        before, now = (self.choices_of(e).expansions[0] for e in (epoch - 1, epoch))
         return before if now < before else None
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.train.devices import full_float32
 from smemnas.bench.train.faults import is_out_of_memory
-from smemnas.bench.train.networks.mnv3.subnet import Subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm
+from smemnas.spaces.mnv3_choices import Subnet
 
 #: Batches and images per batch that statistics are measured on.
 CALIBRATION_BATCHES, CALIBRATION_SIZE = 4, 250

@@ -20,7 +20,8 @@ from smemnas.bench.errors import DataError
 from smemnas.bench.files import replacing
 from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
-from smemnas.spaces.mnv3_costs import MAX_DEPTH, network
+from smemnas.spaces.mnv3_choices import MAX_DEPTH
+from smemnas.spaces.mnv3_costs import network
 
 FORMAT, VERSION = "smemnas-mnv3-supernet", 1
 #: Under which keys files of others have the weights, the first that is there; and what wrappers of modules put before

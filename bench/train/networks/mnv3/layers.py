@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smemnas.spaces.mnv3_costs import EXPANSIONS, KERNELS, make_divisible
+from smemnas.spaces.mnv3_choices import EXPANSIONS, KERNELS
+from smemnas.spaces.mnv3_costs import make_divisible
 
 BN_EPS, BN_MOMENTUM = 1e-5, 0.1
 Activation = Callable[[Tensor], Tensor]
@@ -182,7 +183,7 @@ class Depthwise(nn.Module):
 
 
 class ElasticBlock(nn.Module):
-    """An inverted residual of elastic kernel and expansion; its output width is fixed."""
+    """An inverted residual of elastic kernel, expansion and output width."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, squeeze: bool, h_swish: bool) -> None:
         super().__init__()
@@ -193,14 +194,14 @@ class ElasticBlock(nn.Module):
         self.depth_conv = Depthwise(mid, stride, squeeze, self.act)
         self.point_linear = Pointwise(mid, c_out)
 
-    def forward(self, x: Tensor, kernel: int, expansion: int) -> Tensor:
+    def forward(self, x: Tensor, kernel: int, expansion: int, c_out: int) -> Tensor:
         """Return ``(n, c_out, h / stride, w / stride)``, without the residual."""
         y = self.act(self.inverted_bottleneck(x, middle(x.shape[1], expansion)))
-        return self.point_linear(self.depth_conv(y, kernel), self.c_out)
+        return self.point_linear(self.depth_conv(y, kernel), c_out)
 
 
 class Residual(nn.Module):
-    """A block (called `conv` in the published weights) with its input added where the shapes allow it."""
+    """A block (called `conv` in the published weights) with its input added where `skip` and the shapes allow it."""
 
     def __init__(self, conv: nn.Module, skip: bool) -> None:
         super().__init__()
@@ -208,9 +209,9 @@ class Residual(nn.Module):
         self.skip = skip
 
     def forward(self, x: Tensor, *setting: int) -> Tensor:
-        """Return the block's output for a setting (kernel, expansion) of an elastic one."""
+        """Return the block's output for a setting (kernel, expansion, output width) of an elastic one."""
         y = self.conv(x, *setting)
-        return x + y if self.skip else y
+        return x + y if self.skip and x.shape == y.shape else y
 
 
 def middle(c_in: int, expansion: int) -> int:

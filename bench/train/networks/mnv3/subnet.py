@@ -2,122 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from smemnas.bench.errors import DataError, UserError
+from smemnas.bench.errors import DataError, UserError, choose
 from smemnas.spaces.base import IntArray
-from smemnas.spaces.mnv3 import DEPTH_GENES, EXPANSION_GENES, KERNEL_GENES, MNV3, N_GENES, active_layers
-from smemnas.spaces.mnv3_costs import DEPTHS, EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES, STRIDES, check_shape
+from smemnas.spaces.mnv3_choices import CHOICES, Subnet
+from smemnas.spaces.mnv3_costs import STRIDES, check_shape
+from smemnas.spaces.mnv3_genes import decode
 
 #: Stride of the stem and of the first layer of each stage, by kind of stem.
 STEMS: dict[str, tuple[int, tuple[int, ...]]] = {"imagenet": (2, STRIDES), "small": (1, (2, 2, 2, 1, 1))}
 
 
-class Subnet(NamedTuple):
-    """The decoded form of a genotype, without its resolution.
-
-    Attributes:
-        depths: Layers of each of the five stages.
-        kernels: Kernel of each of the 20 layers, stage major; 3 where a layer is absent.
-        expansions: Expansion of each of the 20 layers; 3 where a layer is absent.
-    """
-
-    depths: tuple[int, ...]
-    kernels: tuple[int, ...]
-    expansions: tuple[int, ...]
-
-    def layers(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (stage, position in the stage, kernel, expansion) of each layer that is there."""
-        for stage, depth in enumerate(self.depths):
-            for j in range(depth):
-                at = MAX_DEPTH * stage + j
-                yield stage, j, self.kernels[at], self.expansions[at]
-
-
-def decode(x: IntArray) -> Subnet:
-    """Read a genotype ``(46,)``; genes of absent layers and the resolution do not enter.
+def as_subnet(arch: Subnet | IntArray, choices: str = "ofa") -> Subnet:
+    """Return the decoded form of either form.
 
     Raises:
-        UserError: It is no genotype of the space mnv3.
+        UserError: It is no genotype of these choices.
     """
-    x = np.asarray(x)
-    if x.shape != (N_GENES,) or x.dtype.kind not in "iu":
-        raise UserError(f"an mnv3 genotype is {N_GENES} integers, got an array of shape {x.shape} and type {x.dtype}.")
-    genes = x[np.concatenate([DEPTH_GENES, KERNEL_GENES, EXPANSION_GENES])]
-    if genes.min() < 0 or genes.max() > 2:
-        raise UserError(f"genes of depth, kernel and expansion are 0, 1 or 2 in mnv3, got {x.tolist()}.")
-    active = active_layers(x[None])[0]
-    return Subnet(
-        tuple(DEPTHS[int(g)] for g in x[DEPTH_GENES]),
-        tuple(KERNELS[int(g)] for g in x[KERNEL_GENES] * active),
-        tuple(EXPANSIONS[int(g)] for g in x[EXPANSION_GENES] * active),
-    )
-
-
-def read_name(arch: str) -> tuple[Subnet, int]:
-    """Parse a name like ``r224-3334-7673-36567634-5353-3333``; any resolution from 8 on.
-
-    Raises:
-        UserError: It is no such name.
-    """
-    found = re.match(r"\s*r(\d{1,5})(?=-)", arch)
-    if found is None or int(found[1]) < 8:
-        raise UserError(f"an architecture's name starts with a resolution of at least 8, like r32-..., got {arch!r}.")
-    standard = MNV3()
-    x = standard.from_str(f"r{standard.resolutions[0]}{arch[found.end() :]}")
-    return decode(x), int(found[1])
-
-
-def name_of(arch: Subnet, resolution: int) -> str:
-    """Return the name of a sub-network at a resolution, as the space mnv3 writes it."""
-    stages: list[str] = [""] * N_STAGES
-    for stage, _, kernel, expansion in arch.layers():
-        stages[stage] += f"{kernel}{expansion}"
-    return f"r{resolution}-{'-'.join(stages)}"
-
-
-def as_subnet(arch: Subnet | IntArray) -> Subnet:
-    """Return the decoded form of either form."""
-    return arch if isinstance(arch, Subnet) else decode(arch)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What training may choose from, each ascending.
-
-    Attributes:
-        depths: Layers of a stage.
-        kernels: Kernels of a layer.
-        expansions: Expansions of a layer.
-    """
-
-    depths: tuple[int, ...] = DEPTHS
-    kernels: tuple[int, ...] = KERNELS
-    expansions: tuple[int, ...] = EXPANSIONS
-
-    def largest(self) -> Subnet:
-        """Return the largest sub-network."""
-        return self._uniform(-1)
-
-    def smallest(self) -> Subnet:
-        """Return the smallest sub-network."""
-        return self._uniform(0)
-
-    def _uniform(self, at: int) -> Subnet:
-        return Subnet((self.depths[at],) * N_STAGES, (self.kernels[at],) * N_LAYERS, (self.expansions[at],) * N_LAYERS)
-
-    def sample(self, rng: np.random.Generator) -> Subnet:
-        """Draw depths, kernels and expansions each uniformly."""
-        drawn = (
-            rng.choice(options, size)
-            for options, size in ((self.depths, N_STAGES), (self.kernels, N_LAYERS), (self.expansions, N_LAYERS))
-        )
-        return Subnet(*(tuple(int(v) for v in values) for values in drawn))
+    return arch if isinstance(arch, Subnet) else decode(arch, CHOICES[choices])
 
 
 @dataclass(frozen=True)
@@ -130,6 +35,7 @@ class Shape:
         stem_stride: Stride of the stem, 2 for ImageNet, 1 for small images.
         strides: Stride of the first layer of each stage.
         dropout: Dropped share of the classifier's input in training.
+        choices: What its sub-networks may be, see `spaces.mnv3_choices`.
     """
 
     width: float = 1.0
@@ -137,9 +43,11 @@ class Shape:
     stem_stride: int = 2
     strides: tuple[int, ...] = STRIDES
     dropout: float = 0.0
+    choices: str = "ofa"
 
     def __post_init__(self) -> None:
         check_shape(self.width, self.stem_stride, self.strides, self.n_classes)
+        choose("choices", self.choices, CHOICES)
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout is a share in [0, 1), got {self.dropout!r}.")
 

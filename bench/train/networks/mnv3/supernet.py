@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smemnas.bench.train.networks.mnv3.layers import ConvNorm, ElasticBlock, FirstBlock, Residual, initialise, middle
-from smemnas.bench.train.networks.mnv3.subnet import Shape, Subnet, as_subnet
+from smemnas.bench.train.networks.mnv3.subnet import Shape, as_subnet
 from smemnas.spaces.base import IntArray
-from smemnas.spaces.mnv3_costs import H_SWISH, MAX_DEPTH, SQUEEZE, make_divisible, network
+from smemnas.spaces.mnv3_choices import MAX_DEPTH, Subnet
+from smemnas.spaces.mnv3_costs import H_SWISH, SQUEEZE, make_divisible, narrowed, network
 
 
 class Supernet(nn.Module):
@@ -36,7 +37,7 @@ class Supernet(nn.Module):
             for j in range(MAX_DEPTH):
                 stride = shape.strides[stage] if j == 0 else 1
                 block = ElasticBlock(c_in, c_out, stride, SQUEEZE[stage], H_SWISH[stage])
-                blocks.append(Residual(block, skip=stride == 1 and c_in == c_out))
+                blocks.append(Residual(block, skip=stride == 1))
                 c_in = c_out
         self.blocks = nn.ModuleList(blocks)
         self.final_expand_layer = ConvNorm(c_in, widths.expand, 1)
@@ -49,15 +50,19 @@ class Supernet(nn.Module):
 
         Args:
             images: ``(n, 3, h, w)``; their size is the resolution.
-            arch: Genotype ``(46,)``, whose resolution gene does not enter, or its decoded form.
+            arch: Genotype of its choices, whose resolution gene does not enter, or its decoded form.
 
         Returns:
             Logits ``(n, n_classes)``.
         """
         x = self.blocks[0](F.hardswish(self.first_conv(images)))
-        for stage, j, kernel, expansion in as_subnet(arch).layers():
-            x = self.blocks[1 + MAX_DEPTH * stage + j](x, kernel, expansion)
-        x = F.hardswish(self.final_expand_layer(x)).mean((2, 3), keepdim=True)
+        arch = as_subnet(arch, self.shape.choices)
+        for stage, j, kernel, expansion in arch.layers():
+            block = self.blocks[1 + MAX_DEPTH * stage + j]
+            x = block(x, kernel, expansion, narrowed(block.conv.c_out, arch.widths[stage]))
+        last = self.final_expand_layer
+        x = last.bn(F.conv2d(x, last.conv.weight[:, : x.shape[1]]))
+        x = F.hardswish(x).mean((2, 3), keepdim=True)
         x = F.hardswish(self.feature_mix_layer(x)).flatten(1)
         return self.classifier(F.dropout(x, self.shape.dropout, self.training))
 

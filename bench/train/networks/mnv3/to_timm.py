@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smemnas.bench.train.networks.mnv3.layers import BN_EPS, BN_MOMENTUM, ElasticBlock, FirstBlock, middle
-from smemnas.bench.train.networks.mnv3.subnet import Shape, Subnet, as_subnet
+from smemnas.bench.train.networks.mnv3.subnet import Shape, as_subnet
 from smemnas.bench.train.networks.mnv3.supernet import Supernet
 from smemnas.spaces.base import IntArray
-from smemnas.spaces.mnv3_costs import H_SWISH, MAX_DEPTH, N_STAGES, SQUEEZE, network
+from smemnas.spaces.mnv3_choices import MAX_DEPTH, N_STAGES, Subnet
+from smemnas.spaces.mnv3_costs import H_SWISH, SQUEEZE, narrowed, network
 
 Weights = dict[str, Tensor]
 
@@ -31,11 +32,13 @@ def timm_definition(arch: Subnet | IntArray, shape: Shape) -> dict[str, Any]:
     """
     widths = network(shape.width, 224)
     stages: list[list[str]] = [[] for _ in range(N_STAGES)]
-    for stage, j, kernel, expansion in as_subnet(arch).layers():
+    arch = as_subnet(arch, shape.choices)
+    for stage, j, kernel, expansion in arch.layers():
         stride = shape.strides[stage] if j == 0 else 1
         squeeze = "_se0.25" if SQUEEZE[stage] else ""
         act = "hs" if H_SWISH[stage] else "re"
-        stages[stage].append(f"ir_r1_k{kernel}_s{stride}_e{expansion}_c{widths.widths[stage]}{squeeze}_n{act}")
+        channels = narrowed(widths.widths[stage], arch.widths[stage])
+        stages[stage].append(f"ir_r1_k{kernel}_s{stride}_e{expansion}_c{channels}{squeeze}_n{act}")
     return {
         "arch_def": [
             [f"ds_r1_k3_s1_e1_c{widths.stem}_nre"],
@@ -90,12 +93,14 @@ def extract(supernet: Supernet, arch: Subnet | IntArray) -> Weights:
     found |= _norm("bn1", supernet.first_conv.bn)
     found |= _first_block(supernet.blocks[0].conv)
     c_in = supernet.first_conv.conv.out_channels
-    for stage, j, kernel, expansion in as_subnet(arch).layers():
+    arch = as_subnet(arch, supernet.shape.choices)
+    for stage, j, kernel, expansion in arch.layers():
         block = supernet.blocks[1 + MAX_DEPTH * stage + j].conv
-        found |= _block(f"blocks.{stage + 1}.{j}", block, c_in, kernel, expansion)
-        c_in = block.c_out
+        c_out = narrowed(block.c_out, arch.widths[stage])
+        found |= _block(f"blocks.{stage + 1}.{j}", block, (c_in, c_out), kernel, expansion)
+        c_in = c_out
     last = f"blocks.{N_STAGES + 1}.0"
-    found[f"{last}.conv.weight"] = supernet.final_expand_layer.conv.weight
+    found[f"{last}.conv.weight"] = supernet.final_expand_layer.conv.weight[:, :c_in]
     found |= _norm(f"{last}.bn1", supernet.final_expand_layer.bn)
     found["conv_head.weight"] = supernet.feature_mix_layer.conv.weight
     found["classifier.weight"] = supernet.classifier.linear.weight
@@ -122,8 +127,9 @@ def _first_block(block: FirstBlock) -> Weights:
     }
 
 
-def _block(name: str, block: ElasticBlock, c_in: int, kernel: int, expansion: int) -> Weights:
-    """Return the active weights of an inverted residual."""
+def _block(name: str, block: ElasticBlock, channels: tuple[int, int], kernel: int, expansion: int) -> Weights:
+    """Return the active weights of an inverted residual between that many channels."""
+    c_in, c_out = channels
     mid = middle(c_in, expansion)
     depth = block.depth_conv
     found = {
@@ -131,8 +137,8 @@ def _block(name: str, block: ElasticBlock, c_in: int, kernel: int, expansion: in
         **_norm(f"{name}.bn1", block.inverted_bottleneck.bn.bn, mid),
         f"{name}.conv_dw.weight": depth.conv.weight(mid, kernel),
         **_norm(f"{name}.bn2", depth.bn.bn, mid),
-        f"{name}.conv_pwl.weight": block.point_linear.conv.weight(mid, block.c_out),
-        **_norm(f"{name}.bn3", block.point_linear.bn.bn),
+        f"{name}.conv_pwl.weight": block.point_linear.conv.weight(mid, c_out),
+        **_norm(f"{name}.bn3", block.point_linear.bn.bn, c_out),
     }
     if depth.se is not None:
         keys = ("conv_reduce.weight", "conv_reduce.bias", "conv_expand.weight", "conv_expand.bias")
@@ -169,5 +175,5 @@ class Resized(nn.Module):
 
 
 def build_mnv3(x: IntArray, resolution: int, shape: Shape) -> nn.Module:
-    """Return the network of genotype ``(46,)`` with random weights."""
+    """Return the network of a genotype with random weights."""
     return Resized(resolution, build_timm(x, shape))

@@ -6,6 +6,7 @@ from the networks themselves. A test compares the page with what this makes.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,6 +246,44 @@ def networks() -> list[str]:
     ]
 
 
+#: What wide.csv calls the networks of one cost.
+WIDE = {
+    "searched": "searched: `smemnas/alternating`",
+    "random": "the best of as many random ones",
+    "uniform": "uniform scaling of the smallest published network",
+    "timm": "timm's",
+}
+
+
+def wide() -> list[str]:
+    """Return the networks of the wide range, three seeds each, and how far the searched one is from the others."""
+    from scipy.stats import ttest_ind
+
+    found, lines = rows("wide"), []
+    for bound in dict.fromkeys(row["bound"] for row in found):
+        runs = {kind: [r for r in found if (r["bound"], r["kind"]) == (bound, kind)] for kind in WIDE}
+        cells, told = [], []
+        searched = [float(r["top1"]) for r in runs["searched"]]
+        for kind, name in WIDE.items():
+            one, top = runs[kind][0], [float(r["top1"]) for r in runs[kind]]
+            label = f"{name} `{one['arch'].removeprefix('timm:')}`" if kind == "timm" else name
+            costs = [f"{float(one[key]) / 1e6:.2f}" for key in ("params", "madds")]
+            spread = statistics.stdev(top)
+            inherited = f"{float(one['inherited']):.1f}" if one["inherited"] else ""
+            cells.append([label, *costs, inherited, f"**{statistics.mean(top):.1f}**", f"{spread:.1f}"])
+            if kind != "searched":
+                gap = statistics.mean(searched) - statistics.mean(top)
+                low, high = ttest_ind(searched, top, equal_var=False).confidence_interval(0.95)
+                told.append(f"{kind} {gap:+.1f} ({low:+.1f} to {high:+.1f})")
+        head = ("network", "parameters (M)", "MAdds (M)", "inherited error", "test top-1", "sd of seeds")
+        lines += [f"At most {bound} M multiply-adds:", "", *table(head, cells)]
+        lines += [
+            f"Searched minus the others, points (Welch's 95 % interval, three seeds each): {', '.join(told)}.",
+            "",
+        ]
+    return lines
+
+
 def order() -> list[str]:
     """Return whether the order by inherited weights survives training alone."""
     found = rows("order")
@@ -268,6 +307,7 @@ def order() -> list[str]:
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "gates": gates, "spaces": spaces, "grouped": grouped, "recipe": recipe, "memory": memory,
     "fits": fits, "stages": stages, "epochs": epochs, "front": front, "networks": networks, "order": order,
+    "wide": wide,
 }  # fmt: skip
 
 

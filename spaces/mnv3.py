@@ -136,7 +136,7 @@ class MNV3(SearchSpace):
     def normalise(self, X: IntArray) -> IntArray:
         """Return a copy ``(n, n_var)`` with the genes of absent layers set to 0.
 
-        Of widths that round to the same channels, the smallest stands for all.
+        Of widths that round to the same channels, the largest stands for all.
         """
         X = np.array(X, dtype=np.int64)
         active = active_layers(X, self.options)

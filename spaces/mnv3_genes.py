@@ -37,10 +37,10 @@ WIDTH_GENES = N_GENES + np.arange(N_STAGES)
 
 
 def same_widths(full: Sequence[int], options: Choices) -> IntArray:
-    """Return ``(5, W)``: for each width of each stage the first that rounds to as many channels."""
+    """Return ``(5, W)``: for each width of each stage the largest that rounds to as many channels."""
     return np.array(
         [
-            [channels.index(c) for c in channels]
+            [len(channels) - 1 - channels[::-1].index(c) for c in channels]
             for channels in ([narrowed(c, percent) for percent in options.widths] for c in full)
         ]
     )

@@ -2,13 +2,19 @@
 
 
 def decoded(space, x):
-    """The network as nested tuples, read off the genes one by one."""
+    """The network as nested tuples, read off the genes one by one: 46 of the published choices, 51 of the wide ones."""
+    depths, expansions = ((2, 3, 4), (3, 4, 6)) if len(x) == 46 else ((1, 2, 3, 4), (1, 2, 3, 4, 6))
     stages = []
     for s in range(5):
         genes = [int(g) for g in x[9 * s : 9 * s + 9]]
-        depth = (2, 3, 4)[genes[0]]
-        stages.append(tuple(((3, 5, 7)[genes[1 + j]], (3, 4, 6)[genes[5 + j]]) for j in range(depth)))
+        depth = depths[genes[0]]
+        stages.append(tuple(((3, 5, 7)[genes[1 + j]], expansions[genes[5 + j]]) for j in range(depth)))
     return space.resolutions[int(x[45])], tuple(stages)
+
+
+def shares(x):
+    """The percent of its channels that each stage has."""
+    return [(50, 75, 100)[int(g)] for g in x[46:51]] or [100] * 5
 
 
 def walk(space, x, classes=1000):
@@ -32,13 +38,13 @@ def walk(space, x, classes=1000):
         madds += c_in * c_out
 
     resolution, stages = decoded(space, x)
-    side, c = (resolution + 1) // 2, wide(16 * space.width)
+    side, c = -(-resolution // space.stem_stride), wide(16 * space.width)
     conv(3, c, 3, side)
     conv(c, c, 3, side, groups=c)
     conv(c, c, 1, side)
-    table = ((24, 2, 0), (40, 2, 1), (80, 2, 0), (112, 1, 1), (160, 2, 1))
-    for (base, stride, squeeze), layers in zip(table, stages, strict=True):
-        out = wide(base * space.width)
+    table = ((24, 0), (40, 1), (80, 0), (112, 1), (160, 1))
+    for (base, squeeze), stride, share, layers in zip(table, space.strides, shares(x), stages, strict=True):
+        out = wide(wide(base * space.width) * share / 100)
         for j, (kernel, expansion) in enumerate(layers):
             mid = wide(c * expansion)
             conv(c, mid, 1, side)

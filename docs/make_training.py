@@ -160,8 +160,9 @@ def kept(width: float, size: int, stem: str) -> tuple[float, int]:
     """
     import torch
 
-    from smemnas.bench.train.networks.mnv3.subnet import STEMS, Choices, Shape
+    from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
     from smemnas.bench.train.networks.mnv3.supernet import Supernet
+    from smemnas.spaces.mnv3_choices import Choices
 
     stride, strides = STEMS[stem]
     with torch.device("meta"):

@@ -22,8 +22,8 @@ SOME = Whole(2, 1000)
     "training",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A field of the recipe, or channels, cells, size, valid_share, (mnv3) width, stem, resolutions, or grouped=K: "
-    "train K seeds of a network as one. Repeatable.",
+    help="A field of the recipe, or channels, cells, size, valid_share, (mnv3) width, stem, choices, resolutions, or "
+    "grouped=K: train K seeds of a network as one. Repeatable.",
 )
 @click.option("--networks", type=SOME, default=12, show_default=True, help="Networks of about one cost.")
 @click.option("--seeds", type=SOME, default=3, show_default=True, help="Trainings of each, seed by seed.")

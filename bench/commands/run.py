@@ -88,8 +88,8 @@ def job_options(command: Any) -> Any:
     "training",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With train: a field of the recipe, or channels, cells, size, valid_share, training_seed, (mnv3) width, stem. "
-    "With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
+    help="With train: a field of the recipe, or channels, cells, size, valid_share, training_seed, (mnv3) width, stem, "
+    "choices. With supernet: images to judge on, or epochs, lr, batch of fine-tuning. Repeatable.",
 )
 @click.option(
     "--latency",

@@ -12,6 +12,7 @@ from smemnas.bench.library.run import RunOptions, run  # noqa: E402
 from smemnas.bench.library.study import StudyOptions, study  # noqa: E402
 from smemnas.bench.train import devices  # noqa: E402
 from smemnas.bench.train.devices import find_device, find_devices, full_float32, on_device, reproducible, seat  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
 from smemnas.bench.train.retrain import images as retrain_images  # noqa: E402
 from smemnas.bench.workers.backends import DEVICE, here  # noqa: E402
 
@@ -64,7 +65,7 @@ def test_readings_of_a_supernet_take_a_seat(monkeypatch):
         asked.append(names)
         raise Seated
 
-    supernet = SimpleNamespace(shape=SimpleNamespace(width=1.0, n_classes=10, stem_stride=1, strides=(1, 2, 2, 1, 2)))
+    supernet = SimpleNamespace(shape=Shape(1.0, 10, 1, (1, 2, 2, 1, 2)))
     monkeypatch.setattr(benchmark, "load_supernet", lambda path: (supernet, {"resolutions": [32]}))
     monkeypatch.setattr(benchmark, "seat", take)
     with pytest.raises(Seated):

@@ -115,9 +115,9 @@ def read_name(arch: str) -> tuple[Subnet, int]:
     if found is None or int(found[1]) < 8:
         raise UserError(
             f"not an mnv3 architecture: {arch!r}. Expected a resolution of at least 8 and five stages of two to four "
-            "layers, each layer a kernel (3, 5, 7) and an expansion (3, 4, 6), or with the wide choices one to four of "
-            "expansions 1, 2, 3, 4, 6 and w50 or w75 behind a stage, r32-33w50-7673-36w75-5251-33, "
-            "like r224-3334-7673-36567634-5353-3333"
+            "layers, each layer a kernel (3, 5, 7) and an expansion (3, 4, 6); of the choices 'wide' one to four, of "
+            "expansions 1, 2, 3, 4, 6 and w50 or w75 behind a stage (r32-33w50-7673-36w75-5251-33). The published ones "
+            "are like r224-3334-7673-36567634-5353-3333"
         )
     kernels, expansions = [KERNELS[0]] * N_LAYERS, [EXPANSIONS[0]] * N_LAYERS
     depths, widths = [], []

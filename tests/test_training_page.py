@@ -1,5 +1,7 @@
 """The figures of docs/training.md are those of the files beside it, and of the networks."""
 
+import re
+
 import pytest
 from conftest import docs_script
 
@@ -44,3 +46,17 @@ def test_what_follows_from_the_files_is_said():
     assert MAKE.stages()[-2] == "| **all** | **4,350** (72.5 minutes) |"
     assert "So nothing was found" in "\n".join(MAKE.order())
     assert len(MAKE.epochs()) == 2 + len(MAKE.SHOWN) + 1
+
+
+def test_the_wide_range_is_told_as_it_was_measured():
+    pytest.importorskip("scipy")
+    rows, lines = MAKE.rows("wide"), "\n".join(MAKE.wide())
+    assert len(rows) == 24
+    assert {(r["bound"], r["kind"], r["seed"]) for r in rows} == {
+        (bound, kind, seed) for bound in ("1.65", "3.0") for kind in MAKE.WIDE for seed in "012"
+    }
+    for row in rows:
+        assert 0.9 * float(row["bound"]) <= int(row["madds"]) / 1e6 <= float(row["bound"])
+    means = [sum(float(r["top1"]) for r in rows[at : at + 3]) / 3 for at in range(0, 24, 3)]
+    assert [float(cell) for cell in re.findall(r"\*\*([\d.]+)\*\*", lines)] == pytest.approx(means, abs=0.0501)
+    assert "better than 0 of 6 controls and worse than 1" in lines

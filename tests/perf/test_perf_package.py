@@ -32,6 +32,11 @@ def test_a_packaged_table_opens_as_fast_as_an_installed_one(benchmark, name, tmp
 
     assert opened(lambda: Table(tmp_path / "t")).tobytes() == opened(lambda: PackagedTable(name)).tobytes()
     benchmark.pedantic(opened, args=(lambda: PackagedTable(name),), rounds=5)
-    times = ratio(lambda: opened(lambda: PackagedTable(name)), lambda: opened(lambda: Table(tmp_path / "t")), rounds=9)
+
+    def installed():
+        return opened(lambda: Table(tmp_path / "t"))
+
+    # a round takes some 15 ms: nine are over within one hiccup of a machine
+    times = ratio(lambda: opened(lambda: PackagedTable(name)), installed, rounds=41, limit=1.2)
     benchmark.extra_info.update(ratio=times)
     assert times < 1.2

@@ -316,7 +316,7 @@ class MNV3(SearchSpace):
           (the layout of OFA's accuracy predictor).
         * "layer" ``(n, 56)``: see `layer_features`.
 
-        With widths to choose from, "onehot" and "layer" end with those of the stages, and with a two more expansions
+        With widths to choose from, "onehot" and "layer" end with those of the stages, and with two more expansions
         "onehot" has two more columns per layer.
         """
         if part == "int":

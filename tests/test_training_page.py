@@ -49,7 +49,6 @@ def test_what_follows_from_the_files_is_said():
 
 
 def test_the_wide_range_is_told_as_it_was_measured():
-    pytest.importorskip("scipy")
     rows, lines = MAKE.rows("wide"), "\n".join(MAKE.wide())
     assert len(rows) == 24
     assert {(r["bound"], r["kind"], r["seed"]) for r in rows} == {

@@ -85,7 +85,7 @@ def test_what_is_absent_enters_nothing():
     assert active_layers(X, CHOICES["wide"]).sum() == sum(len(s) for x in X for s in decoded(space, x)[1])
 
 
-def test_range_of_costs_of_the_readme_example():
+def test_the_smallest_and_the_largest_network_cost_what_the_walk_counts():
     space = wide(sides=(32,))
     low, high = np.zeros((1, space.n_var), dtype=np.int64), np.array([space.n_choices]) - 1
     assert np.rint(space.cost(np.vstack([low, high]), "flops") * 1e6).tolist() == [

@@ -6,15 +6,15 @@ from answer_inherited import RECORD, networks
 from answer_parts import Answer, Axis, Mark, forest, together
 from headline_data import MADE, Experiment
 from headline_figure import effects
+from headline_sections import outcomes
 from headline_words import first_sentence as registered
 from headline_words import limits
-from make_headline import FOLDER as HEADLINE
-from make_headline import outcomes
 from pages import RESULTS, read_rows, table
 
 from smemnas.bench.metrics.statistics import SIGNIFICANCE, smallest_p
 
 TITLE = "What does really training show?"
+HEADLINE = RESULTS / "headline"
 STUDY = RESULTS / "train-digits" / "study.csv"
 
 

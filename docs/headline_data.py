@@ -56,14 +56,22 @@ def collected(folder: Path) -> dict[str, str]:
     found[SEARCHES] = to_csv(searches_of(plan, folder, space, read_rows(folder / TRAININGS_CSV)), exact=True)
     ratio = read_gate(folder / GATE_FILE).components.ratio.value
     expected = foresee(plan.space, ratio, plan.arms, budget=plan.budget, seeds=len(plan.runs))
-    found[FORESEEN] = to_csv([foreseen_row(expected)] if expected else [])
+    found[FORESEEN] = to_csv([foreseen_row(f) for f in expected])
     return found
 
 
 def foreseen_row(found: Foreseen) -> dict[str, object]:
     """Return what a simulation says as a row."""
-    entry = {"table": found.table, "noise": found.noise, "d": found.d.value, "low": found.d.low, "high": found.d.high}
+    entry: dict[str, object] = {"first": found.first, "other": found.other, "table": found.table}
+    entry |= {"noise": found.noise, "d": found.d.value, "low": found.d.low, "high": found.d.high}
     return {**entry, "power": found.power, "seeds": found.seeds, "simulated": found.simulated}
+
+
+def foreseen_in(row: Mapping[str, str]) -> Foreseen:
+    """Return what such a row says."""
+    d = Interval(float(row["d"]), float(row["low"]), float(row["high"]))
+    numbers = float(row["power"]), int(row["seeds"]), int(row["simulated"])
+    return Foreseen(row["first"], row["other"], row["table"], float(row["noise"]), d, *numbers)
 
 
 def searches_of(
@@ -95,7 +103,7 @@ class Experiment:
         environment: Where it was registered.
         made: Which version made it, and which commit holds the page.
         gate: Of the first stage.
-        foreseen: What a simulation says of its size; None where no table of the space is there.
+        foreseen: What a simulation says of its size, arm by arm; empty where no table of the space is there.
         trainings: Rows of trainings.csv.
     """
 
@@ -106,11 +114,7 @@ class Experiment:
         self.gate: Gate = read_gate(folder / GATE_FILE)
         self.trainings = read_rows(folder / TRAININGS_CSV)
         self._searches = read_rows(folder / SEARCHES)
-        self.foreseen: Foreseen | None = None
-        for row in read_rows(folder / FORESEEN):
-            d = Interval(float(row["d"]), float(row["low"]), float(row["high"]))
-            numbers = float(row["power"]), int(row["seeds"]), int(row["simulated"])
-            self.foreseen = Foreseen(row["table"], float(row["noise"]), d, *numbers)
+        self.foreseen = tuple(foreseen_in(row) for row in read_rows(folder / FORESEEN))
         self._values: dict[tuple[str, str], dict[str, list[float]]] = {}
         for row in read_rows(folder / OUTCOME_CSV):
             arms = self._values.setdefault((row["family"], row["what"]), {})
@@ -137,9 +141,14 @@ class Experiment:
         return [row for cap in self.plan.caps for row in self._rows("secondary", f"{self.plan.cost} <= {cap:g}")]
 
     @cached_property
+    def primaries(self) -> list[ArmPair]:
+        """The comparisons that were registered: the first arm with each other one."""
+        return paired(self.volumes, self.arms)
+
+    @property
     def primary(self) -> ArmPair:
-        """The comparison that was registered."""
-        [pair] = paired(self.volumes, self.arms)
+        """The comparison of an experiment of two arms."""
+        [pair] = self.primaries
         return pair
 
     @cached_property

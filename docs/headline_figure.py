@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from answer_parts import COLOURS, WIDTH, Axis, Mark, forest
+from answer_parts import COLOURS, WIDTH, Axis, Mark, forest, together
 from headline_data import Experiment
 from headline_words import PREDICTED
 from make_concepts import picture
@@ -24,7 +24,7 @@ def figure(e: Experiment) -> str:
     height = float(below.split('viewBox="0 0 ')[1].split('"')[0].split()[1])
     start = f'<svg y="{HEIGHT}" width="{WIDTH}" height="{height:.0f}" '
     body = volumes(e) + below.strip().replace("<svg ", start, 1)
-    title = f"{e.arms[0]} and {e.arms[1]}, seed by seed, and effects"
+    title = f"{together(e.arms)}, seed by seed, and effects"
     return picture(title, body, (WIDTH, HEIGHT + round(height)))
 
 
@@ -53,12 +53,12 @@ def volumes(e: Experiment) -> str:
         parts.append(f'<text class="t" x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
     for k, seed in enumerate(e.plan.runs):
         x = LEFT + step * (k + 0.5)
-        pair = [float(row.values[k]) for row in arms]
-        parts.append(f'<path class="a" d="M{x:.1f} {y(pair[0]):.1f}V{y(pair[1]):.1f}"/>')
-        parts += [_dot(x, y(value), COLOURS[kind]) for kind, value in reversed(list(enumerate(pair)))]
+        found = [float(row.values[k]) for row in arms]
+        parts.append(f'<path class="a" d="M{x:.1f} {y(max(found)):.1f}V{y(min(found)):.1f}"/>')
+        parts += [_dot(x, y(value), COLOURS[kind]) for kind, value in reversed(list(enumerate(found)))]
         parts.append(f'<text class="t" x="{x:.1f}" y="{HEIGHT - 30}" text-anchor="middle">{seed}</text>')
     for kind, row in enumerate(arms):
-        x = LEFT + step * (n + 0.8 + 0.6 * kind)
+        x = LEFT + step * (n + 1.1 + 0.6 * (kind - (len(arms) - 1) / 2))
         mean, line = row.mean, ""
         if math.isfinite(mean.low):
             line = (
@@ -71,8 +71,10 @@ def volumes(e: Experiment) -> str:
     middle = LEFT + step * n / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 10}" text-anchor="middle">seed of search and trainings</text>')
     parts.append('<text x="16" y="40">hypervolume by fresh trainings (larger is better)</text>')
+    apart = 500 // max(2, len(e.arms))
     for kind, arm in enumerate(e.arms):
-        parts.append(_dot(21 + 250 * kind, 14, COLOURS[kind]) + f'<text x="{32 + 250 * kind}" y="18">{arm}</text>')
+        at = 21 + apart * kind
+        parts.append(_dot(at, 14, COLOURS[kind]) + f'<text x="{at + 11}" y="18">{arm}</text>')
     return "".join(parts)
 
 
@@ -81,15 +83,25 @@ def _dot(x: float, y: float, colour: str) -> str:
 
 
 def effects(e: Experiment) -> str:
-    """Return the effects in standard deviations of the paired differences; to the right the first arm is better."""
-    rows = [("hypervolume", [_mark(e.primary.d, 0)])]
-    if e.foreseen is not None:
-        rows.append(("simulated", [_mark(e.foreseen.d, 3)]))
-    rows.append(("predicted", [Mark(PREDICTED, PREDICTED, PREDICTED, 3)]))
-    for cap, pair in zip(e.plan.caps, e.secondary, strict=True):
-        d = Interval(-pair.d.value, -pair.d.high, -pair.d.low)  # of errors less is better
-        rows.append((f"error at {cap:g} M", [_mark(d, 2)]))
-    rows = [row for row in rows if math.isfinite(row[1][0].value)]
+    """Return the effects in standard deviations of the paired differences; to the right the first arm is better.
+
+    Of more than two arms, each comparison has the colour of its other arm; of two, each quantity has its own.
+    """
+    others = len(e.arms) - 1
+    kinds = range(1, others + 1)
+    two = others == 1
+    rows = [("hypervolume", [_mark(pair.d, 0 if two else k) for k, pair in zip(kinds, e.primaries, strict=True)])]
+    if e.foreseen:
+        rows.append(("simulated", [_mark(f.d, 3 if two else k) for k, f in zip(kinds, e.foreseen, strict=True)]))
+    if two:
+        rows.append(("predicted", [Mark(PREDICTED, PREDICTED, PREDICTED, 3)]))
+    for at, cap in enumerate(e.plan.caps):
+        marks = []
+        for k, pair in zip(kinds, e.secondary[at * others : (at + 1) * others], strict=True):
+            d = Interval(-pair.d.value, -pair.d.high, -pair.d.low)  # of errors less is better
+            marks.append(_mark(d, 2 if two else k))
+        rows.append((f"error at {cap:g} M", marks))
+    rows = [(label, kept) for label, marks in rows if (kept := [m for m in marks if math.isfinite(m.value)])]
     ends = [v for _, marks in rows for mark in marks for v in mark[:3]]
     first, last = max(math.floor(min(*ends, -1)), -LARGEST), min(math.ceil(max(*ends, 1)), LARGEST)
     axis = Axis(f"effect d; right of 0 {e.arms[0]} is better", [float(v) for v in range(first, last + 1)])

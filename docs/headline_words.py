@@ -63,8 +63,8 @@ def second_sentence(e: Experiment) -> str:
         f"An effect of d = {PREDICTED:g} was predicted, it is {number(pair.d.value, 2)} ({limits(pair.d, 2)}); "
         f"trainings of one network differ by {c.seed:.1f} points, networks of one cost by {c.architecture:.1f}"
     )
-    if e.foreseen is not None:
-        text += f", with which a simulation gives {e.foreseen.d.value:.2f}"
+    if e.foreseen:
+        text += f", with which a simulation gives {e.foreseen[0].d.value:.2f}"
     needed = seeds_for(pair.d.value)
     if verdict(pair, True) == "no difference shown" and needed:
         text += f", and an effect of the size seen takes {needed} seeds"
@@ -96,11 +96,11 @@ def ahead(interval: Interval) -> str:
 
 
 @lru_cache(maxsize=16)
-def seeds_for(effect: float) -> str:
+def seeds_for(effect: float, tests: int = 1) -> str:
     """Return how many seeds find an effect in 80 % of experiments, in words; "" where it is none at all."""
     if not math.isfinite(effect) or effect == 0.0:
         return ""
-    found = fewest_pairs(1, abs(effect))
+    found = fewest_pairs(tests, abs(effect))
     return f"more than {EXACT_UP_TO}" if found is None else str(found)
 
 
@@ -114,8 +114,8 @@ def prediction(e: Experiment) -> list[str]:
         f"{100 * chance_to_find(PREDICTED, n, 1):.0f} % of experiments, {_least(n)}.",
         "",
     ]
-    if e.foreseen is not None:
-        f = e.foreseen
+    if e.foreseen:
+        f = e.foreseen[0]
         lines += [
             f"With the gate's own noise ({f.noise:.2f} points on {f.table}), {f.simulated} simulated seeds give d = "
             f"{f.d.value:.2f} (95 % interval {limits(f.d, 2)}), which {f.seeds} seeds find in {100 * f.power:.0f} %. "
@@ -125,8 +125,8 @@ def prediction(e: Experiment) -> list[str]:
     if verdict(pair, True) != "no difference shown":
         return lines
     effects = {"the effect seen": pair.d.value, "the far end of its interval": _far(pair.d)}
-    if e.foreseen is not None:
-        effects["the simulated effect"] = e.foreseen.d.value
+    if e.foreseen:
+        effects["the simulated effect"] = e.foreseen[0].d.value
     effects["the predicted effect"] = PREDICTED
     rows = [f"{what}, d = {d:.2f}: {seeds_for(d)}" for what, d in effects.items() if seeds_for(d)]
     ratio = e.gate.components.ratio
@@ -149,8 +149,7 @@ def _least(n: int) -> str:
 
 def _beside(e: Experiment) -> str:
     """Say whether what was seen agrees with what was simulated."""
-    seen, f = e.primary.d, e.foreseen
-    assert f is not None
+    seen, f = e.primary.d, e.foreseen[0]
     if math.isnan(seen.low):
         return "Too few seeds to set what was seen beside it."
     if seen.low > f.d.high or seen.high < f.d.low:

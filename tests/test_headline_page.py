@@ -1,5 +1,6 @@
 """The page of the registered experiment says what its files say, whatever came out."""
 
+import csv
 import json
 import re
 from xml.etree import ElementTree
@@ -15,22 +16,23 @@ from smemnas.bench.library.staged import register
 from smemnas.bench.metrics.power import chance_to_find
 from smemnas.bench.report.cells import to_csv
 from smemnas.bench.schema import signed
-from smemnas.bench.staged.plan import check_staged, headline
+from smemnas.bench.staged.plan import check_staged, headline, headline_inside
 
-MAKE, DATA, WORDS, FIGURE = (
-    docs_script(name) for name in ("make_headline", "headline_data", "headline_words", "headline_figure")
+MAKE, DATA, WORDS, FIGURE, SECTIONS, INSIDE = (
+    docs_script(name)
+    for name in (
+        *("make_headline", "headline_data", "headline_words", "headline_figure", "headline_sections"),
+        "inside_words",
+    )
 )
-PLAN = check_staged(headline())
-NOISE = np.random.default_rng(7).normal(0, 0.02, (2, 10))
-EXISTS = (MAKE.FOLDER / DATA.MADE).exists()
-PUBLISHED = pytest.mark.skipif(
-    not EXISTS, reason="docs/results/headline would un-skip it: python docs/make_headline.py FOLDER"
-)
+PLAN, THREE = check_staged(headline()), check_staged(headline_inside())
+NOISE = np.random.default_rng(7).normal(0, 0.02, (3, 10))
+PUBLISHED = [name for name in MAKE.PAGES if (MAKE.RESULTS / name / DATA.MADE).exists()]
 
 
-def folder_with(place, lead, taus=(0.6, 0.6, 0.6)):
+def folder_with(place, lead, taus=(0.6, 0.6, 0.6), plan=PLAN):
     """Write the files of an experiment in which the first arm's hypervolume is larger by `lead`."""
-    register(place, PLAN)
+    register(place, plan)
     entry = json.loads((place / "experiment.json").read_bytes())
     del entry["sum"]
     entry["environment"]["packages"]["torch"] = "2.13.0"  # there where it trains, perhaps not here
@@ -40,28 +42,32 @@ def folder_with(place, lead, taus=(0.6, 0.6, 0.6)):
     archs = tuple(f"a{k}" for k in range(12))
     setting = {"size": 12, "recipe": {"epochs": 3}}
     costs, seconds = np.full(12, 0.8), np.full((12, 3), 13.0)
-    Gate(PLAN.gate, setting, PLAN.space, PLAN.dataset, "flops", archs, costs, errors, seconds).save(place / "gate.json")
-    arms = [arm.name for arm in PLAN.arms]
+    Gate(plan.gate, setting, plan.space, plan.dataset, "flops", archs, costs, errors, seconds).save(place / "gate.json")
+    arms = [arm.name for arm in plan.arms]
     rows = []
     for k, arm in enumerate(arms):
         values = {"primary": ("hypervolume", 0.5), "searched": ("as searched", 0.6)}
         for family, (what, level) in values.items():
             v = level + lead * (k == 0) + NOISE[k]
             rows += [{"family": family, "what": what, "arm": arm, "run": r, "value": x} for r, x in enumerate(v)]
-        for cap in PLAN.caps:
+        for cap in plan.caps:
             for r in range(10):
                 row = {"family": "secondary", "what": f"flops <= {cap:g}", "arm": arm, "run": r}
                 rows.append({**row, "value": 55.0 - 100 * lead * (k == 0) + 100 * NOISE[k, r]})
-    for n in PLAN.ranking.sizes:
-        for name, tau in zip(PLAN.ranking.surrogates, taus, strict=True):
+    for n in plan.ranking.sizes:
+        for name, tau in zip(plan.ranking.surrogates, taus, strict=True):
             for r in range(20):
                 row = {"family": "secondary", "what": f"tau at {n}", "arm": name, "run": r}
                 rows.append({**row, "value": tau + 0.01 * np.sin(r * (1 + len(name)))})
     (place / "outcome.csv").write_text(to_csv(rows))
-    trained = [{"stage": s, "seconds": 18.0, "reason": ""} for s in ("gate", "search", "fresh") for _ in range(100)]
+    trained = [
+        {"stage": s, "arch": f"{s}{k}", "seed": 0, "val_error": 60.0 + k % 7, "seconds": 18.0, "reason": ""}
+        for s in ("gate", "search", "fresh")
+        for k in range(100)
+    ]
     (place / "trainings.csv").write_text(to_csv(trained))
     searched = []
-    for seed in PLAN.runs:
+    for seed in plan.runs:
         for k, arm in enumerate(arms):
             for i in range(24):
                 arch = ":".join(str(8 * (1 + v)) for v in (i % 8, i // 8, seed % 8, seed // 8, k * (i >= 20)))
@@ -69,7 +75,8 @@ def folder_with(place, lead, taus=(0.6, 0.6, 0.6)):
                 searched.append({**row, "val_error": 60.0 - i, "fresh_test_error": 61.0})
     (place / "searches.csv").write_text(to_csv(searched))
     foreseen = {"table": "nats_sss/cifar10", "noise": 0.67, "d": 0.64, "low": 0.14, "high": 1.14}
-    (place / "foreseen.csv").write_text(to_csv([{**foreseen, "power": 0.42, "seeds": 10, "simulated": 20}]))
+    foreseen |= {"power": 0.42, "seeds": 10, "simulated": 20}
+    (place / "foreseen.csv").write_text(to_csv([{"first": arms[0], "other": arm, **foreseen} for arm in arms[1:]]))
     (place / "made.txt").write_text("Made by smemnas 0.2.0 at commit 01234567\n")
     return place
 
@@ -161,11 +168,10 @@ def test_the_picture_has_every_seed_and_every_effect(tmp_path):
 
 
 def test_what_other_pages_say_of_it(tmp_path):
-    page = f"before\n{MAKE.BEGIN}old\n{MAKE.END}after\n"
+    begin, end = MAKE.marks("headline")
+    page = f"before\n{begin}old\n{end}after\n"
     none = MAKE.mentioned(page, tmp_path, "x")
-    assert (
-        none == f"before\n{MAKE.BEGIN}`study --plan headline` has no result in the repository yet.\n{MAKE.END}after\n"
-    )
+    assert none == f"before\n{begin}`study --plan headline` has no result in the repository yet.\n{end}after\n"
     some = MAKE.mentioned(none, folder_with(tmp_path / "e", 0.05), "h/README.md")
     assert "**What came out** ([page](h/README.md)): With every number a training, SMEM-NAS finds better" in some
     assert MAKE.mentioned(some, tmp_path, "x") == none
@@ -186,28 +192,82 @@ def test_the_answer_on_real_training_begins_with_it(tmp_path):
     ElementTree.fromstring(found.figure)
 
 
+def test_parts_exchanged_are_each_compared_with_the_whole(tmp_path):
+    place = folder_with(tmp_path / "e", 0.05, plan=THREE)
+    text = MAKE.page(place, "headline-inside")
+    short = text.split("\n\n")[3]
+    assert len(short.split()) < 120
+    rows = [line for line in text.splitlines() if line.startswith("| hypervolume of fresh")]
+    differences = [0.05 + NOISE[0] - NOISE[k] for k in (1, 2)]
+    ps = [stats.wilcoxon(d, method="exact").pvalue for d in differences]
+    holm = [min(1.0, max(ps[k] * (2 if ps[k] == min(ps) else 1), min(2 * min(ps), 1))) for k in (0, 1)]
+    for row, name, d, p in zip(rows, ("regression on ranks", "random candidates"), differences, holm, strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1] == name
+        assert cells[4].startswith(f"{d.mean():+.3f} [")
+        assert cells[6:] == [f"{p:.4f}", "better"]
+        assert f"ith {name} instead it is worse: " in short
+        [decides] = [
+            line for line in text.splitlines() if line.startswith(f"| {name} | {d.mean() / d.std(ddof=1):.2f}")
+        ]
+        assert f"| {0.42 * 100:.0f} % |" in decides
+    assert len([line for line in text.splitlines() if line.startswith("| fresh error")]) == 6
+    assert "the first 20 the same for all arms." in text
+    assert "* 2 primary tests, one family, at 0.05" in text
+    assert "What was predicted" not in text
+    root = ElementTree.fromstring(FIGURE.figure(DATA.Experiment(place)))
+    circles = [c for c in root.iter() if c.tag.endswith("circle")]
+    assert len(circles) == 3 * 10 + 3 + 3 + 2 * 5  # seeds, means, key, effects of two comparisons
+    lost = MAKE.page(folder_with(tmp_path / "f", -0.05, plan=THREE), "headline-inside").split("\n\n")[3]
+    assert lost.count("instead it is better: ") == 2
+    same = MAKE.page(folder_with(tmp_path / "g", 0.0, plan=THREE), "headline-inside").split("\n\n")[3]
+    assert same.count("instead no difference is shown: ") == 2
+
+
+def test_trainings_in_common_with_the_first_experiment_are_set_beside_it(tmp_path, monkeypatch):
+    before = folder_with(tmp_path / "before", 0.0)
+    place = folder_with(tmp_path / "e", 0.0, plan=THREE)
+    assert INSIDE.beside(DATA.Experiment(place)) == []  # has no training in common with the published one
+    monkeypatch.setattr(INSIDE, "BEFORE", before)
+    rows = list(csv.DictReader((place / "trainings.csv").read_text().splitlines()))
+    moved = np.where(np.arange(len(rows)) % 2, 1.5, 0.5)
+    for row, more in zip(rows, moved, strict=True):
+        row["val_error"] = float(row["val_error"]) + more
+    rows[0]["arch"] = "another"
+    (place / "trainings.csv").write_text(to_csv(rows))
+    text = INSIDE.beside(DATA.Experiment(place))[2]
+    d = moved[1:]
+    assert f" {len(d)} trainings have network and seed in common" in text
+    assert f"by {d.mean():+.2f} points in the mean" in text
+    assert f"deviation of {d.std(ddof=1):.2f}" in text
+
+
 def test_a_plan_cut_short_is_said_and_an_unfinished_folder_refused(tmp_path, monkeypatch):
     place = folder_with(tmp_path / "e", 0.05)
     assert "Not the whole plan" not in MAKE.page(place)
-    monkeypatch.setitem(MAKE.STAGED, "headline", lambda: check_staged(replace(headline(), seeds="0-11")))
+    monkeypatch.setitem(SECTIONS.STAGED, "headline", lambda: check_staged(replace(headline(), seeds="0-11")))
     assert "**Not the whole plan**: `headline` has 12 seeds and 40 trainings a search." in MAKE.page(place)
     with pytest.raises(SystemExit, match=r"has no experiment\.md: the experiment has not ended"):
         DATA.collected(place)
 
 
-@pytest.mark.parametrize("file", MAKE.MENTIONS, ids=lambda file: file.parent.name + file.name)
-def test_pages_that_mention_it_are_current(file):
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name, page in MAKE.PAGES.items() for file in page.mentions], ids=str
+)
+def test_pages_that_mention_it_are_current(name, file):
     text = file.read_text(encoding="utf-8")
-    assert MAKE.BEGIN in text
-    assert MAKE.mentioned(text, MAKE.FOLDER, MAKE.MENTIONS[file]) == text, "python docs/make_headline.py"
+    assert MAKE.marks(name)[0] in text
+    kept = MAKE.mentioned(text, MAKE.RESULTS / name, MAKE.PAGES[name].mentions[file], name)
+    assert kept == text, "python docs/make_headline.py"
 
 
-@PUBLISHED
-def test_the_published_page_is_what_its_files_say():
-    kept = (MAKE.FOLDER / "README.md").read_text(encoding="utf-8")
-    assert kept == MAKE.page(MAKE.FOLDER), "python docs/make_headline.py"
-    e = DATA.Experiment(MAKE.FOLDER)
-    assert (MAKE.FOLDER / MAKE.FIGURE).read_text(encoding="utf-8") == FIGURE.figure(e), "python docs/make_headline.py"
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_page_is_what_its_files_say(name):
+    folder = MAKE.RESULTS / name
+    kept = (folder / "README.md").read_text(encoding="utf-8")
+    assert kept == MAKE.page(folder, name), "python docs/make_headline.py"
+    e = DATA.Experiment(folder)
+    assert (folder / MAKE.FIGURE).read_text(encoding="utf-8") == FIGURE.figure(e), "python docs/make_headline.py"
     from smemnas.bench.staged.outcome import volume
 
     for row in e.volumes:
@@ -215,14 +275,14 @@ def test_the_published_page_is_what_its_files_say():
         np.testing.assert_allclose(found, row.values, rtol=1e-9)
 
 
-@PUBLISHED
+@pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.long
-def test_taus_and_simulation_come_out_again():
+def test_taus_and_simulation_come_out_again(name):
     from smemnas.bench.staged.outcome import pooled, surrogate_taus
     from smemnas.bench.staged.power import foresee
     from smemnas.spaces.base import SPACES
 
-    e = DATA.Experiment(MAKE.FOLDER)
+    e = DATA.Experiment(MAKE.RESULTS / name)
     space = SPACES.create(e.plan.space)
     taus = surrogate_taus(space, *pooled(e.searches), e.plan.ranking)
     assert [row[:3] for row in taus] == [row[:3] for row in e.taus]
@@ -230,4 +290,4 @@ def test_taus_and_simulation_come_out_again():
         np.testing.assert_allclose(ours.values, kept.values, atol=1e-6)
     ratio = e.gate.components.ratio.value
     found = foresee(e.plan.space, ratio, e.plan.arms, budget=e.plan.budget, seeds=len(e.plan.runs))
-    assert found.d.value == pytest.approx(e.foreseen.d.value, abs=1e-6)
+    assert [f.d.value for f in found] == pytest.approx([f.d.value for f in e.foreseen], abs=1e-6)

@@ -53,14 +53,14 @@ class Experiment:
         plan: What was registered.
         found: Gate and searches.
         outcome: Primary and secondary outcomes; None where the gate stopped it.
-        foreseen: What a simulation says of its size; None where no table of the space is there.
+        foreseen: What a simulation says of its size, arm by arm; empty where no table of the space is there.
     """
 
     folder: Path
     plan: StagedPlan
     found: StagesDone
     outcome: StagedOutcome | None
-    foreseen: Foreseen | None
+    foreseen: tuple[Foreseen, ...]
 
     def lines(self) -> list[str]:
         """Return what it says, one line each."""

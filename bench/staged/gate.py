@@ -123,9 +123,8 @@ def power_of(gate: Gate, *, seeds: int, budget: int, simulated: int = 20) -> Gat
     """
     ratio = gate.components.ratio
     told = Interval(*(chance_to_tell_apart(value, seeds) for value in ratio))
-    return GatePower(
-        seeds, told, foresee(gate.space, ratio.value, ARMS, budget=budget, seeds=seeds, simulated=simulated)
-    )
+    found = foresee(gate.space, ratio.value, ARMS, budget=budget, seeds=seeds, simulated=simulated)
+    return GatePower(seeds, told, found[0] if found else None)
 
 
 def _percent(share: float) -> str:

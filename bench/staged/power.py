@@ -40,14 +40,18 @@ class Foreseen(NamedTuple):
     """What a simulation says.
 
     Attributes:
+        first: The first arm, which a positive effect says is better.
+        other: The arm it is compared with.
         table: Space and data set of the table.
         noise: Standard deviation of a training on it, in points.
-        d: Effect of the first arm against the second, in standard deviations of paired differences; positive: better.
+        d: Effect, in standard deviations of paired differences.
         power: Chance that so many seeds find it.
         seeds: How many.
         simulated: Seeds that were simulated.
     """
 
+    first: str
+    other: str
     table: str
     noise: float
     d: Interval
@@ -58,37 +62,42 @@ class Foreseen(NamedTuple):
     def line(self) -> str:
         """Return it in one line."""
         return (
-            f"power: with noise of sd {self.noise:.2f} points on {self.table}, {self.simulated} simulated seeds give "
-            f"an effect of d = {self.d.value:+.2f} ({self.d.low:+.2f} to {self.d.high:+.2f}); {self.seeds} seeds find "
-            f"it in {100 * self.power:.0f} % of experiments"
+            f"power: with noise of sd {self.noise:.2f} points on {self.table}, {self.simulated} simulated seeds of "
+            f"{self.first} against {self.other} give an effect of d = {self.d.value:+.2f} ({self.d.low:+.2f} to "
+            f"{self.d.high:+.2f}); {self.seeds} seeds find it in {100 * self.power:.0f} % of experiments"
         )
 
 
 def foresee(
     space: str, ratio: float, arms: Sequence[Arm], *, budget: int, seeds: int, simulated: int = 20
-) -> Foreseen | None:
-    """Return what the first two arms would show; None without a table of the space, or where the ratio says nothing.
+) -> tuple[Foreseen, ...]:
+    """Return what the first arm would show against each other one.
+
+    Nothing without a table of the space, or where the ratio says nothing.
 
     Args:
         space: Registered space.
         ratio: Architecture over seed deviation.
-        arms: Two or more.
+        arms: Two or more; their comparisons are one family.
         budget: Trainings of a search.
         seeds: Of the experiment.
         simulated: Seeds to simulate.
     """
     dataset = next((name for at, name in IN_THE_BOX if at == space), None)
     if dataset is None or not 0.0 < ratio < math.inf:
-        return None
+        return ()
     plain = open_benchmark(space, dataset, ("error", "flops"))
     noise = deviation_at_one_cost(plain) / ratio
     noisy = open_benchmark(space, f"{dataset}+noise={noise:.6g}", ("error", "flops"))
     values = np.array(
-        [[_searched(noisy, plain, arm, budget, FIRST + k, noise) for k in range(simulated)] for arm in arms[:2]]
+        [[_searched(noisy, plain, arm, budget, FIRST + k, noise) for k in range(simulated)] for arm in arms]
     )
-    d = statistics.standardised_difference(values[0], values[1])
-    power = chance_to_find(d.value, seeds, 1) if math.isfinite(d.value) else 0.0
-    return Foreseen(f"{space}/{dataset}", noise, d, power, seeds, simulated)
+    found = []
+    for arm, theirs in zip(arms[1:], values[1:], strict=True):
+        d = statistics.standardised_difference(values[0], theirs)
+        power = chance_to_find(d.value, seeds, len(arms) - 1) if math.isfinite(d.value) else 0.0
+        found.append(Foreseen(arms[0].name, arm.name, f"{space}/{dataset}", noise, d, power, seeds, simulated))
+    return tuple(found)
 
 
 def deviation_at_one_cost(plain: Benchmark) -> float:

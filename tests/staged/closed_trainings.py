@@ -18,7 +18,7 @@ def closed(monkeypatch, tmp_path):
     from smemnas.bench.train import benchmark
     from smemnas.bench.train.grouped import groups
 
-    monkeypatch.setattr(staged, "foresee", lambda *arguments, **options: None)  # test_power looks at it
+    monkeypatch.setattr(staged, "foresee", lambda *arguments, **options: ())  # test_power looks at it
     made = []
     monkeypatch.setenv("SMEMNAS_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("SMEMNAS_TRAININGS", raising=False)

@@ -20,7 +20,7 @@ from smemnas.bench.staged import gate as staged_gate
 from smemnas.bench.staged.power import Foreseen
 
 NAME = "train+digits+tiny+batch=400+channels=1+epochs=1"
-FORESEEN = Foreseen("nats_sss/cifar10", 0.5, Interval(1.2, 0.4, 2.0), 0.9, 10, 20)
+FORESEEN = Foreseen("SMEM-NAS", "random", "nats_sss/cifar10", 0.5, Interval(1.2, 0.4, 2.0), 0.9, 10, 20)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def foreseen(monkeypatch):
 
     def foresee(*arguments, **options):
         asked.append((arguments, options))
-        return FORESEEN
+        return (FORESEEN,)
 
     monkeypatch.setattr(staged_gate, "foresee", foresee)
     return asked

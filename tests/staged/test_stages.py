@@ -112,7 +112,7 @@ def same(kept, found):
 def page_has_the_same(found, folder, monkeypatch):
     """What docs/make_headline.py keeps of a folder is the whole experiment."""
     data = docs_script("headline_data")
-    monkeypatch.setattr(data, "foresee", lambda *arguments, **options: None)
+    monkeypatch.setattr(data, "foresee", lambda *arguments, **options: ())
     for name, text in data.collected(folder / "e").items():
         (folder / name).write_text(text)
     kept = data.Experiment(folder)

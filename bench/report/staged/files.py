@@ -27,7 +27,7 @@ def write_experiment(
     plan: StagedPlan,
     gate: Gate,
     found: StagedOutcome | None,
-    foreseen: Foreseen | None,
+    foreseen: Sequence[Foreseen],
     trainings: Rows,
 ) -> None:
     """Write the files.
@@ -37,7 +37,7 @@ def write_experiment(
         plan: What was registered.
         gate: Of the first stage.
         found: What came out; None where nothing was searched.
-        foreseen: What the simulation says of an experiment of this size.
+        foreseen: What the simulation says of an experiment of this size, arm by arm.
         trainings: A row for every training, see `smemnas.bench.staged.trainings`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from smemnas.bench.display import counted
 from smemnas.bench.gates import Gate
@@ -14,7 +15,7 @@ from smemnas.bench.staged.plan import StagedPlan
 from smemnas.bench.staged.power import Foreseen
 
 
-def answer(plan: StagedPlan, gate: Gate, found: StagedOutcome | None, foreseen: Foreseen | None) -> list[str]:
+def answer(plan: StagedPlan, gate: Gate, found: StagedOutcome | None, foreseen: Sequence[Foreseen]) -> list[str]:
     """Return what a reader must know, one line each: the verdict, the noise ratio, what such an experiment can show."""
     lines = [] if found is None else [_verdict(plan, pair) for pair in found.primary]
     if found is None:
@@ -26,8 +27,7 @@ def answer(plan: StagedPlan, gate: Gate, found: StagedOutcome | None, foreseen: 
         first = counted(found.shared, "first training")
         lines.append(f"caution: arms of a seed have {first} in common, the plan says {plan.shared}")
     lines.append(gate.line())
-    if foreseen is not None:
-        lines.append(foreseen.line())
+    lines += [f.line() for f in foreseen]
     n, tests = len(plan.runs), len(plan.arms) - 1
     least = smallest_effect(n, tests)
     if math.isfinite(least):
@@ -125,7 +125,7 @@ def conventions(plan: StagedPlan) -> list[str]:
         f"search ({len(plan.arms)} arms, {seeds}, {plan.budget} trainings each, the first {plan.shared} of a seed the "
         "same), and fresh trainings of every network on each observed front with another seed, judged on the test "
         "images.",
-        "Trainings have the seed of their search, so both arms of a seed see the same value of a network.",
+        "Trainings have the seed of their search, so all arms of a seed see the same value of a network.",
         f"The hypervolume is a share of the box of {low:g} to {high:g} % error and {cheap:g} to {dear:g} {plan.cost}; "
         "larger is better. Only fresh values judge; the searched number judges nothing.",
         f"The primary family is tested at {SIGNIFICANCE:g} by the exact signed-rank test over paired seeds (Holm among "

@@ -9,12 +9,13 @@ from headline_figure import effects
 from headline_sections import outcomes
 from headline_words import first_sentence as registered
 from headline_words import limits
+from inside_words import first_sentence as exchanged
 from pages import RESULTS, read_rows, table
 
 from smemnas.bench.metrics.statistics import SIGNIFICANCE, smallest_p
 
 TITLE = "What does really training show?"
-HEADLINE = RESULTS / "headline"
+HEADLINE, INSIDE = RESULTS / "headline", RESULTS / "headline-inside"
 STUDY = RESULTS / "train-digits" / "study.csv"
 
 
@@ -109,7 +110,7 @@ def rest(e: Experiment | None) -> list[str]:
     return [
         "## How it was measured",
         "",
-        *(_registered(e) if e else []),
+        *([*_registered(e), *_exchanged()] if e else []),
         "**Searches** ([train-digits](../results/train-digits/study.md)): NAS-Bench-201 cells with 4 channels on "
         "8-pixel digits, 6 epochs, every architecture trained from scratch.",
         "",
@@ -135,6 +136,16 @@ def _registered(e: Experiment) -> list[str]:
         f"**The registered experiment** ([page](../results/headline/README.md)): written down before it ran; {seeds} "
         f"seeds of {' and '.join(e.arms)} on `{e.plan.space}`, {e.plan.budget} trainings a search, then every network "
         "of each observed front trained again with another seed and judged on test images.",
+        "",
+    ]
+
+
+def _exchanged() -> list[str]:
+    """Return what came out of the experiment in which parts of the first arm are exchanged, once it is there."""
+    if not (INSIDE / MADE).exists():
+        return []
+    return [
+        f"**Parts of it exchanged** ([page](../results/{INSIDE.name}/README.md)): {exchanged(Experiment(INSIDE))}",
         "",
     ]
 
@@ -169,7 +180,7 @@ def _caveats(e: Experiment | None) -> list[str]:
     return [
         f"* The registered experiment is of one space, images of {size} pixels and {epochs} epochs.",
         *lines,
-        "* So these trainings support no ranking of more methods than the two of the experiment. That is what the "
+        "* So these trainings support no ranking of more methods than those of the experiments. That is what the "
         "tables are for ([Which method on which problem?](methods.md)).",
     ]
 

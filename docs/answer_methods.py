@@ -6,18 +6,14 @@ the runs of the package; under noise (noise, else noise-check) and on posterior 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
-
-import numpy as np
 from answer_parts import Answer, Axis, Mark, forest, together
-from pages import RESULTS, listed, read_rows, table
+from answer_survival import on_draws, under_noise
+from pages import RESULTS, listed, table
 from published import ACCURACIES, LARGEST_ACCURACY, NAS_BENCH_201, SIMULATED
-from scipy.stats import kendalltau, rankdata
+from study_rows import PAGES, Study, is_ours, there
 
 from smemnas.bench.studies.information import TOLD
+from smemnas.methods.base import METHODS
 from smemnas.methods.tracks import TRACKS
 
 TITLE = "Which method on which problem?"
@@ -26,97 +22,8 @@ STUDIES = {
     "main": "the published comparison",
     "adaptive": "`smemnas/adaptive`, run once, against the runs of the package (plan `in-the-box`)",
 }
-#: Where these are, they tell whether the order survives.
-NOISY, DRAWN = ("noise", "noise-check"), "draws"
-PAGES = ("README.md", "study.md")
-
-
-class Study:
-    """What study.csv of a folder, by its name in docs/results or its path, says at the largest budget.
-
-    Attributes:
-        name: Of the folder.
-        at: Evaluations.
-        seeds: Of a method on a problem, at most.
-    """
-
-    def __init__(self, name: str | Path) -> None:
-        rows = read_rows(RESULTS / name / "study.csv")
-        self.name = Path(name).name
-        self.at = max(int(row["evaluations"]) for row in rows)
-        self._rows: dict[tuple[str, str], dict[str, str]] = {}
-        for row in sorted(rows, key=lambda row: int(row["evaluations"])):
-            if row["regret"]:
-                self._rows[self._problem(row), row["method"]] = row
-        self.seeds = max(int(row["n"]) for row in self._rows.values())
-
-    @staticmethod
-    def _problem(row: dict[str, str]) -> str:
-        place = f"{row['space']}/{row['dataset']}"
-        plain = row["objectives"] in ("error+flops", "val_error+flops")
-        return place if plain else f"{place} ({row['objectives'].replace('+', ', ')})"
-
-    @cached_property
-    def problems(self) -> list[str]:
-        """Problems in the order of the study."""
-        return list(dict.fromkeys(problem for problem, _ in self._rows))
-
-    @cached_property
-    def methods(self) -> list[str]:
-        """Methods with runs on every problem, by their mean rank."""
-        names = list(dict.fromkeys(method for _, method in self._rows))
-        names = [m for m in names if all((p, m) in self._rows for p in self.problems)]
-        ranks = np.mean([rankdata([self.regret(p, m) for m in names]) for p in self.problems], axis=0)
-        return [names[k] for k in np.argsort(ranks, kind="stable")]
-
-    def on(self, problem: str) -> dict[str, dict[str, str]]:
-        """Return the rows of the methods on a problem, from the least regret."""
-        rows = {m: row for (p, m), row in self._rows.items() if p == problem}
-        return dict(sorted(rows.items(), key=lambda item: float(item[1]["regret"])))
-
-    def regret(self, problem: str, method: str) -> float:
-        """Return a mean regret; NaN without runs."""
-        row = self._rows.get((problem, method))
-        return float(row["regret"]) if row else math.nan
-
-    def track(self, method: str) -> str:
-        """Return what a method is told, "" where the study does not say."""
-        return next((row.get("track") or "" for (_, m), row in self._rows.items() if m == method), "")
-
-    def told_no_more(self, problem: str, track: str) -> tuple[str, str] | None:
-        """Return the best of ours and the best other one among the methods that are told no more than a track."""
-        told = TRACKS[: TRACKS.index(track) + 1]
-        names = [m for m in self.on(problem) if self.track(m) in told]
-        ours, theirs = [m for m in names if is_ours(m)], [m for m in names if not is_ours(m)]
-        return (ours[0], theirs[0]) if ours and theirs else None
-
-    def best(self, problem: str, foreign: bool = False) -> str:
-        """Return the method with the least mean regret, of all or of those that are not ours."""
-        return next(m for m in self.on(problem) if not (foreign and is_ours(m)))
-
-    def alike(self, problem: str) -> list[str]:
-        """Return the methods that are not told from the best."""
-        return [m for m, row in self.on(problem).items() if row["mark"] == "equal"]
-
-    def unsure(self, problem: str) -> list[str]:
-        """Return the methods with too few runs to tell."""
-        return [m for m, row in self.on(problem).items() if row["mark"] == "unknown"]
-
-    @property
-    def link(self) -> str:
-        """The study as a link."""
-        page = next(p for p in PAGES if (RESULTS / self.name / p).exists())
-        return f"[{self.name}](../results/{self.name}/{page})"
-
-
-def is_ours(method: str) -> bool:
-    """Whether a method is SMEM-NAS in one of its forms."""
-    return method.split("/")[0] == "smemnas"
-
-
-def there(name: str) -> bool:
-    """Whether the tables of a study are in the repository."""
-    return (RESULTS / name / "study.csv").exists()
+#: So many names are listed, else counted.
+FEW = 3
 
 
 def newest() -> Study:
@@ -190,7 +97,7 @@ def blind(study: Study) -> str:
     return f"; told genes and values alone, the best of ours has {said}"
 
 
-def at_equal_information(study: Study) -> list[str]:
+def by_what_is_told(study: Study) -> list[str]:
     """Return the table of our best method against the best other one, by what they are told."""
     tracks = [track for track in TRACKS if any(study.told_no_more(problem, track) for problem in study.problems)]
     if not tracks:
@@ -205,14 +112,40 @@ def at_equal_information(study: Study) -> list[str]:
         rows.append([problem, *cells])
     told = "; ".join(f"{track}: {text}" for track, text in TOLD.items())
     return [
-        "## At equal information",
+        "## By what methods are told",
         "",
         f"The least mean regret of ours and of the others among the methods that are told no more than: {told}. Which "
         "is the least was seen afterwards, on both sides; tests, with the method of ours stated before, are behind the "
-        "links below.",
+        "links below. Told no more is not told as much: "
+        f"{_tracks_of_others(study)}.",
         "",
         *table(("problem", *tracks), rows, words=1 + len(tracks)),
     ]
+
+
+def _tracks_of_others(study: Study) -> str:
+    """Say which tracks the methods that are not ours are of, and which have none of them."""
+    of = {track: [m for m in study.methods if study.track(m) == track and not is_ours(m)] for track in TRACKS}
+    said = [f"{track} {listed(names) if len(names) <= FEW else len(names)}" for track, names in of.items() if names]
+    none = [track for track, names in of.items() if not names]
+    text = f"of the methods that are not ours {together(said)} take part"
+    return text + (f", none is {together(none)}" if none else "")
+
+
+def on_test(study: Study) -> str:
+    """Say how the first ones do on the test split of the problems that have one; "" where none has."""
+    parts = []
+    for problem in study.problems:
+        found = study.tested(problem)
+        if found:
+            best, theirs, floor = found
+            parts.append(
+                f"{problem} `{best}` {study.on_test(problem, best):.3f}, the best that is not ours, `{theirs}`, "
+                f"{study.on_test(problem, theirs):.3f}, the validation front of the whole table {floor:.3f}"
+            )
+    if not parts:
+        return ""
+    return f"Judged by test values, where a table has a split for them: {'; '.join(parts)}."
 
 
 def lines_of_table(study: Study) -> list[str]:
@@ -233,6 +166,7 @@ def lines_of_table(study: Study) -> list[str]:
         "Mean hypervolume regret over seeds with its 95 % interval; told: exact paired tests, Holm over the methods "
         "of a problem.",
         "",
+        *([on_test(study), ""] if on_test(study) else []),
     ]
 
 
@@ -272,76 +206,24 @@ def overview() -> list[str]:
     link = study.link.replace("../results/", "docs/results/")
     return [
         f"Mean hypervolume regret after {study.at} evaluations, {study.seeds} seeds ({link}); smaller is better. "
-        f"Told: {'; '.join(f'{track}, {text}' for track, text in TOLD.items())}. Which differences "
+        f"Told: {'; '.join(f'{track}, {text}' for track, text in TOLD.items())}. {on_test(study)} Which differences "
         "are shown, and which are not: [Which method on which problem?](docs/answers/methods.md)",
         "",
         *table(("method", "told", *study.problems), rows, words=2),
     ]
 
 
-# --- does the order survive?
+def _own_starts(study: Study) -> list[str]:
+    """Return the methods that begin with a sample of their own."""
+    return [m for m in study.methods if not getattr(METHODS.get(m).factory, "shared_start", True)]
 
 
-def survival(before: Study, after: Study, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Return a row for each pair of problems: how alike the orders of the methods are that both have."""
-    rows = []
-    for old, new in pairs:
-        names = [m for m in before.on(old) if m in after.on(new)]
-        if len(names) < 3:
-            continue
-        x, y = [before.regret(old, m) for m in names], [after.regret(new, m) for m in names]
-        first = min(names, key=lambda m: after.regret(new, m))
-        tau = float(kendalltau(x, y).statistic)
-        rows.append([new, f"`{names[0]}`", f"`{first}`", f"`{after.best(new)}`", str(len(names)), f"{tau:+.2f}"])
-    return rows
-
-
-def quiet(problem: str) -> str:
-    """Return a problem without what was added behind its name."""
-    return problem.split("+")[0]
-
-
-def under_noise(study: Study) -> list[str]:
-    """Return the section on noise, from the newest study of it."""
-    name = next((n for n in NOISY if there(n)), "")
-    if not name:
-        return []
-    noisy = Study(name)
-    silent = {quiet(p): p for p in noisy.problems if p.endswith("+noise=0")}
-    before = noisy if silent else study
-    pairs = [(silent.get(quiet(p), quiet(p)), p) for p in noisy.problems if p not in silent.values()]
-    pairs = [(old, new) for old, new in pairs if old in before.problems]
-    rows = survival(before, noisy, pairs)
-    return _section("Does the order survive noise?", noisy, before, rows)
-
-
-def on_draws(study: Study) -> list[str]:
-    """Return the section on posterior draws."""
-    if not there(DRAWN):
-        return []
-    drawn = Study(DRAWN)
-    pairs = [(quiet(p), p) for p in drawn.problems if quiet(p) in study.problems]
-    return _section("Does it survive what the table does not know?", drawn, study, survival(study, drawn, pairs))
-
-
-def _section(title: str, after: Study, before: Study, rows: list[list[str]]) -> list[str]:
-    if not rows:
-        return []
-    same = sum(row[1] == row[2] for row in rows)
-    taus = [float(row[-1]) for row in rows]
-    against = "the same study without it" if before is after else before.link
-    return [
-        f"## {title}",
-        "",
-        f"Of the methods in both studies, the first place stays in {same} of {len(rows)} cases, and Kendall's tau "
-        "between the orders of mean regrets "
-        "lies between "
-        f"{min(taus):+.2f} and {max(taus):+.2f} ({after.link}: {after.seeds} seeds, {after.at} evaluations, true "
-        "regrets; "
-        f"against {against}). Means alone: what is not told apart may change places by chance.",
-        "",
-        *table(("problem", "first before", "first now", "first of all there", "methods in both", "tau"), rows, words=4),
-    ]
+def _tuning(study: Study) -> str:
+    """Say which baselines have settings chosen with the same effort, and which have not."""
+    foreign = [m for m in study.methods if not is_ours(m) and m != "random"]
+    plain = [m for m in foreign if "/" not in m and f"{m}/tuned" not in foreign]
+    text = "Baselines called `/tuned` have settings chosen with the same effort ([Tuning](../tuning.md))"
+    return text + (f"; {listed(plain)} stand at their defaults." if plain else ".")
 
 
 def rest(study: Study) -> list[str]:
@@ -355,21 +237,20 @@ def rest(study: Study) -> list[str]:
         if n != study.name
     )
     return [
-        *at_equal_information(study),
+        *by_what_is_told(study),
         *under_noise(study),
         *on_draws(study),
         "## How it was measured",
         "",
-        f"{study.link}: {STUDIES[study.name]}. Every method starts a seed from the same random architectures, sees "
-        "the same "
-        "values and pays for each new one; regrets are measured within five points of error "
-        "([How problems are judged](../problems.md)). More: " + links + ".",
+        f"{study.link}: {STUDIES[study.name]}. Every method is shown the same values and pays for each "
+        f"new one. All but {listed(_own_starts(study))} begin a seed with the same random architectures; regrets are "
+        "measured within five points of error ([How problems are judged](../problems.md)). More: " + links + ".",
         "",
         "## Caveats",
         "",
         "* All problems with (error, flops) served to develop parts of SMEM-NAS, on other seeds; ours have an "
         "advantage there that "
-        "the others do not have. Baselines at settings chosen with the same effort: [Tuning](../tuning.md).",
+        f"the others do not have. {_tuning(study)}",
         "* Least regret is the least mean of few runs. Where several are not told apart, take the one that costs "
         "least to run.",
         "* Differences on searched values can vanish on test values; a mean rank depends on which methods take part.",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from answer_parts import together
 from headline_data import Experiment
 
+from smemnas.bench.display import counted
 from smemnas.bench.metrics.intervals import Interval
 from smemnas.bench.metrics.power import chance_to_find, fewest_pairs, smallest_effect
 from smemnas.bench.metrics.statistics import EXACT_UP_TO, SIGNIFICANCE
@@ -15,6 +17,8 @@ from smemnas.bench.staged.outcome import ArmPair, TauRow
 
 #: The effect that was written down before the experiment, and what it came from; larger is better here.
 PREDICTED, PILOTS = 1.2, "searches on the table of the space, 12 seeds, noise of 1 point"
+#: The commit whose reports of experiments have it.
+WRITTEN = "f9381722"
 #: What surrogates learn, in words.
 LEARNED = {"kernel_pairwise": "pairs", "kernel_ridge_rank": "ranks", "kernel_ridge": "values"}
 
@@ -48,26 +52,38 @@ def first_sentence(e: Experiment) -> str:
         "no difference shown": f"no difference is shown between {first} and {other}",
     }[verdict(pair, True)]
     p = p_value(pair.p_holm)
+    exact = f"exact p {'' if p.startswith('<') else '= '}{p}"
     return (
-        f"With every number a training, {said}: the fronts' hypervolume by fresh trainings is {means[0]:.3f} against "
-        f"{means[1]:.3f}, difference {pair.difference.value:+.3f} (95 % interval "
-        f"{limits(pair.difference, 3, '+')}; {pair.n} seeds, exact p {'' if p.startswith('<') else '= '}{p}, "
-        "registered before)."
+        f"With every number a training ({setting(e)}), {said}: hypervolume by fresh trainings {means[0]:.3f} against "
+        f"{means[1]:.3f}, {pair.difference.value:+.3f} (95 % interval {limits(pair.difference, 3, '+')}; {pair.n} "
+        f"seeds, {exact}, registered before){_caps(e)}."
     )
+
+
+def setting(e: Experiment) -> str:
+    """Return what was trained, and how."""
+    g = e.gate.setting
+    return f"{e.plan.space}, {g['size']} pixels, {counted(int(g['recipe']['epochs']), 'epoch')}"
+
+
+def _caps(e: Experiment) -> str:
+    """Say under how many caps of the cost the first arm's error is lower; "" without caps."""
+    if not e.secondary:
+        return ""
+    better = sum(verdict(pair, False) == "better" for pair in e.secondary)
+    return f"; error lower under {better} of {len(e.secondary)} caps of cost"
 
 
 def second_sentence(e: Experiment) -> str:
     """Say what was predicted, and what the noise of trainings leaves of it."""
     c, pair = e.gate.components, e.primary
-    text = (
-        f"An effect of d = {PREDICTED:g} was predicted, it is {number(pair.d.value, 2)} ({limits(pair.d, 2)}); "
-        f"trainings of one network differ by {c.seed:.1f} points, networks of one cost by {c.architecture:.1f}"
-    )
+    text = f"Predicted was d = {PREDICTED:g}, seen is {number(pair.d.value, 2)} ({limits(pair.d, 2)})"
     if e.foreseen:
-        text += f", with which a simulation gives {e.foreseen[0].d.value:.2f}"
+        text += f", simulated with their noise {e.foreseen[0].d.value:.2f}"
+    text += f": trainings of one network differ by {c.seed:.1f} points, networks of one cost by {c.architecture:.1f}"
     needed = seeds_for(pair.d.value)
     if verdict(pair, True) == "no difference shown" and needed:
-        text += f", and an effect of the size seen takes {needed} seeds"
+        text += f"; such an effect takes {needed} seeds"
     return text + "."
 
 
@@ -75,12 +91,20 @@ def third_sentence(e: Experiment) -> str:
     """Say how surrogates order the trained networks."""
     if not e.taus:
         return f"The {e.networks} networks trained are too few to ask surrogates for their order."
-    n = max(row.n for row in e.taus)
-    rows = [row for row in e.taus if row.n == n]
-    taus = [f"{row.mean.value:.3f} ({learned(row)})" for row in rows]
-    text = f"Surrogates that learned {n} of the {e.networks} networks order others with Kendall's tau {', '.join(taus)}"
-    than = [f"{ahead(row.ahead)} {learned(row)}" for row in rows[1:]]
-    return text + (f": {learned(rows[0])} are {' and '.join(than)}." if than else ".")
+    sizes = sorted({row.n for row in e.taus})
+    ends = sizes if len(sizes) == 1 else (sizes[0], sizes[-1])
+    parts = []
+    for n in ends:
+        rows = [row for row in e.taus if row.n == n]
+        how = [ahead(row.ahead) for row in rows[1:]]
+        others = [f"{learned(row)} ({row.mean.value:.3f})" for row in rows[1:]]
+        if len(set(how)) == 1:
+            than = f", {how[0]} {together(others)}"
+        else:
+            than = "".join(f", {h} {o}" for h, o in zip(how, others, strict=True))
+        part = f"after {n}{f' of {e.networks} networks' if n == ends[0] else ''} {learned(rows[0])} "
+        parts.append(part + f"{rows[0].mean.value:.3f}{than}")
+    return f"Surrogates' Kendall's tau on others: {'; '.join(parts)}."
 
 
 def learned(row: TauRow) -> str:
@@ -110,7 +134,8 @@ def prediction(e: Experiment) -> list[str]:
     lines = [
         "## What was predicted, and what would decide",
         "",
-        f"Written down before: d about {PREDICTED:g}, from pilots ({PILOTS}); {n} seeds find such an effect in "
+        f"Written down before: d about {PREDICTED:g}, from pilots ({PILOTS}), in the code since commit "
+        f"{WRITTEN} (its reports say how often a number of seeds finds it); {n} seeds find such an effect in "
         f"{100 * chance_to_find(PREDICTED, n, 1):.0f} % of experiments, {_least(n)}.",
         "",
     ]

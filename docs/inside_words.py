@@ -7,7 +7,7 @@ import math
 import numpy as np
 from answer_parts import together
 from headline_data import Experiment
-from headline_words import limits, seeds_for, verdict
+from headline_words import limits, seeds_for, setting, verdict
 from pages import RESULTS, table
 
 from smemnas.bench.metrics.power import chance_to_find, smallest_effect
@@ -23,8 +23,8 @@ def first_sentence(e: Experiment) -> str:
     first, means = e.arms[0], {row.arm: row.mean.value for row in e.volumes}
     found = "; ".join(_compared(e, pair, means[pair.other]) for pair in e.primaries)
     return (
-        f"With every number a training, the fronts of {first} have hypervolume {means[first]:.3f} by fresh trainings. "
-        f"{found} ({len(e.plan.runs)} seeds, exact tests, Holm; registered before)."
+        f"With every number a training ({setting(e)}), {first} has hypervolume {means[first]:.3f} by fresh trainings. "
+        f"{found} (exact tests, Holm, registered before)."
     )
 
 
@@ -37,7 +37,7 @@ def _compared(e: Experiment, pair: ArmPair, theirs: float) -> str:
     }[verdict(pair, True)]
     p = p_value(pair.p_holm)
     text = (
-        f"{said}: {theirs:.3f}, {e.arms[0]} ahead by {pair.difference.value:+.3f} "
+        f"{said}: {theirs:.3f}, lead of {e.arms[0]} {pair.difference.value:+.3f} "
         f"({limits(pair.difference, 3, '+')}; p {'' if p.startswith('<') else '= '}{p})"
     )
     return text[0].upper() + text[1:] if pair is e.primaries[0] else text
@@ -46,7 +46,7 @@ def _compared(e: Experiment, pair: ArmPair, theirs: float) -> str:
 def second_sentence(e: Experiment) -> str:
     """Say what such an experiment can find at all."""
     n, tests = len(e.plan.runs), len(e.arms) - 1
-    text = f"{n} seeds find an effect of d = {smallest_effect(n, tests):.2f} in 80 % of experiments"
+    text = f"{n} seeds find d = {smallest_effect(n, tests):.2f} in 80 % of experiments"
     seen = [f"{number(pair.d.value, 2)} ({limits(pair.d, 2)})" for pair in e.primaries]
     text += f"; seen are {together(seen)}"
     if e.foreseen:

@@ -29,6 +29,8 @@ from smemnas.spaces.base import FloatArray
 #: Files of a study that are kept beside the page.
 KEPT = ("study.md", "details.md", "study.csv", "champion.csv", "caps.csv", "contrasts.csv", INCUMBENTS)
 RUNS, MADE = "runs.csv", "made.txt"
+#: Column of runs.csv with the regret on the test split, where there is one, at the budget.
+REPORTED = "reported_regret"
 #: The other rule by which the first three are ranked once more: "" is the front's own range.
 OTHER = ""
 
@@ -94,6 +96,7 @@ def _records(tables: Tables, other: Tables) -> list[dict[str, object]]:
                 "seed": t.job.seed,
                 **{f"regret_{n}": f"{t.regret[k]:.8g}" for k, n in enumerate(plan.at)},
                 "regret_other": f"{twin.regret[-1]:.8g}" if twin else "",
+                REPORTED: f"{t.reported[-1]:.8g}" if math.isfinite(t.reported[-1]) else "",
                 "seconds": f"{t.seconds:.4g}",
                 "method_seconds": f"{t.method_seconds:.4g}",
                 **incumbent_columns(tables, t),
@@ -163,7 +166,7 @@ class Results:
         found: dict[tuple[str, str, str], dict[int, float]] = {}
         for row in self._runs:
             for name, text in row.items():
-                if name.startswith("regret") or name.endswith("seconds"):
+                if name.startswith("regret") or name == REPORTED or name.endswith("seconds"):
                     key = (row["problem"], row["method"], name)
                     found.setdefault(key, {})[int(row["seed"])] = float(text) if text else math.nan
         return found
@@ -186,8 +189,12 @@ class Results:
         return problem.split(" ")[0], self.objectives[problem]
 
     def pair(self, problem: str, first: str, second: str, at: int) -> Pair:
-        """Compare two methods by the seeds that both have."""
-        x, y = (self.values.get((problem, name, f"regret_{at}"), {}) for name in (first, second))
+        """Compare the regrets of two methods at a checkpoint."""
+        return self.pair_of(problem, first, second, f"regret_{at}")
+
+    def pair_of(self, problem: str, first: str, second: str, column: str) -> Pair:
+        """Compare two methods in a column of runs.csv by the seeds that both have."""
+        x, y = (self.values.get((problem, name, column), {}) for name in (first, second))
         seeds = sorted(x.keys() & y.keys())
         a, b = np.array([x[s] for s in seeds]), np.array([y[s] for s in seeds])
         means = (float(a.mean()), float(b.mean())) if seeds else (math.nan, math.nan)
@@ -195,7 +202,11 @@ class Results:
 
     def best(self, problem: str, names: Sequence[str], at: int) -> str:
         """Return which of some methods has the least mean regret on a problem; "" without any run."""
-        means = {name: self.mean(problem, name, f"regret_{at}") for name in names}
+        return self.best_by(problem, names, f"regret_{at}")
+
+    def best_by(self, problem: str, names: Sequence[str], column: str) -> str:
+        """Return which of some methods has the least mean of a column of runs.csv on a problem; "" without any run."""
+        means = {name: self.mean(problem, name, column) for name in names}
         known = {name: value for name, value in means.items() if not math.isnan(value)}
         return min(known, key=lambda name: known[name]) if known else ""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from main_data import Pair, Results
+from main_data import REPORTED, Pair, Results
 from pages import listed, table
 
 from smemnas.bench.metrics.statistics import SIGNIFICANCE, holm
@@ -91,6 +92,70 @@ def goals(results: Results, champion: str) -> list[str]:
     return lines
 
 
+def on_test(results: Results, champion: str) -> list[str]:
+    """Return the section on the test split of the problems that have one: regrets there, and the duels once more.
+
+    What was searched is validation; of the duels the foreign method is the best on test values, seen afterwards.
+    """
+    end, lines = results.at[-1], list[str]()
+    split = [p for p in results.problems if not math.isnan(results.mean(p, champion, REPORTED))]
+    if not split:
+        return []
+    cells = []
+    for method, (track, _) in results.methods.items():
+        rows = [results.row_of(results.study, problem, method, end) for problem in split]
+        cells.append([f"`{method}` {track}", *(_tested(row) for row in rows)])
+    floors = [results.row_of(results.study, problem, champion, end) for problem in split]
+    floor = [number(float(row["reported_floor"])) if row and row["reported_floor"] else "-" for row in floors]
+    cells.append(["the front of the whole table by validation", *floor])
+    found = []
+    for track in reversed(TRACKS):
+        ours = champion + ENDINGS[track]
+        told = TRACKS[: TRACKS.index(track) + 1]
+        foreign = [name for name, (its, own) in results.methods.items() if its in told and not own]
+        for problem in split if ours in results.methods else []:
+            best = results.best_by(problem, foreign, REPORTED)
+            if best:
+                found.append((problem, track, ours, best, results.pair_of(problem, ours, best, REPORTED)))
+    adjusted = holm([pair.p for *_, pair in found])
+    duelled = [
+        [
+            *(problem, track, f"`{ours}`", number(pair.means[0]), f"`{best}`", number(pair.means[1])),
+            *(number(pair.ratio.value, 2), span(pair.ratio, 2), str(pair.pairs), p_value(float(p))),
+        ]
+        for (problem, track, ours, best, pair), p in zip(found, adjusted, strict=True)
+    ]
+    for problem in split:
+        mine = [(pair, float(p)) for (at, *_, pair), p in zip(found, adjusted, strict=True) if at == problem]
+        ahead = sum(p < SIGNIFICANCE and pair.means[0] < pair.means[1] for pair, p in mine)
+        behind = sum(p < SIGNIFICANCE and pair.means[0] > pair.means[1] for pair, p in mine)
+        lines.append(
+            f"* **{problem}**: of these {len(mine)} duels ours is ahead in {ahead} and behind in {behind}; in "
+            f"{len(mine) - ahead - behind} no difference is shown."
+        )
+    head = ("problem", "track", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
+    about = f"Our method of each track against the foreign one that is best there; Holm over {len(found)}:"
+    duels_of_tracks = [about, "", *table(head, duelled, words=3), *lines, ""] if found else []
+    return [
+        "## On test values",
+        "",
+        f"Searches see validation values. Here the networks that they chose by them after {end} evaluations are judged "
+        "by test values against the best front of these: what a user gets. Below the regret of the table's own "
+        "validation front differences are luck of the split.",
+        "",
+        *table(("method, track", *split), cells),
+        *duels_of_tracks,
+    ]
+
+
+def _tested(row: Mapping[str, str] | None) -> str:
+    if row is None or not row["reported_regret"]:
+        return "-"
+    low, high = row["reported_regret_low"], row["reported_regret_high"]
+    limits = f" [{number(float(low))}, {number(float(high))}]" if low else ""
+    return number(float(row["reported_regret"])) + limits
+
+
 def _said(found: list[Duel]) -> str:
     """Return what came out in one track."""
     reached, ahead = [d for d in found if d.reached], [d for d in found if d.ahead]
@@ -100,14 +165,14 @@ def _said(found: list[Duel]) -> str:
     for d in found:
         if d.reached:
             continue
-        how = "ahead" if d.ahead else "as good" if d.p_holm >= SIGNIFICANCE else "better"
         said = f"ratio {number(d.pair.ratio.value, 2)}, regret {number(d.pair.means[0])} and {number(d.pair.means[1])}"
         rival = f"`{d.foreign}`"
-        text += f" {d.problem}: {said}, " + (
-            f"significantly ahead of {rival}."
-            if how == "ahead"
-            else f"{rival} is {how}{' (no difference shown)' * (how == 'as good')}."
-        )
+        if d.ahead:
+            text += f" {d.problem}: {said}, significantly ahead of {rival}."
+        elif d.p_holm < SIGNIFICANCE:
+            text += f" {d.problem}: {said}, {rival} is better."
+        else:
+            text += f" {d.problem}: {said}, no difference from {rival} is shown."
     return text
 
 

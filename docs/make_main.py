@@ -12,11 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from answer_methods import Study, picture, unit_of
+from answer_methods import picture, unit_of
 from main_data import KEPT, MADE, RUNS, Results, collected
-from main_words import goals, sensitivity
+from main_words import goals, on_test, sensitivity
 from make_kept import with_kept
 from pages import RESULTS, listed, recorded_in, table
+from study_rows import Study
 
 from smemnas.bench.report.cells import number
 from smemnas.bench.studies.information import TOLD
@@ -38,7 +39,7 @@ TUNED = ("nb201/cifar10", "mnv3/ofa")
 
 def developed(problem: str, objectives: str, methods: Sequence[str]) -> str:
     """Return what of ours among the methods was developed on a problem, with other seeds; "" where nothing was."""
-    place = problem.split(" ")[0].split("+noise")[0]
+    place = problem.split(" ")[0].split("+noise")[0].split("+draw")[0]
     if objectives in TWO:
         ours = "smemnas/alternating" if "smemnas/alternating" in methods else "smemnas/adaptive"
         found = [f"`{ours}` and its parts"] * (place in ALL_FIVE) + ["`/tuned` presets"] * (place in TUNED)
@@ -91,8 +92,22 @@ def how(name: str, results: Results) -> list[str]:
             words=3,
         ),
     ]
+    lines += _untuned(results)
     fresh = [p for p, s in served.items() if not s]
     return [*lines, f"Served nothing of ours: {', '.join(fresh)}." if fresh else "All of them served.", ""]
+
+
+def _untuned(results: Results) -> list[str]:
+    """Return which baselines nobody tuned, and for what the settings of the others were chosen."""
+    foreign = [name for name, (_, own) in results.methods.items() if not own and name != "random"]
+    plain = [name for name in foreign if "/" not in name and f"{name}/tuned" not in results.methods]
+    lines = [f"At their defaults, not tuned: {listed(plain)}.", ""] if plain else []
+    if any(name.endswith("/tuned") for name in foreign) and any(o.count("+") > 1 for o in results.objectives.values()):
+        lines += [
+            "The settings of `/tuned` were chosen for two objectives, error and flops; nobody tuned for more.",
+            "",
+        ]
+    return lines
 
 
 def regrets(results: Results) -> list[str]:
@@ -301,6 +316,10 @@ def words(results: Results) -> list[str]:
         text = f"* **{problem}**: `{best}` ({_n(known[best]['regret'])}); not told from it: {listed(same)}."
         if foreign and foreign != best:
             text += f" Best foreign method: `{foreign}` ({_n(known[foreign]['regret'])})."
+        if "random" in known:
+            chance = float(known["random"]["regret"])
+            behind = [m for m, row in known.items() if m != "random" and float(row["regret"]) > chance]
+            text += f" Behind random search in the mean: {listed(behind)}." if behind else ""
         lines.append(text)
     return [*lines, ""]
 
@@ -319,6 +338,7 @@ def page(name: str, folder: Path) -> str:
         words(results),
         primary(results),
         goals(results, champion),
+        on_test(results, champion),
         contrasts(results),
     ]
     parts += [regrets(results), caps(results), arrivals(results), sensitivity(results), times(results)]

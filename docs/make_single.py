@@ -80,11 +80,15 @@ def errors(s: Single) -> list[str]:
         for problem in s.problems:
             reached, runs = s.reached(problem, name, 0.0)
             gap = s.interval(problem, name, "above_optimum")
-            cells.append(f"{_with_limits(gap, 3)} {s.verdict(problem, name)}".rstrip() + f", {reached}/{runs}")
+            sign, shown = s.true_verdict(problem, name), s.verdict(problem, name)
+            sign += f" (shown: {shown})" if shown != sign else ""
+            cells.append(f"{_with_limits(gap, 3)} {sign}".rstrip() + f", {reached}/{runs}")
         rows.append([f"`{name}` {track}", *cells])
     return [
         f"Points of error above the least one after {s.end} evaluations, mean with its 95 % interval; runs that have "
-        f"it. `{s.champion_name}` is + better, - worse, = not told apart, ? too few pairs (primary comparison).",
+        f"it. `{s.champion_name}` is + better, - worse, = not told apart, ? too few pairs. The sign is that of the "
+        "primary comparison, of the error that was shown; where a search sees one training of several, that of true "
+        "errors, and in brackets what the one training says, where that is something else.",
         "",
         *table(("method, track", *s.problems), rows),
     ]

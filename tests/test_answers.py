@@ -125,7 +125,7 @@ def study(tmp_path, monkeypatch, name, rows, tracks=()):
     (tmp_path / name).mkdir(exist_ok=True)
     (tmp_path / name / "study.csv").write_text("\n".join([head, *lines]) + "\n")
     (tmp_path / name / "study.md").write_text("# Study\n")
-    monkeypatch.setattr(METHODS, "RESULTS", tmp_path)
+    monkeypatch.setattr("study_rows.RESULTS", tmp_path)  # as other pages import it
     return METHODS.Study(name)
 
 
@@ -178,12 +178,12 @@ def test_what_is_told_no_more_is_compared(tmp_path, monkeypatch):
     assert (
         "| nb201/a | `smemnas/b` 0.6000, `nsga2` 0.3000 | `smemnas/b` 0.6000, `msunas` 0.2000 | "
         "`smemnas` 0.1000, `msunas` 0.2000 |"
-    ) in METHODS.at_equal_information(found)
+    ) in METHODS.by_what_is_told(found)
     lucky = [("b", m, 100, 0.01 if m == "nsga2" else r - 0.7, -0.1, "") for m, r in regrets.items()]
     assert METHODS.third_sentence(study(tmp_path, monkeypatch, "adaptive", [*rows, *lucky], tracks)).endswith(
         "has 2.0 to 2.0 times the best other's (nb201/b -0.100 against 0.010)."
     )  # a mean that is beaten by luck is below zero: no ratio
-    assert METHODS.at_equal_information(study(tmp_path, monkeypatch, "adaptive", rows)) == []
+    assert METHODS.by_what_is_told(study(tmp_path, monkeypatch, "adaptive", rows)) == []
 
 
 def test_whether_an_order_survives_noise_and_draws(tmp_path, monkeypatch):
@@ -202,6 +202,33 @@ def test_whether_an_order_survives_noise_and_draws(tmp_path, monkeypatch):
     assert "| nb201/a+draw=1 | `smemnas` | `smemnas` | `smemnas` | 4 | +1.00 |" in draws
 
 
+def test_an_order_is_compared_after_as_many_evaluations_and_who_is_missing_is_said(tmp_path, monkeypatch):
+    names = ("smemnas/best", "smemnas", "nsga2", "random")
+    early = [("a", m, 100, r, 0.01, "") for m, r in zip(names, (0.1, 0.2, 0.3, 0.4), strict=True)]
+    late = [("a", m, 340, r, 0.01, "") for m, r in zip(names, (0.05, 0.02, 0.06, 0.3), strict=True)]
+    rows = [*early, *late, ("a", "smemnas/new", 100, 0.05, 0.01, ""), ("a", "smemnas/new", 340, 0.01, 0.01, "")]
+    found = study(tmp_path, monkeypatch, "main", rows)
+    assert (found.at, found.earlier(100).at, found.earlier(50).at) == (340, 100, 340)
+    study(tmp_path, monkeypatch, "noise", [(f"{d}+noise=1", *row) for d, *row in early])
+    text = "\n".join(METHODS.under_noise(found))
+    assert "stays in 1 of 1 cases" in text
+    assert "between +1.00 and +1.00" in text
+    assert "against [main](../results/main/study.md) after 100)" in text
+    assert "Not run there, though first before: `smemnas/new`; of them this says nothing." in text
+
+
+def test_test_values_stand_beside_what_was_searched(tmp_path, monkeypatch):
+    rows = [("a", m, 100, r, 0.01, "") for m, r in (("smemnas", 0.1), ("nsga2", 0.2), ("random", 0.4))]
+    found = study(tmp_path, monkeypatch, "main", rows)
+    assert METHODS.on_test(found) == ""
+    for method, tested in (("smemnas", "0.3"), ("nsga2", "0.35"), ("random", "0.25")):
+        found._rows["nb201/a", method] |= {"reported_regret": tested, "reported_floor": "0.2"}
+    assert METHODS.on_test(found).endswith(
+        "nb201/a `smemnas` 0.300, the best that is not ours, `random`, 0.250, the validation front of the whole table "
+        "0.200."
+    )
+
+
 def test_what_the_record_of_the_inherited_run_says():
     script = docs_script("answer_inherited")
     count, taus = script.survival()
@@ -210,7 +237,7 @@ def test_what_the_record_of_the_inherited_run_says():
     assert [tau.images for tau in taus] == ["3,000 images outside the training set", "held-out", "test images"]
     mark = script.spread(76.0, 2000)
     assert (mark.low, mark.high) == pytest.approx((74.08, 77.82), abs=0.01)
-    assert script.ends() == ((75.9, 76.3), (63.8, 66.0))
+    assert script.both_ways() == [(75.9, 63.8), (76.3, 64.9)]
 
 
 def test_equal_is_what_lies_within_the_margin_as_a_whole():

@@ -35,7 +35,7 @@ def test_every_notebook_has_its_cells_and_shows_pictures():
 def test_the_first_notebook_tells_what_the_archive_tells():
     [text] = [t for t in printed(KEPT["first-search"]["cells"]) if "front-climber  regret" in t]
     rows = dict(re.findall(r"^(\S+) +nsga2 +regret (\S+)$", text, re.MULTILINE))
-    study = docs_script("answer_methods").Study("in-the-box")
+    study = docs_script("study_rows").Study("in-the-box")
     assert {p: float(r) for p, r in rows.items()} == pytest.approx(
         {p: study.regret(p, "nsga2") for p in study.problems}, abs=0.0005
     )

@@ -19,7 +19,8 @@ from smemnas.surrogates.base import Surrogate
 from smemnas.surrogates.choice import choose
 
 AUTO, AUTO_NEUTRAL, DECLARED = "auto", "auto-neutral", "declared"
-#: Encodings that any space has, from its genes alone.
+#: Encodings that any space has, from its genes alone. Genes that a space says have no effect may be left out: mnv3's
+#: "onehot" has no column for the layers that an architecture does not have (OFA's layout).
 NEUTRAL = frozenset({"int", "onehot"})
 #: What "auto-neutral" chooses among, the preferred one first.
 NEUTRAL_CANDIDATES = ("onehot", "int", "int+onehot")

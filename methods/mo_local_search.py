@@ -12,8 +12,9 @@ Differs from the authors' code:
 
 * by default the descent evaluates single-gene changes in random order, moves to the first better one and ends where
   no neighbour is better; `move` "best" looks at the whole neighbourhood;
-* ideal and nadir are those of the evaluated front when a descent starts, where the code has accuracies between 0 and 1
-  and MAdds scaled by the smallest and the largest network of its table;
+* ideal and nadir are those of the evaluated front when a descent starts (of the first one, of what it has evaluated so
+  far), where the code has accuracies between 0 and 1 and MAdds scaled by the smallest and the largest network of its
+  table;
 * weights are uniform on the simplex, which for two objectives is the code's uniform share of the first;
 * starts come from the seed's shared stream of random architectures, without repetition, where the code starts its first
   descent from the network without any layer; what was evaluated before counts with its known values, at no cost.
@@ -53,6 +54,8 @@ class MultiObjectiveLocalSearch(LocalSearch):
         self._genes: list[int] = []
         self._rows: dict[bytes, FloatArray] = {}
         self._low, self._weights = np.zeros(problem.n_obj), np.ones(problem.n_obj)
+        self._shares = np.ones(problem.n_obj)
+        self._first = False
 
     def ask(self) -> IntArray:
         """Return random starts, or those changes of the current architecture that are looked at next.
@@ -95,17 +98,24 @@ class MultiObjectiveLocalSearch(LocalSearch):
         for x, f in zip(np.array(X, dtype=np.int64), np.array(F, dtype=np.float64), strict=True):
             self._rows[x.tobytes()] = f
         super().tell(X, F)
+        if self._first:
+            self._normalise()
         self._value.update((key, self._sum(self._rows[key])) for key in map(bytes, np.asarray(X, dtype=np.int64)))
 
     def _next_starts(self) -> IntArray:
         """Draw new weights, then return the next starts."""
-        weights = self.rng.dirichlet(np.ones(self.problem.n_obj))
+        self._shares = self.rng.dirichlet(np.ones(self.problem.n_obj))
+        self._first = not self._rows
+        self._normalise()
+        return super()._next_starts()
+
+    def _normalise(self) -> None:
+        """Set ideal and nadir by what was evaluated so far, and the value of all of it."""
         F = np.array(list(self._rows.values())).reshape(-1, self.problem.n_obj)
         F = F[np.isfinite(F).all(axis=1)]
-        self._low, span = box(F) if len(F) else (np.zeros(len(weights)), np.ones(len(weights)))
-        self._weights = weights / span
+        self._low, span = box(F) if len(F) else (np.zeros(len(self._shares)), np.ones(len(self._shares)))
+        self._weights = self._shares / span
         self._value = {key: self._sum(f) for key, f in self._rows.items()}
-        return super()._next_starts()
 
     def _sum(self, f: FloatArray) -> float:
         """Return the weighted sum of objectives ``(n_obj,)``; +inf where the evaluation failed."""

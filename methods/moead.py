@@ -113,6 +113,7 @@ class MOEAD(PymooMethod):
             )
             better = subproblem_values(algorithm, F[k], algorithm.ideal) < old
             algorithm.pop[better] = population[k]
+        algorithm.generator = algorithm.state = None  # the child that was asked for is done with: the next one
 
     def _tell_asked(self, population: Any) -> None:
         """One individual at a time after the first population, as pymoo's generator wants it."""

@@ -110,10 +110,18 @@ class OptunaMethod(Method):
             if trials:
                 self._finish(trials.pop(0), f)
             elif np.isfinite(f).all():
-                params = {f"g{j}": int(v) for j, v in enumerate(x)}
-                self._study.add_trial(
-                    optuna.trial.create_trial(params=params, distributions=self._distributions, values=f.tolist())
-                )
+                self._add(x, f)
+        for trials in self._open.values():  # another row was evaluated in their place: Optuna would wait for them
+            for trial in trials:
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._open = {}
+
+    def _add(self, x: IntArray, f: FloatArray) -> None:
+        """Give Optuna an evaluation ``(n_var,)``, ``(n_obj,)`` that it did not ask for."""
+        params = {f"g{j}": int(v) for j, v in enumerate(x)}
+        self._study.add_trial(
+            import_optuna().trial.create_trial(params=params, distributions=self._distributions, values=f.tolist())
+        )
 
     def _enqueue(self, x: IntArray) -> None:
         """Make a genotype ``(n_var,)`` the next trial, and open it."""
@@ -185,6 +193,20 @@ class OptunaNSGA2(OptunaMethod):
 
     def _sampler(self, optuna: Any, seed: int) -> Any:
         return optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
+
+    def _enqueue(self, x: IntArray) -> None:
+        """Make a genotype ``(n_var,)`` the next trial, and open it as one of the present generation.
+
+        Optuna writes a trial's generation down when its relative parameters are read, which nobody does where all
+        parameters are given. Without one the initial design, and what it did not ask for, would never be parents.
+        """
+        super()._enqueue(x)
+        _ = self._open[x.tobytes()][-1].relative_params
+
+    def _add(self, x: IntArray, f: FloatArray) -> None:
+        """Give Optuna an evaluation that it did not ask for as one of the present generation."""
+        self._enqueue(x)
+        self._finish(self._open[x.tobytes()].pop(), f)
 
 
 METHODS.preset("optuna-nsga2/small", "optuna-nsga2", "Optuna's NSGA-II, population 10 (extra: optuna)", population=10)

@@ -71,7 +71,7 @@ class ParetoLocalSearch(Method):
             self._looking = self._next_starts()
             if len(self._looking) == 0:
                 return self._looking
-            self._archive = []
+            self._archive, self._visited = [], set()  # neighbours of an earlier search's members are to join, too
 
     def tell(self, X: IntArray, F: FloatArray) -> None:
         """Remember the values; before the first ask they make the first archive."""

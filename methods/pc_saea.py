@@ -233,7 +233,26 @@ def spea2_selection(F: FloatArray, k: int) -> IndexArray:
 
 def truncated(distance: FloatArray, members: IndexArray, k: int) -> IndexArray:
     """Return ``k`` of the members: again and again the one leaves whose sorted distances ``(n, n)`` come first."""
+    among = distance[np.ix_(members, members)]
+    order = np.argsort(among, axis=1, kind="stable")
+    near = np.take_along_axis(among, order, axis=1)
     while len(members) > k:
-        near = np.sort(distance[np.ix_(members, members)], axis=1)
-        members = np.delete(members, np.lexsort(near.T[::-1])[0])
+        out = _first_in_order(near)
+        rest = np.arange(len(members)) != out
+        keep = order[rest] != out  # in each row the distance to the one that leaves
+        near = near[rest][keep].reshape(len(members) - 1, -1)
+        order = order[rest][keep].reshape(len(members) - 1, -1)
+        order -= order > out
+        members = members[rest]
     return members
+
+
+def _first_in_order(rows: FloatArray) -> int:
+    """Return which row ``(n, d)`` comes first in the order of their columns, of equal ones the first."""
+    first = np.arange(len(rows))
+    for column in range(rows.shape[1]):
+        values = rows[first, column]
+        first = first[values == values.min()]
+        if len(first) == 1:
+            break
+    return int(first[0])

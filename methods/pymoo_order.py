@@ -45,5 +45,6 @@ def least_last(values: FloatArray, rng: np.random.Generator) -> IntArray:
 
 def nearest(directions: FloatArray, k: int) -> IntArray:
     """Return the ``k`` nearest weight vectors ``(n, k)`` to each of ``(n, n_obj)``, itself first, then by number."""
-    squared = np.square(directions[:, None, :] - directions[None, :, :]).sum(axis=2)
-    return np.asarray(np.argsort(np.round(squared, 12), axis=1, kind="stable")[:, :k], dtype=np.int64)
+    squared = np.round(np.square(directions[:, None, :] - directions[None, :, :]).sum(axis=2), 12)
+    np.fill_diagonal(squared, -1.0)  # first, also among equal ones: of one objective all are
+    return np.asarray(np.argsort(squared, axis=1, kind="stable")[:, :k], dtype=np.int64)

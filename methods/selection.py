@@ -178,8 +178,12 @@ def greedy_hypervolume(candidates: FloatArray, front: FloatArray, reference: Flo
 
 
 def box(F: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return lower corner and extent ``(n_obj,)`` of the box between the ideal point and the front's nadir."""
+    """Return lower corner and extent ``(n_obj,)`` of the box between the ideal point and the front's nadir.
+
+    Where the front has no extent, that of all rows, so that no unit counts; 1 where these have none either.
+    """
     low, high = F.min(axis=0), F[pareto_ranks(F) == 0].max(axis=0)
+    high = np.where(high > low, high, F.max(axis=0))
     return low, np.where(high > low, high - low, 1.0)
 
 

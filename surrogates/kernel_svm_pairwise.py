@@ -115,7 +115,7 @@ def pair_coefficients(
         return np.asarray(Q @ (root * B) @ Q.T)
 
     def back(residual: FloatArray) -> FloatArray:
-        return np.asarray(root * (Q.T @ residual @ Q))
+        return np.asarray(root * _antisymmetric(Q.T @ residual @ Q))
 
     def objective(B: FloatArray, f: FloatArray) -> float:
         lost = np.where(mask, labels - f, 0.0)
@@ -139,7 +139,16 @@ def pair_coefficients(
         active, value = still if hinge else active, value_new
         if done:
             break
-    return np.asarray(Q.T @ np.where(active, labels - f, 0.0) @ Q / ridge)
+    return _antisymmetric(Q.T @ np.where(active, labels - f, 0.0) @ Q / ridge)
+
+
+def _antisymmetric(M: FloatArray) -> FloatArray:
+    """Return the antisymmetric part ``(r, r)``.
+
+    All of it but for rounding, which conjugate gradients would enlarge where encodings repeat, until the processor
+    decides.
+    """
+    return np.asarray(0.5 * (M - M.T))
 
 
 def _line_search(

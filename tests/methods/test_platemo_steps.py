@@ -117,6 +117,20 @@ def test_a_network_is_followed_reversed_or_ignored():
     assert followed(np.array([1.0, -1.0]), np.array([True, True])) == 0
 
 
+def test_truncation_is_what_sorting_anew_for_each_removal_gives():
+    rng = np.random.default_rng(4)
+    for n, d in ((40, 2), (60, 3), (80, 5)):
+        F = rng.integers(6, size=(n, d)).astype(float)  # with ties and equal rows
+        distance = np.sqrt(((F[:, None] - F[None]) ** 2).sum(axis=2))
+        np.fill_diagonal(distance, np.inf)
+        members = np.sort(rng.permutation(n)[: n - 5])
+        kept = members
+        while len(kept) > n // 3:
+            near = np.sort(distance[np.ix_(kept, kept)], axis=1)
+            kept = np.delete(kept, min(range(len(kept)), key=lambda k: (tuple(near[k]), k)))
+        np.testing.assert_array_equal(truncated(distance, members, n // 3), kept)
+
+
 def test_spea2_keeps_the_front_then_the_least_dominated():
     F = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [0.6, 0.6], [1.0, 1.0], [0.45, 0.55]])
     np.testing.assert_array_equal(spea2_selection(F, 4), [0, 1, 2, 5])

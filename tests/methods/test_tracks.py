@@ -22,6 +22,7 @@ from smemnas.spaces.base import Problem
         ("smemnas", {}, "expert"),
         ("smemnas", {"encoding": "onehot"}, "grey-box"),
         ("smemnas", {"encoding": "onehot", "proxies": "all"}, "expert"),
+        ("smemnas", {"encoding": "onehot", "merge_isomorphic": True}, "expert"),
         ("smemnas", {"encoding": "auto"}, "expert"),
         ("smemnas", {"encoding": "declared"}, "expert"),
         ("smemnas", {"encoding": "auto-neutral"}, "grey-box"),

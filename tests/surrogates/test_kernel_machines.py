@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import UserError
 from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES, average_ranks, make_surrogate
@@ -88,6 +89,19 @@ def test_the_machine_knows_neither_the_order_of_rows_nor_the_scale_of_outcomes()
             KernelSVMPairwise(**params).fit(Z[turn], np.exp(3 * y[turn])).rank(new), ours, atol=1e-5
         )
     assert not np.allclose(KernelSVMPairwise(seed=1, max_pairs=200).fit(Z, y).rank(new), ours, atol=1e-3)
+
+
+@pytest.mark.parametrize("readout", ["tanh", "vote"])
+def test_a_machine_stays_antisymmetric_where_encodings_repeat(readout):
+    """Else rounding grows in the conjugate gradients, until the processor decides who is better."""
+    cells = open_benchmark("nb201", "cifar10", ("val_error", "flops"))
+    X = cells.space.sample(100, np.random.default_rng(100))
+    Z, y = cells.space.encode(X, "path"), cells.evaluate(X, 0).F[:, 0]
+    assert len(np.unique(Z, axis=0)) < 100
+    model = KernelSVMPairwise(readout=readout).fit(Z, y)
+    scores = model.pair_scores(Z, Z)
+    assert np.abs(scores + scores.T).max() < 1e-10
+    assert np.abs(np.diag(scores)).max() < 1e-10
 
 
 def test_a_machine_on_equal_outcomes_says_nothing():

@@ -28,7 +28,8 @@ INTRODUCTION = """# The same effort for every baseline
 
 Written by `python docs/make_tuning.py` from [settings.toml](results/tuning/settings.toml) and
 [runs.csv](results/tuning/runs.csv), which smemnas 0.2.0 at commit 40239e78 made by
-`study --plan docs/results/tuning/settings.toml --no-figures`.
+`study --plan docs/results/tuning/settings.toml --no-figures`; those of mo-local-search and optuna-nsga2 were made anew at
+commit 6ccf5941, which mended a fault of each.
 
 Six settings of each method, its default first, were written down before the runs, and so was the rule. Each ran on
 nb201/cifar10 and on mnv3/ofa (objectives error and flops, `--reference within-5`), 100 evaluations, seeds 1000 to 1007,
@@ -170,8 +171,8 @@ def page() -> str:
 
 
 def collect(studies: Iterable[Path]) -> list[dict[str, str]]:
-    """Return the runs of studies that are done, in the order of the plans."""
-    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    """Return the runs of studies that are done, in the place of those that are there, in the order of the plans."""
+    found = {(row["setting"], row["problem"], row["seed"]): row for row in kept_rows()}
     for study in studies:
         seconds = {}
         with open(study / "times.csv", encoding="utf-8", newline="") as stream:
@@ -189,12 +190,22 @@ def collect(studies: Iterable[Path]) -> list[dict[str, str]]:
     return sorted(found.values(), key=lambda r: (order[r["setting"]], PROBLEMS.index(r["problem"]), int(r["seed"])))
 
 
+def kept_rows() -> list[dict[str, str]]:
+    """Return the rows of runs.csv, none where there is no such file."""
+    file = FOLDER / "runs.csv"
+    if not file.exists():
+        return []
+    with open(file, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def write_runs(studies: Sequence[Path]) -> None:
     """Write runs.csv."""
+    rows = collect(studies)
     with open(FOLDER / "runs.csv", "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(collect(studies))
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

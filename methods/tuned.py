@@ -30,7 +30,7 @@ TUNED: dict[str, dict[str, Any]] = {
     "mo-rea": {"population": 20},
     "pareto-local-search": {"starts": 20},
     "mo-local-search": {"move": "gene", "starts": 10},
-    "optuna-nsga2": {"population": 10},
+    "optuna-nsga2": {"genes": "integer", "population": 10},
     "optuna-tpe": {"candidates": 100},
     "parego": {"encoding": "onehot", "batch": 5},
     "msunas": {"initial": 10, "batch": 5},

@@ -28,8 +28,8 @@ INTRODUCTION = """# The same effort for every baseline
 
 Written by `python docs/make_tuning.py` from [settings.toml](results/tuning/settings.toml) and
 [runs.csv](results/tuning/runs.csv), which smemnas 0.2.0 at commit 40239e78 made by
-`study --plan docs/results/tuning/settings.toml --no-figures`; those of mo-local-search and optuna-nsga2 were made anew at
-commit 6ccf5941, which mended a fault of each.
+`study --plan docs/results/tuning/settings.toml --no-figures`; those of mo-local-search and optuna-nsga2 were made
+anew at commit 6ccf5943, which mended a fault of each.
 
 Six settings of each method, its default first, were written down before the runs, and so was the rule. Each ran on
 nb201/cifar10 and on mnv3/ofa (objectives error and flops, `--reference within-5`), 100 evaluations, seeds 1000 to 1007,

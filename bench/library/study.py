@@ -279,7 +279,11 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         rules = {case.reference for case in plan.cases}
         rule = rules.pop() if len(rules) == 1 else ""  # a plan's rule holds elsewhere too
         made = make_cases(wanted, datasets, objectives)
-        plan = replace(plan, cases=tuple(replace(case, reference=rule) for case in made))
+        plan = replace(
+            plan,
+            cases=tuple(replace(case, reference=rule) for case in made),
+            full_space=bool(plan.full_space),  # other cases than those that a stored plan says it of
+        )
     seeds = options.seeds if options.seeds != AUTO else None
     seeds = parse_seeds(seeds) if isinstance(seeds, str) else seeds
     plan = replace(
@@ -290,7 +294,7 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         champion=options.champion or plan.champion,
         target=plan.target if options.target is None else options.target,
         plugins=tuple(map(str, options.plugins)),
-        full_space=options.full_space,
+        full_space=options.full_space or plan.full_space,
     )
     if not (options.plan or options.against) or options.champion:  # a published plan says itself what it asks
         plan = replace(plan, primary=plan.champion or plan.baseline or next((v.name for v in plan.variants), ""))

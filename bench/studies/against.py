@@ -69,7 +69,8 @@ def basis(text: str, archives: Sequence[str]) -> Basis:
             raise UserError(f"{text} holds {len(plans)} plans, expected one: name the plan and give --archive.")
         entry = decode(json.dumps(plans[0]).encode(), PlanEntry, f"{text}, plan")
         name = Path(text).name if os.path.isdir(Path(text).expanduser()) else parts[0].path.name
-        return Basis(plan_from(entry, parts[0].path), name.removesuffix(SUFFIX), (*parts, *given))
+        plan = replace(plan_from(entry, parts[0].path), full_space=None)  # it was checked: its cases say it
+        return Basis(plan, name.removesuffix(SUFFIX), (*parts, *given))
     plan = named_plan(text)
     own = shipped(text)
     return Basis(plan, text, given or (open_archives(own) if own else ()))

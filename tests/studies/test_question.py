@@ -20,12 +20,13 @@ from smemnas.bench.report.study.primary import pairs_of, primary, sentences
 from smemnas.bench.report.study.sections import sections
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import read_plans
-from smemnas.bench.studies.execution import PLANS
+from smemnas.bench.studies.execution import MISSING, PLANS
 from smemnas.bench.studies.pairs import BASELINE, CHAMPION, EARLIER, PRIMARY, families
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.published import named_plan
 from smemnas.bench.studies.question import question_of, said, with_enough_seeds
 from smemnas.bench.studies.tables import Tables
+from smemnas.bench.studies.trials import unfinished
 
 NAMES = ("a", "b", "c", "d")
 TWO = (Case("toy"), Case("toy", "", ("flops", "error")))
@@ -158,6 +159,31 @@ def test_a_pair_has_one_verdict_wherever_it_is_shown(primary_of: str, baseline: 
                 tell(row.case, row.at, row.variant, best[row.case, row.at], row.mark or "apart")
         assert len(told) >= 2 * len(plan.at) * 3
         assert {pair: len(said) for pair, said in told.items() if len(said) > 1} == {}
+
+
+@pytest.mark.parametrize("primary_of", ["b", ""])
+def test_what_was_not_compared_is_not_marked_as_different(primary_of: str) -> None:
+    """Four methods of which one has no seed of the best's, and one no run at all."""
+    own = {"a": (0, 1, 2, 3), "c": (4, 5, 6, 7)}
+    plan = plan_with(8, baseline="b", primary=primary_of, seeds_of=own)
+    rng = np.random.default_rng(1)
+    trials = []
+    for case in plan.cases:
+        for v in plan.variants:
+            for seed in plan.seeds:
+                if v.name == "d" or seed not in plan.seeds_for(v):
+                    trials.append(unfinished(plan, v, case, plan.job(v, case, seed), MISSING, "", None))
+                    continue
+                regret = rng.random(len(plan.at)) + {"a": 1.0, "b": 5.0, "c": 9.0}[v.name]
+                F = rng.random((plan.budget, 2))
+                trials.append(made_up(plan, v, case, seed, F=F, regret=regret, curve=np.ones(plan.budget)))
+    tables = tabulate(plan, trials)
+    marks = {name: {(r.mark, np.isfinite(r.p_best)) for r in tables.rows if r.variant == name} for name in NAMES}
+    assert marks["a"] == {("best", False)}
+    assert marks["b"] == {("unknown", True)}  # four pairs, too few
+    assert marks["c"] == {("unknown", False)}
+    assert marks["d"] == {("", False)}
+    assert re.search(r"\| c \| 9\.\d+\? ", markdown(tables))
 
 
 def test_every_output_shows_the_same_signs() -> None:

@@ -200,17 +200,15 @@ def _study(options: StudyOptions, base: Basis, progress: Shown, say: Callable[[s
     place.check()
     out = Path(options.out or Path("runs") / base.name).expanduser()
     named = labelled(plan, options.labels)
-    question = question_of(named)
-    if question is not None and (say is not None or logger.isEnabledFor(logging.INFO)):
-        for line in said(question, options.effect):
-            (say or logger.info)(line)
     record_plan(out, plan)
     with shown_work("reading the runs that are stored", progress):
-        jobs, stored = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
-    for line in stored:
-        (say or logger.info)(line)
+        taken = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
+    if say is not None or logger.isEnabledFor(logging.INFO):
+        question = question_of(named, taken.absent)
+        for line in (*(said(question, options.effect) if question else ()), *taken.said):
+            (say or logger.info)(line)
     with shown_progress(f"study in {out}", progress) as tell:
-        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
+        states = run_study(taken.left, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
     with shown_work(f"comparing the runs in {out}", progress), study_lock(out):
         tables = tabulate(named, collect(named, out))
         write_study(out, tables)

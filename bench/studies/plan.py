@@ -44,6 +44,11 @@ class Variant:
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """Method and parameters, as its jobs have them (`Job.label`)."""
+        return Job(self.method, "", "", (), 1, params=self.params).label
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -311,10 +316,9 @@ def _check_names(plan: Plan) -> str:
     for variant in plan.variants:
         if variant.name not in plan.stored:
             METHODS.get(variant.method).resolve(variant.params)
-        label = Job(variant.method, "", "", (), 1, params=variant.params).label
-        if label in made:
-            raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
-        made[label] = variant.name
+        if variant.label in made:
+            raise UserError(f"variants {made[variant.label]!r} and {variant.name!r} are the same: {variant.label}.")
+        made[variant.label] = variant.name
     baseline = plan.baseline or names[0]
     for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
         if name not in names:

@@ -268,6 +268,51 @@ def test_variants_with_fewer_seeds_are_named() -> None:
     assert lines[3].startswith("d has 11 seeds: a difference of ")
 
 
+def test_pairs_are_counted_and_not_seeds() -> None:
+    """Seeds of both sides of a comparison, without the runs that there will not be."""
+    plan = replace(plan_with(20, champion="a", primary="a"), variants=VARIANTS[:2])
+    apart = replace(plan, seeds_of={"a": tuple(range(10)), "b": tuple(range(10, 20))})
+    assert said(question_of(apart) or pytest.fail("it states a question"))[1:] == [
+        "no pairs: no difference can be shown"
+    ]
+    half = replace(plan, seeds_of={"a": tuple(range(10)), "b": tuple(range(2, 14))})
+    lines = said(question_of(half) or pytest.fail("it states a question"))
+    assert lines[1].startswith("8 pairs: the smallest p after Holm is 0.016; a difference of")
+    assert lines[2].endswith(f"{power.fewest_pairs(2, 1.0)} pairs find a difference of 1 sd of the paired differences "
+                             "in 80 % of studies")  # fmt: skip
+    assert len(lines) == 3
+    one = plan.cases[0]
+    absent = {(v.label, one, seed) for v in plan.variants for seed in ((0, 1, 2) if v.name == "a" else range(2, 16))}
+    lines = said(question_of(plan, absent) or pytest.fail("it states a question"))
+    assert [line.partition(":")[0] for line in lines[1:]] == ["20 seeds", "b has 4 pairs on 1 problem"]
+
+
+def test_what_has_no_pair_is_no_test() -> None:
+    """The tests that are said are the family that the tables correct."""
+    plan = plan_with(12, champion="a", primary="a", seeds_of={"a": tuple(range(8)), "c": (8, 9, 10), "d": (6, 7, 8)})
+    question = question_of(plan) or pytest.fail("it states a question")
+    assert (question.tests, question.pairs) == (4, 8)
+    assert said(question)[-2:] == [
+        "c has no pairs: no difference to it can be shown",
+        "d has 2 pairs: no difference to it can be shown",
+    ]
+    trials = [
+        made_up(plan, v, case, seed, F=np.ones((plan.budget, 2)), curve=np.ones(plan.budget),
+                regret=np.full(len(plan.at), 1.0 + seed if seed in plan.seeds_for(v) else np.nan))
+        for case in plan.cases for v in plan.variants for seed in plan.seeds
+    ]  # fmt: skip
+    tables = tabulate(plan, trials)
+    assert {c.family_size for c in pairs_of(tables).values()} == {question.tests}
+    assert {key[1]: c.pairs for key, c in pairs_of(tables).items()} == {"b": 8, "c": 0, "d": 2}
+
+
+def test_methods_without_a_common_seed_are_not_said_to_have_too_few() -> None:
+    plan = plan_with(8, baseline="b", primary="b", seeds_of={"a": (0, 1), "b": (2, 3), "c": (4, 5), "d": (6, 7)})
+    text = markdown(tables_of(plan, {}))
+    assert "No two methods have a seed in common, so none is compared with another." in text
+    assert "So few seeds" not in text
+
+
 def test_published_plans_state_nothing_and_stay_as_they_are() -> None:
     for name in ("ablation", "five-problems"):
         plan = plan_of(StudyOptions(plan=name))

@@ -42,7 +42,7 @@ from smemnas.bench.archive.words import learn
 from smemnas.bench.errors import DataError, RunError
 from smemnas.bench.runs.history import Row
 from smemnas.bench.runs.job import Job
-from smemnas.bench.runs.source import RunSource
+from smemnas.bench.runs.source import RunSource, ended_with
 from smemnas.bench.schema import LogRow, decode
 
 
@@ -89,12 +89,13 @@ def pack(runs: Sequence[RunSource], plans: Sequence[Mapping[str, Any]] = ()) -> 
 
 
 def _unfinished(run: RunSource, job: Job) -> str:
-    """Return why a run is no finished one, and no failed one, or ""; a broken log is an error."""
+    """Return why a run is no finished one, and no failed one, or ""; what is broken is an error."""
     rows = len(run.log(None, len(job.objectives)).archs)
     run.seconds()
-    status = run.status()
-    ended = (status.status == "done" and status.rows == rows) or run.evaluations() == rows
-    if rows >= job.budget or (rows and ended) or status.status in ("done", "failed"):
+    if rows >= job.budget or ended_with(run, rows):
+        run.recommended(rows)
+        return ""
+    if run.status().status == "failed":
         return ""
     return f"unfinished: {rows} of {job.budget} evaluations in the log"
 

@@ -200,17 +200,15 @@ def _study(options: StudyOptions, base: Basis, progress: Shown, say: Callable[[s
     place.check()
     out = Path(options.out or Path("runs") / base.name).expanduser()
     named = labelled(plan, options.labels)
-    question = question_of(named)
-    if question is not None and (say is not None or logger.isEnabledFor(logging.INFO)):
-        for line in said(question, options.effect):
-            (say or logger.info)(line)
     record_plan(out, plan)
     with shown_work("reading the runs that are stored", progress):
-        jobs, stored = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
-    for line in stored:
-        (say or logger.info)(line)
+        taken = take_stored(out, plan, base.archives, list(plan.jobs(*options.part)))
+    if say is not None or logger.isEnabledFor(logging.INFO):
+        question = question_of(named, taken.absent)
+        for line in (*(said(question, options.effect) if question else ()), *taken.said):
+            (say or logger.info)(line)
     with shown_progress(f"study in {out}", progress) as tell:
-        states = run_study(jobs, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
+        states = run_study(taken.left, out, place=place, plugins=plan.plugins, progress=tell, rerun=options.rerun)
     with shown_work(f"comparing the runs in {out}", progress), study_lock(out):
         tables = tabulate(named, collect(named, out))
         write_study(out, tables)
@@ -279,7 +277,11 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         rules = {case.reference for case in plan.cases}
         rule = rules.pop() if len(rules) == 1 else ""  # a plan's rule holds elsewhere too
         made = make_cases(wanted, datasets, objectives)
-        plan = replace(plan, cases=tuple(replace(case, reference=rule) for case in made))
+        plan = replace(
+            plan,
+            cases=tuple(replace(case, reference=rule) for case in made),
+            full_space=bool(plan.full_space),  # other cases than those that a stored plan says it of
+        )
     seeds = options.seeds if options.seeds != AUTO else None
     seeds = parse_seeds(seeds) if isinstance(seeds, str) else seeds
     plan = replace(
@@ -290,7 +292,7 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         champion=options.champion or plan.champion,
         target=plan.target if options.target is None else options.target,
         plugins=tuple(map(str, options.plugins)),
-        full_space=options.full_space,
+        full_space=options.full_space or plan.full_space,
     )
     if not (options.plan or options.against) or options.champion:  # a published plan says itself what it asks
         plan = replace(plan, primary=plan.champion or plan.baseline or next((v.name for v in plan.variants), ""))

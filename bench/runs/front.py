@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smemnas.bench.benchmarks.constraints import FORM
 from smemnas.bench.errors import DataError, RunError, UserError, suggest
-from smemnas.bench.metrics.indicators import normalise
-from smemnas.bench.runs.folder import JOB, LOG, read_job
-from smemnas.bench.runs.history import History
+from smemnas.bench.metrics.indicators import front_rows, normalise
+from smemnas.bench.runs.folder import JOB, read_job
 from smemnas.bench.runs.job import Job, open_job
-from smemnas.spaces.base import FloatArray, SearchSpace
+from smemnas.bench.runs.source import RunFolder, ended_with
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 FRONT = "front.csv"
 FORMS = "knee, best, the number of a row of the front, or bounds like 'flops<=400'"
@@ -58,34 +60,73 @@ class FinishedFront:
 
 
 def read_front(folder: Path) -> FinishedFront:
-    """Read the front of a finished run.
+    """Return the front of a finished run, by its log: what was written of an earlier, smaller run does not count.
 
     Raises:
-        RunError: There is no run, it is not finished, or a file is corrupt.
+        RunError: There is no run, it is not finished, or a file is corrupt or of another log.
         UserError: Its front is empty.
+        DataError: It is constrained by what is not in its log, and the data that says it is not there.
     """
     file = folder / JOB
     if not file.exists():
         missing = f"{folder} is not there" if not folder.exists() else f"{folder} holds no {JOB}"
         raise RunError(f"{missing}: give the folder of a run or a supernet's checkpoint.")
     job, _ = read_job(folder, "restore it, or run the search again.")
-    if not (folder / FRONT).exists():
-        done = len(History(folder / LOG, None, len(job.objectives)).rows)
+    run = RunFolder(folder)
+    log = run.log(None, len(job.objectives))
+    done = len(log.rows)
+    if done < job.budget and not ended_with(run, done):
         made = f"{done} evaluations of" if job.budget_time else f"{done} of"
         raise RunError(
             f"the run in {folder} is not finished ({made} {job.bound}): give its command again, which goes on where it "
             "stopped."
         )
-    try:
-        with open(folder / FRONT, encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        F = np.array([[float(row[name]) for name in job.objectives] for row in rows]).reshape(-1, len(job.objectives))
-        archs = tuple(row["arch"] for row in rows)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / FRONT} is corrupt ({error}): give the run's command again to write it.") from error
+    X, F = log.arrays()
+    F = F.reshape(-1, len(job.objectives))
+    recommended = run.recommended(done)
+    if recommended:
+        rows = recommended[-1].rows
+        rows = rows[np.lexsort(F[rows].T[::-1])]
+    else:
+        inside = np.flatnonzero(_feasible(job, X, F))
+        rows = inside[front_rows(F[inside])]
+    archs = tuple(log.rows[row].arch for row in rows.tolist())
+    _check_printed(folder / FRONT, archs, job.objectives, F[rows])
     if not archs:
         raise UserError(f"the front of the run in {folder} is empty: no evaluation succeeded within its constraints.")
-    return FinishedFront(folder, job, archs, job.objectives, F)
+    return FinishedFront(folder, job, archs, job.objectives, F[rows])
+
+
+def _feasible(job: Job, X: IntArray, F: FloatArray) -> NDArray[np.bool_]:
+    """Return which evaluations of a log satisfy the constraints of its job ``(n,)``.
+
+    The log says it of objectives; the benchmark is opened for other bounds alone.
+    """
+    bounds = [FORM.fullmatch(text) for text in job.constraints]
+    inside = np.ones(len(F), dtype=bool)
+    for match in bounds:
+        if match is None or match[1] not in job.objectives:
+            return open_job(job).violation(X, F) == 0.0
+        values, bound = F[:, job.objectives.index(match[1])], float(match[3])
+        inside &= values <= bound if match[2] == "<=" else values >= bound
+    return inside
+
+
+def _check_printed(file: Path, archs: Sequence[str], names: Sequence[str], F: FloatArray) -> None:
+    """Compare a front with what the run printed, whose rows a user may name; a run of a study prints nothing.
+
+    Raises:
+        RunError: The file says something else.
+    """
+    if not file.exists():
+        return
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            printed = [(row["arch"], *(float(row[name]) for name in names)) for row in csv.DictReader(stream)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise RunError(f"{file} is corrupt ({error}): give the run's command again to write it.") from error
+    if printed != [(arch, *values) for arch, values in zip(archs, F.tolist(), strict=True)]:
+        raise RunError(f"{file} is not the front of the log beside it: give the run's command again to write it.")
 
 
 def pick(front: FinishedFront, text: str) -> int:

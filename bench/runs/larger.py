@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smemnas.bench.benchmarks.base import Benchmark
-from smemnas.bench.errors import NotReplayed, Unusable
-from smemnas.bench.files import write_json
+from smemnas.bench.errors import NotReplayed, RunError, Unusable
+from smemnas.bench.files import why, write_json
 from smemnas.bench.runs.folder import JOB, RECOMMENDED
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import Job
@@ -23,6 +23,8 @@ from smemnas.bench.schema import signed
 from smemnas.methods.base import METHODS
 
 ADVICE = "choose another --out, or start again there with --overwrite."
+#: What a finished run reports: of a run that goes on it would be stale, and say that it has ended.
+REPORTS = ("summary.json", "front.csv", "front.png")
 
 
 def plans(job: Job, benchmark: Benchmark) -> bool:
@@ -80,11 +82,16 @@ def grown(folder: Path, smaller: Job | None, job: Job, history: History) -> Iter
 
 
 def _record(folder: Path, job: Job) -> None:
-    """Write the larger budget into the folder's job.
+    """Write the larger budget into the folder's job; what was reported of the smaller one goes first.
 
     Raises:
-        RunError: The file cannot be written.
+        RunError: A file cannot be written or removed.
     """
+    try:
+        for name in REPORTS:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {why(error)}. Choose another folder with --out.") from error
     file = folder / JOB
     entry = {k: v for k, v in json.loads(file.read_bytes()).items() if k != "sum"}
     write_json(file, signed({**entry, "job": job.to_dict()}))

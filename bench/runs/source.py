@@ -156,6 +156,12 @@ class RunFolder:
             return None
 
 
+def ended_with(run: RunSource, rows: int) -> bool:
+    """Whether a run says of itself that it ended with so many evaluations: with other ones in its log it is cut."""
+    status = run.status()
+    return (status.status == "done" and status.rows == rows) or (rows > 0 and run.evaluations() == rows)
+
+
 @runtime_checkable
 class HasFolder(Protocol):
     """What a command of the library returns: it knows its folder."""

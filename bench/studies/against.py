@@ -13,9 +13,11 @@ from typing import NamedTuple
 from smemnas.bench.archive.form import SUFFIX, distinct
 from smemnas.bench.archive.locate import is_address, open_archives
 from smemnas.bench.archive.read import ArchivedRun, RunArchive
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.runs.job import Job
 from smemnas.bench.schema import PlanEntry, decode
+from smemnas.bench.studies.execution import DONE, state_of
 from smemnas.bench.studies.plan import Plan, Variant, plan_from
 from smemnas.bench.studies.plan_file import is_plan_file, read_plan
 from smemnas.bench.studies.published import named_plan
@@ -37,6 +39,20 @@ class Basis(NamedTuple):
     plan: Plan
     name: str
     archives: tuple[RunArchive, ...]
+
+
+class Taken(NamedTuple):
+    """What a study has of stored runs.
+
+    Attributes:
+        left: Jobs that are left to run.
+        said: What to say of the stored ones.
+        absent: Label, case and seed of all runs of the plan that are never made here and are not stored either.
+    """
+
+    left: list[Job]
+    said: list[str]
+    absent: frozenset[tuple[str, Case, int]] = frozenset()
 
 
 def shipped(name: str) -> Path | None:
@@ -69,7 +85,8 @@ def basis(text: str, archives: Sequence[str]) -> Basis:
             raise UserError(f"{text} holds {len(plans)} plans, expected one: name the plan and give --archive.")
         entry = decode(json.dumps(plans[0]).encode(), PlanEntry, f"{text}, plan")
         name = Path(text).name if os.path.isdir(Path(text).expanduser()) else parts[0].path.name
-        return Basis(plan_from(entry, parts[0].path), name.removesuffix(SUFFIX), (*parts, *given))
+        plan = replace(plan_from(entry, parts[0].path), full_space=None)  # it was checked: its cases say it
+        return Basis(plan, name.removesuffix(SUFFIX), (*parts, *given))
     plan = named_plan(text)
     own = shipped(text)
     return Basis(plan, text, given or (open_archives(own) if own else ()))
@@ -111,10 +128,8 @@ def with_new(plan: Plan, new: Iterable[Variant], *, stored_only: bool) -> Plan:
     return replace(plan, variants=(*plan.variants, *added), champion=first, primary=first, stored=stored)
 
 
-def take_stored(
-    out: Path, plan: Plan, archives: Sequence[RunArchive], jobs: Sequence[Job]
-) -> tuple[list[Job], list[str]]:
-    """Keep archives with a study and return the jobs that are left to run, and what to say of the stored ones.
+def take_stored(out: Path, plan: Plan, archives: Sequence[RunArchive], jobs: Sequence[Job]) -> Taken:
+    """Keep archives with a study and return what it has of them.
 
     Args:
         out: Folder of the study.
@@ -126,12 +141,14 @@ def take_stored(
         RunError: The folder cannot be written.
     """
     if not archives and not stored_files(out):
-        return list(jobs), []
+        return Taken(list(jobs), [])
     for archive in archives:
         keep(out, archive)
     runs = StudyRuns(out)
-    reasons = {key_of(job): reason for job, reason in usable(jobs, runs)}
-    never = {Job(v.method, "", "", (), 1, params=v.params).label for v in plan.variants if v.name in plan.stored}
+    never = {v.label for v in plan.variants if v.name in plan.stored}
+    kept = [job for job in plan.jobs() if job.label in never] if never else []  # those of other parts count too
+    every = {key_of(job): job for job in (*jobs, *kept)}
+    reasons = {key_of(job): reason for job, reason in usable(every.values(), runs)}
     left: list[Job] = []
     lost: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
@@ -148,10 +165,12 @@ def take_stored(
             kind = job.label, reason.partition(":")[0]
             lost[kind] += 1
             first.setdefault(kind, reason)
-    taken = sum(not reason for reason in reasons.values())
+    taken = sum(reasons.get(key_of(job)) == "" for job in jobs)
+    unusable = [job for job in kept if reasons.get(key_of(job)) != "" and state_of(out, job).status != DONE]
+    absent = frozenset((job.label, job.case, job.seed) for job in unusable)
     said = [f"stored runs: {taken:,} of {len(jobs):,} that are compared"] if archives else []
     for kind, n in lost.items():
         label, reason = kind[0], first[kind]
         what = "left out" if label in never else "run here, for the stored ones cannot be used"
         said.append(f"{what}: {label}, {n:,} {'run' if n == 1 else 'runs'}: {reason}")
-    return left, said
+    return Taken(left, said, absent)

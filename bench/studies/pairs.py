@@ -123,15 +123,21 @@ def _reversed(pair: Comparison, first: FloatArray, second: FloatArray) -> Compar
 
 
 def marks_of(plan: Plan, case: Case, k: int, regret: Regret, pairs: Pairs) -> list[tuple[str, float]]:
-    """Return the mark of each variant at a checkpoint and its p-value against the best; NaN for the best itself."""
+    """Return the mark of each variant at a checkpoint and its p-value against the best; NaN for the best itself.
+
+    What has runs and none of the best's seeds was not compared: that is unknown, and not different.
+    """
     names = [v.name for v in plan.variants]
-    tests = statistics.against_best([regret[case, name][:, k] for name in names])
+    columns = [regret[case, name][:, k] for name in names]
+    tests = statistics.against_best(columns)
     best = next((name for name, test in zip(names, tests, strict=True) if test.mark == BEST), "")
     marks = []
-    for name, test in zip(names, tests, strict=True):
+    for name, column, test in zip(names, columns, tests, strict=True):
         pair = pairs.get((case, k, best, name)) or pairs.get((case, k, name, best))
-        if test.mark == BEST or math.isnan(test.p):
-            marks.append((test.mark, test.p_holm))
+        if test.mark == BEST:
+            marks.append((BEST, test.p_holm))
+        elif math.isnan(test.p):
+            marks.append((UNKNOWN if np.isfinite(column).any() else "", math.nan))
         elif pair is not None:
             marks.append(({"=": EQUAL, "?": UNKNOWN}.get(pair.verdict, ""), pair.p_holm))
         else:

@@ -44,6 +44,11 @@ class Variant:
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """Method and parameters, as its jobs have them (`Job.label`)."""
+        return Job(self.method, "", "", (), 1, params=self.params).label
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -80,7 +85,8 @@ class Plan:
         plugins: Plug-in files.
         champion: Name of the variant that is compared with every other one; "" is none.
         seeds_of: Name of a variant to those of the seeds that it runs; all where it is not named.
-        full_space: Until it is checked: whether partial tables are searched beyond what they have.
+        full_space: Whether partial tables are searched beyond what they have; None: as each case says (`Case.listed`),
+            for a plan that was checked when it was stored. A checked plan says whether any is.
         primary: Name of the variant that the study's primary comparison is about, the champion or else the baseline: it
             and each other variant at the budget on every case, one Holm family. "" states none, as in plans that were
             published without one.
@@ -99,7 +105,7 @@ class Plan:
     plugins: tuple[str, ...] = ()
     champion: str = ""
     seeds_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    full_space: bool = False
+    full_space: bool | None = False
     primary: str = ""
     stored: frozenset[str] = frozenset()
     origin: tuple[str, str] = ("", "")
@@ -253,10 +259,13 @@ def check_plan(plan: Plan) -> Plan:
     for plugin in plan.plugins:
         load_plugin(plugin)
     baseline = _check_names(plan)
-    refuse_missing(replace(case, listed=not plan.full_space) for case in plan.cases)
-    cases = []
-    for case in plan.cases:
-        benchmark = benchmark_of(replace(case, listed=not plan.full_space))
+    wanted = [replace(case, listed=_among_listed(plan, case)) for case in plan.cases]
+    refuse_missing(wanted)
+    cases: list[Case] = []
+    whole = False
+    for case in wanted:
+        benchmark = benchmark_of(case)
+        whole |= not case.listed and benchmark_of(replace(case, listed=True)).listed is not None
         check_bounds(benchmark, case.constraints)
         if plan.budget_time:
             require_times(benchmark)
@@ -270,7 +279,7 @@ def check_plan(plan: Plan) -> Plan:
             cases.append(full)
     plan = replace(
         plan,
-        full_space=False,
+        full_space=whole,
         cases=tuple(cases),
         seeds=tuple(dict.fromkeys(plan.seeds)),
         baseline=baseline,
@@ -285,6 +294,11 @@ def check_plan(plan: Plan) -> Plan:
         if len(refusals) == len(plan.cases):
             raise UserError(f"{variant.name}: {refusals[0]}")
     return plan
+
+
+def _among_listed(plan: Plan, case: Case) -> bool:
+    """Whether a case of a plan is searched among the architectures of its table, where that is partial."""
+    return case.listed if plan.full_space is None else not plan.full_space
 
 
 def _check_names(plan: Plan) -> str:
@@ -302,10 +316,9 @@ def _check_names(plan: Plan) -> str:
     for variant in plan.variants:
         if variant.name not in plan.stored:
             METHODS.get(variant.method).resolve(variant.params)
-        label = Job(variant.method, "", "", (), 1, params=variant.params).label
-        if label in made:
-            raise UserError(f"variants {made[label]!r} and {variant.name!r} are the same: {label}.")
-        made[label] = variant.name
+        if variant.label in made:
+            raise UserError(f"variants {made[variant.label]!r} and {variant.name!r} are the same: {variant.label}.")
+        made[variant.label] = variant.name
     baseline = plan.baseline or names[0]
     for role, name in (("baseline", baseline), ("champion", plan.champion or baseline)):
         if name not in names:

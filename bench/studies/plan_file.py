@@ -47,7 +47,7 @@ class CaseText(Strict, frozen=True):
     dataset: str = ""
     objectives: tuple[Text, ...] = ()
     constraints: tuple[Text, ...] = ()
-    listed: bool = False
+    listed: bool | None = None
     reference: str = ""
     start: str = ""
 
@@ -67,6 +67,7 @@ class PlanText(Strict, frozen=True):
     target: float | None = None
     seeds_of: dict[str, tuple[Natural, ...] | str] = msgspec.field(default_factory=dict)
     contrasts: tuple[ContrastEntry, ...] = ()
+    full_space: bool = False
 
 
 def is_plan_file(text: str) -> bool:
@@ -91,11 +92,15 @@ def read_plan(file: Path) -> Plan:
         found = msgspec.convert(tomllib.loads(data.decode()), PlanText)
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:  # older versions' errors are no ValueError
         raise UserError(f"the plan {file} is not of the form that --save-plan writes ({short(error)}).") from error
+    for case in found.cases:
+        if case.listed is found.full_space:
+            said = f"listed = {str(case.listed).lower()}, and the plan full_space = {str(found.full_space).lower()}"
+            raise UserError(f"{file}: a case of {case.space} says {said}: full_space says it of all, leave listed out.")
     time = whole_seconds(f"{file}: budget_time", found.budget_time) if found.budget_time else 0.0
     entry = PlanEntry(
         tuple(VariantEntry(v.name, v.method or v.name, v.params) for v in found.variants),
         tuple(
-            CaseEntry(c.space, c.dataset, c.objectives, c.constraints, c.listed, c.reference, c.start)
+            CaseEntry(c.space, c.dataset, c.objectives, c.constraints, bool(c.listed), c.reference, c.start)
             for c in found.cases
         ),
         _seeds(found.seeds, file),
@@ -109,7 +114,7 @@ def read_plan(file: Path) -> Plan:
         seeds_of={name: _seeds(seeds, file) for name, seeds in found.seeds_of.items()},
         budget_time=time,
     )
-    plan = plan_from(entry, file)
+    plan = replace(plan_from(entry, file), full_space=found.full_space)
     return replace(plan, origin=(file.name, digest(plan)))
 
 
@@ -127,8 +132,13 @@ def _checkpoints(at: tuple[int | str, ...], time: float, file: Path) -> tuple[in
 
 def digest(plan: Plan) -> str:
     """Return the sha256 of what a plan says; spelling and comments of a file do not count."""
-    entry = {key: value for key, value in plan.to_dict().items() if key != "of"}
+    entry = {key: value for key, value in plan.to_dict().items() if key != "of"} | _whole(plan)
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+
+
+def _whole(plan: Plan) -> dict[str, bool]:
+    """Return what is said of partial tables: nothing where they are searched as ever."""
+    return {"full_space": True} if plan.full_space else {}
 
 
 def save_plan(file: Path, plan: Plan) -> None:
@@ -142,6 +152,7 @@ def save_plan(file: Path, plan: Plan) -> None:
 
     check_output(file, has_content(HEAD.encode()), "study --save-plan")
     entry = {key: value for key, value in plan.to_dict().items() if value not in (None, [], "") and key != "of"}
+    entry |= _whole(plan)
     if plan.budget_time:
         entry |= {"budget_time": duration_text(plan.budget_time), "at": [duration_text(at) for at in plan.at]}
         if plan.budget == LARGEST_BUDGET:

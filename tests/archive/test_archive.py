@@ -16,7 +16,7 @@ from smemnas.bench.archive.write import pack
 from smemnas.bench.errors import DataError
 from smemnas.bench.library.archive import extract_archive, make_archive
 from smemnas.bench.runs.source import RunFolder
-from smemnas.bench.schema import signed
+from smemnas.bench.schema import signed, signed_line
 from smemnas.bench.studies.against import SHIPPED
 from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.groups import make_groups
@@ -165,6 +165,36 @@ def test_failed_unfinished_old_and_broken_runs(study, tmp_path):
     read = {run.status: run for run in find_runs([str(made.path)]).runs}
     assert read["failed"].reason == "RuntimeError: no memory"
     assert np.array_equal(read["done"].F, RunFolder(old).log().arrays()[1])
+
+
+@pytest.mark.parametrize("left_over", [10, 0, None])
+def test_a_log_that_was_cut_after_its_run_is_none_of_a_finished_one(study, tmp_path, left_over):
+    """Its status still says that it is done; the report of the folder leaves it out, so its archive does too."""
+    shutil.copytree(study, tmp_path / "s")
+    cut, emptied_single, *_ = folders(tmp_path / "s")
+    (emptied_single / "status.json").unlink()
+    (emptied_single / "summary.json").write_text('{"evaluations": 25}')
+    for folder in (cut, emptied_single):
+        lines = (folder / "evals.jsonl").read_bytes().splitlines(keepends=True)
+        (folder / "evals.jsonl").unlink()
+        if left_over is not None:
+            (folder / "evals.jsonl").write_bytes(b"".join(lines[:left_over]))
+    made = make_archive([tmp_path / "s"])
+    reason = f"unfinished: {left_over or 0} of 25 evaluations in the log"
+    assert (made.runs, dict(made.left)) == (2, {str(cut): reason, str(emptied_single): reason})
+    read = {run.status for run in find_runs([str(made.path)]).runs}
+    assert read == {"done"}
+
+
+def test_what_was_recommended_for_another_log_is_broken(study, tmp_path):
+    shutil.copytree(study, tmp_path / "s")
+    whole, cut, *_ = folders(tmp_path / "s")
+    for folder, n in ((whole, 25), (cut, 20)):
+        line = signed_line(json.dumps({"n": n, "rows": [0], "F": [[1.0, 2.0]]}))
+        (folder / "recommended.jsonl").write_text(f"{line}\n")
+    made = make_archive([tmp_path / "s"])
+    assert made.runs == 3
+    assert [(place, "is not of the log beside it" in reason) for place, reason in made.left] == [(str(cut), True)]
 
 
 # ---- read wherever folders are read

@@ -1,6 +1,7 @@
 """Searches on tables that cover a part of their space: 130 of 6,561 architectures, as users bring them."""
 
 import json
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -12,12 +13,15 @@ from smemnas.bench.benchmarks.pymoo_problem import as_pymoo
 from smemnas.bench.benchmarks.table import write_table
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import DataError, RunError
+from smemnas.bench.library.study import StudyOptions, plan_of
 from smemnas.bench.runs.folder import read_job
 from smemnas.bench.runs.history import History
 from smemnas.bench.runs.job import make_job, open_job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.runs.run import run
 from smemnas.bench.studies.frames import evaluations_frame
+from smemnas.bench.studies.plan import check_plan
+from smemnas.bench.studies.plan_file import read_plan
 from smemnas.methods.base import METHODS, initial_design
 from smemnas.spaces.listed import ListedSpace
 from smemnas.spaces.macro import Macro
@@ -207,8 +211,39 @@ def test_a_study_is_restricted_and_reported(part, call, tmp_path):
     assert (code, error) == (0, "")
     code, _, error = call(*ask, "--full-space")
     assert (code, error) == (0, "")
-    assert len({log.parents[2].name for log in tmp_path.glob("s/**/evals.jsonl")}) == 2  # beside the others
+    assert len({log.parents[3].name for log in tmp_path.glob("s/**/evals.jsonl")}) == 2  # beside the others
     assert str(Case("macro", "part", ("a", "b"), ("a<=3",), True)) == "macro/part (a, b; a<=3; listed)"
+
+
+def test_a_plan_of_the_whole_space_stays_one_in_its_file_and_in_an_archive(part, call, fails, tmp_path):
+    ask = ["study", "--methods", "random", "--spaces", "macro/part", "--seeds", "0-1", "--budget", "30"]
+    files = {name: tmp_path / f"{name}.toml" for name in ("listed", "whole", "table")}
+    for name, more in (("listed", []), ("whole", ["--full-space"])):
+        assert call(*ask, *more, "--save-plan", files[name])[0] == 0
+    call("study", "--methods", "random", "--spaces", "toy", "--full-space", "--save-plan", files["table"])
+    said = {name: "full_space = true" in file.read_text() for name, file in files.items()}
+    assert said == {"listed": False, "whole": True, "table": False}  # nothing is to be said of a whole table
+    plans = {name: read_plan(files[name]) for name in ("listed", "whole")}
+    assert plans["listed"].origin[1] != plans["whole"].origin[1]
+    places = {}
+    for name in ("listed", "whole"):
+        run = ["study", "--plan", files[name], "--jobs", "1", "--no-figures", "--quiet", "--out", tmp_path / name]
+        assert call(*run)[2] == ""
+        places[name] = {log.parents[3].name for log in tmp_path.glob(f"{name}/**/evals.jsonl")}
+    assert places == {"listed": {"val_error+flops,listed"}, "whole": {"val_error+flops"}}
+    for name in ("listed", "whole"):
+        assert call("archive", "make", tmp_path / name, "--out", tmp_path / f"{name}.runs")[0] == 0
+        options = StudyOptions(methods=("rea",), against=str(tmp_path / f"{name}.runs"))
+        [case] = check_plan(plan_of(options)).cases
+        assert case.listed is (name == "listed")
+        [case] = check_plan(plan_of(replace(options, spaces=("macro/part",)))).cases
+        assert case.listed  # named beside the stored plan, it is searched as ever
+    for name, wrong in (("listed", "full_space = true"), ("whole", "full_space = false")):
+        text = files[name].read_text().replace("full_space = true\n", "")
+        text = text.replace("listed = true", "listed = true" if name == "listed" else "")
+        text += "" if name == "listed" else "listed = false\n"
+        files[name].write_text(text.replace("budget = 30", f"budget = 30\n{wrong}"))
+        fails(["study", "--plan", files[name]], "a case of macro says listed =", "leave listed out")
 
 
 def test_free_constraints_combine_with_the_list(part, tmp_path):

@@ -66,6 +66,9 @@ def test_what_is_there_is_told(tmp_path: Path) -> None:
     assert {(run["method"], run["seed"]) for run in state["latest"]} == {("random", 0), ("Evolution", 0), ("random", 1)}
     run_study(list(plan.jobs())[3:4], tmp_path)
     assert watched.look()["done"] == 4
+    log = folder_of(tmp_path, list(plan.jobs())[3]) / "evals.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:5]))
+    assert Watched([str(tmp_path)]).look()["done"] == 3  # its log was cut, whatever its status says
 
 
 def test_loose_runs_and_nothing_yet(tmp_path: Path) -> None:

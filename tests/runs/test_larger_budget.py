@@ -14,6 +14,7 @@ from smemnas.bench.errors import RunError
 from smemnas.bench.report.run import write_report
 from smemnas.bench.runs.job import make_job
 from smemnas.bench.runs.run import run
+from smemnas.bench.studies.discovery import read_run
 from smemnas.methods.base import METHODS, Method, initial_design
 from smemnas.spaces.base import Objective
 from smemnas.spaces.toy import Toy, error
@@ -77,6 +78,23 @@ def test_its_report_is_that_of_the_larger_budget(tmp_path):
             write_report(tmp_path / name, run(job, tmp_path / name), benchmark)
     for file in ("front.csv", "summary.json"):
         assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_run_that_goes_on_says_no_more_that_it_has_ended(tmp_path):
+    job, benchmark = toy_job("random", 13)
+    write_report(tmp_path, run(job, tmp_path), benchmark)
+    (job, benchmark), seen = toy_job("random", 44), []
+
+    def killed(row):
+        seen.extend(file.name for file in tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, tmp_path, benchmark=benchmark, observe=killed)
+    assert {"summary.json", "front.csv", "front.png"} & {*seen} == set()
+    log = tmp_path / "evals.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:13]))  # as where its first row is not written
+    assert read_run(tmp_path).reason == "unfinished: 13 of 44 evaluations in the log"
 
 
 def test_a_smaller_budget_and_another_job_are_refused_as_before(tmp_path):

@@ -8,9 +8,12 @@ import pytest
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.errors import RunError, UserError
+from smemnas.bench.report.run import write_report
 from smemnas.bench.runs.front import FinishedFront, folder_name, knee, pick, read_front
 from smemnas.bench.runs.history import Row
-from smemnas.bench.runs.job import Job
+from smemnas.bench.runs.job import Job, make_job
+from smemnas.bench.runs.run import run
+from smemnas.bench.schema import signed_line
 from smemnas.bench.train.retrain.recipes import RETRAIN_RECIPES, find_retrain_recipe
 from smemnas.spaces.mnv3 import MNV3
 from tests.latency_cases import table_file
@@ -25,12 +28,22 @@ def write_run(folder, points=POINTS, *, space="mnv3", names=("val_error", "flops
     folder.mkdir()
     job = Job("random", space, "imagenet", names, 10)
     (folder / "job.json").write_text(json.dumps({"job": job.to_dict(), "data": {}, "environment": {}}))
-    (folder / "evals.jsonl").write_text("".join(Row(i, "a", (0,), p).to_json() + "\n" for i, p in enumerate(points)))
+    write_log(folder, points)
     if finished:
+        (folder / "summary.json").write_text(json.dumps({"evaluations": len(points)}))
         lines = [",".join(["arch", *names, "test_error", "x"])]
-        lines += [f"{ARCH}-{i},{','.join(map(str, p))},50.0,0 1" for i, p in enumerate(points)]
+        lines += [f"{ARCH}-{i},{','.join(map(str, p))},50.0,0 1" for i, p in enumerate(points) if p]
         (folder / "front.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def write_log(folder, points):
+    """Write the log of a run that evaluated these; None is a failure."""
+    rows = [
+        Row(i, f"{ARCH}-{i}", (i,), p or (None, None), "ok" if p else "failed", "" if p else "no memory")
+        for i, p in enumerate(points)
+    ]
+    (folder / "evals.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
 
 
 @pytest.fixture
@@ -90,7 +103,7 @@ def test_wrong_picks(front, text, words):
 def test_runs_that_cannot_be_used(tmp_path):
     for name, options, words in (
         ("open", {"finished": False}, r"not finished \(4 of 10 evaluations\)"),
-        ("empty", {"points": ()}, "front of the run in .* is empty"),
+        ("empty", {"points": (None, None)}, "front of the run in .* is empty"),
     ):
         with pytest.raises(UserError, match=words):
             read_front(write_run(tmp_path / name, **options))
@@ -105,6 +118,66 @@ def test_runs_that_cannot_be_used(tmp_path):
         (folder := write_run(tmp_path / f"bad{file}{len(text)}")).joinpath(file).write_text(text)
         with pytest.raises(RunError, match=f"{file} is corrupt"):
             read_front(folder)
+
+
+def test_a_front_is_that_of_the_log(tmp_path):
+    """What else lies in the folder may be of an earlier run, cut or edited."""
+    going_on = write_run(tmp_path / "going on")
+    write_log(going_on, (*POINTS, (19.0, 90.0)))
+    with pytest.raises(RunError, match=r"going on is not finished \(5 of 10 evaluations\): give its command again"):
+        read_front(going_on)
+    stale = write_run(tmp_path / "stale")
+    write_log(stale, (*POINTS, (21.5, 90.0), *[(50.0, 500.0 + k) for k in range(5)]))  # killed before its report
+    with pytest.raises(RunError, match=r"front.csv is not the front of the log beside it: give the run's command"):
+        read_front(stale)
+    (stale / "front.csv").unlink()
+    assert read_front(stale).F.tolist() == [[20.0, 400.0], [21.0, 300.0], [21.5, 90.0]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: [lines[0], lines[-1]],
+        lambda lines: lines[:1],
+        lambda lines: [*lines[:2], lines[2].replace("21.0", "nan"), *lines[3:]],
+        lambda lines: [*lines[:2], lines[2].replace("21.0", "2.0"), *lines[3:]],
+        lambda lines: [lines[0], *lines[:0:-1]],
+        lambda lines: [line.replace(f"{ARCH}-1", f"{ARCH}-7") for line in lines],
+    ],
+    ids=["cut", "header alone", "nan", "edited", "other order", "other network"],
+)
+def test_a_printed_front_of_something_else_is_refused(tmp_path, change):
+    folder = write_run(tmp_path / "run")
+    lines = (folder / "front.csv").read_text().splitlines()
+    (folder / "front.csv").write_text("".join(f"{line}\n" for line in change(lines)))
+    with pytest.raises(RunError, match="is not the front of the log") as error:
+        read_front(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("constraints", [(), ("flops<=60", "error>=8"), ("params<=1.8",)])
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar10+noise=0.5"])
+def test_it_is_the_front_that_the_run_printed(tmp_path, constraints, dataset):
+    job, benchmark = make_job("random", "macro", dataset=dataset, budget=40, constraints=constraints)
+    result = run(job, tmp_path / "run", benchmark=benchmark)
+    before = read_front(tmp_path / "run")  # as of a study, whose runs print nothing
+    write_report(tmp_path / "run", result, benchmark)
+    found = read_front(tmp_path / "run")
+    assert found.archs == before.archs == result.front.archs
+    assert np.array_equal(found.F, result.front.F)
+    assert len(found.archs) > 1
+
+
+def test_what_was_recommended_is_the_front(tmp_path):
+    folder = write_run(tmp_path / "run")
+    (folder / "front.csv").unlink()
+    for n, rows in ((4, [2, 1]), (3, [0])):
+        line = signed_line(json.dumps({"n": n, "rows": rows, "F": [[1.0, 2.0]] * len(rows)}))
+        (folder / "recommended.jsonl").write_text(f"{line}\n")
+        if n == 4:
+            assert read_front(folder).archs == (f"{ARCH}-1", f"{ARCH}-2")
+    with pytest.raises(RunError, match="is not of the log beside it"):
+        read_front(folder)
 
 
 def test_folders_of_picks_are_names():

@@ -147,6 +147,17 @@ def test_runs_that_the_archive_does_not_have_are_named(archive, tmp_path):
     assert "stored runs: 4 of 9 that are compared" in said
 
 
+@pytest.mark.parametrize("part", [(1, 1), (3, 3)])
+def test_what_the_seeds_can_show_counts_the_pairs_that_archives_have(archive, tmp_path, part):
+    """Of ten seeds the archive has two: the ten that are run here give two pairs."""
+    said, given = [], {"methods": ("rea",), "against": str(archive), "seeds": "0-9", "part": part}
+    found = smemnas.study(options(**given, out=tmp_path / "a"), say=said.append)
+    assert said[1].startswith("2 pairs: no difference can be shown, the smallest p after Holm is 1; 7 pairs can show")
+    assert not any("seeds" in line for line in said[1:] if "pair" in line)
+    if part == (1, 1):
+        assert {r.comparison.pairs for r in found.tables.champion} == {2}
+
+
 @pytest.fixture
 def served(archive):
     """Address of the archive on this machine."""

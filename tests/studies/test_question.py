@@ -20,12 +20,13 @@ from smemnas.bench.report.study.primary import pairs_of, primary, sentences
 from smemnas.bench.report.study.sections import sections
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import read_plans
-from smemnas.bench.studies.execution import PLANS
+from smemnas.bench.studies.execution import MISSING, PLANS
 from smemnas.bench.studies.pairs import BASELINE, CHAMPION, EARLIER, PRIMARY, families
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.published import named_plan
 from smemnas.bench.studies.question import question_of, said, with_enough_seeds
 from smemnas.bench.studies.tables import Tables
+from smemnas.bench.studies.trials import unfinished
 
 NAMES = ("a", "b", "c", "d")
 TWO = (Case("toy"), Case("toy", "", ("flops", "error")))
@@ -160,6 +161,31 @@ def test_a_pair_has_one_verdict_wherever_it_is_shown(primary_of: str, baseline: 
         assert {pair: len(said) for pair, said in told.items() if len(said) > 1} == {}
 
 
+@pytest.mark.parametrize("primary_of", ["b", ""])
+def test_what_was_not_compared_is_not_marked_as_different(primary_of: str) -> None:
+    """Four methods of which one has no seed of the best's, and one no run at all."""
+    own = {"a": (0, 1, 2, 3), "c": (4, 5, 6, 7)}
+    plan = plan_with(8, baseline="b", primary=primary_of, seeds_of=own)
+    rng = np.random.default_rng(1)
+    trials = []
+    for case in plan.cases:
+        for v in plan.variants:
+            for seed in plan.seeds:
+                if v.name == "d" or seed not in plan.seeds_for(v):
+                    trials.append(unfinished(plan, v, case, plan.job(v, case, seed), MISSING, "", None))
+                    continue
+                regret = rng.random(len(plan.at)) + {"a": 1.0, "b": 5.0, "c": 9.0}[v.name]
+                F = rng.random((plan.budget, 2))
+                trials.append(made_up(plan, v, case, seed, F=F, regret=regret, curve=np.ones(plan.budget)))
+    tables = tabulate(plan, trials)
+    marks = {name: {(r.mark, np.isfinite(r.p_best)) for r in tables.rows if r.variant == name} for name in NAMES}
+    assert marks["a"] == {("best", False)}
+    assert marks["b"] == {("unknown", True)}  # four pairs, too few
+    assert marks["c"] == {("unknown", False)}
+    assert marks["d"] == {("", False)}
+    assert re.search(r"\| c \| 9\.\d+\? ", markdown(tables))
+
+
 def test_every_output_shows_the_same_signs() -> None:
     plan = plan_with(14, baseline="b", champion="a", primary="a")
     tables = tables_of(plan, {"a": -1.0, "c": 1.0, "d": -3.0})
@@ -240,6 +266,51 @@ def test_variants_with_fewer_seeds_are_named() -> None:
     lines = said_of(31, seeds_of={"c": (0, 1, 2), "d": tuple(range(11))})
     assert lines[2] == "c has 3 seeds: no difference to it can be shown"
     assert lines[3].startswith("d has 11 seeds: a difference of ")
+
+
+def test_pairs_are_counted_and_not_seeds() -> None:
+    """Seeds of both sides of a comparison, without the runs that there will not be."""
+    plan = replace(plan_with(20, champion="a", primary="a"), variants=VARIANTS[:2])
+    apart = replace(plan, seeds_of={"a": tuple(range(10)), "b": tuple(range(10, 20))})
+    assert said(question_of(apart) or pytest.fail("it states a question"))[1:] == [
+        "no pairs: no difference can be shown"
+    ]
+    half = replace(plan, seeds_of={"a": tuple(range(10)), "b": tuple(range(2, 14))})
+    lines = said(question_of(half) or pytest.fail("it states a question"))
+    assert lines[1].startswith("8 pairs: the smallest p after Holm is 0.016; a difference of")
+    assert lines[2].endswith(f"{power.fewest_pairs(2, 1.0)} pairs find a difference of 1 sd of the paired differences "
+                             "in 80 % of studies")  # fmt: skip
+    assert len(lines) == 3
+    one = plan.cases[0]
+    absent = {(v.label, one, seed) for v in plan.variants for seed in ((0, 1, 2) if v.name == "a" else range(2, 16))}
+    lines = said(question_of(plan, absent) or pytest.fail("it states a question"))
+    assert [line.partition(":")[0] for line in lines[1:]] == ["20 seeds", "b has 4 pairs on 1 problem"]
+
+
+def test_what_has_no_pair_is_no_test() -> None:
+    """The tests that are said are the family that the tables correct."""
+    plan = plan_with(12, champion="a", primary="a", seeds_of={"a": tuple(range(8)), "c": (8, 9, 10), "d": (6, 7, 8)})
+    question = question_of(plan) or pytest.fail("it states a question")
+    assert (question.tests, question.pairs) == (4, 8)
+    assert said(question)[-2:] == [
+        "c has no pairs: no difference to it can be shown",
+        "d has 2 pairs: no difference to it can be shown",
+    ]
+    trials = [
+        made_up(plan, v, case, seed, F=np.ones((plan.budget, 2)), curve=np.ones(plan.budget),
+                regret=np.full(len(plan.at), 1.0 + seed if seed in plan.seeds_for(v) else np.nan))
+        for case in plan.cases for v in plan.variants for seed in plan.seeds
+    ]  # fmt: skip
+    tables = tabulate(plan, trials)
+    assert {c.family_size for c in pairs_of(tables).values()} == {question.tests}
+    assert {key[1]: c.pairs for key, c in pairs_of(tables).items()} == {"b": 8, "c": 0, "d": 2}
+
+
+def test_methods_without_a_common_seed_are_not_said_to_have_too_few() -> None:
+    plan = plan_with(8, baseline="b", primary="b", seeds_of={"a": (0, 1), "b": (2, 3), "c": (4, 5), "d": (6, 7)})
+    text = markdown(tables_of(plan, {}))
+    assert "No two methods have a seed in common, so none is compared with another." in text
+    assert "So few seeds" not in text
 
 
 def test_published_plans_state_nothing_and_stay_as_they_are() -> None:

@@ -162,7 +162,7 @@ def _look_at(place: Expected) -> Seen:
         rows = log.read_bytes().count(b"\n")
         written = log.stat().st_mtime
     status = read_status(place.folder)
-    if rows >= place.budget or (status.status == DONE and rows):
+    if rows >= place.budget or (status.status == DONE and status.rows == rows):
         return Seen(DONE, rows, "", _regret(place), written)
     if status.status == FAILED:
         return Seen(FAILED, rows, status.error, math.nan, written)

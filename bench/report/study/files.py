@@ -45,6 +45,7 @@ from smemnas.bench.runs.job import Job
 from smemnas.bench.runs.listing import notes_of
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING
 from smemnas.bench.studies.information import on_tracks, signs_of
+from smemnas.bench.studies.question import most_pairs
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import Trial, spent
 from smemnas.bench.values import seed_text
@@ -199,8 +200,11 @@ def on_marks(tables: Tables, *, signs: bool = False) -> list[str]:
     text = f"{best}: the best mean. {equal}: not significantly different from it. ?: too few runs to tell. Not marked: "
     text += "different. A pair that a family below compares has its verdict; others, secondary: exact paired Wilcoxon, "
     text += "Holm over the methods of that column. Mean ranks: only the best is marked."
-    lowest = smallest_p(len(plan.variants) - 1, len(plan.seeds))
-    if lowest >= SIGNIFICANCE:
+    pairs = most_pairs(plan)
+    lowest = smallest_p(len(plan.variants) - 1, pairs)
+    if not pairs:
+        text += " No two methods have a seed in common, so none is compared with another."
+    elif lowest >= SIGNIFICANCE:
         text += f" So few seeds cannot show a difference (smallest adjusted p: {lowest:.3f})."
     return [text]
 

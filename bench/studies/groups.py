@@ -185,7 +185,7 @@ def _closed(case: Case) -> str:
     """Return why a case cannot be measured here, or ""."""
     try:
         known_reference(case)
-    except Exception as error:  # whatever a plug-in's benchmark raises is the reason
+    except (Exception, SystemExit) as error:  # whatever a plug-in's benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
     return ""
 
@@ -194,7 +194,7 @@ def _fault(run: Run) -> str:
     """Return why a finished run cannot be measured by the installed benchmark, or ""."""
     try:
         return fault(benchmark_of(run.case), run.job, run.data, run.X, run.F)
-    except Exception as error:  # whatever a plug-in's space or benchmark raises is the reason
+    except (Exception, SystemExit) as error:  # whatever a plug-in's space or benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
 
 
@@ -331,7 +331,7 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
         clock = run.clock if plan.budget_time else training_clock(benchmark, run.X, run.job.seed)
         measured = measure_by(plan, run.X, run.F, clock, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
-    except Exception as error:  # one run never stops the report of all others
+    except (Exception, SystemExit) as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
     reason = ended_early(run.source, len(F), plan, clock)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +20,12 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
+from smemnas.bench.runs.folder import read_status
 from smemnas.bench.runs.guard import fault
 from smemnas.bench.runs.job import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
-from smemnas.bench.studies.execution import DONE, MISSING
+from smemnas.bench.studies.execution import DONE, FAILED, MISSING
 from smemnas.bench.studies.labels import Labels, read_labels
 from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant, parts_of_time
 from smemnas.bench.studies.references import reference_for
@@ -141,7 +143,7 @@ def make_groups(
         plans = [plan for plan in found.plans if _budgets(plan) == budget]
         missing = _missing(found, plans, names)
         for job in missing:
-            leave_out(job, NOT_MADE)
+            leave_out(job, _why_missing(found.studies, job))
         while done.get(budget):
             try:
                 groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
@@ -221,6 +223,12 @@ def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list
                     if key not in there:
                         wanted[key] = replace(job, seed=seed)
     return list(wanted.values())
+
+
+def _why_missing(studies: Sequence[Path], job: Job) -> str:
+    """Return the reason that a study noted for a run that ended before it had begun, else that it was not made."""
+    noted = [read_status(study / job.folder_in_study) for study in studies]
+    return next((status.error for status in noted if status.status == FAILED and status.error), NOT_MADE)
 
 
 def _group(

@@ -172,6 +172,8 @@ class Registry(Generic[T]):
             return entry.factory(*args, **fixed, **resolved)
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.kind} {name!r}: {error}") from error
+        except SystemExit as error:  # it would look like success
+            raise UserError(f"{self.kind} {name!r}: making it ends the program (SystemExit: {error}).") from error
 
 
 _entry_points_loaded = False

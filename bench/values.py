@@ -203,13 +203,13 @@ def literal(text: str, what: str = "") -> Any:
         raise UserError(
             f"{start}a value is a number, a text, a list or a mapping of names, got {shown(text)}."
         ) from error
-    problem = _fault(value, 0)
+    problem = fault_of_value(value)
     if problem:
         raise UserError(f"{start}{problem}, got {shown(text)}.")
     return value
 
 
-def _fault(value: object, depth: int) -> str:
+def fault_of_value(value: object, depth: int = 0) -> str:
     """Return why a job's file cannot hold a value, or ""."""
     if depth > DEEPEST:
         return f"brackets stand at most {DEEPEST} deep in a value"
@@ -220,12 +220,24 @@ def _fault(value: object, depth: int) -> str:
     if isinstance(value, float):
         return "" if math.isfinite(value) else "numbers are finite"
     if isinstance(value, list | tuple):
-        return next(filter(None, (_fault(v, depth + 1) for v in value)), "")
+        return next(filter(None, (fault_of_value(v, depth + 1) for v in value)), "")
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             return "the keys of a mapping are names in quotes"
-        return next(filter(None, (_fault(v, depth + 1) for v in value.values())), "")
+        return next(filter(None, (fault_of_value(v, depth + 1) for v in value.values())), "")
     return "a value is a number, a text, a list or a mapping of names"
+
+
+def check_params(whose: str, params: Mapping[str, object]) -> None:
+    """Check that a job's file could hold parameters that were read from a file.
+
+    Raises:
+        UserError: It could not hold one of them: a date, or a number that is not finite.
+    """
+    for key, value in params.items():
+        problem = fault_of_value(value)
+        if problem:
+            raise UserError(f"{whose}: parameter {key!r}: {problem}, got {shown(value)}.")
 
 
 def read_pairs(what: str, items: Sequence[str], known: Mapping[str, Any] | None = None) -> dict[str, Any]:

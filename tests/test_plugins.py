@@ -171,6 +171,7 @@ def test_a_plugin_may_add_a_preset(cli, tmp_path):
     [
         ("return 'nonsense'", "expected integers"),
         ("raise RuntimeError('my bug')", "RuntimeError: my bug"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
         ("return super().ask() + 7", "no architecture"),
     ],
 )

@@ -78,6 +78,15 @@ def test_create_takes_fixed_arguments_and_parameters(registry):
         registry.create("thing", None, params={"size": -1})
 
 
+def test_a_class_that_ends_the_program_is_refused(registry):
+    def leave(*_, **__):
+        raise SystemExit(0)
+
+    registry.register("leaves", summary="Given")(leave)
+    with pytest.raises(UserError, match=r"thing 'leaves': making it ends the program \(SystemExit: 0\)"):
+        registry.create("leaves")
+
+
 def test_presets_fix_parameters_that_a_user_can_still_change(registry):
     registry.preset("thing/big", "thing", "Big", size=100, options={"a": 1, "b": 2})
     assert registry.create("thing/big", None).made[3:] == (100, {"a": 1, "b": 2})

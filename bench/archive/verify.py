@@ -129,7 +129,7 @@ def check_run(run: ArchivedRun, plugins: Sequence[Plugin] = ()) -> Checked:
             return Checked(run, reason)
     except UserError as error:
         return Checked(run, f"it cannot be run here: {error}")
-    except Exception as error:  # a method of another version may do anything
+    except (Exception, SystemExit) as error:  # a method of another version may do anything
         return Checked(run, f"it cannot be run here: {describe(error)}")
 
 

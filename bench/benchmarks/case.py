@@ -33,6 +33,12 @@ class Case:
         """Space and data set, as a reader is shown them: paths in a data set's name with their slashes."""
         return f"{self.space}/{unquote(self.dataset)}"
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What else tells it from a problem of the same names, each only where given: a column of a table."""
+        entry = {"listed": self.listed, "reference": self.reference, "start": self.start}
+        return {name: value for name, value in entry.items() if value}
+
     def __str__(self) -> str:
         limits = f"; {', '.join(self.constraints)}" if self.constraints else ""
         begun = f"; start {self.start}" if self.start else ""
@@ -45,9 +51,7 @@ class Case:
         """Return a JSON-able form; constraints, a restriction, a reference and a start enter only where given."""
         limits = {"constraints": list(self.constraints)} if self.constraints else {}
         entry = {"space": self.space, "dataset": self.dataset, "objectives": list(self.objectives), **limits}
-        listed = {"listed": True} if self.listed else {}
-        start = {"start": self.start} if self.start else {}
-        return {**entry, **listed, **({"reference": self.reference} if self.reference else {}), **start}
+        return {**entry, **self.given}
 
 
 @cache

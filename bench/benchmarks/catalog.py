@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.objectives import refuse_repeated
-from smemnas.bench.benchmarks.store import table_folder
-from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.store import open_imported, table_folder
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Registry
@@ -78,7 +77,7 @@ def _open(space: str, dataset: str | None, objectives: Sequence[str]) -> Benchma
         return CHANGES.get(key).factory(_open(space, base, objectives), value)
     if chosen not in datasets_of(space):
         raise UserError(f"space {space!r} has no data set {chosen!r}.{suggest(chosen, datasets_of(space))}")
-    table = Table(table_folder(name))
+    table = open_imported(name)
     return TabularBenchmark(SPACES.create(space, params=table.header["space_params"]), table, objectives)
 
 

@@ -18,6 +18,10 @@ from smemnas.bench.benchmarks.ranges import FRONT, check_rule, rule_points, with
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.metrics.indicators import REFERENCE_POINT, Box
 
+#: Largest reference point in units of the box: beyond it the ends of a front are all of a hypervolume, and regrets 0.
+LARGEST_POINT = 1_000.0
+#: Largest number of an ideal or a nadir; the box between larger ones has no finite size.
+LARGEST_NUMBER = 1e100
 FORM = "takes NAME=IDEAL:NADIR for each objective, joined by commas, and @POINT if it is not 1.1"
 EXAMPLE = "like 'error=0:20,flops=0:300' or 'error=0:20,flops=0:300@1.2', or a rule: within-5, front"
 
@@ -30,12 +34,17 @@ def parse_reference(text: str, benchmark: Benchmark) -> Box:
         benchmark: Its objectives must all be named, in any order.
 
     Raises:
-        UserError: The text has another form, an objective is missing, or ideal and nadir are the wrong way round.
+        UserError: The text has another form, an objective is missing, ideal and nadir are the wrong way round, or a
+            number is too large.
     """
     body, at, last = text.partition("@")
     point = _number(last, text) if at else REFERENCE_POINT
     if not point > 0.0:
         raise UserError(f"--reference: the reference point must be greater than 0 (nadir is 1), got {last.strip()!r}.")
+    if point > LARGEST_POINT:
+        raise UserError(
+            f"--reference: the reference point must be at most {LARGEST_POINT:,.0f} (nadir is 1), got {last.strip()!r}."
+        )
     names = [o.name for o in benchmark.objectives]
     aliases = benchmark.aliases
     found: dict[str, tuple[float, float]] = {}
@@ -66,7 +75,7 @@ def _number(text: str, whole: str) -> float:
     """Return a finite number.
 
     Raises:
-        UserError: It is none.
+        UserError: It is none, or larger than `LARGEST_NUMBER`.
     """
     try:
         value = float(text)
@@ -74,6 +83,9 @@ def _number(text: str, whole: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(f"--reference {FORM}, {EXAMPLE}; {text.strip()!r} in {whole!r} is no finite number.")
+    if abs(value) > LARGEST_NUMBER:
+        bounds = f"from {-LARGEST_NUMBER:g} to {LARGEST_NUMBER:g}"
+        raise UserError(f"--reference takes numbers {bounds}; got {text.strip()!r} in {whole!r}.")
     return value
 
 

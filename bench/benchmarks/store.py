@@ -14,6 +14,7 @@ from pathlib import Path
 
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.errors import DataError
+from smemnas.bench.program import PROGRAM
 
 
 def data_folder() -> Path:
@@ -32,6 +33,20 @@ def data_folder() -> Path:
 def table_folder(name: str) -> Path:
     """Return the folder of the table `name`, for example "nb201/analog"."""
     return data_folder() / "tables" / name
+
+
+def open_imported(name: str) -> Table:
+    """Open a table that no recipe makes: where it is damaged, removing it would remove the only copy.
+
+    Args:
+        name: "space/dataset".
+
+    Raises:
+        DataError: The table is not there, or corrupt.
+    """
+    space, _, dataset = name.partition("/")
+    again = f"{PROGRAM} data import FILE --space {space} --name {dataset} --overwrite"
+    return Table(table_folder(name), f"restore that folder from a copy, or import its file again: {again}")
 
 
 _temporary_folders: dict[str, Path] = {}

@@ -24,6 +24,8 @@ from smemnas.bench.errors import DataError, suggest
 from smemnas.bench.files import replacing_folder
 
 FORMAT = 1
+#: What to do about a damaged table that a recipe makes.
+REPAIR = "remove that folder and run the command again; the table is then made anew."
 
 
 class Table:
@@ -34,13 +36,18 @@ class Table:
         header: Parsed `header.json`. `columns` maps a name to unit, split, role and sha256.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, repair: str = REPAIR) -> None:
         """Open a table; columns are read when they are asked for.
+
+        Args:
+            path: Its folder.
+            repair: What a user is told to do where it is damaged.
 
         Raises:
             DataError: The folder is missing, of another format version, or its header is corrupt.
         """
         self.path = Path(path)
+        self._repair = repair
         self.header: dict[str, Any] = self._read_header()
         self._columns: dict[str, NDArray[Any]] = {}
         #: What runs on it record: its checksum, or that of a table with the same numbers and more columns.
@@ -57,16 +64,16 @@ class Table:
         except FileNotFoundError as error:
             raise DataError(f"no table at {self.path} (header.json is missing).") from error
         except OSError as error:
-            raise DataError(f"{self.path / 'header.json'} cannot be read ({error.strerror}): {REPAIR}") from error
+            raise DataError(f"{self.path / 'header.json'} cannot be read ({error.strerror}): {self._repair}") from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise DataError(f"{self.path / 'header.json'} is corrupt: {REPAIR}") from error
+            raise DataError(f"{self.path / 'header.json'} is corrupt: {self._repair}") from error
         if header.get("format") != FORMAT:
             found = header.get("format")
-            raise DataError(f"{self.path} has table format {found}, this version reads {FORMAT}: {REPAIR}")
+            raise DataError(f"{self.path} has table format {found}, this version reads {FORMAT}: {self._repair}")
         if header.get("sha256") != header_digest(header):
-            raise DataError(f"{self.path / 'header.json'} does not match its checksum: {REPAIR}")
+            raise DataError(f"{self.path / 'header.json'} does not match its checksum: {self._repair}")
         if not _is_header(header):
-            raise DataError(f"{self.path / 'header.json'} does not describe a table: {REPAIR}")
+            raise DataError(f"{self.path / 'header.json'} does not describe a table: {self._repair}")
         return header
 
     def __repr__(self) -> str:
@@ -114,18 +121,15 @@ class Table:
         file = self.path / f"{name}.npy"
         try:
             if file_digest(file) != self.columns[name]["sha256"]:
-                raise DataError(f"{file} does not match its checksum: {REPAIR}")
+                raise DataError(f"{file} does not match its checksum: {self._repair}")
             values: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError as error:
-            raise DataError(f"{file} is missing: {REPAIR}") from error
+            raise DataError(f"{file} is missing: {self._repair}") from error
         except OSError as error:
-            raise DataError(f"{file} cannot be read ({error.strerror or error}): {REPAIR}") from error
+            raise DataError(f"{file} cannot be read ({error.strerror or error}): {self._repair}") from error
         except (ValueError, EOFError) as error:
-            raise DataError(f"{file} is no column of numbers: {REPAIR}") from error
+            raise DataError(f"{file} is no column of numbers: {self._repair}") from error
         return values
-
-
-REPAIR = "remove that folder and run the command again; the table is then made anew."
 
 
 def _is_header(header: Mapping[str, Any]) -> bool:

@@ -194,6 +194,6 @@ def problem_of(check: Check) -> str | None:
         raise
     except CheckFailed as error:
         return " ".join(str(error).split())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return " ".join(f"unexpected {type(error).__name__}: {error}".split())
     return None

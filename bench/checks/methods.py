@@ -127,7 +127,7 @@ def drive(
         try:
             with history:
                 search(recorder, benchmark, budget, seed, history, judged=False)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise CheckFailed(
                 f"after {len(history.rows)} of {budget} evaluations: {type(problem).__name__}: {problem}"
             ) from problem
@@ -348,7 +348,7 @@ def check_true_values_unknown(make: Make) -> None:
                 with history, said:
                     told = said.after if said.wanted else None
                     search(method, noise, budget, 5, history, judged=False, told=told)
-            except Exception as problem:
+            except (Exception, SystemExit) as problem:
                 raise CheckFailed(f"under noise: {type(problem).__name__}: {problem}") from problem
             logs.append([history.arrays()[0], *(s.rows for s in said.sets)])
     require(len(logs[0]) == len(logs[1]), "what a method recommends may not depend on the true values.")

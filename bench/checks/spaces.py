@@ -126,7 +126,7 @@ def check_wrong_names(space: SearchSpace) -> None:
             x = space.from_str(wrong)
         except UserError:
             continue
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CheckFailed(
                 f"from_str({wrong!r}) must raise a UserError, got {type(error).__name__}: {error}."
             ) from error
@@ -163,7 +163,7 @@ def check_forms(space: SearchSpace) -> None:
                 form.read(wrong, ())
             except UserError:
                 continue
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise CheckFailed(
                     f"the form {form.name!r} must refuse {wrong!r} with a UserError, "
                     f"got {type(error).__name__}: {error}."
@@ -295,7 +295,7 @@ def _refuses(call: object, what: str) -> None:
         call()
     except UserError:
         return
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CheckFailed(f"{what} must raise a UserError, got {type(error).__name__}: {error}.") from error
     raise CheckFailed(f"{what} must raise a UserError, got a result.")
 

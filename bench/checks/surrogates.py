@@ -113,7 +113,7 @@ def check_degenerate_data(make: Make) -> None:
                 scores(make(0).fit(A, b), C)
             except CheckFailed as error:
                 raise CheckFailed(f"{what}: {error}") from error
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise CheckFailed(f"{what} must work, got {type(error).__name__}: {error}.") from error
 
 
@@ -135,7 +135,7 @@ def check_bad_data_refused(make: Make) -> None:
             make(0).fit(A, b)
         except UserError:
             continue
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CheckFailed(
                 f"{what}: fit must raise a UserError (smemnas.surrogates.base.check_training_data does), "
                 f"got {type(error).__name__}: {error}."

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.benchmarks.store import data_folder, open_or_make, table_folder
+from smemnas.bench.benchmarks.store import data_folder, open_imported, open_or_make, table_folder
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.data.in_package import PackagedTable, packaged
 from smemnas.bench.data.pins import is_pinned_content
@@ -171,7 +171,7 @@ def open_named(name: str) -> Table:
 
         return open_or_make(EXTRA, RECIPE_VERSION, make)
     if name in imported():
-        return Table(table_folder(name))
+        return open_imported(name)
     known = {key: r for r in recipes() for key in (r.name, r.table, *r.formerly)}
     if name not in known:
         raise UserError(f"no data set {name!r}.{suggest(name, [*(r.name for r in recipes()), EXTRA, *imported()])}")
@@ -246,7 +246,10 @@ def verify(name: str | None = None) -> list[tuple[str, str]]:
 def _fault(name: str, recipe: Recipe | None, *, own: bool = False) -> str:
     """Return what is wrong with one installed table, or with the package's own."""
     try:
-        table = PackagedTable(name) if own else Table(table_folder(name))
+        if recipe is None and name != EXTRA:
+            table = open_imported(name)
+        else:
+            table = PackagedTable(name) if own else Table(table_folder(name))
         for column in table.columns:
             values = table.column(column)
             if len(values) != table.n_rows:

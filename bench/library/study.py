@@ -25,7 +25,7 @@ from smemnas.bench.studies.question import EFFECT, question_of, said, with_enoug
 from smemnas.bench.studies.shown import html
 from smemnas.bench.studies.tables import Tables
 from smemnas.bench.studies.trials import collect
-from smemnas.bench.values import LARGEST_BUDGET, parse_numbers, parse_seeds, several, whole, whole_seconds
+from smemnas.bench.values import LARGEST_BUDGET, parse_numbers, parse_seeds, real, several, whole, whole_seconds
 from smemnas.bench.workers.backends import Place
 from smemnas.methods.start import check_start
 
@@ -290,7 +290,7 @@ def _with_options(plan: Plan, options: StudyOptions) -> Plan:
         budget=plan.budget if options.budget is None else options.budget,
         baseline=options.baseline or plan.baseline,
         champion=options.champion or plan.champion,
-        target=plan.target if options.target is None else options.target,
+        target=plan.target if options.target is None else real("--target", options.target),
         plugins=tuple(map(str, options.plugins)),
         full_space=options.full_space or plan.full_space,
     )

@@ -160,7 +160,7 @@ def predict(data: Data, task: Task) -> dict[str, Outcome]:
         return {pool: (chosen, _by_column(data, task.variant.column, chosen.test)) for pool, chosen in splits.items()}
     try:
         return _fit_and_rank(data, task, splits)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         reason = " ".join(text.split()) or type(error).__name__
         return dict.fromkeys(task.pools, reason)
@@ -241,7 +241,7 @@ def _warm_up(variant: SurrogateVariant, d: int, blocks: tuple[int, ...]) -> None
     _warm.add(variant.label)
     rng = np.random.default_rng(0)
     Z = rng.random((12, d))
-    with suppress(Exception):  # what is wrong shows again where it is recorded
+    with suppress(Exception, SystemExit):  # what is wrong shows again where it is recorded
         make(variant, 0, blocks).fit(Z, rng.random(12)).rank(Z)
 
 

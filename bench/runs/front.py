@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def pick(front: FinishedFront, text: str) -> int:
         return int(np.argmin(front.F[:, front.error]))
     if wanted == "knee":
         return knee(front.F)
-    if wanted.lstrip("+-").isdecimal():
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", wanted):
         if not 1 <= int(wanted) <= len(front.F):
             raise UserError(f"the front in {front.folder} has rows 1 to {len(front.F)}, got {wanted}.")
         return int(wanted) - 1

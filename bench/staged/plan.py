@@ -27,7 +27,7 @@ from smemnas.bench.gates import GateStage
 from smemnas.bench.outputs import check_output, has_content
 from smemnas.bench.schema import Budget, Natural, Strict, Text, short
 from smemnas.bench.studies.published import EXPERIMENTS
-from smemnas.bench.values import parse_seeds
+from smemnas.bench.values import check_params, parse_seeds
 from smemnas.methods.base import METHODS
 from smemnas.surrogates.base import SURROGATES
 
@@ -203,6 +203,7 @@ def check_staged(plan: StagedPlan) -> StagedPlan:
         if names.count(name) > 1:
             raise UserError(f"two arms are called {name!r}: give each its own name.")
     for arm in plan.arms:
+        check_params(arm.name, arm.params)
         METHODS.get(arm.method or arm.name).resolve(arm.params)
     for name in plan.ranking.surrogates:
         choose("surrogate", name, dict.fromkeys(SURROGATES.names()))

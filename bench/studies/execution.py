@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from smemnas.bench.benchmarks.case import benchmark_of
 from smemnas.bench.errors import RunError, Unusable, UserError
-from smemnas.bench.files import write_json
+from smemnas.bench.files import make_folder, write_json
 from smemnas.bench.log import note
 from smemnas.bench.outputs import STUDY, claim, taken_back
 from smemnas.bench.registry import load_plugin, require_known_elsewhere
@@ -232,6 +232,7 @@ def _write_status(
     if trace:
         entry["traceback"] = trace.splitlines()
     with suppress(OSError, RunError):
+        make_folder(folder)  # a run may end before it made its own
         write_json(folder / STATUS, entry, durable=False)  # without it the log says as much
 
 

@@ -83,13 +83,13 @@ def _reported(benchmark: Benchmark, job: Job, X: Any) -> dict[str, Any]:
 def trials_frame(out: str | Path | HasFolder, plan: Plan | None = None) -> pd.DataFrame:
     """Return the results of a study, one row per run and checkpoint.
 
-    Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``method`` (the
-    variant's name), ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint;
-    ``training_seconds`` where training time is the budget), the indicators at it, explained in
-    `bench.studies.trials.Measures` (``regret``, ``igd_plus``, ``reported_regret``, ``epsilon``, ``best``, ``area``;
-    under noise also ``observed_regret``), and the run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and
-    ``reason`` of a failure. Runs that are not done have
-    NaN, so that nothing is lost silently.
+    Columns: ``space``, ``dataset``, ``objectives`` and ``constraints`` (joined by "+" and ","), ``listed``,
+    ``reference`` and ``start`` (each only where a problem of the plan has one), ``method`` (the variant's name),
+    ``seed``, ``status`` ("done", "failed" or "missing"), ``evaluations`` (the checkpoint; ``training_seconds`` where
+    training time is the budget), the indicators at it, explained in `bench.studies.trials.Measures` (``regret``,
+    ``igd_plus``, ``reported_regret``, ``epsilon``, ``best``, ``area``; under noise also ``observed_regret``), and the
+    run's ``failed_evaluations``, ``seconds``, ``method_seconds`` and ``reason`` of a failure. Runs that are not done
+    have NaN, so that nothing is lost silently.
 
     Args:
         out: Folder of the study, or what `study` returned.
@@ -118,6 +118,7 @@ def _checkpoints(plan: Plan, trial: Trial) -> list[dict[str, Any]]:
             "dataset": trial.case.dataset,
             "objectives": "+".join(trial.case.objectives),
             "constraints": ",".join(trial.case.constraints),
+            **trial.case.given,
             "method": trial.variant,
             "seed": trial.job.seed,
             "status": trial.status,

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +20,12 @@ from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.errors import UserError, suggest
 from smemnas.bench.registry import Plugin
+from smemnas.bench.runs.folder import read_status
 from smemnas.bench.runs.guard import fault
 from smemnas.bench.runs.job import Job
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import Found, Run
-from smemnas.bench.studies.execution import DONE, MISSING
+from smemnas.bench.studies.execution import DONE, FAILED, MISSING
 from smemnas.bench.studies.labels import Labels, read_labels
 from smemnas.bench.studies.plan import CHECKPOINTS, Contrast, Plan, Variant, parts_of_time
 from smemnas.bench.studies.references import reference_for
@@ -141,7 +143,7 @@ def make_groups(
         plans = [plan for plan in found.plans if _budgets(plan) == budget]
         missing = _missing(found, plans, names)
         for job in missing:
-            leave_out(job, NOT_MADE)
+            leave_out(job, _why_missing(found.studies, job))
         while done.get(budget):
             try:
                 groups.append(_group(budget, done[budget], plans, names, (baseline, champion)))
@@ -185,7 +187,7 @@ def _closed(case: Case) -> str:
     """Return why a case cannot be measured here, or ""."""
     try:
         known_reference(case)
-    except Exception as error:  # whatever a plug-in's benchmark raises is the reason
+    except (Exception, SystemExit) as error:  # whatever a plug-in's benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
     return ""
 
@@ -194,7 +196,7 @@ def _fault(run: Run) -> str:
     """Return why a finished run cannot be measured by the installed benchmark, or ""."""
     try:
         return fault(benchmark_of(run.case), run.job, run.data, run.X, run.F)
-    except Exception as error:  # whatever a plug-in's space or benchmark raises is the reason
+    except (Exception, SystemExit) as error:  # whatever a plug-in's space or benchmark raises is the reason
         return f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
 
 
@@ -221,6 +223,12 @@ def _missing(found: Found, plans: Sequence[Plan], names: dict[str, str]) -> list
                     if key not in there:
                         wanted[key] = replace(job, seed=seed)
     return list(wanted.values())
+
+
+def _why_missing(studies: Sequence[Path], job: Job) -> str:
+    """Return the reason that a study noted for a run that ended before it had begun, else that it was not made."""
+    noted = [read_status(study / job.folder_in_study) for study in studies]
+    return next((status.error for status in noted if status.status == FAILED and status.error), NOT_MADE)
 
 
 def _group(
@@ -331,7 +339,7 @@ def _trial(plan: Plan, case: Case, variant: Variant, seed: int, run: Run | None,
         clock = run.clock if plan.budget_time else training_clock(benchmark, run.X, run.job.seed)
         measured = measure_by(plan, run.X, run.F, clock, benchmark, reference, recommended)
         F = np.where(np.isfinite(run.F) & np.isinf(feasible_only(benchmark, run.X, run.F)), math.nan, run.F)
-    except Exception as error:  # one run never stops the report of all others
+    except (Exception, SystemExit) as error:  # one run never stops the report of all others
         reason = f"it cannot be measured here: {' '.join(str(error).split()) or type(error).__name__}"
         raise _Unmeasured((case, variant.name, seed), reason) from error
     reason = ended_early(run.source, len(F), plan, clock)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.errors import UserError
 from smemnas.bench.studies.plan import Plan
 from smemnas.methods.start import BY_COST
@@ -17,12 +18,16 @@ TOLD = {
 }
 
 
-def tracks_of(plan: Plan) -> dict[str, str]:
+def tracks_of(plan: Plan, cases: Sequence[Case] | None = None) -> dict[str, str]:
     """Return the track of each variant that is known here; runs of an archive may be of a method that is not.
 
     A start by a free cost tells every method something of costs: none is in the black-box track then.
+
+    Args:
+        plan: Its variants are asked for.
+        cases: On which of its problems; None takes all of them. A start of one of them counts.
     """
-    by_cost = any(case.start in BY_COST for case in plan.cases)
+    by_cost = any(_by_cost(case) for case in (plan.cases if cases is None else cases))
     found = {}
     for variant in plan.variants:
         try:
@@ -33,6 +38,17 @@ def tracks_of(plan: Plan) -> dict[str, str]:
     return found
 
 
+def _by_cost(case: Case) -> bool:
+    """Whether methods begin with architectures that were chosen by a free cost."""
+    return case.start in BY_COST
+
+
+def _unlike(plan: Plan) -> list[Case]:
+    """Return the problems that begin by a free cost, where others of the plan do not."""
+    begun = [case for case in plan.cases if _by_cost(case)]
+    return begun if len(begun) < len(plan.cases) else []
+
+
 #: What tables across tracks say.
 ACROSS = "A comparison across tracks compares what methods are told, too."
 #: How narrow tables name a track, and one that is not known here.
@@ -41,26 +57,37 @@ UNKNOWN = "?"
 
 
 def signs_of(plan: Plan) -> dict[str, str]:
-    """Return the sign of each variant's track; none where all are in one and a column would say nothing."""
-    found = tracks_of(plan)
-    signs = {v.name: SIGNS[found[v.name]] if v.name in found else UNKNOWN for v in plan.variants}
+    """Return the sign of each variant's track, "B/G" for one that changes with the problem.
+
+    Returns:
+        Nothing where all are in one track and a column would say nothing.
+    """
+    alone = [tracks_of(plan, [case]) for case in plan.cases]
+    signs = {}
+    for variant in plan.variants:
+        its = {found[variant.name] for found in alone if variant.name in found}
+        signs[variant.name] = "/".join(sign for track, sign in SIGNS.items() if track in its) or UNKNOWN
     return signs if len(set(signs.values())) > 1 else {}
 
 
 def on_signs(signs: Iterable[str]) -> str:
     """Return what signs of tracks mean, and what a comparison across tracks is, in one sentence."""
-    shown = set(signs)
+    shown = {part for sign in signs for part in sign.split("/")}
     meant = [f"{sign} {track}" for track, sign in SIGNS.items() if sign in shown]
     return f"Track: {', '.join(meant + [f'{UNKNOWN} not known here'] * (UNKNOWN in shown))}. {ACROSS}"
 
 
 def on_tracks(plan: Plan) -> list[str]:
     """Return who is told what, and that a comparison across tracks is also one of what was told."""
-    found = tracks_of(plan)
+    unlike = _unlike(plan)
+    found = tracks_of(plan, [case for case in plan.cases if case not in unlike])
     groups = {track: [name for name, its in found.items() if its == track] for track in TRACKS}
     told = [f"{track} ({TOLD[track]}): {', '.join(names)}" for track, names in groups.items() if names]
     unknown = [variant.name for variant in plan.variants if variant.name not in found]
     told += [f"not known here: {', '.join(unknown)}"] * bool(unknown)
     across = sum(map(bool, groups.values())) > 1
-    end = f" {ACROSS}" if across else ""
+    end = f" {ACROSS}" if across or (unlike and groups["black-box"]) else ""
+    if unlike and groups["black-box"]:
+        places = "; ".join(map(str, unlike))
+        end = f" The start tells costs, so that the black-box ones are grey-box on {places}.{end}"
     return [f"Information tracks: {'; '.join(told)}.{end}"]

@@ -24,7 +24,7 @@ from smemnas.bench.files import why, write_text
 from smemnas.bench.outputs import check_output, has_content
 from smemnas.bench.schema import Budget, CaseEntry, ContrastEntry, Natural, PlanEntry, Strict, Text, VariantEntry, short
 from smemnas.bench.studies.plan import BUDGET, CHECKPOINTS, Plan, parts_of_time, plan_from
-from smemnas.bench.values import LARGEST_BUDGET, duration_text, parse_seeds, whole_seconds
+from smemnas.bench.values import LARGEST_BUDGET, check_params, duration_text, parse_seeds, real, whole_seconds
 
 ENDING = ".toml"
 #: Bytes of a plan's file; beyond it is none.
@@ -96,6 +96,9 @@ def read_plan(file: Path) -> Plan:
         if case.listed is found.full_space:
             said = f"listed = {str(case.listed).lower()}, and the plan full_space = {str(found.full_space).lower()}"
             raise UserError(f"{file}: a case of {case.space} says {said}: full_space says it of all, leave listed out.")
+    for variant in found.variants:
+        check_params(f"{file}: {variant.name}", variant.params)
+    target = None if found.target is None else real(f"{file}: target", found.target)
     time = whole_seconds(f"{file}: budget_time", found.budget_time) if found.budget_time else 0.0
     entry = PlanEntry(
         tuple(VariantEntry(v.name, v.method or v.name, v.params) for v in found.variants),
@@ -107,7 +110,7 @@ def read_plan(file: Path) -> Plan:
         found.budget or (LARGEST_BUDGET if time else BUDGET),
         found.baseline,
         _checkpoints(found.at, time, file),
-        found.target,
+        target,
         found.contrasts,
         found.champion,
         primary=found.primary,

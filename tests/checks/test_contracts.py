@@ -10,7 +10,7 @@ import pytest
 from conftest import ORIGINALS
 
 from smemnas.bench import checks
-from smemnas.bench.checks import NothingToCheck, check_name, checks_of, entries
+from smemnas.bench.checks import Check, NothingToCheck, check_name, checks_of, entries, problem_of
 from smemnas.bench.checks import methods as method_checks
 from smemnas.bench.checks import spaces as space_checks
 from smemnas.bench.checks import surrogates as surrogate_checks
@@ -152,6 +152,13 @@ class GlobalNoise(GoodOrder):
         return super().rank(Z) + np.random.rand(len(Z)) * 1e-9  # noqa: NPY002
 
 
+class Leaves(GoodOrder):
+    """Ends the program, which would look like success."""
+
+    def fit(self, Z, y):
+        raise SystemExit(0)
+
+
 class Scribbles(GoodOrder):
     def fit(self, Z, y):
         y -= y.mean()
@@ -174,6 +181,15 @@ def test_a_good_surrogate_passes():
 )
 def test_broken_surrogates_are_caught(broken, caught):
     assert caught <= failing(surrogate_checks.CHECKS, lambda seed: broken(seed=seed))
+
+
+def test_a_surrogate_that_exits_fails_every_check():
+    for function in surrogate_checks.CHECKS:
+        found = problem_of(
+            Check("surrogate leaves", function.__name__, lambda f=function: f(lambda seed: Leaves(seed=seed)), "")
+        )
+        assert found is not None
+        assert "SystemExit: 0" in found
 
 
 class GlobalSample(Toy):

@@ -8,7 +8,7 @@ from import_cases import bring_in, save_csv, toy_rows
 
 from smemnas.bench.benchmarks.catalog import datasets_of, open_benchmark
 from smemnas.bench.benchmarks.store import data_folder
-from smemnas.bench.data.manage import export, imported
+from smemnas.bench.data.manage import export, imported, verify
 from smemnas.bench.data.user import import_table
 from smemnas.bench.errors import DataError, UserError
 from smemnas.spaces.nb201 import NB201
@@ -168,6 +168,23 @@ def test_names_and_files(tmp_path):
     (tmp_path / "void.csv").write_text("")
     with pytest.raises(DataError, match="cannot be read"):
         import_table(tmp_path / "void.csv", "toy", "x", metrics=("ms:ms",))
+
+
+@pytest.mark.parametrize("damaged", ["val_error.npy", "header.json"])
+def test_a_damaged_import_is_never_advised_to_be_removed(tmp_path, damaged):
+    path = save_csv(tmp_path / "m.csv", toy_rows()[1])
+    table = bring_in(path)
+    file = table.path / damaged
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError) as error:
+        open_benchmark("toy", "mine").reference()
+    checked = dict(verify())["toy/mine"]
+    for message in (str(error.value), checked):
+        assert message.startswith(str(file))
+        assert "remove" not in message
+        assert message.endswith("data import FILE --space toy --name mine --overwrite")
+    bring_in(path, overwrite=True)  # as it says
+    assert open_benchmark("toy", "mine").reference() is not None
 
 
 def test_unknown_data_set_lists_imported_ones(tmp_path):

@@ -301,3 +301,12 @@ def test_a_surrogate_that_fails_is_a_row_with_its_reason(toy):
     assert [r["status"] for r in rows] == ["failed", "failed"]
     assert "n_trees" in rows[0]["reason"]
     assert "scores" not in rows[0]
+
+
+def test_a_surrogate_that_exits_at_once_is_a_row_too(toy, monkeypatch):
+    def leave(*_, **__):
+        raise SystemExit(0)
+
+    monkeypatch.setattr("smemnas.bench.ranking.trial.make_surrogate", leave)
+    [row] = run_task(toy, replace(task(), variant=SurrogateVariant("leaves", "forest", {"n_trees": 7})))
+    assert (row["status"], row["reason"]) == ("failed", "SystemExit: 0")

@@ -51,6 +51,8 @@ class Slow(Surrogate):
         if self.seed == 1 and len(y) > 30:
             if self.trouble == "raise":
                 raise ArithmeticError("no more ideas")
+            if self.trouble == "exit":
+                raise SystemExit(0)
             if self.trouble == "hang":
                 time.sleep(1000)
             if self.trouble == "die":
@@ -244,7 +246,8 @@ def test_a_killed_study_continues_to_the_identical_tables(tmp_path, plugin, jobs
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"), [("raise", "ArithmeticError: no more ideas"), ("nan", "no finite score")]
+    ("trouble", "reason"),
+    [("raise", "ArithmeticError: no more ideas"), ("exit", "SystemExit: 0"), ("nan", "no finite score")],
 )
 def test_a_failing_trial_is_listed_and_the_rest_go_on(tmp_path, plugin, trouble, reason):
     out = tmp_path / "out"

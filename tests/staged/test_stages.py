@@ -184,6 +184,16 @@ def test_plans_are_files_and_names(tmp_path):
     assert (inside.dataset, inside.runs) == (plan.dataset, plan.runs)
 
 
+@pytest.mark.parametrize(("text", "words"), [("nan", "numbers are finite, got nan"), ("2024-01-01", "a value is a")])
+def test_a_parameter_that_no_file_could_hold_is_refused(tmp_path, text, words):
+    save_staged(tmp_path / "p.toml", headline())
+    file = tmp_path / "q.toml"
+    arm = f'arms = [{{ name = "nsga2", params = {{ population = {text} }} }}, '
+    file.write_text((tmp_path / "p.toml").read_text().replace("arms = [", arm))
+    with pytest.raises(UserError, match=f"^nsga2: parameter 'population': {words}"):
+        check_staged(read_staged(str(file)))
+
+
 @pytest.mark.parametrize(
     ("changed", "wanted"),
     [

@@ -275,6 +275,9 @@ def test_shipped_archives_are_what_todays_code_makes():
         assert found.identical == len(found.checked) == 2
 
 
+DATE = "bad.toml: a: parameter 'population': a value is a number, a text, a list or a mapping of names, got 2024-01-01"
+
+
 def test_mistakes_are_one_line(archive, tmp_path, fails):
     toml = tmp_path / "bad.toml"
     text = 'seeds = [0]\nbudget = 5\ncases = [{ space = "toy", dataset = "", objectives = ["error"] }]\n'
@@ -293,6 +296,14 @@ def test_mistakes_are_one_line(archive, tmp_path, fails):
         (f'{text}news = 1\nvariants = [{{ name = "rea" }}]', "news"),
         (text.replace("[0]", '"a"') + 'variants = [{ name = "rea" }]', "bad.toml: seeds"),
         (f'{text}variants = [{{ name = "raa" }}]', "Did you mean"),
+        (f'{text}target = nan\nvariants = [{{ name = "rea" }}]', "bad.toml: target takes a finite number, got nan"),
+        (f'{text}target = -inf\nvariants = [{{ name = "rea" }}]', "bad.toml: target takes a finite number"),
+        (f'{text}budget_time = inf\nvariants = [{{ name = "rea" }}]', "bad.toml: budget_time takes a finite number"),
+        (f'{text}variants = [{{ name = "a", method = "nsga2", params = {{ population = 2024-01-01 }} }}]', DATE),
+        (
+            f'{text}variants = [{{ name = "a", method = "nsga2", params = {{ x = [1.0, nan] }} }}]',
+            "'x': numbers are finite",
+        ),
     ):
         toml.write_text(content)
         fails(["study", "--plan", toml], words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from study_cases import records, study, toy_plan
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.commands.study_text import parse_method_seeds, parse_shard, split_variant
 from smemnas.bench.errors import UserError
+from smemnas.bench.library.study import StudyOptions, plan_of
 from smemnas.bench.studies.comparison import tabulate
 from smemnas.bench.studies.discovery import find_runs, read_plans
 from smemnas.bench.studies.execution import record_plan, run_study
@@ -221,6 +223,7 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(change: dict[str, o
 @pytest.mark.parametrize(
     ("call", "text"),
     [
+        (lambda: plan_of(StudyOptions("random", "toy", target=math.nan)), "--target takes a finite number, got nan"),
         (lambda: parse_seeds("3-1"), "--seeds takes"),
         (lambda: parse_seeds("a"), "--seeds takes"),
         (lambda: parse_seeds("-3"), "--seeds takes"),

@@ -19,7 +19,9 @@ from smemnas.bench.errors import RunError
 from smemnas.bench.report.study.files import markdown
 from smemnas.bench.runs.folder import LOG, locked
 from smemnas.bench.studies.comparison import tabulate
+from smemnas.bench.studies.discovery import find_runs
 from smemnas.bench.studies.execution import DONE, FAILED, MISSING, folder_of, record_plan, run_study, state_of
+from smemnas.bench.studies.groups import make_groups
 from smemnas.bench.studies.plan import Plan, Variant, check_plan
 from smemnas.bench.studies.trials import collect
 
@@ -131,6 +133,20 @@ def test_a_failing_run_is_a_row_and_the_rest_go_on(tmp_path: Path, plugin: Path,
     assert summary["bad", "20"]["pairs"] == "2"
     assert summary["random", "20"]["n"] == "3"
     assert reason in (out / "study.md").read_text()
+
+
+def test_a_run_ended_before_it_began_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    args = ("study", "--methods", "random", "--spaces", "toy", "--seeds", "0-1", "--budget", 20, "--jobs", 1)
+    args = (*args, "--no-figures", "--out", out)
+    text = study(*args, "--timeout", 0.001, code=1)
+    assert "seed 0-1: no result after 0.001 s" in text
+    rows = records(out / "trials.csv")
+    assert [(r["status"], r["reason"]) for r in rows] == [("failed", "no result after 0.001 s")] * 2
+    _, left = make_groups(find_runs([str(out)]))
+    assert [(u.seeds, u.reason) for u in left] == [("0-1", "no result after 0.001 s")]
+    study(*args)  # what is there is in no other run's way
+    assert [r["status"] for r in records(out / "trials.csv")] == ["done"] * 2
 
 
 @pytest.mark.slow

@@ -80,13 +80,13 @@ def lines_of(group: Group, numbers: Mapping[str, int]) -> list[BoardLine]:
         group: Finished runs of that budget.
         numbers: Where a run is kept to the number of its entry.
     """
-    tracks = tracks_of(group.tables.plan)
     arrivals = {(a.case, a.variant): a for a in group.tables.arrivals}
     sources: dict[tuple[Case, str], set[int]] = {}
     for (case, variant, _), run in group.runs.items():
         sources.setdefault((case, variant), set()).add(numbers[str(run.folder)])
     found = []
     for case in group.tables.plan.cases:
+        tracks = tracks_of(group.tables.plan, [case])
         for at in group.tables.plan.at:
             rows = [r for r in group.tables.rows if r.case == case and r.at == at and np.isfinite(r.regret.value)]
             for row in sorted(rows, key=lambda r: (r.regret.value, r.variant)):
@@ -119,7 +119,7 @@ def rankings_of(group: Group) -> list[AcrossProblems]:
     names = [name for name, cases in lacks.items() if not cases]
     if len(names) < 2 or not known:
         return []
-    tracks = tracks_of(plan)
+    tracks = tracks_of(plan, known)
     left_out = tuple((name, cases) for name, cases in lacks.items() if cases)
     found = []
     for k, at in enumerate(plan.at):

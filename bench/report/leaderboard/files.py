@@ -71,6 +71,7 @@ def _record(line: BoardLine, entries: Sequence[HandedIn]) -> dict[str, Any]:
         "dataset": line.case.dataset,
         "objectives": "+".join(line.case.objectives),
         "constraints": ",".join(line.case.constraints),
+        **line.case.given,
         "budget": line.budget,
         "evaluations": line.at,
         "place": line.place,

@@ -178,7 +178,7 @@ def _regret(place: Expected) -> float:
             return math.nan
         F = feasible_only(benchmark_of(place.case), run.X, run.F)
         return float(hypervolume_regret(F[np.isfinite(F).all(axis=1)], reference.front, reference.box))
-    except Exception:  # a plug-in that is not loaded, a table that is not installed: progress is told all the same
+    except (Exception, SystemExit):  # no plug-in, no table: progress is told all the same
         return math.nan
 
 

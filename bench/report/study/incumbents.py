@@ -67,6 +67,7 @@ def incumbent_records(tables: Tables) -> list[dict[str, Any]]:
             "dataset": row.case.dataset,
             "objectives": "+".join(row.case.objectives),
             "constraints": " ".join(row.case.constraints),
+            **row.case.given,
             "method": row.variant,
             column: row.at,
             "n": row.n,

@@ -19,7 +19,7 @@ def _case(case: Case) -> dict[str, Any]:
         "dataset": case.dataset,
         "objectives": "+".join(case.objectives),
         "constraints": " ".join(case.constraints),
-        **({"reference": case.reference} if case.reference else {}),
+        **case.given,
     }
 
 
@@ -48,7 +48,7 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
     """Return one record for each case, checkpoint and variant; the target's columns stand at the budget."""
     arrivals = {(a.case, a.variant): a for a in tables.arrivals}
     noisy = any(row.observed for row in tables.rows)
-    tracks = tracks_of(tables.plan)
+    tracks = {case: tracks_of(tables.plan, [case]) for case in tables.plan.cases}
     records = []
     for row in tables.rows:
         arrival = arrivals[row.case, row.variant] if row.at == tables.plan.end else None
@@ -57,7 +57,7 @@ def study_records(tables: Tables) -> list[dict[str, Any]]:
             {
                 **_case(row.case),
                 "method": row.variant,
-                "track": tracks.get(row.variant),
+                "track": tracks[row.case].get(row.variant),
                 tables.plan.column: row.at,
                 "n": row.n,
                 "failed": row.failed,

@@ -41,6 +41,7 @@ def trained_records(tables: Tables) -> list[dict[str, Any]]:
             "dataset": row.case.dataset,
             "objectives": "+".join(row.case.objectives),
             "constraints": ",".join(row.case.constraints),
+            **row.case.given,
             "method": row.variant,
             "training_seconds": row.seconds,
             "runs": row.n,

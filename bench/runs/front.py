@@ -106,7 +106,7 @@ def _feasible(job: Job, X: IntArray, F: FloatArray) -> NDArray[np.bool_]:
     inside = np.ones(len(F), dtype=bool)
     for match in bounds:
         if match is None or match[1] not in job.objectives:
-            return open_job(job).violation(X, F) == 0.0
+            return np.asarray(open_job(job).violation(X, F) == 0.0)
         values, bound = F[:, job.objectives.index(match[1])], float(match[3])
         inside &= values <= bound if match[2] == "<=" else values >= bound
     return inside

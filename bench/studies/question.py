@@ -29,7 +29,7 @@ Place = tuple[str, Case, int]
 
 
 class Rival(NamedTuple):
-    """A variant that has fewer pairs than others.
+    """A variant that has few pairs.
 
     Attributes:
         name: Of the variant.
@@ -61,7 +61,7 @@ class Question:
         tests: Comparisons of its family, those without a pair left out unless none has any.
         pairs: Most pairs that one of them has.
         seeds: Seeds of what all others are compared with: as many pairs as there could be.
-        fewer: Variants with fewer pairs.
+        fewer: Variants with fewer pairs, or with fewer seeds of their own than that.
     """
 
     text: str
@@ -104,17 +104,17 @@ def question_of(plan: Plan, absent: Collection[Place] = frozenset()) -> Question
     one = plan.champion or plan.baseline
     there = {(v.name, case): _there(plan, v, case, absent) for v in plan.variants for case in plan.cases}
     pairs = {(name, case): len(seeds & there[one, case]) for (name, case), seeds in there.items()}
+    seeds = len(plan.seeds_of.get(one, plan.seeds))
     most = max(pairs[name, case] for name, case in pairs if name != one)
     fewer = [
         Rival(v.name, n, len(plan.seeds_for(v)), times if times < len(plan.cases) else 0)
         for v in plan.variants
         if v.name != one
         for n, times in sorted(Counter(pairs[v.name, case] for case in plan.cases).items())
-        if n < most
+        if n < most or n == len(plan.seeds_for(v)) < seeds
     ]
     compared = [pairs[first if second == one else second, case] for case, _, first, second in keys]
     tests = sum(n > 0 for n in compared) or len(keys)
-    seeds = len(plan.seeds_of.get(one, plan.seeds))
     return Question(text, bool(plan.primary), tests, min(most, EXACT_UP_TO), min(seeds, EXACT_UP_TO), tuple(fewer))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pages import read_rows
@@ -46,10 +47,17 @@ def collected(sources: Sequence[str]) -> tuple[dict[str, str], str]:
     """
     found = find_runs(sources)
     group = _largest(found)
-    first = next(iter(group.runs.values())).environment
-    made = f"Made by smemnas {first['packages']['smemnas']} at commit {str(first['git_commit'])[:8]}"
+    made = made_by([run.environment for run in group.runs.values()])
     other = _largest(_measured_by(found, OTHER)).tables
     return files_of(group.tables, other), made
+
+
+def made_by(environments: Sequence[Mapping[str, Any]]) -> str:
+    """Return which version made some runs, at which commits, that of most of them first."""
+    versions = sorted({str(entry["packages"]["smemnas"]) for entry in environments})
+    (first, _), *others = Counter(str(entry["git_commit"])[:8] for entry in environments).most_common()
+    later = "".join(f", {n} runs at {commit}" for commit, n in others)
+    return f"Made by smemnas {', '.join(versions)} at commit {first}{later}"
 
 
 def _largest(found: Found) -> Group:

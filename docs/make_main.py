@@ -92,6 +92,9 @@ def how(name: str, results: Results) -> list[str]:
             words=3,
         ),
     ]
+    if " runs at " in results.made:
+        about = "a fault of their method was mended (CHANGELOG, Results changed), and the same seeds run again"
+        lines += [f"The runs of a later commit than most: {about}.", ""]
     lines += _untuned(results)
     fresh = [p for p, s in served.items() if not s]
     return [*lines, f"Served nothing of ours: {', '.join(fresh)}." if fresh else "All of them served.", ""]

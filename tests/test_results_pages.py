@@ -14,11 +14,15 @@ from smemnas.bench.studies.published import named_plan
 KEPT = docs_script("make_kept")
 RESULTS = ROOT / "docs" / "results"
 PAGES = sorted(page for page in RESULTS.rglob("*.md") if page != RESULTS / "README.md")
-MADE = r"Made by smemnas (\d+\.\d+\.\d+)(?: at commit ([0-9a-f]{8,40}))?; recorded in commit ([0-9a-f]{8,40})\."
+COMMIT = r"[0-9a-f]{8,40}"
+MADE = (
+    rf"Made by smemnas (\d+\.\d+\.\d+)(?: at commit ({COMMIT}(?:, \d+ runs at {COMMIT})*))?; "
+    rf"recorded in commit ({COMMIT})\."
+)
 
 
 def made(page):
-    """Version, commit of the code where it is known, and commit that holds the page."""
+    """Version, commits of the code where they are known, and commit that holds the page."""
     title, blank, line, *_ = page.read_text(encoding="utf-8").splitlines()
     assert title.startswith("# ")
     assert blank == ""
@@ -79,7 +83,7 @@ def test_it_is_the_version_of_the_runs_where_these_are_kept(name):
     found = [run.recorded.environment for part in open_archives(archive) for run in part.runs]
     assert {entry["packages"]["smemnas"] for entry in found} == {version}
     if commit:  # else it is no commit of this history
-        assert {entry["git_commit"][: len(commit)] for entry in found} == {commit}
+        assert {entry["git_commit"][:8] for entry in found} == {name[:8] for name in re.findall(COMMIT, commit)}
 
 
 def test_the_commits_are_in_the_history_and_hold_the_pages():
@@ -90,15 +94,14 @@ def test_the_commits_are_in_the_history_and_hold_the_pages():
     if shallow.stdout.strip() != "false":
         pytest.skip("a whole clone of the repository would un-skip it")
     for page in PAGES:
-        _, code, record = made(page)
+        _, codes, record = made(page)
         name = page.relative_to(ROOT).as_posix()
-        for commit, path in ((code, "pyproject.toml"), (record, name)):
-            if commit:
-                # An object may lie in one clone without being part of the history that others get.
-                done = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], check=False)
-                assert done.returncode == 0, f"{name}: commit {commit} is not in the history"
-                done = subprocess.run([*git, "cat-file", "-e", f"{commit}:{path}"], check=False, capture_output=True)
-                assert done.returncode == 0, f"{name}: commit {commit} has no {path}"
+        for commit, path in (*((code, "pyproject.toml") for code in re.findall(COMMIT, codes or "")), (record, name)):
+            # An object may lie in one clone without being part of the history that others get.
+            done = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], check=False)
+            assert done.returncode == 0, f"{name}: commit {commit} is not in the history"
+            done = subprocess.run([*git, "cat-file", "-e", f"{commit}:{path}"], check=False, capture_output=True)
+            assert done.returncode == 0, f"{name}: commit {commit} has no {path}"
 
 
 def test_the_ratios_in_prose_are_those_of_the_table():

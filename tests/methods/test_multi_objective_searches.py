@@ -14,7 +14,7 @@ from smemnas.methods.mo_local_search import MultiObjectiveLocalSearch
 from smemnas.methods.mo_rea import MultiObjectiveEvolution
 from smemnas.methods.neighbourhood import mutate_each_gene, neighbours
 from smemnas.methods.pareto_local_search import ParetoLocalSearch
-from smemnas.methods.selection import pareto_ranks
+from smemnas.methods.selection import box, pareto_ranks
 from smemnas.spaces.nb101 import NB101
 from smemnas.spaces.nb201 import NB201
 from smemnas.spaces.toy import Toy
@@ -118,22 +118,28 @@ def test_a_warm_start_is_the_first_archive(toy):
 
 def test_each_descent_minimises_its_own_weighted_sum(toy):
     method = MultiObjectiveLocalSearch(toy.problem, budget=300, seed=1)
-    weights, current = [], None
+    shares, current, told = [], None, []
     for _ in range(120):
         X = method.ask()
-        if not weights or not np.array_equal(method._weights, weights[-1]):
-            weights.append(method._weights.copy())
-            current = None
-        F = toy.evaluate(X, 0).F
-        value = float(((F[0] - method._low) * weights[-1]).sum())
+        if not shares or not np.array_equal(method._shares, shares[-1]):
+            shares.append(method._shares.copy())
+            current, weights = None, method._weights.copy()
         if current is not None:
-            assert (X[0] != current[0]).sum() == 1
+            assert (X[0] != current).sum() == 1
+        F = toy.evaluate(X, 0).F
         method.tell(X, F)
-        assert method._value[X[0].tobytes()] == pytest.approx(value)
-        if current is None or value < current[1]:
-            current = (X[0], value)
-    assert len(weights) >= 3
-    assert len({round(float(w[0] / w.sum()), 6) for w in weights}) == len(weights)
+        told.append(F[0])
+        if len(shares) == 1:  # the first descent begins with nothing, and is scaled by what it has seen
+            low, span = box(np.array(told))
+            np.testing.assert_allclose(method._weights, shares[0] / span)
+            np.testing.assert_array_equal(method._low, low)
+        else:
+            np.testing.assert_array_equal(method._weights, weights)
+        assert method._value[X[0].tobytes()] == pytest.approx(float(method._weights @ (F[0] - method._low)))
+        if current is None or method._value[X[0].tobytes()] < method._value[current.tobytes()]:
+            current = X[0]
+    assert len(shares) >= 3
+    assert len({round(float(w[0] / w.sum()), 6) for w in shares}) == len(shares)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("mo-rea", 0.75), ("pareto-local-search", 0.9), ("mo-local-search", 0.5)])
@@ -210,8 +216,8 @@ def test_the_authors_local_search_keeps_the_best_value_of_each_gene_once(toy):
         np.testing.assert_array_equal(asked, start[None])
         method.tell(asked, toy.evaluate(asked, 0).F)
         current, touched, known = start, [], set(method._value)
-        weights, low = method._weights.copy(), method._low.copy()
-        while len(X := method.ask()) and np.array_equal(method._weights, weights):
+        shares = method._shares.copy()
+        while len(X := method.ask()) and np.array_equal(method._shares, shares):
             (gene,) = np.flatnonzero((X != current).any(axis=0))
             touched.append(int(gene))
             whole = np.repeat(current[None], 5, axis=0)
@@ -219,5 +225,5 @@ def test_the_authors_local_search_keeps_the_best_value_of_each_gene_once(toy):
             assert {bytes(x) for x in X} == {bytes(x) for x in whole} - known
             method.tell(X, toy.evaluate(X, 0).F)
             known |= {bytes(x) for x in X}
-            current = whole[np.argmin((toy.evaluate(whole, 0).F - low) @ weights)]
+            current = whole[np.argmin((toy.evaluate(whole, 0).F - method._low) @ method._weights)]
         assert len(touched) == len(set(touched)) >= 4  # values of a gene may all be known already

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def collected(folder: Path) -> dict[str, str]:
     """Return the text of each file of the page from the folder of an experiment that has ended.
 
     Raises:
-        SystemExit: It has not.
+        SystemExit: It has not, or its searches are not found.
     """
     missing = [name for name in (*COPIED, MARKDOWN) if not (folder / name).is_file()]
     if missing:
@@ -54,10 +56,20 @@ def collected(folder: Path) -> dict[str, str]:
     found[MARKDOWN] = f"{title}\n\n{found[MADE]}{rest}"
     plan, space = registered.plan, SPACES.create(registered.plan.space)
     found[SEARCHES] = to_csv(searches_of(plan, folder, space, read_rows(folder / TRAININGS_CSV)), exact=True)
-    ratio = read_gate(folder / GATE_FILE).components.ratio.value
+    gate = read_gate(folder / GATE_FILE)
+    found[GATE_FILE] = gate_text(gate)
+    ratio = gate.components.ratio.value
     expected = foresee(plan.space, ratio, plan.arms, budget=plan.budget, seeds=len(plan.runs))
     found[FORESEEN] = to_csv([foreseen_row(f) for f in expected])
     return found
+
+
+def gate_text(gate: Gate) -> str:
+    """Return the file of a gate whose images have no folder of somebody's machine in their name."""
+    setting = {**gate.setting, "data": Path(gate.setting["data"]).name}
+    with tempfile.TemporaryDirectory() as place:
+        replace(gate, setting=setting).save(Path(place) / GATE_FILE)
+        return (Path(place) / GATE_FILE).read_text(encoding="utf-8")
 
 
 def foreseen_row(found: Foreseen) -> dict[str, object]:
@@ -82,6 +94,9 @@ def searches_of(
     rows: list[dict[str, object]] = []
     for arm, job in jobs_of(plan):
         X, F = RunFolder(folder_of(folder, job)).log().arrays()
+        if len(X) == 0:
+            place = folder_of(folder, job)
+            raise SystemExit(f"{place} has no log: call this where the command ran, so that images have the same path.")
         front = set(front_rows(F).tolist())
         for k, (x, (error, cost)) in enumerate(zip(X, F.tolist(), strict=True)):
             name = space.to_str(x)

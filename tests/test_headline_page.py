@@ -1,6 +1,7 @@
 """The page of the registered experiment says what its files say, whatever came out."""
 
 import csv
+import dataclasses
 import json
 import re
 from xml.etree import ElementTree
@@ -250,6 +251,21 @@ def test_trainings_in_common_with_the_first_experiment_are_set_beside_it(tmp_pat
     assert f" {len(d)} trainings have network and seed in common" in text
     assert f"by {d.mean():+.2f} points in the mean" in text
     assert f"deviation of {d.std(ddof=1):.2f}" in text
+
+
+def test_a_published_gate_names_no_folder_of_a_machine(tmp_path):
+    gate = DATA.Experiment(folder_with(tmp_path / "e", 0.0)).gate
+    text = DATA.gate_text(dataclasses.replace(gate, setting={**gate.setting, "data": "/home/me/images/small.tar"}))
+    assert "/home" not in text
+    (tmp_path / "gate.json").write_text(text)
+    read = DATA.read_gate(tmp_path / "gate.json")
+    assert read.setting == {**gate.setting, "data": "small.tar"}
+    np.testing.assert_array_equal(read.errors, gate.errors)
+
+
+def test_searches_that_are_not_found_are_no_page_of_nothing(tmp_path):
+    with pytest.raises(SystemExit, match=r"seed-0 has no log: call this where the command ran"):
+        DATA.searches_of(PLAN, tmp_path, DATA.SPACES.create(PLAN.space), [])
 
 
 def test_a_plan_cut_short_is_said_and_an_unfinished_folder_refused(tmp_path, monkeypatch):

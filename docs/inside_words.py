@@ -122,8 +122,9 @@ def beside(e: Experiment) -> list[str]:
         f"{other.environment['processor']}; here everything was trained anew, on {e.environment['processor']}, so that "
         f"no arm has another machine's numbers. {len(d)} trainings have network and seed in common: validation errors "
         f"here differ from those by {d.mean():+.2f} points in the mean ({d.mean() - half:+.2f} to "
-        f"{d.mean() + half:+.2f}), with a standard deviation of {d.std(ddof=1):.2f}; two training "
-        f"seeds on one machine differ by {math.sqrt(2.0) * e.gate.components.seed:.2f}. It is the same code and the "
-        f"same seeds, so another processor's last bits are much of a new seed. {first}'s mean hypervolume is {here:.3f} here and was {there:.3f} there.",
+        f"{d.mean() + half:+.2f}), with a standard deviation of {d.std(ddof=1):.2f}; two training seeds on one machine "
+        f"differ by {math.sqrt(2.0) * e.gate.components.seed:.2f}. It is the same code and the same seeds, so another "
+        f"processor's last bits are much of a new seed. {first}'s mean hypervolume is {here:.3f} here and was "
+        f"{there:.3f} there.",
         "",
     ]

@@ -188,8 +188,7 @@ def test_a_surrogate_that_exits_fails_every_check():
         found = problem_of(
             Check("surrogate leaves", function.__name__, lambda f=function: f(lambda seed: Leaves(seed=seed)), "")
         )
-        assert found is not None
-        assert "SystemExit: 0" in found
+        assert "SystemExit: 0" in (found or "")
 
 
 class GlobalSample(Toy):

@@ -172,7 +172,8 @@ def test_names_and_files(tmp_path):
 
 @pytest.mark.parametrize("damaged", ["val_error.npy", "header.json"])
 def test_a_damaged_import_is_never_advised_to_be_removed(tmp_path, damaged):
-    path = save_csv(tmp_path / "m.csv", toy_rows()[1])
+    X, rows = toy_rows()
+    path = save_csv(tmp_path / "m.csv", rows)
     table = bring_in(path)
     file = table.path / damaged
     file.write_bytes(file.read_bytes()[:-1] + b"?")
@@ -184,7 +185,10 @@ def test_a_damaged_import_is_never_advised_to_be_removed(tmp_path, damaged):
         assert "remove" not in message
         assert message.endswith("data import FILE --space toy --name mine --overwrite")
     bring_in(path, overwrite=True)  # as it says
-    assert open_benchmark("toy", "mine").reference() is not None
+    again = open_benchmark("toy", "mine")
+    errors = 100.0 - np.array([row["val"] for row in rows])
+    np.testing.assert_allclose(again.evaluate(X, 0).F[:, 0], errors)
+    assert again.reference().front[:, 0].min() == pytest.approx(errors.min())
 
 
 def test_unknown_data_set_lists_imported_ones(tmp_path):

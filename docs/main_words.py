@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,12 @@ class Duel(NamedTuple):
 
 
 def duels(results: Results, champion: str, at: int) -> list[Duel]:
-    """Return the duels of all tracks and problems, one Holm family; the foreign method is the best by its mean."""
+    """Return the duels of all tracks and problems at a checkpoint, one Holm family."""
+    return duels_by(results, champion, f"regret_{at}", results.problems)
+
+
+def duels_by(results: Results, champion: str, column: str, problems: Sequence[str]) -> list[Duel]:
+    """Return the duels by a column of runs.csv, one Holm family; the foreign method is the best by its mean."""
     found: list[tuple[str, str, str, str, Pair]] = []
     for track in reversed(TRACKS):
         ours = champion + ENDINGS[track]
@@ -55,12 +60,25 @@ def duels(results: Results, champion: str, at: int) -> list[Duel]:
             continue
         told = TRACKS[: TRACKS.index(track) + 1]
         foreign = [name for name, (its, own) in results.methods.items() if its in told and not own]
-        for problem in results.problems:
-            best = results.best(problem, foreign, at)
+        for problem in problems:
+            best = results.best_by(problem, foreign, column)
             if best:
-                found.append((track, problem, ours, best, results.pair(problem, ours, best, at)))
+                found.append((track, problem, ours, best, results.pair_of(problem, ours, best, column)))
     adjusted = holm([pair.p for *_, pair in found])
     return [Duel(*row, float(p)) for row, p in zip(found, adjusted, strict=True)]
+
+
+def duel_table(found: Sequence[Duel]) -> list[str]:
+    """Return duels as a table."""
+    rows = [
+        [
+            *(d.problem, d.track, f"`{d.ours}`", number(d.pair.means[0]), f"`{d.foreign}`", number(d.pair.means[1])),
+            *(number(d.pair.ratio.value, 2), span(d.pair.ratio, 2), str(d.pair.pairs), p_value(d.p_holm)),
+        ]
+        for d in found
+    ]
+    head = ("problem", "track", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
+    return table(head, rows, words=3)
 
 
 def goals(results: Results, champion: str) -> list[str]:
@@ -77,15 +95,7 @@ def goals(results: Results, champion: str) -> list[str]:
         "that turned out best, which is in its favour.",
         "",
     ]
-    rows = [
-        [
-            *(d.problem, d.track, f"`{d.ours}`", number(d.pair.means[0]), f"`{d.foreign}`", number(d.pair.means[1])),
-            *(number(d.pair.ratio.value, 2), span(d.pair.ratio, 2), str(d.pair.pairs), p_value(d.p_holm)),
-        ]
-        for d in found
-    ]
-    head = ("problem", "track", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
-    lines += table(head, rows, words=3)
+    lines += duel_table(found)
     for track in dict.fromkeys(d.track for d in found):
         lines.append(_said([d for d in found if d.track == track]))
     lines += ["", *_earlier(results, champion), *_before(results, champion), *_many(results, champion)]
@@ -108,34 +118,17 @@ def on_test(results: Results, champion: str) -> list[str]:
     floors = [results.row_of(results.study, problem, champion, end) for problem in split]
     floor = [number(float(row["reported_floor"])) if row and row["reported_floor"] else "-" for row in floors]
     cells.append(["the front of the whole table by validation", *floor])
-    found = []
-    for track in reversed(TRACKS):
-        ours = champion + ENDINGS[track]
-        told = TRACKS[: TRACKS.index(track) + 1]
-        foreign = [name for name, (its, own) in results.methods.items() if its in told and not own]
-        for problem in split if ours in results.methods else []:
-            best = results.best_by(problem, foreign, REPORTED)
-            if best:
-                found.append((problem, track, ours, best, results.pair_of(problem, ours, best, REPORTED)))
-    adjusted = holm([pair.p for *_, pair in found])
-    duelled = [
-        [
-            *(problem, track, f"`{ours}`", number(pair.means[0]), f"`{best}`", number(pair.means[1])),
-            *(number(pair.ratio.value, 2), span(pair.ratio, 2), str(pair.pairs), p_value(float(p))),
-        ]
-        for (problem, track, ours, best, pair), p in zip(found, adjusted, strict=True)
-    ]
+    found = duels_by(results, champion, REPORTED, split)
     for problem in split:
-        mine = [(pair, float(p)) for (at, *_, pair), p in zip(found, adjusted, strict=True) if at == problem]
-        ahead = sum(p < SIGNIFICANCE and pair.means[0] < pair.means[1] for pair, p in mine)
-        behind = sum(p < SIGNIFICANCE and pair.means[0] > pair.means[1] for pair, p in mine)
+        mine = [d for d in found if d.problem == problem]
+        ahead = sum(d.ahead for d in mine)
+        behind = sum(d.p_holm < SIGNIFICANCE for d in mine) - ahead
         lines.append(
             f"* **{problem}**: of these {len(mine)} duels ours is ahead in {ahead} and behind in {behind}; in "
             f"{len(mine) - ahead - behind} no difference is shown."
         )
-    head = ("problem", "track", "method", "regret", "best foreign", "its regret", "ratio", "interval", "n", "p (Holm)")
     about = f"Our method of each track against the foreign one that is best there; Holm over {len(found)}:"
-    duels_of_tracks = [about, "", *table(head, duelled, words=3), *lines, ""] if found else []
+    duels_of_tracks = [about, "", *duel_table(found), *lines, ""] if found else []
     return [
         "## On test values",
         "",

@@ -72,6 +72,8 @@ class CartEnsemble(Regressor):
         super().__init__(seed=seed, targets=targets)
         require_integer("n_trees", n_trees, 1)
         self.n_trees = n_trees
+        #: Columns of each tree, and scikit-learn's `Tree`: what an estimator checks at every call takes longer than a
+        #: prediction of a few rows.
         self._trees: list[tuple[Any, Any]] = []
 
     def _fit(self, Z: FloatArray, t: FloatArray) -> None:
@@ -84,14 +86,14 @@ class CartEnsemble(Regressor):
         for _ in range(self.n_trees):
             columns = rng.choice(d, size=rng.integers(1, d + 1), replace=False)
             tree = DecisionTreeRegressor(random_state=int(rng.integers(2**31)))
-            tree.fit(single[:, columns], t)
-            self._trees.append((columns, tree))
+            tree.fit(single[:, columns], t, check_input=False)
+            self._trees.append((columns, tree.tree_))
 
     def _predict(self, Z: FloatArray) -> FloatArray:
         single = np.asarray(Z, dtype=np.float32)
         total = np.zeros(len(Z))
         for columns, tree in self._trees:
-            total += tree.predict(single[:, columns])
+            total += tree.predict(single[:, columns])[:, 0]
         return total / len(self._trees)
 
 

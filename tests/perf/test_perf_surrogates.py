@@ -1,4 +1,4 @@
-"""Speed of the closed form beside scikit-learn's Gaussian process on the same data. Run with --benchmark-enable.
+"""Speed of our surrogates beside scikit-learn's models on the same data. Run with --benchmark-enable.
 
 The Gaussian process has its hyper-parameters fixed too (one Cholesky factorisation), so both sides fit once. Times
 are processor seconds of one thread.
@@ -12,7 +12,7 @@ from clock import ratio, timed
 from scipy.stats import kendalltau
 
 from smemnas.bench.benchmarks.catalog import open_benchmark
-from smemnas.surrogates.base import average_ranks, single_thread
+from smemnas.surrogates.base import SURROGATES, average_ranks, single_thread
 from smemnas.surrogates.kernel_pairwise import KernelPairwise
 from smemnas.surrogates.relevance_pairwise import RelevancePairwise
 
@@ -89,3 +89,19 @@ def test_learned_relevance_costs_a_few_plain_fits(benchmark):
     benchmark.extra_info.update(over_plain=times, tau=tau, plain_tau=plain_tau)
     assert times < 8.0
     assert tau > plain_tau
+
+
+@pytest.mark.slow
+def test_a_few_rows_by_many_trees(benchmark):
+    """200 CARTs rank 40 rows, as in each generation of MSuNAS, beside scikit-learn's estimators asked for the same."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    Z, y, train, test = table(150)
+    with single_thread():
+        model = SURROGATES.create("cart", seed=0, params={"n_trees": 200}).fit(Z[train], y[train])
+        trees = [DecisionTreeRegressor(random_state=k).fit(Z[train], y[train]) for k in range(200)]
+        few = Z[test[:40]]
+        benchmark.pedantic(model.rank, args=(few,), rounds=3)
+        share = ratio(lambda: model.rank(few), lambda: [tree.predict(few) for tree in trees], limit=0.25)
+    benchmark.extra_info.update(over_estimators=share)
+    assert share < 0.25

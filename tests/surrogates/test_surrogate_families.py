@@ -209,6 +209,29 @@ def test_forest_and_cart_stay_within_the_outcomes_and_cart_fits_them():
     np.testing.assert_allclose(make("cart", n_trees=3).fit(column, y).rank(column), mean, atol=1e-6)
 
 
+def test_cart_is_the_mean_of_scikit_learns_own_predictions(monkeypatch):
+    """Bit by bit: an estimator checks what it is given, and does no more than the tree that is asked here."""
+    from sklearn import tree as library
+
+    rng = np.random.default_rng(23)
+    Z, y = levels(60, rng)
+    queries = rng.integers(0, 4, (40, 5)).astype(float)
+    fitted = []
+
+    class Kept(library.DecisionTreeRegressor):
+        def fit(self, X, t, **options):
+            fitted.append((X.copy(), t.copy(), self))
+            return super().fit(X, t, **options)
+
+    monkeypatch.setattr(library, "DecisionTreeRegressor", Kept)
+    scores = make("cart", n_trees=20).fit(Z, y).rank(queries)
+    total = np.zeros(len(queries))
+    for X, t, model in list(fitted):
+        columns = [next(k for k in range(5) if (Z[:, k] == column).all()) for column in X.T]
+        total += library.DecisionTreeRegressor(random_state=model.random_state).fit(X, t).predict(queries[:, columns])
+    np.testing.assert_array_equal(scores, total / 20)
+
+
 # ---- pairwise SVM ----
 
 

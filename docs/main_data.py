@@ -184,6 +184,11 @@ class Results:
         values = list(self.values.get((problem, method, column), {}).values())
         return float(np.mean(values)) if values else math.nan
 
+    def typical(self, problem: str, method: str, column: str) -> float:
+        """Return the median of a column of runs.csv; NaN without a run."""
+        values = list(self.values.get((problem, method, column), {}).values())
+        return float(np.median(values)) if values else math.nan
+
     def row_of(self, rows: Sequence[Mapping[str, str]], problem: str, method: str, at: int) -> Mapping[str, str] | None:
         """Return the row of one of the study's tables; None where there is none."""
         return next((row for row in rows if row["method"] == method and self.is_on(row, problem, at)), None)

@@ -295,13 +295,13 @@ def times(results: Results) -> list[str]:
     """Return seconds per run by method and problem."""
     cells = []
     for method, (track, _) in results.methods.items():
-        means = [[results.mean(p, method, c) for c in ("seconds", "method_seconds")] for p in results.problems]
-        shown = [f"{number(whole, 1)} ({number(own, 1)})" if whole == whole else "-" for whole, own in means]
+        medians = [[results.typical(p, method, c) for c in ("seconds", "method_seconds")] for p in results.problems]
+        shown = [f"{number(whole, 1)} ({number(own, 1)})" if whole == whole else "-" for whole, own in medians]
         cells.append([f"`{method}` {track}", *shown])
     lines = [
         "## Run time",
         "",
-        "Mean seconds of a run (of these in the method), on a machine shared with other work.",
+        "Median seconds of a run (of these in the method), on a machine shared with other work.",
         "",
     ]
     return [*lines, *table(("method, track", *results.problems), cells)]

@@ -133,8 +133,8 @@ def _arrivals(
                 int(np.isfinite(list(mine.values())).sum()),
                 float(np.median(list(mine.values()))) if mine else math.nan,
                 None if variant.name == plan.baseline else _ratio(plan, mine, base),
-                float(np.mean([t.seconds for t in done])) if done else math.nan,
-                float(np.mean([t.method_seconds for t in done])) if done else math.nan,
+                float(np.median([t.seconds for t in done])) if done else math.nan,
+                float(np.median([t.method_seconds for t in done])) if done else math.nan,
             )
         )
     return arrivals

@@ -127,8 +127,8 @@ class Arrival:
         reached: Runs that got there within the budget.
         median: Median evaluations; inf where half of the runs or more did not get there.
         ratio: Median evaluations over those of the baseline; None for the baseline itself.
-        seconds: Mean wall time of a run.
-        method_seconds: Mean wall time in the method.
+        seconds: Median wall time of a run: a machine that was busy or asleep under one run says nothing of the method.
+        method_seconds: Median wall time in the method.
     """
 
     case: Case

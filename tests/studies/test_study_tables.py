@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_cases import records, toy_plan
+from study_cases import made_up, records, toy_plan
 
 from smemnas.bench.benchmarks.case import Case
 from smemnas.bench.benchmarks.function import CallableBenchmark
@@ -214,6 +214,28 @@ def test_best_is_the_first_objective_that_costs_an_evaluation() -> None:
         assert best.tolist() == [44.0, 4.5, 4.5] == np.minimum.accumulate(F[:, column]).tolist()
     free = open_toy(("flops",))
     assert np.isnan(measure(X, free.evaluate(X, 0).F, (3,), free, free.reference()).best).all()
+
+
+def test_a_run_under_which_the_machine_slept_says_nothing_of_the_method() -> None:
+    plan = toy_plan(seeds=(0, 1, 2))
+    clocks = {0: 3.0, 1: 2000.0, 2: 4.0}
+    trials = [
+        made_up(
+            plan,
+            variant,
+            plan.cases[0],
+            seed,
+            regret=np.full(len(plan.at), 0.1),
+            curve=np.full(plan.budget, 0.1),
+            F=np.ones((plan.budget, 2)),
+            seconds=clocks[seed],
+            method_seconds=clocks[seed] - 1.0,
+        )
+        for variant in plan.variants
+        for seed in plan.seeds
+    ]
+    for arrival in tabulate(plan, trials).arrivals:
+        assert (arrival.seconds, arrival.method_seconds) == (4.0, 3.0)
 
 
 def test_censored_evaluations_are_infinite() -> None:

@@ -31,7 +31,7 @@ class BoardLine:
         target: Regret to reach, see `reached`.
         reached: Runs that reached it within the budget.
         median: Median evaluations to it; inf where half of the runs did not get there.
-        seconds: Mean wall time of a run.
+        seconds: Median wall time of a run.
         entries: Numbers of the entries that its runs are from.
         track: The information track of the method; "" where it is not known here.
     """

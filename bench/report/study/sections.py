@@ -37,7 +37,7 @@ QUALITY = (
 INDICATORS = (AT, "method", "regret in points", "mean regret so far", "IGD+", "epsilon")
 ARRIVAL = ("method", "reached", f"median {AT}", "ratio", "95 % interval")
 NOISE = (AT, "method", "true regret", "95 % interval", "observed", "optimism", "its interval")
-TIME = ("method", "seconds per run", "of these in the method")
+TIME = ("method", "seconds per run (median)", "of these in the method")
 CONTRAST = ("contrast", AT, "n", "difference", "95 % interval", "d", "A12", "p (Holm)")
 CHAMPION = (
     *(AT, "method", "n", "difference", "95 % interval", "d", "its interval", "A12", "ratio"),
@@ -222,9 +222,8 @@ def time_sections(tables: Tables) -> list[Section]:
             f"{number(a.seconds, 2)} ({number(a.method_seconds, 2)})" if a and a.seconds >= 0 else "-" for a in found
         ]
         rows.append([variant.name, *cells])
-    return [
-        Section("Time: seconds per run (of these in the method)", ("method", *short_names(plan.cases).values()), rows)
-    ]
+    title = "Time: median seconds per run (of these in the method)"
+    return [Section(title, ("method", *short_names(plan.cases).values()), rows)]
 
 
 # --- summaries

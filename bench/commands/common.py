@@ -229,7 +229,11 @@ def _texts(value: object) -> Iterator[str]:
 
 @contextlib.contextmanager
 def pointing_to_help(ctx: click.Context) -> Iterator[None]:
-    """Let a mistake that begins with an option's or an argument's name know the command whose --help explains it."""
+    """Let a mistake that begins with an option's or an argument's name know the command whose --help explains it.
+
+    Raises:
+        click.UsageError: An option of a command above stands behind this one.
+    """
     try:
         yield
     except UserError as error:
@@ -237,6 +241,16 @@ def pointing_to_help(ctx: click.Context) -> Iterator[None]:
         own = {name for param in ctx.command.params for name in (label(param), *param.opts, *param.secondary_opts)}
         if error.exit_code == UserError.exit_code and not error.command and words and words[0].rstrip(":,") in own:
             error.command = ctx.command_path
+        raise
+    except click.NoSuchOption as error:
+        above = ctx.parent
+        while above is not None:
+            for option in above.command.params:
+                if error.option_name in option.opts:
+                    behind = ctx.command_path.removeprefix(above.command_path).strip()
+                    order = f"{above.command_path} {error.option_name} {option.make_metavar(above)} {behind}"
+                    raise click.UsageError(f"{error.option_name} goes before {behind}: {order} ...", above) from error
+            above = above.parent
         raise
 
 

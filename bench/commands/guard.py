@@ -157,6 +157,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: out of memory{reason}: ask for less, or take a machine with more.", 1
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "smemnas":
         return f"error: {_not_installed(error.name.partition('.')[0])}", 1
+    plugin = _plugin_of(error)
+    if plugin:
+        return f"error: {plugin} failed: {type(error).__name__}: {_short(error)}.", 1
     return (
         f"error: this is a fault of the suite, please report it: {type(error).__name__}: {_short(error)} "
         f"({_place(error)}). {TRACEBACK}=1 in the environment shows where it comes from.",
@@ -181,6 +184,20 @@ def _short(error: BaseException) -> str:
     except Exception:
         text = "without a readable message"
     return text if len(text) <= 300 else f"{text[:300]}..."
+
+
+def _plugin_of(error: BaseException) -> str:
+    """Return plug-in file and line where they, and not the suite, were the last before an error; "" elsewhere."""
+    registry = sys.modules.get("smemnas.bench.registry")  # nothing is a plug-in before it is there
+    found, trace = "", error.__traceback__
+    while registry is not None and trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if name.startswith(registry.PLUGIN_PREFIX):
+            found = f"plug-in {os.path.basename(trace.tb_frame.f_code.co_filename)}, line {trace.tb_lineno},"
+        elif name.partition(".")[0] == "smemnas":
+            found = ""
+        trace = trace.tb_next
+    return found
 
 
 def _place(error: BaseException) -> str:

@@ -169,6 +169,53 @@ def test_the_last_resort(error, code, words, call, monkeypatch):
         assert text == (f"{guard.INTERRUPTED}\n" if code == 130 else "")
 
 
+FAILING = {
+    "method": """
+from smemnas.methods.base import METHODS, Method
+
+@METHODS.register("fails", summary="x")
+class Fails(Method):
+    def __init__(self, problem, *, budget, seed):
+        raise RuntimeError("no licence")
+    ask = tell = None
+""",
+    "surrogate": """
+from smemnas.surrogates.base import SURROGATES
+
+@SURROGATES.register("fails", summary="x")
+class Fails:
+    def __init__(self, *, seed):
+        {}["licence"]
+""",
+    "space": """
+from smemnas.spaces.base import SPACES
+
+@SPACES.register("fails", summary="x")
+class Fails:
+    def __init__(self):
+        raise RuntimeError("no licence")
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "told"),
+    [
+        ("method", ("run", "--method", "fails", "--space", "toy"), "line 7, failed: RuntimeError: no licence."),
+        (
+            "surrogate",
+            ("run", "--method", "smemnas", "--param", "surrogate=fails", "--space", "toy"),
+            "line 7, failed: KeyError: 'licence'.",
+        ),
+        ("space", ("list", "spaces"), "line 7, failed: RuntimeError: no licence."),
+    ],
+)
+def test_what_a_plug_in_raises_is_said_of_the_plug_in(kind, arguments, told, cli, tmp_path):
+    (tmp_path / "mine.py").write_text(FAILING[kind])
+    done = cli("--plugin", "mine.py", *arguments)
+    assert (done.returncode, done.stderr) == (1, f"error: plug-in mine.py, {told}\n")
+
+
 @pytest.mark.parametrize("way", [[str(ROOT / "cli.py")], ["-m", "smemnas"]])
 def test_a_python_that_has_not_the_suite_is_named(way):
     command = [sys.executable, "-S", *way, "list"]  # -S: no site-packages
@@ -232,3 +279,11 @@ def test_a_full_disk_is_said_once(code, told, capsys, monkeypatch):
             guard.leave(code)
     assert ended.value.code == 1
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("command", ["run", "data import"])
+def test_an_option_of_the_program_behind_a_command_is_shown_its_place(command, cli):
+    done = cli(*command.split(), "--plugin", "mine.py")
+    told = f"error: --plugin goes before {command}: python -m smemnas --plugin FILE {command} ... See python"
+    assert done.returncode == 2
+    assert done.stderr.replace("python cli.py", "python -m smemnas").startswith(told)

@@ -101,9 +101,14 @@ def random_unseen(space: SearchSpace, n: int, seen: Container[bytes], rng: np.ra
     """
     if n <= 0:
         return np.empty((0, space.n_var), np.int64)
-    drawn = np.ascontiguousarray(space.normalise(space.sample(max(20 * n, 64), rng)), dtype=np.int64)
-    drawn = drawn[unique_rows(drawn)]
-    fresh = drawn[unseen(drawn, seen)]
+    drawn = space.sample(max(20 * n, 64), rng)
+    fresh, some = np.empty((0, space.n_var), np.int64), max(2 * n, 64)
+    for start in range(0, len(drawn), some):  # the first of them are nearly always enough
+        part = np.vstack([fresh, space.normalise(drawn[start : start + some])])
+        part = part[unique_rows(part)]
+        fresh = part[unseen(part, seen)]
+        if len(fresh) >= n:
+            break
     if len(fresh) < n and space.is_enumerable:
         grid = np.ascontiguousarray(space.normalise(space.enumerate()), dtype=np.int64)
         grid = grid[unique_rows(grid)]

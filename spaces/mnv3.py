@@ -46,6 +46,7 @@ from smemnas.spaces.mnv3_genes import (
     STARTS,
     WIDTH_GENES,
     active_layers,
+    clear_absent,
     decode,
     layer_features,
     layer_names,
@@ -139,9 +140,7 @@ class MNV3(SearchSpace):
         Of widths that round to the same channels, the largest stands for all.
         """
         X = np.array(X, dtype=np.int64)
-        active = active_layers(X, self.options)
-        X[:, KERNEL_GENES] *= active
-        X[:, EXPANSION_GENES] *= active
+        clear_absent(X, self.options)
         if self.n_var > N_GENES:
             X[:, WIDTH_GENES] = self._same_width[np.arange(N_STAGES), X[:, WIDTH_GENES]]
         return X

@@ -34,6 +34,13 @@ RESOLUTION_GENE = N_STAGES * STAGE_GENES
 #: Genes of the published choices; with widths to choose from, one more per stage follows.
 N_GENES = RESOLUTION_GENE + 1
 WIDTH_GENES = N_GENES + np.arange(N_STAGES)
+#: Of each gene, the depth that says whether it is expressed, and its layer's place in the stage; others always are.
+DEPTH_OF = np.zeros(N_GENES + N_STAGES, dtype=np.int64)
+PLACE = np.full(N_GENES + N_STAGES, -MAX_DEPTH)
+for _genes in (KERNEL_GENES, EXPANSION_GENES):
+    DEPTH_OF[_genes], PLACE[_genes] = np.repeat(DEPTH_GENES, MAX_DEPTH), np.tile(np.arange(MAX_DEPTH), N_STAGES)
+#: Rows that are looked at together: what is computed of them stays in the processor's cache.
+ROWS = 1024
 
 
 def same_widths(full: Sequence[int], options: Choices) -> IntArray:
@@ -69,6 +76,15 @@ def active_layers(X: IntArray, options: Choices = CHOICES["ofa"]) -> NDArray[np.
     """Return ``(n, 20)``: which layers the depths of genotypes ``(n, n_var)`` express."""
     depth = X[:, DEPTH_GENES, None] + options.depths[0]
     return np.asarray(np.arange(MAX_DEPTH) < depth).reshape(len(X), N_LAYERS)
+
+
+def clear_absent(X: IntArray, options: Choices = CHOICES["ofa"]) -> None:
+    """Set the genes of absent layers of genotypes ``(n, n_var)`` to 0, in place."""
+    n_var = X.shape[1]
+    place, depth_of = PLACE[:n_var] - options.depths[0], DEPTH_OF[:n_var]
+    for start in range(0, len(X), ROWS):
+        part = X[start : start + ROWS]
+        part *= place < part[:, depth_of]
 
 
 def decode(x: IntArray, options: Choices = CHOICES["ofa"]) -> Subnet:

@@ -155,6 +155,25 @@ def test_mutants_differ_in_one_gene_and_reach_every_neighbour():
         assert (mutants != space.normalise(X)).any(axis=1).all()
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9, 1.0])
+def test_random_unseen_returns_the_first_drawn_ones(share):
+    """What is looked at piece by piece is what all that was drawn says."""
+    rng = np.random.default_rng(4)
+    grid = Toy().enumerate()
+    seen = {x.tobytes() for x in grid[rng.random(len(grid)) < share]}
+    for n in (1, 50, 100, 1000):
+        expected, taken = [], set(seen)
+        for x in Toy().sample(max(20 * n, 64), np.random.default_rng(n)):
+            if x.tobytes() not in taken and len(expected) < n:
+                taken.add(x.tobytes())
+                expected.append(x)
+        found = random_unseen(Toy(), n, seen, np.random.default_rng(n))
+        if len(expected) == n:
+            np.testing.assert_array_equal(found, expected)
+        else:  # all that are left, in another order
+            assert len(found) == min(n, len(grid) - len(seen))
+
+
 def test_random_unseen_finds_the_last_one():
     grid = Toy().enumerate()
     seen = {x.tobytes() for x in np.delete(grid, 1234, axis=0)}

@@ -85,6 +85,21 @@ def test_what_is_absent_enters_nothing():
     assert active_layers(X, CHOICES["wide"]).sum() == sum(len(s) for x in X for s in decoded(space, x)[1])
 
 
+@pytest.mark.parametrize("choices", ["ofa", "wide"])
+def test_absent_layers_are_cleared_one_by_one(choices):
+    space = MNV3(choices=choices)
+    X = np.random.default_rng(5).integers(0, space.n_choices, size=(2500, space.n_var))  # more than one part
+    expected = X.copy()
+    for x in expected:
+        for start in DEPTH_GENES:
+            for place in range(space.options.depths[x[start]], 4):
+                x[start + 1 + place] = x[start + 5 + place] = 0
+    if choices == "ofa":
+        assert np.array_equal(space.normalise(X), expected)
+    else:  # widths that round alike are another matter
+        assert np.array_equal(space.normalise(X)[:, : WIDTH_GENES[0]], expected[:, : WIDTH_GENES[0]])
+
+
 def test_the_smallest_and_the_largest_network_cost_what_the_walk_counts():
     space = wide(sides=(32,))
     low, high = np.zeros((1, space.n_var), dtype=np.int64), np.array([space.n_choices]) - 1

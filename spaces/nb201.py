@@ -5,7 +5,8 @@ Gene values are the official operation order: none, skip_connect, nor_conv_1x1, 
 
 Costs follow the benchmark's own counts: multiply-adds of convolutions and of the classifier with its
 bias (batch norm and pooling are free), parameters with batch norm. The convention of NASLib and fvcore,
-which counts batch norm and pooling, has its own name: ``flops_naslib``.
+which counts batch norm and pooling, has its own name: ``flops_naslib``. Its figures are known for the CIFAR-10
+network, so that other sizes do not offer it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class NB201(SearchSpace):
     default_encoding = "path+onehot"
     recommended_encoding = "graph"
     cost_encoding = "onehot"  # operations that reach no output cost time and energy, and `graph` drops them
-    costs = (
+    costs: tuple[Objective, ...] = (
         Objective("flops", "M", True),
         Objective("params", "M", True),
         Objective("flops_naslib", "M", True),
@@ -53,6 +54,8 @@ class NB201(SearchSpace):
     def __init__(self, n_classes: int = 10, image_size: int = 32) -> None:
         self.n_classes = n_classes
         self.image_size = image_size
+        if (n_classes, image_size) != (10, 32):
+            self.costs = NB201.costs[:2]
 
     def to_str(self, x: IntArray) -> str:
         """Return the official string, for example ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|``."""
@@ -90,7 +93,7 @@ class NB201(SearchSpace):
             edge = _edge_madds(self.image_size)
             fixed = _fixed_madds(self.image_size) + 65 * self.n_classes
             return np.asarray((fixed + edge * (9 * conv3 + conv1)) / 1e6)
-        if name == "flops_naslib":
+        if name == "flops_naslib" and len(self.costs) == len(NB201.costs):
             return _naslib_flops(conv3, conv1, pool)
         return super().cost(X, name)
 

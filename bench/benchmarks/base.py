@@ -47,6 +47,8 @@ class Benchmark(ABC):
     at_once: int = 0
     #: Whether searched values differ from the true ones, which judge results then, see `true_values`.
     noisy: bool = False
+    #: Standard deviation of the noise that is added to an objective, by its name.
+    deviations: Mapping[str, float] = MappingProxyType({})
     #: Whether an evaluation that fails is a gap of the data, which says nothing of the next one.
     gaps_are_known: bool = False
     #: Other names of objectives, such as "error" for "val_error".

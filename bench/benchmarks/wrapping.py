@@ -26,6 +26,11 @@ class WrappingBenchmark(Benchmark):
         self.gaps_are_known, self.timed = base.gaps_are_known, base.timed
         self._base = base
 
+    @property
+    def inner(self) -> Benchmark:
+        """The other one."""
+        return self._base
+
     def measured(self, X: IntArray, name: str) -> FloatArray:
         """Return values ``(n,)`` of a quantity of `measurable`, as the other one does."""
         return self._base.measured(X, name)

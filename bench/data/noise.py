@@ -8,6 +8,7 @@ from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.catalog import CHANGES
 from smemnas.bench.benchmarks.noisy import NoisyBenchmark
 from smemnas.bench.benchmarks.tabular import TabularBenchmark
+from smemnas.bench.benchmarks.wrapping import WrappingBenchmark
 from smemnas.bench.errors import UserError, suggest
 
 #: The value that adds nothing to the trainings that a table has.
@@ -27,7 +28,7 @@ def add_noise(benchmark: Benchmark, value: str) -> NoisyBenchmark:
             there is one training only where the table's own are asked for.
     """
     base, dataset = benchmark.plain, f"{benchmark.dataset}+noise"
-    known = dict(benchmark.deviations) if isinstance(benchmark, NoisyBenchmark) else {}
+    known = dict(benchmark.deviations)
     if value == TABLE:
         if known or benchmark.noisy or not has_trainings(base):
             raise UserError(
@@ -52,7 +53,9 @@ def add_noise(benchmark: Benchmark, value: str) -> NoisyBenchmark:
 
 
 def has_trainings(benchmark: Benchmark) -> bool:
-    """Whether a benchmark's table has several trainings of what can be searched."""
+    """Whether the table of a benchmark, or of the one within it, has several trainings of what can be searched."""
+    while isinstance(benchmark, WrappingBenchmark):
+        benchmark = benchmark.inner
     if not isinstance(benchmark, TabularBenchmark):
         return False
     table = benchmark.table

@@ -1,6 +1,7 @@
 """Latency tables: what is read and refused, what they predict, and searches with them."""
 
 import copy
+import csv
 import json
 import pickle
 
@@ -213,3 +214,54 @@ def test_imagenet_w12_keeps_its_own_latency(tmp_path):
     )
     with pytest.raises(UserError, match="a latency of its own"):
         LatencySpace(timed, read_latency(file), file)
+
+
+def test_noise_and_latency_are_the_same_in_both_orders(tmp_path):
+    """Results are judged by the values without noise, whatever stands first behind the data set."""
+    file = table_file(tmp_path, NB201())
+    names = ("error", "latency")
+    first = open_benchmark("nb201", f"cifar10+noise=1+latency={file}", names)
+    last = open_benchmark("nb201", f"cifar10+latency={file}+noise=1", names)
+    quiet = open_benchmark("nb201", f"cifar10+latency={file}", names)
+    X = first.space.sample(40, np.random.default_rng(2))
+    np.testing.assert_array_equal(first.evaluate(X, 3).F, last.evaluate(X, 3).F)
+    for found in (first, last):
+        assert found.noisy
+        assert not found.plain.noisy
+        assert (found.evaluate(X, 3).F[:, 0] != quiet.evaluate(X, 3).F[:, 0]).all()
+        np.testing.assert_array_equal(found.plain.evaluate(X, 3).F, quiet.evaluate(X, 3).F)
+        np.testing.assert_array_equal(found.true_values(X), quiet.true_values(X))
+        np.testing.assert_array_equal(found.reference().front, quiet.reference().front)
+    assert first.plain.dataset == quiet.dataset
+    with pytest.raises(UserError, match="gives val_error noise twice"):
+        open_benchmark("nb201", f"cifar10+noise=1+latency={file}+noise=2", names)
+
+
+def test_a_table_s_trainings_are_found_behind_a_latency(tmp_path):
+    file = table_file(tmp_path, Macro())
+    found = open_benchmark("macro", f"cifar10+latency={file}+noise=table", ("error", "latency"))
+    X = found.space.sample(20, np.random.default_rng(0))
+    shown = {tuple(found.evaluate(X, seed).F[:, 0]) for seed in range(9)}
+    assert len(shown) > 1  # one of three trainings each
+    with pytest.raises(UserError, match="has none to choose from"):
+        open_benchmark("nb201", f"cifar10+latency={table_file(tmp_path, NB201())}+noise=table", ("error", "latency"))
+
+
+def test_a_noisy_search_with_latency_is_judged_by_true_values(tmp_path):
+    file = table_file(tmp_path, NB201())
+    out, names = tmp_path / "run", ("error", "latency")
+    found = run(RunOptions("random", "nb201", "cifar10+noise=1", names, 60, latency=file, out=out))
+    benchmark = open_benchmark("nb201", f"cifar10+latency={file}", names)
+    rows = list(csv.DictReader((out / "front.csv").read_text().splitlines()))
+    X = benchmark.space.from_strs([row["arch"] for row in rows])
+    true = [float(row["true_val_error"]) for row in rows]
+    np.testing.assert_allclose(true, benchmark.true_values(X)[:, 0], atol=1e-6)
+    assert json.loads((out / "summary.json").read_text())["observed_regret"] is not None
+    assert found.F.shape == (60, 2)
+
+
+def test_a_space_of_other_choices_has_no_latency(tmp_path):
+    file = table_file(tmp_path, SMALL)
+    wide = MNV3(0.35, (24, 32), 10, stem_stride=1, strides=(2, 2, 2, 1, 1), choices="wide")
+    with pytest.raises(UserError, match="of mnv3's choices 'ofa', these networks have 'wide'"):
+        LatencySpace(wide, read_latency(file), file)

@@ -265,6 +265,16 @@ def test_naslib_flops_and_parameters_of_the_proxies_file():
     np.testing.assert_allclose(space.cost(X, "params"), [float(r["params"]) for r in rows], rtol=0, atol=1e-12)
 
 
+def test_naslib_flops_are_offered_where_they_are_known():
+    """Its figures are of CIFAR-10's network: a quarter of the pixels has a quarter of nearly all, not the same."""
+    X = np.full((1, 6), 3)
+    assert NB201().cost(X, "flops_naslib")[0] == pytest.approx(222.860992)
+    for space in (NB201(100, 32), NB201(120, 16)):
+        assert [c.name for c in space.costs] == ["flops", "params"]
+        with pytest.raises(UserError, match="flops_naslib"):
+            space.cost(X, "flops_naslib")
+
+
 @pytest.mark.data
 def test_the_embedded_error_agrees_with_the_official_test_accuracy(use_embedded):
     from scipy.stats import kendalltau

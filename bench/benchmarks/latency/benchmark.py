@@ -113,7 +113,8 @@ class LatencyBenchmark(WrappingBenchmark):
         table = read_latency(path)
         base = opened([name for name in objectives if name != NAME])
         mine = objectives or (base.objectives[0].name, NAME)
-        super().__init__(base, f"{base.dataset}+{NAME}={quote(str(path), safe='')}")
+        self._path = path
+        super().__init__(base, named_with_latency(base.dataset, path))
         self.space = LatencySpace(base.space, table, path)
         known = {o.name: o for o in (*base.objectives, LATENCY)}
         self.objectives = choose_objectives(
@@ -125,7 +126,24 @@ class LatencyBenchmark(WrappingBenchmark):
             [o.name for o in base.objectives].index(o.name) if o != LATENCY else -1 for o in self.objectives
         ]
         self._sha256 = table.sha256
-        self.notes = (*base.notes, *latency_notes(table))
+        self._told = latency_notes(table)
+        self._adopt(base)
+
+    def _adopt(self, base: Benchmark) -> None:
+        """Stand around a benchmark of the same objectives, with or without noise."""
+        self._base = base
+        self.dataset = named_with_latency(base.dataset, self._path)
+        self.noisy, self.deviations = base.noisy, base.deviations
+        self.notes = (*base.notes, *self._told)
+
+    @property
+    def plain(self) -> Benchmark:
+        """The same without noise, under the same constraints."""
+        if not self.noisy:
+            return self
+        made = copy.copy(self)
+        made._adopt(self._bounded.plain)
+        return made
 
     @property
     def at_once(self) -> int:  # type: ignore[override]

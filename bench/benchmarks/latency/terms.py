@@ -84,6 +84,8 @@ def mnv3_group(layer: int) -> str:
 
 
 def _mnv3(space: MNV3) -> Sum:
+    if space.choices != "ofa":
+        raise UserError(f"latency is measured of mnv3's choices 'ofa', these networks have {space.choices!r}.")
     shape = {
         "name": "mnv3",
         "width": space.width,

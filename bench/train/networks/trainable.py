@@ -47,7 +47,7 @@ class TrainableNB201(NB201):
         cells: Cells in each of the three stages.
     """
 
-    costs = NB201.costs[:2]  # type: ignore[assignment]  # NASLib's count is known for the benchmark's own size only
+    costs = NB201.costs[:2]  # NASLib's count is known for the benchmark's own size only
 
     def __init__(
         self,

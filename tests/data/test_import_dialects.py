@@ -57,6 +57,8 @@ DIALECTS = {
     "padded-header.csv": COMMA.replace("arch,val_acc", " arch , val_acc ").encode(),
     "padded-values.csv": COMMA.replace(",", " ,  ").encode(),
     "comments.csv": ("# made by train.py\n#\n" + COMMA.replace("11111111", "# restarted, here\n11111111")).encode(),
+    "comment-that-names-columns.csv": ("# arch, val_acc in percent\n" + COMMA).encode(),
+    "comment-like-the-header.csv": ("# arch,val_acc\n" + COMMA).encode(),
     "savetxt.csv": ("# arch,val_acc\n" + COMMA.partition("\n")[2]).encode(),
     "index.csv": "".join(f"{i - 1 if i else ''},{line}\n" for i, line in enumerate(COMMA.splitlines())).encode(),
     "blank-columns.csv": COMMA.replace("\n", ",,\n").encode(),
@@ -76,9 +78,17 @@ DIALECTS |= {
     "keyed.json": json.dumps({r["arch"]: {"val_acc": r["val_acc"]} for r in RECORDS}).encode(),
     "columns.json": json.dumps({"arch": ARCHS, "val_acc": ACCURACY}).encode(),
     "pandas.json": json.dumps({"arch": dict(enumerate(ARCHS)), "val_acc": dict(enumerate(ACCURACY))}).encode(),
+    "pandas-shuffled.json": json.dumps(
+        {"arch": dict(enumerate(ARCHS)), "val_acc": {i: ACCURACY[i] for i in (2, 0, 1)}}
+    ).encode(),
     "numbered.json": json.dumps(dict(enumerate(RECORDS))).encode(),
     "texts.json": json.dumps([{**r, "val_acc": str(r["val_acc"])} for r in RECORDS]).encode(),
     "lines.jsonl": "\n".join(map(json.dumps, RECORDS)).encode(),
+    "lines-windows.jsonl": "\r\n".join(map(json.dumps, RECORDS)).encode(),
+    "lines-old-mac.jsonl": "\r".join(map(json.dumps, RECORDS)).encode(),
+    "lines-within-text.jsonl": "\n".join(
+        json.dumps({**r, "note": "a\u2028b\x85c\u2029"}, ensure_ascii=False) for r in RECORDS
+    ).encode(),
     "records.yaml": "".join(f"- arch: {r['arch']}\n  val_acc: {r['val_acc']!r}\n" for r in RECORDS).encode(),
     "keyed.yml": "".join(f"{r['arch']}: {{val_acc: {r['val_acc']!r}}}\n" for r in RECORDS).encode(),
 }
@@ -91,7 +101,7 @@ def test_every_dialect_gives_the_same_table(tmp_path, file):
 
 
 def test_number_of_dialects():
-    assert len(DIALECTS) == 39
+    assert len(DIALECTS) == 45
 
 
 @pytest.mark.parametrize(
@@ -210,3 +220,8 @@ def test_parquet_of_every_kind_of_column(tmp_path):
     np.testing.assert_array_equal(values_of(table, "ms"), [1, np.nan, 3])
     np.testing.assert_array_equal(values_of(table, "mj"), [1.5, 2.5, 3.5])
     np.testing.assert_array_equal(values_of(table, "text"), [1.5, np.nan, np.nan])
+
+
+def test_a_comment_above_a_header_of_another_separator(tmp_path):
+    (tmp_path / "m.csv").write_text("# arch,val_acc: made by train.py\n" + COMMA.replace(",", "|"))
+    np.testing.assert_array_equal(values_of(bring_in(tmp_path / "m.csv", dialect=Dialect(separator="|"))), ERRORS)

@@ -21,7 +21,7 @@ from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column, describe
-from smemnas.bench.data.user_columns import Faults, Read, check_times, declared, pair, read_columns
+from smemnas.bench.data.user_columns import Faults, Read, check_times, declared, pair, read_columns, side_by_side
 from smemnas.bench.data.user_export import Described, check_described, read_description
 from smemnas.bench.data.user_files import open_sheet
 from smemnas.bench.data.user_names import Named, name_rows
@@ -232,7 +232,7 @@ class _Understanding:
         named = name_rows(self._space, cells[request.arch], sheet.file, request.form, request.operations, faults)
         values: dict[str, tuple[Read, FloatArray]] = {}
         if not faults.found:
-            values = gather(named, read, cells, long, sheet, self._label(named), faults)
+            values = gather(named, read, cells, long, sheet, self._label(named), faults, self._space)
             with faults.noted():
                 check_times(values, sheet.file, self._label(named))
         columns, header = self._finish(named, values, pairs) if not faults.found else ({}, {})
@@ -274,27 +274,25 @@ class _Understanding:
     def _read(self, roles: Sequence[Role], cells: Mapping[str, Cells]) -> list[Read]:
         """Read the columns of the declared roles."""
         request, file, faults = self._request, self._sheet.file, self._faults
-        decimal = ""
+        decimal, marks = "", missing_marks(request.missing)
         with faults.noted():
             if request.dialect.decimal not in (None, ".", ","):
                 raise UserError(f"--decimal takes . or , got {request.dialect.decimal!r}.")
-            decimal = decimal_sign(cells, file, request.dialect.decimal)
+            decimal = decimal_sign(cells, file, request.dialect.decimal, marks)
         if decimal == ",":
             self._said.append("decimal comma")
         elif not decimal:
             return []
-        marks = missing_marks(request.missing)
         if self._described is None:
             return read_columns(roles, cells, file, decimal, marks, faults)
         columns = []
         for role in roles:
             with faults.noted():
                 parts = [read_numbers(cells[s], file, s, decimal, marks) for s in role.sources]
-                several = role.stored in self._described.several
-                values = np.column_stack([p.values for p in parts]) if several else parts[0].values
-                check_described(self._described.columns[role.stored], values, role.sources[0], file)
+                values, origin = side_by_side([p.values for p in parts], role.sources)
+                check_described(self._described.columns[role.stored], values, origin, file)
                 how = "negated" if role.more else ""
-                columns.append(Read(role, -values if role.more else values, sum(p.missing for p in parts), how))
+                columns.append(Read(role, -values if role.more else values, sum(p.missing for p in parts), how, origin))
         return columns
 
     def _label(self, named: Named) -> Callable[[int], str]:

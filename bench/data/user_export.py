@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column
+from smemnas.bench.data.user_columns import first_wrong
 from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
 from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, write_json
@@ -246,8 +247,8 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
             raise ValueError(f"column {stored!r} has split {texts['split']!r}")
         columns[stored] = Column(np.empty(0, dtype=kind), **texts, signed=entry.get("signed") is True)
         sources[stored] = tuple(_typed(s, str) for s in _typed(entry["columns"], list))
-        if not sources[stored]:
-            raise ValueError(f"column {stored!r} has no columns in the file")
+        if not sources[stored] or (len(sources[stored]) > 1 and entry["trainings"] is not True):
+            raise ValueError(f"column {stored!r} has {len(sources[stored])} columns in the file")
     objectives = [_typed(o, str) for o in _typed(found["default_objectives"], list)]
     aliases = {_typed(k, str): _typed(v, str) for k, v in _typed(found["aliases"], dict).items()}
     if set(aliases) & set(columns) or not set(aliases.values()) <= set(columns):
@@ -281,8 +282,14 @@ def _typed(value: Any, kind: Any) -> Any:
     return value
 
 
-def check_described(column: Column, values: FloatArray, source: str, file: str) -> None:
+def check_described(column: Column, values: FloatArray, origin: Sequence[str], file: str) -> None:
     """Refuse values ``(n,)`` or ``(n, trainings)`` that the unit of a described column cannot have.
+
+    Args:
+        column: What is said of it.
+        values: As they are in the file.
+        origin: Column of the file that each training is of.
+        file: For messages.
 
     Raises:
         DataError: There is one.
@@ -290,6 +297,5 @@ def check_described(column: Column, values: FloatArray, source: str, file: str) 
     if column.unit == "%" and not column.signed and column.role in ("objective", "report"):
         wrong = np.isfinite(values) & ~((values >= 0) & (values <= 100))
         if wrong.any():
-            row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])
-            found = values[row] if values.ndim == 1 else values[row][wrong[row]][0]
-            raise DataError(f"{file}, row {row + 1}, column {source!r}: {found:g} is not a percentage (0 to 100).")
+            row, source, found = first_wrong(values, wrong, origin)
+            raise DataError(f"{file}, row {row}, column {source!r}: {found:g} is not a percentage (0 to 100).")

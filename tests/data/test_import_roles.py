@@ -100,7 +100,13 @@ def test_more_is_better(tmp_path, capsys):
     [
         *[(f"{n}:-", True) for n in ("acc", "x=ValAcc", "x=top-1", "fps", "ssim", "mIoU", "r2", "f1_macro", "score")],
         *[(f"{n}:-", False) for n in ("ms", "acc_loss", "top1_err", "latency", "params_m", "energy", "recall_error")],
-        *[("x:images/s", True), ("x:FPS", True), ("x:images/s:min", False), ("acc:-:min", False), ("acc:-:max", False)],
+        *[
+            ("x:images/s", True),
+            ("x:FPS", True),
+            ("rate=x:images/s:min", False),
+            ("acc:-:min", False),
+            ("acc:-:max", False),
+        ],
     ],
 )
 def test_names_and_units_of_which_more_looks_better(tmp_path, metric, refused):
@@ -301,6 +307,7 @@ def test_an_edited_number_is_imported_and_checked(exported):
         {"columns": {"a/b": {}}},
         {"columns": {"error": {"unit": 3, "columns": ["error"], "trainings": False, "dtype": "float64"}}},
         {"columns": {"error": {"unit": "%", "columns": [], "trainings": False, "dtype": "float64"}}},
+        {"columns": {"error": {"unit": "%", "columns": ["a", "b"], "trainings": False, "dtype": "float64"}}},
         {"aliases": {"error": "nothing"}},
         {"notes": "text"},
     ],
@@ -321,6 +328,14 @@ def test_options_win_over_the_description(exported):
 def test_description_of_another_space(exported):
     with pytest.raises(UserError, match=r"out\.csv\.meta\.json says that the file is of space macro, not nb201"):
         import_table(exported, "nb201", "new")
+
+
+def test_the_column_that_is_wrong_is_named(tmp_path):
+    bring_in(tmp_path, "a,b", *columns_of((80, 81, 82), (1, 2, 3)), accuracies=("a,b:single",))
+    export("macro/mine", tmp_path / "out.csv")
+    (tmp_path / "out.csv").write_text((tmp_path / "out.csv").read_text().replace("19.0,98.0", "19.0,980"))
+    with pytest.raises(UserError, match=r"out\.csv, row 2, column 'error_1': 980 is not a percentage"):
+        import_table(tmp_path / "out.csv", "macro", "new")
 
 
 def test_export_replaces_its_own_files_only(exported, tmp_path):

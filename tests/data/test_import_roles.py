@@ -309,6 +309,9 @@ def test_an_edited_number_is_imported_and_checked(exported):
         {"columns": {"error": {"unit": "%", "columns": [], "trainings": False, "dtype": "float64"}}},
         {"columns": {"error": {"unit": "%", "columns": ["a", "b"], "trainings": False, "dtype": "float64"}}},
         {"aliases": {"error": "nothing"}},
+        {"index": "name"},
+        {"rows": {"error": {"dtype": "int64"}}},
+        {"rows": {"key": {"dtype": "float64"}}},
         {"notes": "text"},
     ],
 )
@@ -330,6 +333,14 @@ def test_description_of_another_space(exported):
         import_table(exported, "nb201", "new")
 
 
+@pytest.mark.parametrize(
+    ("changes", "given"), [({"partners": ("error=",)}, "--partner"), ({"time": "seconds"}, "--time")]
+)
+def test_options_that_a_description_leaves_no_room_for(exported, changes, given):
+    with pytest.raises(UserError, match=rf"out\.csv\.meta\.json says already .*: leave {given} out, or declare"):
+        import_table(exported, "macro", "new", **changes)
+
+
 def test_the_column_that_is_wrong_is_named(tmp_path):
     bring_in(tmp_path, "a,b", *columns_of((80, 81, 82), (1, 2, 3)), accuracies=("a,b:single",))
     export("macro/mine", tmp_path / "out.csv")
@@ -342,7 +353,20 @@ def test_export_replaces_its_own_files_only(exported, tmp_path):
     assert export("macro/mine", exported) == 3
     foreign = tmp_path / "thesis.csv"
     foreign.write_text("mine")
-    with pytest.raises(UserError, match=r"thesis\.csv is there already, and no export wrote it"):
+    beside = tmp_path / "thesis.csv.meta.json"
+    for content in (None, '{"title": "thesis"}', "[]", "no JSON", "[" * 100_000):
+        if content is not None:
+            beside.write_text(content)
+        with pytest.raises(UserError, match=r"thesis\.csv is there already, and no export wrote it"):
+            export("macro/mine", foreign)
+        assert foreign.read_text() == "mine"
+        assert content is None or beside.read_text() == content
+    foreign.unlink()
+    beside.write_text('{"title": "thesis"}')
+    with pytest.raises(UserError, match=r"thesis\.csv\.meta\.json is there already, and no export wrote it"):
         export("macro/mine", foreign)
-    assert foreign.read_text() == "mine"
+    assert beside.read_text() == '{"title": "thesis"}'
+    assert not foreign.exists()
+    beside.unlink()
+    assert export("macro/mine", foreign) == 3
     assert open_named("macro/mine").header["rows_given"] == 3

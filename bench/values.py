@@ -57,7 +57,8 @@ def whole(option: str, value: object, low: int = 0, high: int = _INT64 - 1) -> i
         if not _WHOLE.fullmatch(text):
             raise UserError(f"{option} takes a whole number, got {shown(value)}.")
         digits = text.replace("_", "").lstrip("+-0")
-        number = int(text) if len(digits) < 30 else (-1 if text[0] == "-" else 1) * 10**30
+        # int() takes no more than 4,300 digits, zeros in front included
+        number = (-1 if text[0] == "-" else 1) * (int(digits or "0") if len(digits) < 30 else 10**30)
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
     else:

@@ -109,6 +109,9 @@ class SearchSpace(ABC):
     costs: tuple[Objective, ...] = ()
     #: Number of distinct architectures, where that is known of a space too large to enumerate; else 0.
     n_distinct: int = 0
+    #: Whether a table has one row for each network (`canonical`), also where the space could be enumerated: it has none
+    #: for each genotype.
+    rows_are_networks: bool = False
     #: Data set used when the user names none.
     default_dataset: str = ""
 

@@ -12,6 +12,7 @@ import ast
 import functools
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -314,7 +315,9 @@ def literal(value: Any, what: str) -> Any:
     if len(value) <= LONGEST:
         for parse in (json.loads, ast.literal_eval):
             try:
-                return parse(value)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # '\d' within a literal is no business of Python's
+                    return parse(value)
             except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 continue
     raise UserError(f"expected {what}, as JSON or as a Python literal, got {short(value)}.")

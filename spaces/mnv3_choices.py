@@ -102,7 +102,7 @@ CHOICES: dict[str, Choices] = {
 
 _LAYER = f"[{''.join(map(str, KERNELS))}][{''.join(map(str, CHOICES['wide'].expansions))}]"
 _STAGE = f"(?:{_LAYER}){{1,{MAX_DEPTH}}}(?:w(?:{'|'.join(map(str, CHOICES['wide'].widths))}))?"
-_NAME = re.compile(rf"r(\d{{1,5}})((?:-{_STAGE}){{{N_STAGES}}})")
+_NAME = re.compile(rf"r([0-9]{{1,5}})((?:-{_STAGE}){{{N_STAGES}}})")
 
 
 def read_name(arch: str) -> tuple[Subnet, int]:

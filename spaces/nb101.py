@@ -48,6 +48,7 @@ class NB101(SearchSpace):
     encodings = ("int", "onehot", "adjacency", "path")
     default_encoding = "path+adjacency"
     costs = (Objective("flops", "M", True), Objective("params", "M", True))
+    rows_are_networks = True
     default_dataset = "cifar10"
 
     def __init__(self, max_vertices: int = graphs.VERTICES, n_classes: int = 10) -> None:

@@ -7,13 +7,17 @@ error is smallest when the levels are as equal as possible, so the front is know
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from smemnas.bench.errors import UserError
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, Objective, SearchSpace
+from smemnas.spaces.forms import short
 
 N_GENES = 5
 LEVELS = 5
+_LEVEL = re.compile(f"0{{0,9}}[0-{LEVELS - 1}]")
 
 
 @SPACES.register("toy", summary="Closed-form toy space, 5^5 genotypes, front known exactly")
@@ -32,8 +36,9 @@ class Toy(SearchSpace):
     def from_str(self, arch: str) -> IntArray:
         """Split at the hyphens."""
         parts = arch.split("-")
-        if len(parts) != N_GENES or not all(p.isdigit() and int(p) < LEVELS for p in parts):
-            raise UserError(f"toy architectures are {N_GENES} levels 0..{LEVELS - 1} like 0-4-1-1-2, got {arch!r}.")
+        if len(parts) != N_GENES or not all(_LEVEL.fullmatch(p) for p in parts):
+            got = short(arch)
+            raise UserError(f"toy architectures are {N_GENES} levels 0..{LEVELS - 1} like 0-4-1-1-2, got {got}.")
         return np.array([int(p) for p in parts], dtype=np.int64)
 
     def cost(self, X: IntArray, name: str) -> FloatArray:

@@ -30,6 +30,7 @@ class SpaceView(SearchSpace):
         self.recommended_encoding = space.recommended_encoding
         self.cost_encoding = space.cost_encoding
         self.costs = space.costs
+        self.rows_are_networks = space.rows_are_networks
         self.default_dataset = space.default_dataset
 
     def __getattr__(self, name: str) -> Any:

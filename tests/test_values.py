@@ -26,7 +26,8 @@ from smemnas.bench.values import (
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0", 0), (" 7 ", 7), ("+3", 3), ("-2", -2), ("1_000", 1000), ("007", 7), (5, 5)]
+    ("text", "value"),
+    [("0", 0), (" 7 ", 7), ("+3", 3), ("-2", -2), ("1_000", 1000), ("007", 7), (5, 5), (f"{'0' * 5000}8", 8)],
 )
 def test_whole_numbers(text, value):
     assert whole("--n", text, -10, 1000) == value

@@ -7,6 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from smemnas.bench.errors import UserError, suggest
 from smemnas.spaces.base import Objective
 
+#: Columns of a run's front.csv beside what was measured, and what the name of an objective's true value begins with.
+FRONT_COLUMNS = ("arch", "remark", "x")
+TRUE = "true_"
+
 
 def refuse_repeated(names: Sequence[str]) -> None:
     """Refuse an objective that is named more than once.

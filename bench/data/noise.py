@@ -59,4 +59,5 @@ def has_trainings(benchmark: Benchmark) -> bool:
     if not isinstance(benchmark, TabularBenchmark):
         return False
     table = benchmark.table
-    return any(table.column(name).ndim == 2 for name, c in table.columns.items() if c["role"] == "objective")
+    searched = [table.column(name) for name, c in table.columns.items() if c["role"] == "objective"]
+    return any(values.ndim == 2 and values.shape[1] > 1 for values in searched)  # earlier imports wrote columns (n, 1)

@@ -5,7 +5,7 @@ enumerated it may cover a part: searches are then restricted to it.
 
 Parts: `user_files` opens files (`user_text` CSV, `user_records` JSON, YAML, Parquet), `user_roles` reads what is said
 of a column, `user_numbers` its cells, `user_columns` joins the two, `user_names` reads architectures, `user_rows`
-gathers rows, `user_export` is the way back.
+gathers rows, `user_table` makes the table of it, `user_export` is the way back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smemnas.bench.benchmarks.store import table_folder
 from smemnas.bench.benchmarks.table import Table, file_digest, write_table
 from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column, describe
-from smemnas.bench.data.user_columns import Faults, Read, check_times, declared, pair, read_columns
+from smemnas.bench.data.user_columns import Faults, Read, check_times, declared, pair, read_columns, side_by_side
 from smemnas.bench.data.user_export import Described, check_described, read_description
 from smemnas.bench.data.user_files import open_sheet
 from smemnas.bench.data.user_names import Named, name_rows
@@ -29,8 +29,9 @@ from smemnas.bench.data.user_numbers import Cells, decimal_sign, missing_marks, 
 from smemnas.bench.data.user_roles import Role
 from smemnas.bench.data.user_rows import Long, check_long, gather
 from smemnas.bench.data.user_sheet import Dialect, Sheet
+from smemnas.bench.data.user_table import column_of, default_objectives, found_by_keys, notes_of, rows_in_order
 from smemnas.bench.errors import DataError, UserError
-from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
+from smemnas.spaces.base import SPACES, FloatArray, SearchSpace
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -182,6 +183,12 @@ def draft_table(request: Request) -> Draft:
         request = request._replace(arch=described.arch) if request.arch == "arch" else request
         if request.form is None and not request.operations:
             request = request._replace(form=described.form, operations=described.operations)
+        if request.partners or request.times:
+            given = "--partner" if request.partners else "--time"
+            raise UserError(
+                f"{described.name} says already what the columns are: leave {given} out, or declare them with "
+                "--accuracy and --metric."
+            )
         if described.space != request.space:
             raise UserError(f"{described.name} says that the file is of space {described.space}, not {request.space}.")
         request = request._replace(space_params={**described.space_params, **request.space_params})
@@ -229,10 +236,12 @@ class _Understanding:
         further = [c for c in long.columns if c in sheet.names]
         cells = sheet.cells(list(dict.fromkeys([request.arch, *sources, *further])))
         read = self._read(roles, {s: cells[s] for s in sources})
-        named = name_rows(self._space, cells[request.arch], sheet.file, request.form, request.operations, faults)
+        by_key = found_by_keys(self._space, self._described)
+        form = request.form, request.operations
+        named = name_rows(self._space, cells[request.arch], sheet.file, *form, faults, by_key)
         values: dict[str, tuple[Read, FloatArray]] = {}
         if not faults.found:
-            values = gather(named, read, cells, long, sheet, self._label(named), faults)
+            values = gather(named, read, cells, long, sheet, self._label(named), faults, self._space)
             with faults.noted():
                 check_times(values, sheet.file, self._label(named))
         columns, header = self._finish(named, values, pairs) if not faults.found else ({}, {})
@@ -274,27 +283,25 @@ class _Understanding:
     def _read(self, roles: Sequence[Role], cells: Mapping[str, Cells]) -> list[Read]:
         """Read the columns of the declared roles."""
         request, file, faults = self._request, self._sheet.file, self._faults
-        decimal = ""
+        decimal, marks = "", missing_marks(request.missing)
         with faults.noted():
             if request.dialect.decimal not in (None, ".", ","):
                 raise UserError(f"--decimal takes . or , got {request.dialect.decimal!r}.")
-            decimal = decimal_sign(cells, file, request.dialect.decimal)
+            decimal = decimal_sign(cells, file, request.dialect.decimal, marks)
         if decimal == ",":
             self._said.append("decimal comma")
         elif not decimal:
             return []
-        marks = missing_marks(request.missing)
         if self._described is None:
             return read_columns(roles, cells, file, decimal, marks, faults)
         columns = []
         for role in roles:
             with faults.noted():
                 parts = [read_numbers(cells[s], file, s, decimal, marks) for s in role.sources]
-                several = role.stored in self._described.several
-                values = np.column_stack([p.values for p in parts]) if several else parts[0].values
-                check_described(self._described.columns[role.stored], values, role.sources[0], file)
+                values, origin = side_by_side([p.values for p in parts], role.sources)
+                check_described(self._described.columns[role.stored], values, origin, file)
                 how = "negated" if role.more else ""
-                columns.append(Read(role, -values if role.more else values, sum(p.missing for p in parts), how))
+                columns.append(Read(role, -values if role.more else values, sum(p.missing for p in parts), how, origin))
         return columns
 
     def _label(self, named: Named) -> Callable[[int], str]:
@@ -308,27 +315,23 @@ class _Understanding:
         known = np.zeros(len(named.keys), dtype=bool)
         for _, numbers in values.values():
             known |= np.isfinite(numbers).reshape(len(numbers), -1).any(axis=1)
-        columns = {name: self._column(name, read, numbers[known], pairs) for name, (read, numbers) in values.items()}
-        X, keys, n = named.X[known], named.keys[known], int(known.sum())
-        table = {name: c._replace(values=self._placed(c.values, keys)) for name, c in columns.items()}
-        if not space.is_enumerable:
-            table["key"] = Column(keys, "", "none", "info", "canonical key")
-            table["genotype"] = Column(X.astype(np.int16), "", "none", "info", "genotype")
+        columns = {n: column_of(n, r, v[known], pairs, self._described) for n, (r, v) in values.items()}
+        table = rows_in_order(columns, named, known, space, self._described)
         digest, licence = file_digest(request.file), request.licence or ""
         source = [{"file": sheet.file, "url": "", "sha256": digest, "licence": licence}]
         aliases = {"error": "val_error"} if "val_error" in columns else {}
         header: dict[str, Any] = {
-            **{"default_objectives": _defaults(columns, space), "aliases": aliases},
+            **{"default_objectives": default_objectives(columns, space), "aliases": aliases},
             "licence": request.licence or "not stated",
-            "notes": [*_notes(columns, sheet.file, n, len(known) - n, space), *self._how_rows(named)],
+            "notes": [*notes_of(columns, sheet.file, named, int((~known).sum()), space), *self._how_rows(named)],
             "source": source,
         }
         if self._described is not None:
             header.update({k: v for k, v in self._described.header.items() if k != "licence" or not request.licence})
         return table, {
             **{"name": f"{request.space}/{request.name}", "space": request.space, "dataset": request.name},
-            "index": "grid" if space.is_enumerable else "key",
-            **{"space_params": dict(request.space_params), "recipe_version": 0, "rows_given": n},
+            "index": "key" if named.by_key else "grid",
+            **{"space_params": dict(request.space_params), "recipe_version": 0, "rows_given": int(known.sum())},
             **header,
         }
 
@@ -340,61 +343,9 @@ class _Understanding:
             notes.append(f"{rows:,} rows name {len(named.keys):,} architectures; repeated ones: {long.repeated}.")
         return notes
 
-    def _column(self, name: str, read: Read, values: FloatArray, pairs: Mapping[str, str]) -> Column:
-        """Return one column with its description."""
-        if self._described is not None:
-            column = self._described.columns[name]
-            kind = column.values.dtype
-            return column._replace(values=values.astype(kind if kind.kind == "f" else np.float64))
-        role = read.role
-        text = ", ".join(role.sources)
-        if role.accuracy:
-            text = f"100 - {text}" if role.scale != "fraction" else f"100 - 100 x {text}"
-        elif role.more:
-            text = f"{text}, of which more is better, with the opposite sign"
-        elif role.scale == "fraction":
-            text = f"100 x {text}"
-        report, negated = pairs.get(name, ""), role.name if role.more else ""
-        return Column(values, role.unit, role.split, role.role, text, report, negated, role.signed)
-
-    def _placed(self, values: FloatArray, keys: IntArray) -> FloatArray:
-        """Return values in the order of the table's rows."""
-        if not self._space.is_enumerable:
-            return values
-        placed = np.full((self._space.size, *values.shape[1:]), np.nan, dtype=values.dtype)
-        placed[keys] = values
-        return placed
-
 
 def _reads(values: Mapping[str, tuple[Read, FloatArray]]) -> dict[str, Read]:
     return {name: read for name, (read, _) in values.items()}
-
-
-def _defaults(columns: Mapping[str, Column], space: SearchSpace) -> list[str]:
-    """Return what is searched unless told otherwise: an error if there is one, and one thing that opposes it."""
-    searched = [n for n, c in columns.items() if c.role == "objective"]
-    first = next((n for n in ("val_error", "error") if n in searched), searched[0])
-    costs = [c.name for c in space.costs]
-    others = [*(c for c in costs if c == "flops"), *searched, *costs]
-    return [first, *[n for n in others if n not in (first, "error", "val_error")][:1]]
-
-
-def _notes(columns: Mapping[str, Column], file: str, n: int, empty: int, space: SearchSpace) -> list[str]:
-    """Return what a reader of results must know."""
-    notes = [f"Imported from {file}, {n:,} architectures."]
-    for name, column in columns.items():
-        without = int((~np.isfinite(column.values)).reshape(n, -1).all(axis=1).sum())
-        if without:
-            notes.append(f"{without:,} of them have no value of {name}.")
-    if space.is_enumerable and n < space.size:
-        notes.append(f"The table covers {n:,} of {space.size:,} genotypes.")
-    if empty:
-        notes.append(f"{empty:,} architectures of the file have no value at all and were left out.")
-    if not any(c.report for c in columns.values()):
-        notes.append("No validation/test split: this run searches and reports on the same column.")
-    if all(c.values.ndim == 1 for c in columns.values()):
-        notes.append("One number per architecture: the evaluation seed is ignored.")
-    return notes
 
 
 __all__ = ["Dialect", "Draft", "Long", "Request", "draft_table", "import_table", "write_draft"]

@@ -6,13 +6,15 @@ Every check is made on its own and what it refuses is collected, so that `data i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from smemnas.bench.benchmarks.objectives import FRONT_COLUMNS, TRUE
 from smemnas.bench.data.user_numbers import Cells, MissingWords, read_numbers
 from smemnas.bench.data.user_roles import (
+    IDENTIFIER,
     RESERVED,
     SIGNED_UNITS,
     Role,
@@ -64,12 +66,14 @@ class Read(NamedTuple):
         values: Minimised ``(n,)`` or ``(n, trainings)``; NaN where a value is missing.
         missing: Number of cells without a value.
         how: What was done to the numbers of the file, in words; "" for nothing.
+        origin: Column of the file that each training is of.
     """
 
     role: Role
     values: FloatArray
     missing: int
     how: str
+    origin: tuple[str, ...]
 
 
 def declared(
@@ -87,7 +91,11 @@ def declared(
     for given, parse in [(given, parse) for parse, options in given_as for given in options]:
         with faults.noted():
             role = parse(given, sheet)
-            _check_name(role, roles, costs, space.name)
+            check_name(role, roles, costs, space.name)
+            again = {s for r in roles for s in r.sources} & set(role.sources)
+            if again:
+                name = sorted(again)[0]
+                raise UserError(f"{role.given}: the column {name!r} is declared twice: leave one of them out.")
             roles.append(role)
     if not faults.found and not any(r.role == "objective" for r in roles):
         faults.found.append(
@@ -96,8 +104,8 @@ def declared(
     return roles
 
 
-def _check_name(role: Role, before: Sequence[Role], costs: set[str], space: str) -> None:
-    """Refuse a name or a source that is taken.
+def check_name(role: Role, before: Sequence[Role], costs: Container[str], space: str) -> None:
+    """Refuse a name that is taken or cannot be stored.
 
     Raises:
         UserError: It is.
@@ -105,18 +113,21 @@ def _check_name(role: Role, before: Sequence[Role], costs: set[str], space: str)
     names = {n for r in before for n in (r.stored, r.name)}
     mine = {role.stored, role.name}
     rename = f"give it a name of its own, NAME={role.given.partition(' ')[2]}."
+    if role.time:  # it has no other name
+        rename = "give the other column another name, or all times in one --time A,B."
     if mine & names:
         raise UserError(f"{role.given}: {role.name!r} is there twice: {rename}")
-    if mine & costs:
+    if any(name in costs for name in mine):
         raise UserError(f"{role.given}: {role.name!r} is a cost that {space} computes: leave it out, or {rename}")
     if mine & set(RESERVED):
         raise UserError(f"{role.given}: {role.name!r} is a name that tables keep for themselves: {rename}")
+    if role.stored in FRONT_COLUMNS or role.stored.startswith(TRUE):
+        raise UserError(f"{role.given}: {role.stored!r} is the name of another column of front.csv: {rename}")
+    if not IDENTIFIER.fullmatch(role.stored):
+        raise UserError(f"{role.given}: {role.stored[:40]!r}... is longer than 100 characters: {rename}")
     if {"error", "val_error"} <= names | mine:
         # runs of tables with val_error may say "error" for it
         raise UserError(f"{role.given}: 'error' is another name of 'val_error', which is there too: {rename}")
-    again = {s for r in before for s in r.sources} & set(role.sources)
-    if again:
-        raise UserError(f"{role.given}: the column {sorted(again)[0]!r} is declared twice: leave one of them out.")
 
 
 def read_columns(
@@ -141,23 +152,30 @@ def _read(role: Role, cells: Mapping[str, Cells], file: str, decimal: str, missi
     if len({p.percent for p in parts}) > 1:
         raise DataError(f"{file}: the columns {', '.join(role.sources)} have a percent sign in some of them only.")
     percent = parts[0].percent
-    values = parts[0].values if len(parts) == 1 else np.column_stack([p.values for p in parts])
+    values, origin = side_by_side([p.values for p in parts], role.sources)
     if percent and role.unit not in ("%", ""):
-        raise DataError(f"{file}, column {role.sources[0]!r}: the cells are in %, not in {role.unit}: give the unit %.")
+        advice = "mend them" if role.time else "give the unit %"
+        raise DataError(f"{file}, column {role.sources[0]!r}: the cells are in %, not in {role.unit}: {advice}.")
     if percent and role.scale == "fraction":
         raise UserError(f"{role.given}: the cells have a percent sign and are no fractions: leave :fraction out.")
-    values, how = _scaled(role, values, percent, file)
+    values, how = _scaled(role, values, percent, file, origin)
     if role.accuracy:
         values, how = 100.0 - values, f"100 - {how or 'value'}"
     elif role.more:
-        _check_sign(role, values, file)
+        _check_sign(role, values, file, origin)
         values, how = -values, f"negated{f', {how}' if how else ''}"
     elif role.unit != "%":
-        _check_sign(role, values, file)
-    return Read(role, values, sum(p.missing for p in parts), how)
+        _check_sign(role, values, file, origin)
+    return Read(role, values, sum(p.missing for p in parts), how, origin)
 
 
-def _scaled(role: Role, values: FloatArray, percent: bool, file: str) -> tuple[FloatArray, str]:
+def side_by_side(parts: Sequence[FloatArray], sources: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return columns ``(n,)`` or ``(n, k)`` as one, and of which column of the file each training is."""
+    origin = [s for s, v in zip(sources, parts, strict=True) for _ in range(1 if v.ndim == 1 else v.shape[1])]
+    return parts[0] if len(parts) == 1 else np.column_stack(parts), tuple(origin)
+
+
+def _scaled(role: Role, values: FloatArray, percent: bool, file: str, origin: Sequence[str]) -> tuple[FloatArray, str]:
     """Return percentages in percent, and what was done.
 
     Raises:
@@ -173,7 +191,7 @@ def _scaled(role: Role, values: FloatArray, percent: bool, file: str) -> tuple[F
     high = np.inf if role.signed else 1.0 if role.scale == "fraction" else 100.0
     wrong = np.isfinite(values) & ~((values >= low) & (values <= high))
     if wrong.any():
-        row, source, found = _first(role, values, wrong)
+        row, source, found = first_wrong(values, wrong, origin)
         kind = "fraction (0 to 1)" if role.scale == "fraction" else "percentage (0 to 100)"
         mark = "" if found >= 0 else f": if it means that there is no value, give --missing {found:g}"
         if not role.accuracy and role.scale != "fraction":
@@ -189,7 +207,7 @@ def _scaled(role: Role, values: FloatArray, percent: bool, file: str) -> tuple[F
     return values, ""
 
 
-def _check_sign(role: Role, values: FloatArray, file: str) -> None:
+def _check_sign(role: Role, values: FloatArray, file: str, origin: Sequence[str]) -> None:
     """Refuse values below zero where the unit has none, or where they look like a mark.
 
     Raises:
@@ -198,15 +216,16 @@ def _check_sign(role: Role, values: FloatArray, file: str) -> None:
     negative = values < 0
     if role.signed or not negative.any():
         return
-    row, source, found = _first(role, values, negative)
+    row, source, found = first_wrong(values, negative, origin)
     marks = np.unique(values[negative])
     mark = len(marks) == 1 and found in USUAL_MARKS and (values >= 0).any()
     if role.unit in SIGNED_UNITS and not mark:
         return
     what = f"{found:g} is negative" if role.unit not in SIGNED_UNITS else f"{found:g} is the only value below zero"
+    means = "that there is none" if role.time else "infeasible"
+    signed = "" if role.time else f"; if it is a value, {role.given}:signed"
     raise DataError(
-        f"{file}, row {row}, column {source!r}: {what}. If it means infeasible, give --missing {found:g}; if it is a "
-        f"value, {role.given}:signed."
+        f"{file}, row {row}, column {source!r}: {what}. If it means {means}, give --missing {found:g}{signed}."
     )
 
 
@@ -236,15 +255,12 @@ def check_times(values: Mapping[str, tuple[Read, FloatArray]], file: str, label:
                 )
 
 
-def _first(
-    role: Role, values: FloatArray, wrong: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+def first_wrong(
+    values: FloatArray, wrong: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], origin: Sequence[str]
 ) -> tuple[int, str, float]:
     """Return row (from 1), column of the file and value of the first that is wrong."""
-    row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])
-    if values.ndim == 1:
-        return row + 1, role.sources[0], float(values[row])
-    at = int(np.flatnonzero(wrong[row])[0])
-    return row + 1, role.sources[at] if len(role.sources) > 1 else role.sources[0], float(values[row, at])
+    row, at = (int(i) for i in np.argwhere(wrong.reshape(len(values), -1))[0])
+    return row + 1, origin[at], float(values.reshape(len(values), -1)[row, at])
 
 
 def pair(roles: Sequence[Role], partners: Sequence[str], faults: Faults) -> dict[str, str]:

@@ -11,7 +11,8 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 from smemnas.bench.benchmarks.table import Table
 from smemnas.bench.benchmarks.timed import TIME_ROLE
 from smemnas.bench.data.build import Column
+from smemnas.bench.data.user_columns import first_wrong
 from smemnas.bench.data.user_roles import IDENTIFIER, RESERVED, SPLITS
 from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.files import replacing, write_json
@@ -30,6 +32,8 @@ from smemnas.spaces.base import FloatArray
 FORMAT = 1
 #: What `data export` writes.
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".json", ".json.gz", ".parquet")
+#: Columns of a table that say which architecture a row is of, as the column "arch" of a file does.
+ROWS = ("key", "genotype")
 ADVICE = "Free space or choose another file."
 
 
@@ -47,6 +51,8 @@ class Described(NamedTuple):
         columns: Stored name -> column without values.
         several: Stored names of columns with one value for each training.
         header: default_objectives, aliases, licence, notes and source of the table.
+        found_by: "grid" or "key", as the rows of the table are found; None where an earlier version did not say.
+        rows: "key" and "genotype" of a table that is found by keys, without values.
     """
 
     name: str
@@ -59,11 +65,22 @@ class Described(NamedTuple):
     columns: dict[str, Column]
     several: frozenset[str]
     header: dict[str, Any]
+    found_by: str | None
+    rows: dict[str, Column]
 
 
 def description_of(path: Path) -> Path:
     """Return where the description of a file is."""
     return path.with_name(f"{path.name}.meta.json")
+
+
+def is_description(file: Path) -> bool:
+    """Whether a file is a description as `export_table` writes it, of whatever version."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "smemnas-table" in found
 
 
 def export_table(table: Table, names: list[str], path: Path, form: str | None = None, operations: str = "") -> int:
@@ -90,8 +107,10 @@ def export_table(table: Table, names: list[str], path: Path, form: str | None = 
     if not ending:
         raise UserError(f"{path.name!r} has no known ending: expected {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     beside = description_of(path)
-    if path.exists() and not beside.exists():
-        raise UserError(f"{path} is there already, and no export wrote it: choose another name or remove it.")
+    mine = is_description(beside)
+    for file in (path, beside):
+        if os.path.lexists(file) and not mine:
+            raise UserError(f"{file} is there already, and no export wrote it: choose another name or remove it.")
     columns, entries = _columns(table)
     known = np.zeros(table.n_rows, dtype=bool)
     for values in columns.values():
@@ -119,7 +138,7 @@ def _columns(table: Table) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, d
         return name
 
     for name, entry in table.columns.items():
-        if name in ("key", "genotype"):
+        if name in ROWS:
             continue
         values = np.asarray(table.column(name))
         shown = str(entry.get("negated") or name)
@@ -138,6 +157,8 @@ def _description(table: Table, file: str, entries: Mapping[str, Any]) -> dict[st
     return {
         **{"smemnas-table": FORMAT, "file": file, "name": header["name"], "space": header["space"], "arch": "arch"},
         "space_params": header.get("space_params", {}),
+        "index": header["index"],
+        "rows": {n: {**table.columns[n], "dtype": table.column(n).dtype.str} for n in ROWS if n in table.columns},
         "columns": entries,
         "default_objectives": header.get("default_objectives", []),
         "aliases": header.get("aliases", {}),
@@ -246,8 +267,8 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
             raise ValueError(f"column {stored!r} has split {texts['split']!r}")
         columns[stored] = Column(np.empty(0, dtype=kind), **texts, signed=entry.get("signed") is True)
         sources[stored] = tuple(_typed(s, str) for s in _typed(entry["columns"], list))
-        if not sources[stored]:
-            raise ValueError(f"column {stored!r} has no columns in the file")
+        if not sources[stored] or (len(sources[stored]) > 1 and entry["trainings"] is not True):
+            raise ValueError(f"column {stored!r} has {len(sources[stored])} columns in the file")
     objectives = [_typed(o, str) for o in _typed(found["default_objectives"], list)]
     aliases = {_typed(k, str): _typed(v, str) for k, v in _typed(found["aliases"], dict).items()}
     if set(aliases) & set(columns) or not set(aliases.values()) <= set(columns):
@@ -267,7 +288,29 @@ def _described(found: Mapping[str, Any], name: str) -> Described:
             **{"notes": [_typed(n, str) for n in _typed(found["notes"], list)]},
             "source": _typed(found["source"], list | dict),
         },
+        found_by=_found_by(found),
+        rows=_row_columns(found),
     )
+
+
+def _found_by(found: Mapping[str, Any]) -> str | None:
+    """Return how rows are found; as `_described`."""
+    index = found.get("index")
+    if index not in (None, "grid", "key"):
+        raise ValueError(f"index {index!r}, expected grid or key")
+    return None if index is None else str(index)
+
+
+def _row_columns(found: Mapping[str, Any]) -> dict[str, Column]:
+    """Return what is said of the columns of `ROWS`; as `_described`."""
+    columns = {}
+    for name, entry in _typed(found.get("rows", {}), dict).items():
+        texts = {k: str(_typed(entry.get(k, ""), str)) for k in ("unit", "split", "role", "text")}
+        kind = np.dtype(str(entry["dtype"]))
+        if name not in ROWS or kind.kind not in ("iSV" if name == "key" else "i"):
+            raise ValueError(f"{name!r} of dtype {kind} says of no row which it is")
+        columns[name] = Column(np.empty(0, dtype=kind), texts["unit"], texts["split"], texts["role"], texts["text"])
+    return columns
 
 
 def _typed(value: Any, kind: Any) -> Any:
@@ -281,8 +324,14 @@ def _typed(value: Any, kind: Any) -> Any:
     return value
 
 
-def check_described(column: Column, values: FloatArray, source: str, file: str) -> None:
+def check_described(column: Column, values: FloatArray, origin: Sequence[str], file: str) -> None:
     """Refuse values ``(n,)`` or ``(n, trainings)`` that the unit of a described column cannot have.
+
+    Args:
+        column: What is said of it.
+        values: As they are in the file.
+        origin: Column of the file that each training is of.
+        file: For messages.
 
     Raises:
         DataError: There is one.
@@ -290,6 +339,5 @@ def check_described(column: Column, values: FloatArray, source: str, file: str) 
     if column.unit == "%" and not column.signed and column.role in ("objective", "report"):
         wrong = np.isfinite(values) & ~((values >= 0) & (values <= 100))
         if wrong.any():
-            row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])
-            found = values[row] if values.ndim == 1 else values[row][wrong[row]][0]
-            raise DataError(f"{file}, row {row + 1}, column {source!r}: {found:g} is not a percentage (0 to 100).")
+            row, source, found = first_wrong(values, wrong, origin)
+            raise DataError(f"{file}, row {row}, column {source!r}: {found:g} is not a percentage (0 to 100).")

@@ -24,13 +24,15 @@ class Named(NamedTuple):
 
     Attributes:
         X: Genotypes ``(a, n_var)``, sorted by key; small integers, for there may be a million.
-        keys: ``(a,)`` row of the grid, or canonical key where the space cannot be enumerated.
+        keys: ``(a,)`` row of the grid, or canonical key.
         group: ``(n,)`` which of them each row names; -1 where it names none.
+        by_key: Whether `keys` are canonical ones, so that names of one network are one architecture.
     """
 
     X: NDArray[np.int16]
     keys: NDArray[Any]
     group: IntArray
+    by_key: bool
 
 
 def name_rows(
@@ -40,6 +42,7 @@ def name_rows(
     form: str | None,
     operations: str,
     faults: Faults,
+    by_key: bool,
 ) -> Named:
     """Read the architecture of every row.
 
@@ -50,6 +53,7 @@ def name_rows(
         form: One of `space.forms`; None where the names say themselves what they are.
         operations: Order of the operations of tuples, for forms that take one.
         faults: Takes what is no architecture.
+        by_key: See `Named`.
 
     Raises:
         UserError: No such form, or an order that it does not take.
@@ -69,7 +73,7 @@ def name_rows(
         good[start : start + CHUNK] = ok
         part = part[ok]
         X.append(part.astype(np.int16))
-        keys.append(space.index(part) if space.is_enumerable else space.canonical(part))
+        keys.append(space.canonical(part) if by_key else space.index(part))
     if wrong:
         lost = int(np.isin(code, np.flatnonzero(~good)).sum())
         more = f" ({lost - 1:,} more rows like it)" if lost > 1 else ""
@@ -78,7 +82,7 @@ def name_rows(
     unique, at, inverse = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
     group = np.full(len(codes), -1, dtype=np.int64)
     group[good] = inverse.reshape(-1)
-    return Named(np.concatenate(X)[at], unique, group[code])
+    return Named(np.concatenate(X)[at], unique, group[code], by_key)
 
 
 def _hashable(value: Any) -> Any:

@@ -6,6 +6,7 @@ the cells leave it open the file is refused with the option that decides it. Not
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,10 +50,13 @@ class Numbers(NamedTuple):
 
 
 class MissingWords(NamedTuple):
-    """What stands for "no value": words in lower case, and numbers."""
+    """What stands for "no value": words in lower case, numbers as they were given among them, and these as numbers."""
 
     words: frozenset[str]
     numbers: tuple[float, ...]
+
+
+NOTHING_ADDED = MissingWords(MISSING, ())
 
 
 def missing_marks(given: Iterable[str | float]) -> MissingWords:
@@ -60,45 +64,42 @@ def missing_marks(given: Iterable[str | float]) -> MissingWords:
     words, numbers = set(MISSING), []
     for mark in given:
         text = str(mark).strip()
-        try:
-            number = float(text)
-        except ValueError:
-            words.add(text.lower())
-            continue
-        if math.isfinite(number):
-            numbers.append(number)
-        else:
-            words.add(text.lower())
-    return MissingWords(frozenset(words), tuple(numbers))
+        words.add(text.lower())
+        with contextlib.suppress(ValueError):
+            numbers.append(float(text))
+    return MissingWords(frozenset(words), tuple(n for n in numbers if math.isfinite(n)))
 
 
-def decimal_sign(columns: Mapping[str, Cells], file: str, given: str | None) -> str:
-    """Return the decimal sign of a file, "." or ",", from all its columns of numbers.
+def is_missing(cell: Any) -> bool:
+    """Whether a cell is empty, as far as nobody adds other marks."""
+    return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in MISSING)
+
+
+def decimal_sign(
+    columns: Mapping[str, Cells], file: str, given: str | None, missing: MissingWords = NOTHING_ADDED
+) -> str:
+    """Return the decimal sign of a file, "." or ",", from all its columns of numbers but what means "no value".
 
     Raises:
         DataError: The cells contradict one another, or leave it open.
     """
     if given is not None:
         return given
-    texts = {
-        name: cells if set(map(type, cells)) == {str} else [c for c in cells if isinstance(c, str)]
-        for name, cells in columns.items()
-        if not isinstance(cells, np.ndarray)
-    }
-    joined = {name: "\n".join(cells) for name, cells in texts.items()}
+    texts = {name: _written(cells) for name, cells in columns.items() if not isinstance(cells, np.ndarray)}
+    joined = {name: "\n".join(cells) for name, (_, cells) in texts.items()}
     if not any("," in text for text in joined.values()):  # 1.000.000 alone has points that are not decimal
-        many = (c for name, text in joined.items() if _MANY_POINTS.search(text) for c in texts[name])
+        many = (c for name, text in joined.items() if _MANY_POINTS.search(text) for c in texts[name][1])
         return "," if any(c.count(".") > 1 and _SURE_COMMA.fullmatch(_bare(c)) for c in many) else "."
     seen: dict[str, str] = {}
-    for name, cells in texts.items():
-        for row, cell in enumerate(cells, 1):
+    for name, (rows, cells) in texts.items():
+        for row, cell in zip(rows, cells, strict=True):
             text = _bare(cell)
-            if "," not in text and "." not in text:
+            if ("," not in text and "." not in text) or cell.strip().lower() in missing.words:
                 continue
             comma, point = bool(_SURE_COMMA.fullmatch(text)), bool(_SURE_POINT.fullmatch(text))
             sign = "?" if comma == point else "," if comma else "."
             if sign not in seen and (sign != "?" or "," in text):
-                seen[sign] = f"{text!r} (column {name!r}, row {row})"
+                seen[sign] = f"{text!r} (column {name!r}, row {row + 1})"
     open_ = seen.pop("?", "")
     if len(seen) == 2:
         raise DataError(
@@ -111,6 +112,14 @@ def decimal_sign(columns: Mapping[str, Cells], file: str, given: str | None) -> 
             "or --decimal ."
         )
     return next(iter(seen), ".")
+
+
+def _written(cells: Sequence[Any]) -> tuple[Sequence[int], Sequence[str]]:
+    """Return all that is text, also within lists, and the row of each, from 0."""
+    if set(map(type, cells)) == {str}:
+        return range(len(cells)), cells
+    entries = [(row, v) for row, c in enumerate(cells) for v in (c if isinstance(c, list | tuple) else (c,))]
+    return [row for row, v in entries if isinstance(v, str)], [v for _, v in entries if isinstance(v, str)]
 
 
 def _bare(cell: str) -> str:
@@ -134,36 +143,43 @@ def read_numbers(cells: Cells, file: str, column: str, decimal: str, missing: Mi
     """
     if isinstance(cells, np.ndarray):
         values, percent, wrong = np.array(cells, dtype=np.float64), False, np.isinf(np.asarray(cells))
+        values[np.isin(values, missing.numbers)] = np.nan
     elif {list, tuple} & set(map(type, cells)):
         return _lists(cells, file, column, decimal, missing)
     else:
-        values, signs, wrong = _texts(cells, decimal, missing.words)
+        values, signs, wrong = _texts(cells, decimal, missing)
         percent = _all_percent(signs, values, cells, file, column)
     if wrong.any():
         raise DataError(_no_number(cells, wrong, file, column, decimal))
-    for number in missing.numbers:
-        values[values == number] = np.nan
     if len(values) and np.isnan(values).all():
         raise DataError(f"{file}, column {column!r}: no row has a value. Leave the column out.")
     return Numbers(values, percent, int(np.isnan(values).sum()))
 
 
 def _texts(
-    cells: Sequence[Any], decimal: str, words: frozenset[str]
+    cells: Sequence[Any], decimal: str, missing: MissingWords
 ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return values ``(n,)``, which cells have a percent sign ``(n,)`` and which are no numbers ``(n,)``."""
+    """Return values ``(n,)``, which cells have a percent sign ``(n,)`` and which are no numbers ``(n,)``.
+
+    What means "no value" is NaN and has no sign, so that nothing is asked of how it is written.
+    """
     n = len(cells)
-    plain = _plain(cells, decimal, words)
-    if plain is not None:
-        return plain, np.zeros(n, dtype=bool), np.isinf(plain)
-    values = np.full(n, np.nan)
     signs, wrong = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    known: dict[Any, tuple[float, bool, bool]] = {}
-    for row, cell in enumerate(cells):
-        key = (type(cell), cell)
-        if key not in known:
-            known[key] = _cell(cell, decimal, words)
-        values[row], signs[row], wrong[row] = known[key]
+    values = _plain(cells, decimal, missing.words)
+    if values is not None:
+        wrong = np.isinf(values)
+    else:
+        values = np.full(n, np.nan)
+        known: dict[str, tuple[float, bool, bool]] = {}
+        for row, cell in enumerate(cells):
+            if not isinstance(cell, str):  # dictionaries are no keys
+                values[row], signs[row], wrong[row] = _cell(cell, decimal, missing.words)
+                continue
+            if cell not in known:
+                known[cell] = _cell(cell, decimal, missing.words)
+            values[row], signs[row], wrong[row] = known[cell]
+    marks = np.isin(values, missing.numbers)
+    values[marks], signs[marks] = np.nan, False
     return values, signs, wrong
 
 
@@ -252,7 +268,7 @@ def _all_percent(signs: NDArray[np.bool_], values: FloatArray, cells: Sequence[A
 
 
 def _lists(cells: Sequence[Any], file: str, column: str, decimal: str, missing: MissingWords) -> Numbers:
-    """Read cells that are lists, one value for each training, to ``(n, trainings)``."""
+    """Read cells that are lists, one value for each training, to ``(n, trainings)``; ``(n,)`` where each has one."""
     rows = [list(c) if isinstance(c, list | tuple) else [c] for c in cells]
     width = max(map(len, rows))
     if width == 0:
@@ -261,17 +277,16 @@ def _lists(cells: Sequence[Any], file: str, column: str, decimal: str, missing: 
     nested = next((i // width for i, v in enumerate(flat) if isinstance(v, list | tuple | dict)), -1)
     if nested >= 0:
         raise DataError(f"{file}, row {nested + 1}, column {column!r}: expected a number or a list of numbers.")
-    values, signs, wrong = _texts(flat, decimal, missing.words)
+    values, signs, wrong = _texts(flat, decimal, missing)
     if wrong.any():
         raise DataError(
             _no_number(cells, np.asarray(wrong.reshape(len(rows), width).any(axis=1)), file, column, decimal)
         )
     percent = _all_percent(signs, values, flat, file, column)
-    for number in missing.numbers:
-        values[values == number] = np.nan
     if np.isnan(values).all():
         raise DataError(f"{file}, column {column!r}: no row has a value. Leave the column out.")
-    return Numbers(values.reshape(len(rows), width), percent, int(np.isnan(values).sum()))
+    shaped = values if width == 1 else values.reshape(len(rows), width)
+    return Numbers(shaped, percent, int(np.isnan(values).sum()))
 
 
 def _no_number(cells: Cells, wrong: NDArray[np.bool_], file: str, column: str, decimal: str) -> str:

@@ -8,6 +8,7 @@ readers let the last one win.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,8 @@ def _json(text: str) -> Any:
 
 
 def _json_lines(text: str) -> list[Any]:
-    return [_json(line) for line in text.splitlines() if line.strip()]
+    # str.splitlines also ends lines at U+2028 and others, which may stand within a text
+    return [_json(line) for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
 
 
 def _yaml(text: str) -> Any:
@@ -177,7 +179,8 @@ def _records(found: Any, file: str, arch: str) -> tuple[str, list[dict[str, Any]
         if arch in found and all(isinstance(v, list) for v in values):
             return "lists keyed by column", _transposed(found, file)
         if arch in found and all(isinstance(v, dict) for v in values) and len({frozenset(v) for v in values}) == 1:
-            return "columns keyed by row", _transposed({k: list(v.values()) for k, v in found.items()}, file)
+            rows = list(found[arch])  # the order of the rows may be another one in each column
+            return "columns keyed by row", _transposed({k: [v[row] for row in rows] for k, v in found.items()}, file)
         if all(isinstance(v, dict) for v in values):
             keyed = [(key, _flat(record, file, keep="")) for key, record in found.items()]
             if any(arch in record for _, record in keyed):  # the key is a number of the row, say

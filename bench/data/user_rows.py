@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smemnas.bench.data.user_columns import Faults, Read
+from smemnas.bench.data.user_columns import Faults, Read, check_name
 from smemnas.bench.data.user_names import Named
-from smemnas.bench.data.user_numbers import Cells, missing_marks, read_numbers
+from smemnas.bench.data.user_numbers import Cells, is_missing, missing_marks, read_numbers
 from smemnas.bench.data.user_sheet import Sheet
 from smemnas.bench.errors import DataError, UserError
-from smemnas.spaces.base import FloatArray, IntArray
+from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 
 #: What may be done with rows of one architecture that nothing tells apart.
 REPEATED = ("refuse", "mean", "first", "last", "trainings")
@@ -78,6 +79,7 @@ def gather(
     sheet: Sheet,
     label: Callable[[int], str],
     faults: Faults,
+    space: SearchSpace,
 ) -> dict[str, tuple[Read, FloatArray]]:
     """Bring the rows of one architecture together.
 
@@ -89,15 +91,21 @@ def gather(
         sheet: The file.
         label: Name of an architecture, for messages.
         faults: Takes what is refused.
+        space: Whose costs are no names of columns.
 
     Returns:
         Stored name -> column and its values ``(a,)`` or ``(a, trainings)``.
     """
     keep = named.group >= 0
-    device, devices = _codes(cells[long.device]) if long.device else (np.zeros(len(keep), dtype=np.int64), [])
-    seed = _codes(cells[long.seed])[0] if long.seed else np.zeros(len(keep), dtype=np.int64)
+    device, seed = np.zeros(len(keep), dtype=np.int64), np.zeros(len(keep), dtype=np.int64)
+    slugs: list[str] = []
     with faults.noted():
-        slugs = _slugs(devices, long.device or "", sheet.file)
+        if long.device:
+            device, devices = _codes(cells[long.device], sheet.file, long.device, "device")
+            slugs = _slugs(devices, long.device, sheet.file)
+    with faults.noted():
+        if long.seed:
+            seed, _ = _codes(cells[long.seed], sheet.file, long.seed, "seed")
     if long.epoch:
         with faults.noted():
             keep &= _at_epoch(named.group, device, seed, cells[long.epoch], long, sheet.file, label, keep)
@@ -106,15 +114,46 @@ def gather(
     if faults.found:
         return result
     spread = _Spread(named, long, rows, seed[rows], device[rows], label, sheet.file)
+    costs = {c.name for c in space.costs}
     for column in columns:
-        with faults.noted():
-            if long.device and column.role.split == "none" and not column.role.time:
-                for i, slug in enumerate(slugs):
-                    here = column._replace(role=column.role._replace(name=f"{column.role.name}_{slug}"))
-                    result[here.role.stored] = (here, spread.values(column, device[rows] == i))
-            else:
-                result[column.role.stored] = (column, spread.values(column, None))
+        apart = long.device and column.role.split == "none" and not column.role.time
+        for i, slug in enumerate(slugs) if apart else [(None, "")]:
+            with faults.noted():
+                here = column._replace(role=column.role._replace(name=f"{column.role.name}_{slug}")) if slug else column
+                check_name(here.role, [r.role for r, _ in result.values()], costs, space.name)
+                result[here.role.stored] = (here, spread.values(column, i))
     return result
+
+
+class _Rows(NamedTuple):
+    """Some rows of one column.
+
+    Attributes:
+        values: ``(n, k)``.
+        group: Architecture of each ``(n,)``.
+        seed: Its seed ``(n,)``.
+        device: Its device ``(n,)``.
+        row: Its row in the file ``(n,)``, of several the first.
+    """
+
+    values: FloatArray
+    group: IntArray
+    seed: IntArray
+    device: IntArray
+    row: IntArray
+
+    def take(self, at: NDArray[Any]) -> _Rows:
+        """Return some of the rows, in the order of their positions."""
+        return _Rows(*(part[at] for part in self))
+
+    @property
+    def starts(self) -> NDArray[np.bool_]:
+        """Which rows ``(n,)`` differ from the one before by architecture, seed or device."""
+        new = np.ones(len(self.row), dtype=bool)
+        new[1:] = False
+        for part in (self.group, self.seed, self.device):
+            new[1:] |= part[1:] != part[:-1]
+        return new
 
 
 class _Spread:
@@ -134,32 +173,29 @@ class _Spread:
         self._long, self._rows, self._group = long, rows, named.group[rows]
         self._seed, self._device, self._label, self._file = seed, device, label, file
 
-    def values(self, column: Read, only: NDArray[np.bool_] | None) -> FloatArray:
+    def values(self, column: Read, only: int | None) -> FloatArray:
         """Return the values ``(a,)`` or ``(a, trainings)`` of one column, of one device or of whatever there is.
 
         Raises:
             DataError: Rows that nothing tells apart, or that differ where they must not.
         """
-        some = np.ones(len(self._rows), dtype=bool) if only is None else only
-        values = column.values[self._rows[some]]
-        group, seed, rows = self._group[some], self._seed[some], self._rows[some]
-        if only is None and self._long.device:
-            kept = self._same_on_all_devices(column, values, group, seed, rows)
-            values, group, seed, rows = values[kept], group[kept], seed[kept], rows[kept]
-        order = np.lexsort((rows, seed, group))
-        g, s = group[order], seed[order]
-        again = np.flatnonzero((g[1:] == g[:-1]) & (s[1:] == s[:-1]))
+        width = column.values[0].size
+        every = _Rows(column.values[self._rows].reshape(-1, width), self._group, self._seed, self._device, self._rows)
+        found = every if only is None else every.take(self._device == only)
+        found = found.take(np.lexsort((found.row, found.device, found.seed, found.group)))
+        again = np.flatnonzero(~found.starts)
         policy = self._long.repeated
         if len(again) and policy == "refuse":
-            first, second = int(rows[order[again[0]]]), int(rows[order[again[0] + 1]])
+            second = int(again[0])
             raise DataError(
-                f"{self._file}, row {second + 1}: {self._label(int(g[again[0]]))} is there twice, first in row "
-                f"{first + 1}: {self._advice()}."
+                f"{self._file}, row {found.row[second] + 1}: {self._label(int(found.group[second]))} is there twice, "
+                f"first in row {found.row[second - 1] + 1}: {self._advice()}."
             )
         if len(again) and policy != "trainings":
-            values, g, s = _merged(values[order], g, s, policy)
-            order = np.arange(len(g))
-        return self._side_by_side(column, values[order], g)
+            found = _merged(found, policy)
+        if only is None and self._long.device:
+            found = self._same_on_all_devices(column, found)
+        return self._side_by_side(column, found.values if width > 1 else found.values[:, 0], found.group)
 
     def _advice(self) -> str:
         if self._long.seed or self._long.epoch or self._long.device:
@@ -169,26 +205,33 @@ class _Spread:
             "--repeated mean, first, last or trainings"
         )
 
-    def _same_on_all_devices(
-        self, column: Read, values: FloatArray, group: IntArray, seed: IntArray, rows: IntArray
-    ) -> IntArray:
-        """Return the rows ``(m,)`` that stay of a column that has nothing to do with devices: one of each training.
+    def _same_on_all_devices(self, column: Read, rows: _Rows) -> _Rows:
+        """Return one row of each training of a column that has nothing to do with devices, whichever of them tell it.
 
         Raises:
-            DataError: The rows of one training differ.
+            DataError: The devices differ.
         """
-        flat = values.reshape(len(values), -1)[:, 0]
-        order = np.lexsort((rows, np.isnan(flat), seed, group))
-        g, s, v = group[order], seed[order], flat[order]
-        same = (g[1:] == g[:-1]) & (s[1:] == s[:-1])
-        differ = np.flatnonzero(same & (v[1:] != v[:-1]) & np.isfinite(v[1:]))
+        start = np.flatnonzero(rows.starts)
+        repeat = np.arange(len(rows.row)) - np.repeat(start, np.diff(np.append(start, len(rows.row))))
+        rows = rows.take(order := np.lexsort((rows.device, repeat, rows.seed, rows.group)))
+        repeat = repeat[order]
+        new = np.ones(len(repeat), dtype=bool)
+        new[1:] = (rows.group[1:] != rows.group[:-1]) | (rows.seed[1:] != rows.seed[:-1]) | (repeat[1:] != repeat[:-1])
+        start = np.flatnonzero(new)
+        known = np.isfinite(rows.values)
+        none = len(repeat)
+        at = np.minimum.reduceat(np.where(known, np.arange(none)[:, None], none), start, axis=0)  # the first that knows
+        told = np.take_along_axis(rows.values, np.where(at < none, at, start[:, None]), axis=0)
+        near = 1e-12 if self._long.repeated == "mean" else 0.0  # a mean depends a little on the order of its parts
+        first = told[np.cumsum(new) - 1]
+        differ = np.argwhere(known & (np.abs(rows.values - first) > near * np.abs(first)))
         if len(differ):
-            row = int(rows[order[differ[0] + 1]])
+            row, training = differ[0].tolist()
             raise DataError(
-                f"{self._file}, row {row + 1}, column {column.role.sources[0]!r}: differs between the devices of "
-                f"{self._label(int(g[differ[0]]))}: declare it as a --metric without split, or mend it."
+                f"{self._file}, row {rows.row[row] + 1}, column {column.origin[training]!r}: differs between the "
+                f"devices of {self._label(int(rows.group[row]))}: declare it as a --metric without split, or mend it."
             )
-        return np.asarray(order[np.concatenate(([True], ~same))], dtype=np.int64)
+        return rows.take(start)._replace(values=told)
 
     def _side_by_side(self, column: Read, values: FloatArray, group: IntArray) -> FloatArray:
         """Return values ``(a,)``, or ``(a, trainings)`` where an architecture has several, first come first."""
@@ -210,7 +253,7 @@ class _Spread:
             low, high = _range(whole)
             if np.array_equal(low, high, equal_nan=True):  # a cost that is the same in every training
                 return low
-        return whole[:, 0] if width == 1 else _compact(whole)
+        return _compact(whole)
 
 
 def _range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -223,36 +266,47 @@ def _range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _compact(values: FloatArray) -> FloatArray:
-    """Move what is known of each row to its front, and leave out columns without any value."""
+    """Move what is known of each row to its front and leave out columns without any value; ``(a,)`` if one is left."""
     order = np.argsort(np.isnan(values), axis=1, kind="stable")
     moved = np.take_along_axis(values, order, axis=1)
     width = max(int(np.isfinite(moved).any(axis=0).sum()), 1)
-    return moved[:, :width]
+    return moved[:, :width] if width > 1 else moved[:, 0]
 
 
-def _merged(values: FloatArray, group: IntArray, seed: IntArray, policy: str) -> tuple[FloatArray, IntArray, IntArray]:
-    """Make one row of those, next to one another, that have one group and one seed."""
-    new = np.concatenate(([True], (group[1:] != group[:-1]) | (seed[1:] != seed[:-1])))
-    start = np.flatnonzero(new)
+def _merged(rows: _Rows, policy: str) -> _Rows:
+    """Make one row of those, next to one another, that have one architecture, seed and device."""
+    start = np.flatnonzero(rows.starts)
     if policy == "mean":
-        known = np.isfinite(values)
-        total = np.add.reduceat(np.where(known, values, 0.0), start, axis=0)
+        known = np.isfinite(rows.values)
+        total = np.add.reduceat(np.where(known, rows.values, 0.0), start, axis=0)
         count = np.add.reduceat(known.astype(np.int64), start, axis=0)
         merged = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     else:
-        at = start if policy == "first" else np.append(start[1:], len(values)) - 1
-        merged = values[at]
-    return merged, group[start], seed[start]
+        merged = rows.values[start if policy == "first" else np.append(start[1:], len(rows.row)) - 1]
+    return rows.take(start)._replace(values=merged)
 
 
-def _codes(cells: Cells) -> tuple[IntArray, list[str]]:
-    """Return which of its distinct values each row has ``(n,)``, in ascending order, numbers as numbers; and these."""
-    texts = [str(v).strip() for v in (cells.tolist() if isinstance(cells, np.ndarray) else cells)]
-    distinct = sorted(
-        set(texts), key=lambda t: (0, float(t), t) if re.fullmatch(r"-?[0-9]+(\.[0-9]*)?", t) else (1, 0.0, t)
-    )
-    at = {t: i for i, t in enumerate(distinct)}
-    return np.array([at[t] for t in texts], dtype=np.int64), distinct
+def _codes(cells: Cells, file: str, column: str, what: str) -> tuple[IntArray, list[str]]:
+    """Return which of its distinct values each row has ``(n,)``, in ascending order, numbers as numbers; and these.
+
+    Seeds 1 and 1.0 are one; devices 1.1 and 1.10 may be two versions.
+
+    Raises:
+        DataError: A row has none.
+    """
+    values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    empty = next((row for row, v in enumerate(values) if is_missing(v)), -1)
+    if empty >= 0:
+        raise DataError(f"{file}, row {empty + 1}, column {column!r}: the {what} is missing.")
+    texts = [str(v).strip() for v in values]
+    numbers = {t: Decimal(t) for t in set(texts) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?", t)}  # exact, of any length
+    shown: dict[Any, str] = {}
+    for text in texts:
+        shown.setdefault(numbers.get(text, text) if what == "seed" else text, text)
+    ascending = sorted(shown.items(), key=lambda e: (e[1] not in numbers, numbers.get(e[1], Decimal()), e[1]))
+    at = {key: i for i, (key, _) in enumerate(ascending)}
+    codes = [at[numbers.get(t, t) if what == "seed" else t] for t in texts]
+    return np.array(codes, dtype=np.int64), [text for _, text in ascending]
 
 
 def _slugs(devices: Sequence[str], column: str, file: str) -> list[str]:

@@ -50,10 +50,11 @@ class TextSheet(Sheet):
         self._data = data
         self._encoding = _encoding(file, data, dialect.encoding)
         comment, header, told = self._header_line()
-        # numpy.savetxt writes the header as a comment
-        self._header_is_comment = arch in [n.strip() for n in re.split("[,;\t]", comment)]
+        # numpy.savetxt writes the header as a comment; a comment above a header may name the same columns
+        chosen = _chosen(dialect.separator) or told or separator
+        self._header_is_comment = _names(comment, arch, chosen) and not _names(header, arch, chosen)
         header = comment if self._header_is_comment else header
-        self._separator = _separator(file, header, _chosen(dialect.separator) or told or separator, arch)
+        self._separator = _separator(file, header, chosen, arch)
         names = self._split(header)
         self._header = names
         self.names = check_names(names, file)
@@ -120,6 +121,12 @@ class TextSheet(Sheet):
         except csv.Error as error:
             raise DataError(f"{self.file}: the header cannot be read as CSV: {error}.") from error
         return [name.strip() for name in row]
+
+
+def _names(line: str, arch: str, separator: str | None) -> bool:
+    """Whether a line may be a header, with whatever separator: one of its fields is the column of architectures."""
+    signs = re.escape("".join(SEPARATORS) + (separator or ""))
+    return arch in [name.strip(" \t\"'") for name in re.split(f"[{signs}]", line)]
 
 
 def _encoding(file: str, data: bytes, given: str | None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.constraints import feasible_only
 from smemnas.bench.benchmarks.given_reference import measured_by
+from smemnas.bench.benchmarks.objectives import TRUE
 from smemnas.bench.benchmarks.outcomes import Reference
 from smemnas.bench.files import write_json, write_text
 from smemnas.bench.metrics.indicators import (
@@ -134,9 +135,8 @@ def front_csv(benchmark: Benchmark, X: IntArray, F: FloatArray, reported: FloatA
     told = ["remark"] if any(remarks) else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["arch", *names, *(f"true_{names[j]}" for j in costly), *(benchmark.report_names[j] for j in extra), *told, "x"]
-    )
+    further = [*(f"{TRUE}{names[j]}" for j in costly), *(benchmark.report_names[j] for j in extra)]
+    writer.writerow(["arch", *names, *further, *told, "x"])
     for x, f, t, r, remark in zip(X, F, true, reported, remarks, strict=True):
         genes = " ".join(str(int(v)) for v in x)
         writer.writerow([benchmark.space.to_str(x), *f.tolist(), *t.tolist(), *(r[j] for j in extra), *remark, genes])

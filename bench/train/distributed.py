@@ -8,6 +8,7 @@ DistributedDataParallel would communicate after each of them and needs every wei
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -91,7 +92,7 @@ def _world() -> int:
         UserError: The environment says only a part of what torchrun sets.
     """
     text = os.environ.get("WORLD_SIZE", "1")
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
         raise UserError(f"WORLD_SIZE is the number of processes, set by torchrun, got {text!r}: unset it.")
     missing = [name for name in ENVIRONMENT if name not in os.environ] if int(text) > 1 else []
     if missing:
@@ -99,6 +100,6 @@ def _world() -> int:
             f"WORLD_SIZE is {text} and {', '.join(missing)} not set: start with torchrun, or unset WORLD_SIZE."
         )
     for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
-        if int(text) > 1 and not os.environ.get(name, "0").isdecimal():
+        if int(text) > 1 and not re.fullmatch("[0-9]{1,9}", os.environ.get(name, "0")):
             raise UserError(f"{name} is a whole number, set by torchrun, got {os.environ[name]!r}.")
     return int(text)

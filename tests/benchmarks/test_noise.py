@@ -11,7 +11,8 @@ from smemnas.bench.benchmarks.function import CallableBenchmark
 from smemnas.bench.benchmarks.noisy import NoisyBenchmark, _words
 from smemnas.bench.benchmarks.normal import FAR, STEPS, deviates
 from smemnas.bench.benchmarks.problems import find_problem
-from smemnas.bench.benchmarks.table import Table
+from smemnas.bench.benchmarks.table import Table, write_table
+from smemnas.bench.benchmarks.tabular import TabularBenchmark
 from smemnas.bench.checks import benchmarks as checks
 from smemnas.bench.checks import check_name
 from smemnas.bench.data.noise import add_noise
@@ -255,3 +256,18 @@ def test_rank_trains_on_what_is_shown_and_judges_by_what_is_true():
     moved = noisy.labels(rows, 2) - plain.labels(rows, 2)
     assert abs(moved.std() - 1.0) < 0.2
     assert plain.digest != noisy.digest
+
+
+@pytest.mark.parametrize(("width", "several"), [(1, False), (2, True)])
+def test_a_column_of_one_training_has_none_to_choose_from(tmp_path, width, several):
+    entry = {"unit": "%", "split": "single", "role": "objective"}
+    table = write_table(
+        tmp_path / "t", {"error": np.full((Toy().size, width), 5.0)}, describe={"error": entry}, name="toy/t",
+        space="toy", dataset="t", index="grid", default_objectives=["error"],
+    )  # fmt: skip
+    benchmark = TabularBenchmark(Toy(), table)
+    if several:
+        assert add_noise(benchmark, "table").evaluate(Toy().enumerate()[:1], 0).F.tolist() == [[5.0]]
+    else:
+        with pytest.raises(UserError, match="takes the trainings of a table that has several each"):
+            add_noise(benchmark, "table")

@@ -8,6 +8,7 @@ import lzma
 import numpy as np
 import pytest
 
+from smemnas.bench.benchmarks.catalog import open_benchmark
 from smemnas.bench.data.user import Request, draft_table, import_table
 from smemnas.bench.data.user_sheet import Dialect
 from smemnas.bench.errors import DataError, UserError
@@ -57,6 +58,8 @@ DIALECTS = {
     "padded-header.csv": COMMA.replace("arch,val_acc", " arch , val_acc ").encode(),
     "padded-values.csv": COMMA.replace(",", " ,  ").encode(),
     "comments.csv": ("# made by train.py\n#\n" + COMMA.replace("11111111", "# restarted, here\n11111111")).encode(),
+    "comment-that-names-columns.csv": ("# arch, val_acc in percent\n" + COMMA).encode(),
+    "comment-like-the-header.csv": ("# arch,val_acc\n" + COMMA).encode(),
     "savetxt.csv": ("# arch,val_acc\n" + COMMA.partition("\n")[2]).encode(),
     "index.csv": "".join(f"{i - 1 if i else ''},{line}\n" for i, line in enumerate(COMMA.splitlines())).encode(),
     "blank-columns.csv": COMMA.replace("\n", ",,\n").encode(),
@@ -76,9 +79,17 @@ DIALECTS |= {
     "keyed.json": json.dumps({r["arch"]: {"val_acc": r["val_acc"]} for r in RECORDS}).encode(),
     "columns.json": json.dumps({"arch": ARCHS, "val_acc": ACCURACY}).encode(),
     "pandas.json": json.dumps({"arch": dict(enumerate(ARCHS)), "val_acc": dict(enumerate(ACCURACY))}).encode(),
+    "pandas-shuffled.json": json.dumps(
+        {"arch": dict(enumerate(ARCHS)), "val_acc": {i: ACCURACY[i] for i in (2, 0, 1)}}
+    ).encode(),
     "numbered.json": json.dumps(dict(enumerate(RECORDS))).encode(),
     "texts.json": json.dumps([{**r, "val_acc": str(r["val_acc"])} for r in RECORDS]).encode(),
     "lines.jsonl": "\n".join(map(json.dumps, RECORDS)).encode(),
+    "lines-windows.jsonl": "\r\n".join(map(json.dumps, RECORDS)).encode(),
+    "lines-old-mac.jsonl": "\r".join(map(json.dumps, RECORDS)).encode(),
+    "lines-within-text.jsonl": "\n".join(
+        json.dumps({**r, "note": "a\u2028b\x85c\u2029"}, ensure_ascii=False) for r in RECORDS
+    ).encode(),
     "records.yaml": "".join(f"- arch: {r['arch']}\n  val_acc: {r['val_acc']!r}\n" for r in RECORDS).encode(),
     "keyed.yml": "".join(f"{r['arch']}: {{val_acc: {r['val_acc']!r}}}\n" for r in RECORDS).encode(),
 }
@@ -91,7 +102,7 @@ def test_every_dialect_gives_the_same_table(tmp_path, file):
 
 
 def test_number_of_dialects():
-    assert len(DIALECTS) == 39
+    assert len(DIALECTS) == 45
 
 
 @pytest.mark.parametrize(
@@ -210,3 +221,52 @@ def test_parquet_of_every_kind_of_column(tmp_path):
     np.testing.assert_array_equal(values_of(table, "ms"), [1, np.nan, 3])
     np.testing.assert_array_equal(values_of(table, "mj"), [1.5, 2.5, 3.5])
     np.testing.assert_array_equal(values_of(table, "text"), [1.5, np.nan, np.nan])
+
+
+def test_a_comment_above_a_header_of_another_separator(tmp_path):
+    (tmp_path / "m.csv").write_text("# arch,val_acc: made by train.py\n" + COMMA.replace(",", "|"))
+    np.testing.assert_array_equal(values_of(bring_in(tmp_path / "m.csv", dialect=Dialect(separator="|"))), ERRORS)
+
+
+@pytest.mark.parametrize("file", ["m.yaml", "m.json"])
+def test_decimal_sign_within_lists(tmp_path, file):
+    lists = {a: [f"{i},234", "2,345"] for i, a in enumerate(ARCHS, 1)}
+    (tmp_path / file).write_text(json.dumps(lists))
+    with pytest.raises(DataError, match=r"'1,234' .column 'value', row 1. may be a thousand or a decimal comma"):
+        bring_in(tmp_path / file, accuracies=(), metrics=("value:ms",))
+    table = bring_in(tmp_path / file, accuracies=(), metrics=("value:ms",), dialect=Dialect(decimal=","))
+    np.testing.assert_array_equal(values_of(table, "value"), [[1.234, 2.345], [2.234, 2.345], [3.234, 2.345]])
+    (tmp_path / file).write_text(json.dumps({**lists, ARCHS[2]: ["3,5"]}))
+    table = bring_in(tmp_path / file, accuracies=(), metrics=("value:ms",), overwrite=True)
+    np.testing.assert_array_equal(values_of(table, "value"), [[1.234, 2.345], [2.234, 2.345], [3.5, np.nan]])
+
+
+@pytest.mark.parametrize(("cells", "mark"), [(("-1", "80%"), "-1"), (("-1%", "80"), "-1"), (("-", "80%"), "-")])
+def test_a_mark_needs_no_percent_sign(tmp_path, cells, mark):
+    (tmp_path / "m.csv").write_text(f"arch,val_acc\n{ARCHS[0]},{cells[0]}\n{ARCHS[1]},{cells[1]}\n")
+    table = bring_in(tmp_path / "m.csv", missing=(mark,))
+    np.testing.assert_array_equal(values_of(table), [np.nan, 20, np.nan])
+    (tmp_path / "m.json").write_text(json.dumps([{"arch": ARCHS[0], "val_acc": list(cells)}]))
+    table = bring_in(tmp_path / "m.json", missing=(mark,), overwrite=True)
+    np.testing.assert_array_equal(values_of(table), [20, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(("mark", "cell"), [("-99.0", "-99.0"), ("0.00", "0.00"), ("?.5", "?.5"), ("-1,0", "-1,0")])
+def test_a_mark_says_nothing_of_the_decimal_sign(tmp_path, mark, cell):
+    lines = f"{ARCHS[0]};{cell}\n{ARCHS[1]};80,5\n{ARCHS[2]};81,25\n"
+    lines = lines.replace("80,5", "80.5").replace("81,25", "81.25") if "," in mark else lines
+    (tmp_path / "m.csv").write_text(f"arch;val_acc\n{lines}")
+    table = bring_in(tmp_path / "m.csv", missing=(mark,))
+    np.testing.assert_array_equal(values_of(table), [np.nan, 19.5, 18.75])
+
+
+def test_lists_of_one_value_are_one_number(tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps({a: [v] for a, v in zip(ARCHS, ACCURACY, strict=True)}))
+    table = bring_in(tmp_path / "m.json", accuracies=("value:single",))
+    np.testing.assert_array_equal(values_of(table), ERRORS)
+    assert "One number per architecture: the evaluation seed is ignored." in table.header["notes"]
+    (tmp_path / "n.csv").write_text(f"arch,a,b\n{ARCHS[0]},89,\n{ARCHS[1]},,90\n")
+    table = bring_in(tmp_path / "n.csv", accuracies=("a,b:single",), overwrite=True)
+    np.testing.assert_array_equal(values_of(table), [11, 10, np.nan])
+    with pytest.raises(UserError, match="noise"):
+        open_benchmark("macro", "mine+noise=table")

@@ -58,6 +58,22 @@ TABLE = {
     "mark of a signed unit": Bad(
         f"arch,r2\n{A},.3\n{B},-1\n", ("row 2, column 'r2'", "-1 is the only", "--missing -1"), (), ("r2:-:max",)
     ),
+    "dictionary": Bad(
+        json.dumps({"arch": [A, B], "acc": [{"x": 1}, {"x": 2}]}),
+        ("row 1, column 'acc'", "{'x': 1} is not a finite number (and 1 more row"), suffix=".json",
+    ),
+    "second entry of a list": Bad(
+        json.dumps([{"arch": A, "s0": [91, 920], "s1": 92}]), ("row 1, column 's0': 920",), ("s0,s1:single",),
+        suffix=".json",
+    ),
+    "column behind a list": Bad(
+        json.dumps([{"arch": A, "s0": [91, 92], "s1": 900}]), ("row 1, column 's1': 900",), ("s0,s1:single",),
+        suffix=".json",
+    ),
+    "negative number behind a list": Bad(
+        json.dumps([{"arch": A, "a": [1, 2], "b": -2}]), ("row 1, column 'b': -2",), (), ("ms=a,b:ms",),
+        suffix=".json",
+    ),
     # fractions, directions, splits, partners, names
     "fractions": Bad(f"{HEAD}{A},.89\n{B},.92\n", ("column 'acc'", "0.92 %", "acc:single:fraction", ":percent")),
     "fraction of errors": Bad(f"arch,pgd\n{A},.4\n", ("column 'pgd'", "0.4 %", "pgd:%:fraction"), (), ("pgd:%",)),
@@ -86,6 +102,15 @@ TABLE = {
         ("val:validation", "pgd:single"),
     ),
     "one source twice": Bad(f"{HEAD}{A},80\n", ("'acc' is declared twice",), ("acc:validation", "acc:test")),
+    "name of the genes": Bad(
+        f"arch,x\n{A},3\n", ("--metric x:ms", "'x' is the name of another column of front.csv", "NAME=x:ms"),
+        (), ("x:ms",),
+    ),
+    "name of the remarks": Bad(f"{HEAD}{A},80\n", ("'remark'", "front.csv"), ("remark=acc:single",)),
+    "name of a true value": Bad(f"arch,e\n{A},8\n", ("'true_error'", "front.csv"), (), ("true_error=e:%:single",)),
+    "name that no export could hold": Bad(
+        f"arch,e\n{A},8\n", ("longer than 100", "NAME=" + "e" * 98), (), ("e" * 98 + "=e:-:max",)
+    ),
     "unfit name": Bad(f"arch,t (ms)\n{A},3\n", ("'t (ms)'", "--metric 't_ms=t (ms):ms'"), (), ("t (ms):ms",)),
     "contradiction": Bad(f"arch,x\n{A},3\n", ("'x:ms:max:min' contradicts itself",), (), ("x:ms:max:min",)),
     # columns and rows
@@ -148,7 +173,7 @@ def bring_in(path, bad, **changes):
 
 
 def test_there_are_forty_and_more():
-    assert len(TABLE) == 61
+    assert len(TABLE) == 69
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -222,3 +247,25 @@ def test_draft_keeps_what_it_understood_beside_what_it_refuses(tmp_path):
     assert draft.read["error"].values.tolist() == [20.0]
     assert len(draft.faults) == 1
     assert draft.columns == {}
+
+
+@pytest.mark.parametrize(("cell", "words"), [("-1", "give --missing -1."), ("8%", "not in s: mend them.")])
+def test_what_is_advised_for_times_exists(tmp_path, cell, words):
+    """--time takes neither :signed nor a unit."""
+    (tmp_path / "m.csv").write_text(f"arch,acc,sec\n{A},80,{cell}\n")
+    with pytest.raises(DataError) as caught:
+        import_table(tmp_path / "m.csv", "macro", "x", accuracies=("acc:single",), time="sec")
+    assert str(caught.value).endswith(words)
+    (tmp_path / "m.csv").write_text(f"arch,acc,sec,x\n{A},80,1,1\n")
+    with pytest.raises(UserError, match="'train_seconds' is there twice: give the other column another name"):
+        import_table(tmp_path / "m.csv", "macro", "x", metrics=("train_seconds=x:s",), time="sec")
+
+
+def test_structures_of_parquet_are_no_numbers(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install pyarrow")
+    pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install pyarrow")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"arch": [A, B], "acc": [{"a": 1.0}, {"a": 2.0}]}), tmp_path / "m.parquet"
+    )
+    with pytest.raises(DataError, match=r"row 1, column 'acc': \{'a': 1.0\} is not a finite number .and 1 more row"):
+        import_table(tmp_path / "m.parquet", "macro", "x", accuracies=("acc:single",))

@@ -100,7 +100,13 @@ def test_more_is_better(tmp_path, capsys):
     [
         *[(f"{n}:-", True) for n in ("acc", "x=ValAcc", "x=top-1", "fps", "ssim", "mIoU", "r2", "f1_macro", "score")],
         *[(f"{n}:-", False) for n in ("ms", "acc_loss", "top1_err", "latency", "params_m", "energy", "recall_error")],
-        *[("x:images/s", True), ("x:FPS", True), ("x:images/s:min", False), ("acc:-:min", False), ("acc:-:max", False)],
+        *[
+            ("x:images/s", True),
+            ("x:FPS", True),
+            ("rate=x:images/s:min", False),
+            ("acc:-:min", False),
+            ("acc:-:max", False),
+        ],
     ],
 )
 def test_names_and_units_of_which_more_looks_better(tmp_path, metric, refused):
@@ -301,7 +307,11 @@ def test_an_edited_number_is_imported_and_checked(exported):
         {"columns": {"a/b": {}}},
         {"columns": {"error": {"unit": 3, "columns": ["error"], "trainings": False, "dtype": "float64"}}},
         {"columns": {"error": {"unit": "%", "columns": [], "trainings": False, "dtype": "float64"}}},
+        {"columns": {"error": {"unit": "%", "columns": ["a", "b"], "trainings": False, "dtype": "float64"}}},
         {"aliases": {"error": "nothing"}},
+        {"index": "name"},
+        {"rows": {"error": {"dtype": "int64"}}},
+        {"rows": {"key": {"dtype": "float64"}}},
         {"notes": "text"},
     ],
 )
@@ -323,11 +333,40 @@ def test_description_of_another_space(exported):
         import_table(exported, "nb201", "new")
 
 
+@pytest.mark.parametrize(
+    ("changes", "given"), [({"partners": ("error=",)}, "--partner"), ({"time": "seconds"}, "--time")]
+)
+def test_options_that_a_description_leaves_no_room_for(exported, changes, given):
+    with pytest.raises(UserError, match=rf"out\.csv\.meta\.json says already .*: leave {given} out, or declare"):
+        import_table(exported, "macro", "new", **changes)
+
+
+def test_the_column_that_is_wrong_is_named(tmp_path):
+    bring_in(tmp_path, "a,b", *columns_of((80, 81, 82), (1, 2, 3)), accuracies=("a,b:single",))
+    export("macro/mine", tmp_path / "out.csv")
+    (tmp_path / "out.csv").write_text((tmp_path / "out.csv").read_text().replace("19.0,98.0", "19.0,980"))
+    with pytest.raises(UserError, match=r"out\.csv, row 2, column 'error_1': 980 is not a percentage"):
+        import_table(tmp_path / "out.csv", "macro", "new")
+
+
 def test_export_replaces_its_own_files_only(exported, tmp_path):
     assert export("macro/mine", exported) == 3
     foreign = tmp_path / "thesis.csv"
     foreign.write_text("mine")
-    with pytest.raises(UserError, match=r"thesis\.csv is there already, and no export wrote it"):
+    beside = tmp_path / "thesis.csv.meta.json"
+    for content in (None, '{"title": "thesis"}', "[]", "no JSON", "[" * 100_000):
+        if content is not None:
+            beside.write_text(content)
+        with pytest.raises(UserError, match=r"thesis\.csv is there already, and no export wrote it"):
+            export("macro/mine", foreign)
+        assert foreign.read_text() == "mine"
+        assert content is None or beside.read_text() == content
+    foreign.unlink()
+    beside.write_text('{"title": "thesis"}')
+    with pytest.raises(UserError, match=r"thesis\.csv\.meta\.json is there already, and no export wrote it"):
         export("macro/mine", foreign)
-    assert foreign.read_text() == "mine"
+    assert beside.read_text() == '{"title": "thesis"}'
+    assert not foreign.exists()
+    beside.unlink()
+    assert export("macro/mine", foreign) == 3
     assert open_named("macro/mine").header["rows_given"] == 3

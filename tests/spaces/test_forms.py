@@ -271,3 +271,10 @@ def test_whatever_text_is_read_or_refused(space):
         assert ((x >= 0) & (x < space.n_choices)).all()
 
     read()
+
+
+@pytest.mark.parametrize(("space", "form"), [("nb101", "graph"), ("mnv3", "ofa")])
+def test_python_says_nothing_of_what_stands_in_a_literal(space, form, recwarn):
+    with pytest.raises(UserError):
+        read_form(SPACES.create(space), "{'ks': '\\d', 'matrix': 1 is 1}", form)
+    assert list(recwarn) == []

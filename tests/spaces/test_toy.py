@@ -54,3 +54,10 @@ def test_unknown_objective_and_names():
     for wrong in ("0-1-2-3", "0-1-2-3-5", "a-1-2-3-4", "0-1-2-3--4", "-1-1-2-3-4"):
         with pytest.raises(UserError, match="levels"):
             Toy().from_str(wrong)
+
+
+@pytest.mark.parametrize("level", ["\u00b2", "\u0663", "9" * 5000, "0" * 5000, "5", "-1", "", "1.0"])
+def test_levels_that_are_none(level):
+    with pytest.raises(UserError, match=r"five levels|5 levels 0\.\.4") as caught:
+        Toy().from_str(f"{level}-0-0-0-0")
+    assert len(str(caught.value)) < 300

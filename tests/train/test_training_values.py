@@ -97,6 +97,7 @@ def test_a_crop_wider_than_the_images(fails, tmp_path):
         ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2 and RANK, MASTER_ADDR, MASTER_PORT not set"),
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE is the number of processes"),
         ({"WORLD_SIZE": "0"}, "WORLD_SIZE is the number of processes"),
+        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE is the number of processes"),
         ({"WORLD_SIZE": "2", "RANK": "a", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}, "RANK is a whole number"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import statistics
 import tempfile
@@ -58,7 +59,9 @@ def own_side(data: str) -> int:
         try:
             with open(entry.file, "rb") as stream:
                 stream.seek(entry.start)
-                found.append(min(Image.open(stream).size))
+                content = io.BytesIO(stream.read(entry.length))  # Pillow goes back to where a file begins
+            with Image.open(content) as opened:
+                found.append(min(opened.size))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = " ".join(str(error).split())
             raise DataError(

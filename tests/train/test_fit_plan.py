@@ -8,9 +8,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from smemnas.bench.errors import UserError
+from small_images import write_folder, write_tar
+
+from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.fit.finals import nearest_baseline
-from smemnas.bench.fit.measure import measure, resolutions_for, smaller, step_seconds
+from smemnas.bench.fit.measure import measure, own_side, resolutions_for, smaller, step_seconds
 from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 
 SETTING = FitSetting("photos", "0" * 64, 32, (32,), 0.35, "small", (), 64, 9000, 1000)
@@ -65,6 +67,20 @@ def test_images_get_smaller_than_32_only_where_nothing_fits_otherwise():
         0.15: 16,
     }
     assert smaller(replace(SETTING, size=16, resolutions=(16,)), speeds, 3600 * 0.2) == 16
+
+
+def test_the_side_of_images_is_seen_in_every_kind_of_source(tmp_path):
+    """In a tar file an image begins anywhere."""
+    write_folder(tmp_path / "photos", size=(50, 70), splits=("train",))
+    write_tar(tmp_path / "photos", tmp_path / "photos.tar")
+    files = sorted((tmp_path / "photos").rglob("*.png"))
+    rows = [f"{file.relative_to(tmp_path)},{file.parent.name}" for file in files]
+    (tmp_path / "photos.csv").write_text("\n".join(["file,label", *rows]))
+    assert [own_side(str(tmp_path / name)) for name in ("photos", "photos.tar", "photos.csv")] == [48] * 3
+    files[1].write_bytes(b"no image")
+    write_tar(tmp_path / "photos", tmp_path / "torn.tar")
+    with pytest.raises(DataError, match=r"01\.png is no readable image"):
+        own_side(str(tmp_path / "torn.tar"))
 
 
 def test_few_images_have_many_epochs():

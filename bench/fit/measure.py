@@ -83,7 +83,8 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
     Args:
         train: Trains, and calls what it is given with (steps done, all steps).
         began: When it was called; a training that ends at once is measured as a whole.
-        until: When it is ended with what was seen by then.
+        until: When it is ended with what was seen by then, which is one step at least: before the first look a
+            training is opened.
     """
     marks: list[tuple[float, int]] = []
 
@@ -91,7 +92,7 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
         marks.append((time.monotonic(), done))
         if len(marks) > 1 and marks[-1][0] - marks[0][0] > SECONDS and marks[-1][1] - marks[0][1] >= STEPS:
             raise _EnoughError
-        if marks[-1][0] > until:
+        if len(marks) > 1 and marks[-1][0] > until:
             raise _EnoughError
 
     with contextlib.suppress(_EnoughError):

@@ -119,6 +119,18 @@ def test_a_step_is_measured_between_the_first_and_the_last_look(monkeypatch):
     assert step_seconds(train, 0.0) == pytest.approx(12.5 / 3)
 
 
+def test_a_step_is_no_longer_where_the_training_opens_slowly(monkeypatch):
+    """The time that measuring may take can be over before the first step is done."""
+    now = iter([20.0, 20.5, 99.0])
+    monkeypatch.setattr("smemnas.bench.fit.measure.time.monotonic", lambda: next(now))
+
+    def train(tell):
+        for done in (1, 2, 3):
+            tell(done, 100)
+
+    assert step_seconds(train, 0.0, until=12.0) == pytest.approx(0.5)
+
+
 def test_measuring_ends_where_it_takes_too_much_of_the_time(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("smemnas.bench.fit.measure.time.monotonic", lambda: now[0])

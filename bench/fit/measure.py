@@ -71,6 +71,22 @@ def own_side(data: str) -> int:
     return next((side for side in SIDES if side <= middle), SIDES[-1])
 
 
+def class_count(data: str) -> int:
+    """Return how many classes a source has, without decoding its images.
+
+    Raises:
+        UserError: There is nothing of that name.
+        DataError: The images cannot be listed.
+    """
+    from smemnas.bench.train.image_files import find_files, list_images
+    from smemnas.bench.train.images import open_images
+
+    source = find_files(data)
+    if source is None:
+        return open_images(data, "train").n_classes
+    return len({entry.label for entry in list_images(source)})
+
+
 def resolutions_for(side: int) -> tuple[int, ...]:
     """Return the sides of networks' inputs for images of a side: three quarters of it too, where that is something."""
     smaller = 8 * round(0.75 * side / 8)
@@ -199,6 +215,7 @@ def setting_for(
         len(train),
         len(valid),
         flip,
+        train.n_classes,
     )
 
 

@@ -69,6 +69,7 @@ class FitSetting:
         n_train: Training images.
         n_valid: Validation images.
         flip: Mirror every second training image.
+        n_classes: Classes; 0 in plans of earlier versions.
     """
 
     data: str
@@ -82,6 +83,7 @@ class FitSetting:
     n_train: int
     n_valid: int
     flip: bool = True
+    n_classes: int = 0
 
     @property
     def crop(self) -> int:

@@ -14,8 +14,8 @@ from smemnas.bench.display import html_table
 from smemnas.bench.errors import RunError, UserError, choose
 from smemnas.bench.files import why, write_json, write_text
 from smemnas.bench.fit.clock import STATE, UNDONE, FitClock
-from smemnas.bench.fit.measure import SIDES, class_count, measure, own_side, setting_for, smaller
-from smemnas.bench.fit.plan import FitPlan, FitSetting, make_fit_plan
+from smemnas.bench.fit.measure import SIDES, check_time, class_count, measure, own_side, setting_for, smaller
+from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages
 from smemnas.bench.fit.wishes import Sizes, check_alone, check_wishes, sizes_for, table_sizes
 from smemnas.bench.library.retrain import Retraining
@@ -168,19 +168,31 @@ def plan_fit(options: FitOptions, began: float | None = None) -> FitPlan:
     sizes = _sizes(options, classes, side)
     _check_any([sizes, *(_sizes(options, classes, s) for s in SIDES if free and s < side)], options, classes)
     setting = _setting(options, sizes)
-    speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
+    speeds = _speeds(options, setting, began, free=free)
     side = smaller(setting, speeds, seconds) if free else setting.size
     if side != setting.size:
         sizes = _sizes(options, classes, side)
         setting = _setting(options, sizes)
         check_wishes(sizes, classes, options.bounds, options.table)
-        speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
+        speeds = _speeds(options, setting, began, free=free)
     elif free:
         check_wishes(sizes, classes, options.bounds, options.table)
     plan = make_fit_plan(setting, speeds, seconds, options.search)
     if plan.search == "scratch" and options.table is not None:
         check_alone(sizes, options.table)
     return plan
+
+
+def _speeds(options: FitOptions, setting: FitSetting, began: float, *, free: bool) -> Speeds:
+    """Measure a few steps.
+
+    Raises:
+        UserError: That and decoding took too much of the time.
+    """
+    seconds, decoded = 3600.0 * options.hours, time.monotonic() - began
+    speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
+    check_time(setting, speeds, seconds, decoded=decoded, free=free)
+    return speeds
 
 
 def _sizes(options: FitOptions, classes: int, side: int) -> Sizes:

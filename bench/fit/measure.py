@@ -13,10 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.fit.plan import BATCH, FitPlan, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import (
+    BATCH,
+    SPARE,
+    FitPlan,
+    FitSetting,
+    Speeds,
+    make_fit_plan,
+    needed_seconds,
+    rounded_up,
+    time_text,
+)
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
-from smemnas.bench.values import duration_text
 
 #: Sides that images are stored at, the largest first; from which one on the stem halves them.
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
@@ -28,8 +37,9 @@ WANTED, SMALL = 20, 32
 FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
 SECONDS, STEPS = 4.0, 3
-#: Share of all the time that decoding and measuring may take; where they need more, the machine is too busy for it.
-MOST = 0.5
+#: Share of all the time that decoding and measuring may take, and the seconds of measuring that are taken in any case,
+#: to say how much more time it needs.
+MOST, PATIENCE = 0.5, 60.0
 #: The largest network of the space.
 LARGEST = "76767676-76767676-76767676-76767676-76767676"
 
@@ -127,21 +137,8 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
         threads: As in the stages.
         began: When the command began.
         seconds: All the time that there is.
-
-    Raises:
-        UserError: Decoding and measuring took most of it.
     """
-    until = began + MOST * seconds
-
-    def check() -> None:
-        spent = time.monotonic() - began
-        if spent > MOST * seconds:
-            raise UserError(
-                f"decoding and measuring took {duration_text(round(spent))} of {duration_text(round(seconds))}: the "
-                "machine is too busy for it; give more --hours, or the same command when less runs here."
-            )
-
-    check()
+    until = max(began + MOST * seconds, time.monotonic() + PATIENCE)
     with tempfile.TemporaryDirectory() as work:
         sides = setting.resolutions
         training = SupernetTrainOptions(
@@ -161,7 +158,6 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             out=Path(work) / "supernet",
         )
         supernet = step_seconds(lambda tell: supernet_train(training, progress=tell), time.monotonic(), until)
-        check()
         final = RetrainOptions(
             arch=f"r{sides[-1]}-{LARGEST}",
             data=setting.data,
@@ -177,8 +173,32 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             out=Path(work) / "final",
         )
         alone = step_seconds(lambda tell: retrain(final, progress=tell), time.monotonic(), until)
-        check()
     return Speeds(round(supernet, 5), round(alone, 5), round(time.monotonic() - began, 2))
+
+
+def check_time(setting: FitSetting, speeds: Speeds, seconds: float, *, decoded: float, free: bool) -> None:
+    """Check that decoding and measuring left enough of the time.
+
+    Args:
+        setting: Sizes.
+        speeds: What was measured.
+        seconds: All the time that there is.
+        decoded: Seconds until the images were decoded.
+        free: Images may be made smaller.
+
+    Raises:
+        UserError: They took more than half of it.
+    """
+    if speeds.spent <= MOST * seconds:
+        return
+    sides = [side for side in SIDES if side <= setting.size] if free else []
+    known = [speeds, *(_assumed_speeds(setting, speeds, side) for side in sides)]
+    least = max(SPARE * min(needed_seconds(setting, each) for each in known), SPARE * speeds.spent / MOST)
+    kept = " Decoded images are kept: the same command is quicker now." if decoded > speeds.spent / 2 else ""
+    raise UserError(
+        f"{time_text(seconds)} are too short: decoding and measuring took {time_text(speeds.spent)}, and half of the "
+        f"time is for what comes after; give --hours {rounded_up(least / 3600):g} or more.{kept}"
+    )
 
 
 def setting_for(
@@ -235,9 +255,13 @@ def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
 
 def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:
     """Return the plan for images of another side, as far as it can be known; None where the time is too short."""
-    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
-    assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
     try:
-        return make_fit_plan(setting, assumed, seconds)
+        return make_fit_plan(setting, _assumed_speeds(setting, speeds, side), seconds)
     except UserError:
         return None
+
+
+def _assumed_speeds(setting: FitSetting, speeds: Speeds, side: int) -> Speeds:
+    """Return the speeds for images of another side, as far as they can be known."""
+    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
+    return replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)

@@ -231,7 +231,8 @@ class FitStages:
             return None
         resolution = int(found.result["resolution"])
         stem = int(found.result["plan"]["stem_stride"])
-        name = nearest_baseline(float(found.result["madds"]), resolution, stem)
+        madds = float(found.result["madds"])
+        name = nearest_baseline(madds, resolution, stem, self.plan.setting.counted_classes)
         epochs = int(found.result["recipe"]["epochs"])
         each = self._slowness() * (self.plan.estimates["baseline"] - OPENING) / self.plan.final_epochs
         self.begin("baseline")

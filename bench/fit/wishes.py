@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from smemnas.bench.benchmarks.latency.table import read_latency
 from smemnas.bench.benchmarks.latency.terms import STEM_WORDS, measuring_command, sum_of
 from smemnas.bench.errors import UserError
 from smemnas.bench.fit.measure import LARGE, resolutions_for
-from smemnas.bench.fit.plan import FEWEST
+from smemnas.bench.fit.plan import FEWEST, rounded_up
 from smemnas.spaces.base import Constraint, FloatArray, IntArray, SearchSpace
 from smemnas.spaces.feasible import DRAWS, FeasibleSpace
 from smemnas.spaces.mnv3 import MNV3
@@ -160,7 +159,7 @@ def _too_tight(space: SearchSpace, limits: Sequence[Constraint], where: str) -> 
         failing = [(c, np.all([kept[other] for other in limits if other != c], axis=0)) for c in limits]
     low = [f"the smallest {c.name}{condition} is {values[c.name][rows].min():.4g} {c.unit}" for c, rows in failing]
     more = "" if condition else " or more"
-    give = [f"--max-{c.name} {_rounded_up(_enough(space, X, values[c.name], rows)):g}{more}" for c, rows in failing]
+    give = [f"--max-{c.name} {rounded_up(_enough(space, X, values[c.name], rows)):g}{more}" for c, rows in failing]
     asked = " and ".join(f"--max-{c.name} {c.bound:g}" for c in limits)
     return (
         f"too few networks keep to {asked}: of {DRAWS:,} random ones {where}, {' and '.join(low)}. "
@@ -174,12 +173,6 @@ def _enough(space: SearchSpace, X: IntArray, values: FloatArray, within: NDArray
     rows = rows[np.argsort(values[rows], kind="stable")[:SMALLEST]]
     first = np.sort(np.unique(space.canonical(X[rows]), return_index=True)[1])
     return float(values[rows[first[:FEWEST]][-1]])
-
-
-def _rounded_up(value: float) -> float:
-    """Return a number of three digits that is not below another."""
-    step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return float(f"{math.ceil(value / step * (1 + 1e-9)) * step:.3g}")
 
 
 def _text(values: Sequence[int]) -> str:

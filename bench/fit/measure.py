@@ -9,7 +9,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
@@ -191,9 +190,10 @@ def check_time(setting: FitSetting, speeds: Speeds, seconds: float, *, decoded: 
     """
     if speeds.spent <= MOST * seconds:
         return
-    sides = [side for side in SIDES if side <= setting.size] if free else []
-    known = [speeds, *(_assumed_speeds(setting, speeds, side) for side in sides)]
-    least = max(SPARE * min(needed_seconds(setting, each) for each in known), SPARE * speeds.spent / MOST)
+    own = [setting.size] if not free or setting.size <= SMALL else []
+    smaller_ones = [side for side in SIDES if side < setting.size and side <= SMALL] if free else []
+    assumed = [_assumed_speeds(setting, speeds, side) for side in (*own, *smaller_ones)]
+    least = SPARE * min(max(needed_seconds(setting, each), each.spent / MOST) for each in assumed)
     kept = " Decoded images are kept: the same command is quicker now." if decoded > speeds.spent / 2 else ""
     raise UserError(
         f"{time_text(seconds)} are too short: decoding and measuring took {time_text(speeds.spent)}, and half of the "
@@ -255,13 +255,16 @@ def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
 
 def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:
     """Return the plan for images of another side, as far as it can be known; None where the time is too short."""
+    assumed = _assumed_speeds(setting, speeds, side)
     try:
-        return make_fit_plan(setting, _assumed_speeds(setting, speeds, side), seconds)
+        return make_fit_plan(setting, assumed, seconds) if assumed.spent <= MOST * seconds else None
     except UserError:
         return None
 
 
 def _assumed_speeds(setting: FitSetting, speeds: Speeds, side: int) -> Speeds:
-    """Return the speeds for images of another side, as far as they can be known."""
+    """Return the speeds for images of another side, as far as they are known: those are decoded and measured anew."""
+    if side == setting.size:
+        return speeds
     share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
-    return replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
+    return Speeds(speeds.supernet_step * share, speeds.final_step * share, 2 * speeds.spent)

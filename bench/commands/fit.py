@@ -15,7 +15,7 @@ from smemnas.bench.commands.training_options import POSITIVE, SIDE, THREADS
 @click.argument("data")
 @click.option("--hours", type=POSITIVE, required=True, help="All the time that may be taken.")
 @click.option("--out", type=FOLDER, required=True, help="Folder; the same command goes on there.")
-@click.option("--latency", type=ANY_PATH, metavar="FILE", help="Table of this device that `latency measure` wrote.")
+@click.option("--latency", type=ANY_PATH, metavar="FILE", help="Table of networks for these images and this device.")
 @click.option("--max-latency", type=POSITIVE, metavar="MS", help="Bound on the predicted latency, with --latency.")
 @click.option("--max-flops", type=POSITIVE, metavar="M", help="Bound on millions of multiply-adds.")
 @click.option("--size", type=SIDE, default=0, help="Side that images are stored at.  [default: chosen]")
@@ -39,6 +39,8 @@ def fit_command(dry_run: bool, quiet: bool, no_baseline: bool, no_flip: bool, **
     training and a model of timm of the same cost; the plan is shown, kept in OUT/plan.json and followed: the same
     command goes on after an interruption. OUT/export is the network, OUT/report.md says what it is worth. Each stage is
     a command of its own, with the folders OUT/supernet, OUT/search, OUT/final, OUT/baseline.
+
+    A table of other networks, and bounds that no network keeps, are refused at once, with what would do.
 
     \b
     Examples:

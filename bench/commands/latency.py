@@ -65,7 +65,8 @@ def latency_group() -> None:
 def latency_measure(quiet: bool, **given: Any) -> None:
     """Measure every block of a space on this machine and write them as a table.
 
-    What was measured is kept after each round; give the same command again to go on after an interruption.
+    What was measured is kept after each round; give the same command again to go on after an interruption. A table that
+    is there is shown where it was measured in the same way (networks, threads, batch, clock), and else refused.
 
     \b
     Examples:

@@ -22,6 +22,26 @@ STATE, UNDONE = "state.json", "undone"
 BEAT = 1.0
 
 
+class Pace:
+    """How long one part of a stage takes, an epoch or a network, whatever the opening of the stage took.
+
+    Every command opens a stage anew, so each has a pace of its own.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def look(self, done: float, seconds: float) -> float:
+        """Return the seconds of one part since the first look; 0 where none was done since.
+
+        Args:
+            done: Parts that are done.
+            seconds: Of the stage so far.
+        """
+        first_done, first_seconds = self._first = self._first or (done, seconds)
+        return (seconds - first_seconds) / (done - first_done) if done > first_done else 0.0
+
+
 class FitClock:
     """Seconds by stage; `stage` is the one that is going on.
 

@@ -25,8 +25,8 @@ TRIED, TRIED_SHARE = 12.0, 0.2
 SAFETY = 0.1
 
 
-def nearest_baseline(madds: float, resolution: int, stem_stride: int) -> str:
-    """Return the model of timm whose multiply-adds are nearest, by their ratio."""
+def nearest_baseline(madds: float, resolution: int, stem_stride: int, n_classes: int) -> str:
+    """Return the model of timm whose multiply-adds are nearest, by their ratio; its classifier is a part of them."""
     import torch
 
     from smemnas.bench.train.networks.counting import multiply_adds
@@ -35,7 +35,7 @@ def nearest_baseline(madds: float, resolution: int, stem_stride: int) -> str:
     costs = {}
     for name in BASELINES:
         with torch.random.fork_rng(devices=[]):
-            costs[name] = multiply_adds(build_named(name, 10, stem_stride), resolution)
+            costs[name] = multiply_adds(build_named(name, n_classes, stem_stride), resolution)
     return min(costs, key=lambda name: abs(math.log(costs[name] / madds)))
 
 
@@ -74,10 +74,9 @@ def epoch_seconds(plan: FitPlan, run: Path, pick: str, recipe: Mapping[str, Any]
         if baseline:
             found, _ = make_plan(run, Wishes(pick=pick))
             resolution = found.resolution or of.size
-            madds = multiply_adds(
-                build(found, open_images(of.data, "train", size=of.size).n_classes, resolution), resolution
-            )
-            name = nearest_baseline(madds, resolution, found.stem_stride)
+            n_classes = of.n_classes or open_images(of.data, "train", size=of.size).n_classes
+            madds = multiply_adds(build(found, n_classes, resolution), resolution)
+            name = nearest_baseline(madds, resolution, found.stem_stride, of.counted_classes)
             trainings.append(baseline_options(plan, name, resolution, {**shared, "out": Path(work) / "baseline"}))
         for options in trainings:
             began = time.monotonic()

@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smemnas.bench.display import html_table
 from smemnas.bench.errors import RunError, UserError, choose
 from smemnas.bench.files import why, write_json, write_text
 from smemnas.bench.fit.clock import STATE, UNDONE, FitClock
-from smemnas.bench.fit.measure import measure, own_side, setting_for, smaller
-from smemnas.bench.fit.plan import FitPlan, FitSetting, make_fit_plan
+from smemnas.bench.fit.measure import SIDES, check_time, class_count, measure, own_side, setting_for, smaller
+from smemnas.bench.fit.plan import FitPlan, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages
+from smemnas.bench.fit.wishes import Sizes, check_alone, check_wishes, sizes_for, table_sizes
 from smemnas.bench.library.retrain import Retraining
 from smemnas.bench.outputs import FIT
 from smemnas.bench.runs.folder import locked
 from smemnas.bench.values import real, whole
 
+if TYPE_CHECKING:
+    from smemnas.bench.train.retrain.export import Packing
+
 FORMAT, PLAN, REPORT, TABLE = "smemnas-fit", "plan.json", "report.json", "report.md"
 SEARCHES = ("auto", "supernet", "scratch")
-WIDTH = 0.35
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,35 @@ class FitOptions:
             raise UserError("--max-latency needs a table of this device: `latency measure` writes one for --latency.")
 
     @property
+    def bounds(self) -> dict[str, float]:
+        """Upper bounds by the name of a cost."""
+        bounds = {"latency": self.max_latency, "flops": self.max_flops}
+        return {name: value for name, value in bounds.items() if value is not None}
+
+    @property
     def limits(self) -> tuple[str, ...]:
         """Bounds on costs, as the search takes them."""
-        bounds = (("latency", self.max_latency), ("flops", self.max_flops))
-        return tuple(f"{name}<={value:g}" for name, value in bounds if value is not None)
+        return tuple(f"{name}<={value:g}" for name, value in self.bounds.items())
+
+    @property
+    def table(self) -> Path | None:
+        """The latency table's file."""
+        return None if self.latency is None else Path(self.latency).expanduser()
 
     @property
     def machine(self) -> dict[str, Any]:
         """What all stages are told about the machine."""
         return {"seed": self.seed, "threads": self.threads, "device": self.device}
+
+    def packing(self) -> Packing:
+        """Return what the export holds.
+
+        Raises:
+            UserError: The licence is no name.
+        """
+        from smemnas.bench.train.retrain.export import Packing
+
+        return Packing(licence=self.licence, int8=self.int8)
 
     def asked(self) -> dict[str, Any]:
         """Return what decides the plan, as JSON values."""
@@ -94,11 +117,11 @@ class FitOptions:
 
     def _table_sha256(self) -> str | None:
         """Return the identity of the latency table."""
-        if self.latency is None:
+        if self.table is None:
             return None
         from smemnas.bench.benchmarks.latency.table import read_latency
 
-        return read_latency(Path(self.latency).expanduser()).sha256
+        return read_latency(self.table).sha256
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,45 +157,77 @@ def plan_fit(options: FitOptions, began: float | None = None) -> FitPlan:
         RunError: The machine lacks something.
     """
     from smemnas.bench.train import need_torch
+    from smemnas.bench.train.retrain.onnx_file import need_onnx
 
     began, seconds = time.monotonic() if began is None else began, 3600.0 * options.hours
     need_torch()
-    setting = _setting(options, options.size or own_side(options.data))
+    need_onnx()
+    options.packing()
+    classes, side = class_count(options.data), options.size or own_side(options.data)
+    free = not options.size and options.table is None and options.search != "scratch"
+    sizes = _sizes(options, classes, side)
+    _check_any([sizes, *(_sizes(options, classes, s) for s in SIDES if free and s < side)], options, classes)
+    setting = _setting(options, sizes)
+    speeds = _speeds(options, setting, began, free=free)
+    side = smaller(setting, speeds, seconds) if free else setting.size
+    if side != setting.size:
+        sizes = _sizes(options, classes, side)
+        setting = _setting(options, sizes)
+        check_wishes(sizes, classes, options.bounds, options.table)
+        speeds = _speeds(options, setting, began, free=free)
+    elif free:
+        check_wishes(sizes, classes, options.bounds, options.table)
+    plan = make_fit_plan(setting, speeds, seconds, options.search)
+    if plan.search == "scratch" and options.table is not None:
+        check_alone(sizes, options.table)
+    return plan
+
+
+def _speeds(options: FitOptions, setting: FitSetting, began: float, *, free: bool) -> Speeds:
+    """Measure a few steps.
+
+    Raises:
+        UserError: That and decoding took too much of the time.
+    """
+    seconds, decoded = 3600.0 * options.hours, time.monotonic() - began
     speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
-    if not options.size and options.latency is None and options.search != "scratch":
-        side = smaller(setting, speeds, seconds)
-        if side != setting.size:
-            setting = _setting(options, side)
-            speeds = measure(setting, device=options.device, threads=options.threads, began=began, seconds=seconds)
-    return make_fit_plan(setting, speeds, seconds, options.search)
+    check_time(setting, speeds, seconds, decoded=decoded, free=free)
+    return speeds
 
 
-def _setting(options: FitOptions, size: int) -> FitSetting:
+def _sizes(options: FitOptions, classes: int, side: int) -> Sizes:
     """Return the sizes for images of a side: the latency table's where there is one."""
+    if options.table is None:
+        return sizes_for(side, options.width)
+    return table_sizes(options.table, classes, side, size=options.size, width=options.width)
+
+
+def _check_any(choices: Sequence[Sizes], options: FitOptions, classes: int) -> None:
+    """Check that one of several sizes has networks within the bounds.
+
+    Raises:
+        UserError: None has; the message is about the first.
+    """
+    refused: list[UserError] = []
+    for sizes in choices:
+        try:
+            return check_wishes(sizes, classes, options.bounds, options.table)
+        except UserError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def _setting(options: FitOptions, sizes: Sizes) -> FitSetting:
+    """Decode the images, and return what all stages share."""
     from smemnas.bench.train.images import absolute
 
-    data, width = absolute(options.data), options.width
-    if options.latency is None:
-        return setting_for(data, size, WIDTH if width is None else width, strides=(), flip=options.flip)
-    from smemnas.bench.benchmarks.latency.table import read_latency
-
-    path = Path(options.latency).expanduser()
-    of = read_latency(path).space
-    if of.get("name") != "mnv3":
-        raise UserError(
-            f"{path} was measured on {of.get('name')}: `latency measure --space mnv3` writes a table for fit."
-        )
-    if width is not None and width != of["width"]:
-        raise UserError(f"{path} was measured at width {of['width']}, not {width:g}: leave --width out.")
-    sides = tuple(int(side) for side in of["resolutions"])
-    stem = "small" if of["stem_stride"] == 1 else "imagenet"
     return setting_for(
-        data,
-        options.size or max(sides),
-        float(of["width"]),
-        resolutions=sides,
-        stem=stem,
-        strides=tuple(int(stride) for stride in of["strides"]),
+        absolute(options.data),
+        sizes.size,
+        sizes.width,
+        resolutions=sizes.resolutions,
+        stem=sizes.stem,
+        strides=sizes.strides,
         flip=options.flip,
     )
 
@@ -225,8 +280,9 @@ def _fitted(
         tell(line)
     if "measuring" not in clock.seconds:
         clock.seconds = {"measuring": plan.speeds.spent, **clock.seconds}
-    latency = None if options.latency is None else Path(options.latency).expanduser()
-    stages = FitStages(plan, out, clock, options.limits, latency, options.machine, tell, compared=options.baseline)
+    stages = FitStages(
+        plan, out, clock, options.limits, options.table, options.machine, tell, compared=options.baseline
+    )
     stages.supernet()
     stages.search()
     found = stages.final()
@@ -263,11 +319,10 @@ def _kept_plan(options: FitOptions, out: Path) -> FitPlan | None:
 
 def _export(options: FitOptions, stages: FitStages, found: Retraining) -> Mapping[str, Any]:
     """Export the network."""
-    from smemnas.bench.train.retrain.export import Packing, export_retrained
+    from smemnas.bench.train.retrain.export import export_retrained
 
     stages.begin("export")
-    packing = Packing(licence=options.licence, int8=options.int8)
-    config = export_retrained(found.folder, stages.folder / "export", packing)
+    config = export_retrained(found.folder, stages.folder / "export", options.packing())
     stages.clock.mark()
     return config
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from smemnas.bench.errors import DataError, UserError
-from smemnas.bench.fit.plan import BATCH, FitPlan, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import (
+    BATCH,
+    SPARE,
+    FitPlan,
+    FitSetting,
+    Speeds,
+    make_fit_plan,
+    needed_seconds,
+    rounded_up,
+    time_text,
+)
 from smemnas.bench.library.retrain import RetrainOptions, retrain
 from smemnas.bench.library.supernet import SupernetTrainOptions, supernet_train
-from smemnas.bench.values import duration_text
 
 #: Sides that images are stored at, the largest first; from which one on the stem halves them.
 SIDES, LARGE = (224, 160, 128, 96, 64, 48, 32, 24, 16), 96
@@ -27,8 +36,9 @@ WANTED, SMALL = 20, 32
 FIXED = 200
 #: Seconds of measuring a kind of step, and steps at least.
 SECONDS, STEPS = 4.0, 3
-#: Share of all the time that decoding and measuring may take; where they need more, the machine is too busy for it.
-MOST = 0.5
+#: Share of all the time that decoding and measuring may take, and the seconds of measuring that are taken in any case,
+#: to say how much more time it needs.
+MOST, PATIENCE = 0.5, 60.0
 #: The largest network of the space.
 LARGEST = "76767676-76767676-76767676-76767676-76767676"
 
@@ -58,7 +68,9 @@ def own_side(data: str) -> int:
         try:
             with open(entry.file, "rb") as stream:
                 stream.seek(entry.start)
-                found.append(min(Image.open(stream).size))
+                content = io.BytesIO(stream.read(entry.length))  # Pillow goes back to where a file begins
+            with Image.open(content) as opened:
+                found.append(min(opened.size))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
@@ -66,6 +78,22 @@ def own_side(data: str) -> int:
             ) from error
     middle = statistics.median(found)
     return next((side for side in SIDES if side <= middle), SIDES[-1])
+
+
+def class_count(data: str) -> int:
+    """Return how many classes a source has, without decoding its images.
+
+    Raises:
+        UserError: There is nothing of that name.
+        DataError: The images cannot be listed.
+    """
+    from smemnas.bench.train.image_files import find_files, list_images
+    from smemnas.bench.train.images import open_images
+
+    source = find_files(data)
+    if source is None:
+        return open_images(data, "train").n_classes
+    return len({entry.label for entry in list_images(source)})
 
 
 def resolutions_for(side: int) -> tuple[int, ...]:
@@ -80,7 +108,8 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
     Args:
         train: Trains, and calls what it is given with (steps done, all steps).
         began: When it was called; a training that ends at once is measured as a whole.
-        until: When it is ended with what was seen by then.
+        until: When it is ended with what was seen by then, which is one step at least: before the first look a
+            training is opened.
     """
     marks: list[tuple[float, int]] = []
 
@@ -88,7 +117,7 @@ def step_seconds(train: Callable[[Callable[[int, int], None]], object], began: f
         marks.append((time.monotonic(), done))
         if len(marks) > 1 and marks[-1][0] - marks[0][0] > SECONDS and marks[-1][1] - marks[0][1] >= STEPS:
             raise _EnoughError
-        if marks[-1][0] > until:
+        if len(marks) > 1 and marks[-1][0] > until:
             raise _EnoughError
 
     with contextlib.suppress(_EnoughError):
@@ -107,21 +136,8 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
         threads: As in the stages.
         began: When the command began.
         seconds: All the time that there is.
-
-    Raises:
-        UserError: Decoding and measuring took most of it.
     """
-    until = began + MOST * seconds
-
-    def check() -> None:
-        spent = time.monotonic() - began
-        if spent > MOST * seconds:
-            raise UserError(
-                f"decoding and measuring took {duration_text(round(spent))} of {duration_text(round(seconds))}: the "
-                "machine is too busy for it; give more --hours, or the same command when less runs here."
-            )
-
-    check()
+    until = max(began + MOST * seconds, time.monotonic() + PATIENCE)
     with tempfile.TemporaryDirectory() as work:
         sides = setting.resolutions
         training = SupernetTrainOptions(
@@ -141,7 +157,6 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             out=Path(work) / "supernet",
         )
         supernet = step_seconds(lambda tell: supernet_train(training, progress=tell), time.monotonic(), until)
-        check()
         final = RetrainOptions(
             arch=f"r{sides[-1]}-{LARGEST}",
             data=setting.data,
@@ -157,8 +172,33 @@ def measure(setting: FitSetting, *, device: str, threads: int, began: float, sec
             out=Path(work) / "final",
         )
         alone = step_seconds(lambda tell: retrain(final, progress=tell), time.monotonic(), until)
-        check()
     return Speeds(round(supernet, 5), round(alone, 5), round(time.monotonic() - began, 2))
+
+
+def check_time(setting: FitSetting, speeds: Speeds, seconds: float, *, decoded: float, free: bool) -> None:
+    """Check that decoding and measuring left enough of the time.
+
+    Args:
+        setting: Sizes.
+        speeds: What was measured.
+        seconds: All the time that there is.
+        decoded: Seconds until the images were decoded.
+        free: Images may be made smaller.
+
+    Raises:
+        UserError: They took more than half of it.
+    """
+    if speeds.spent <= MOST * seconds:
+        return
+    own = [setting.size] if not free or setting.size <= SMALL else []
+    smaller_ones = [side for side in SIDES if side < setting.size and side <= SMALL] if free else []
+    assumed = [_assumed_speeds(setting, speeds, side) for side in (*own, *smaller_ones)]
+    least = SPARE * min(max(needed_seconds(setting, each), each.spent / MOST) for each in assumed)
+    kept = " Decoded images are kept: the same command is quicker now." if decoded > speeds.spent / 2 else ""
+    raise UserError(
+        f"{time_text(seconds)} are too short: decoding and measuring took {time_text(speeds.spent)}, and half of the "
+        f"time is for what comes after; give --hours {rounded_up(least / 3600):g} or more.{kept}"
+    )
 
 
 def setting_for(
@@ -195,6 +235,7 @@ def setting_for(
         len(train),
         len(valid),
         flip,
+        train.n_classes,
     )
 
 
@@ -214,9 +255,16 @@ def smaller(setting: FitSetting, speeds: Speeds, seconds: float) -> int:
 
 def _assumed(setting: FitSetting, speeds: Speeds, seconds: float, side: int) -> FitPlan | None:
     """Return the plan for images of another side, as far as it can be known; None where the time is too short."""
-    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
-    assumed = replace(speeds, supernet_step=speeds.supernet_step * share, final_step=speeds.final_step * share)
+    assumed = _assumed_speeds(setting, speeds, side)
     try:
-        return make_fit_plan(setting, assumed, seconds)
+        return make_fit_plan(setting, assumed, seconds) if assumed.spent <= MOST * seconds else None
     except UserError:
         return None
+
+
+def _assumed_speeds(setting: FitSetting, speeds: Speeds, side: int) -> Speeds:
+    """Return the speeds for images of another side, as far as they are known: those are decoded and measured anew."""
+    if side == setting.size:
+        return speeds
+    share = (side**2 + FIXED) / (setting.size**2 + FIXED) * (4.0 if setting.size >= LARGE > side else 1.0)
+    return Speeds(speeds.supernet_step * share, speeds.final_step * share, 2 * speeds.spent)

@@ -34,6 +34,8 @@ CALIBRATED, JUDGED, LOOKED_AT = 1_000, 10_000, 2_000
 #: Seconds for the export, and for opening what each stage needs.
 EXPORT, OPENING = 10.0, 4.0
 BATCH, LR = 64, 0.05
+#: Hours that are advised, beside what one epoch of everything takes.
+SPARE = 1.3
 #: Pixels by which training images are shifted at most, and the share of their side that this may be.
 CROP, SHIFTED = 4, 1 / 8
 
@@ -69,6 +71,7 @@ class FitSetting:
         n_train: Training images.
         n_valid: Validation images.
         flip: Mirror every second training image.
+        n_classes: Classes; 0 in plans of earlier versions.
     """
 
     data: str
@@ -82,6 +85,12 @@ class FitSetting:
     n_train: int
     n_valid: int
     flip: bool = True
+    n_classes: int = 0
+
+    @property
+    def counted_classes(self) -> int:
+        """Classes that baselines are compared with; plans of earlier versions go on with the ten that those took."""
+        return self.n_classes or 10
 
     @property
     def crop(self) -> int:
@@ -195,7 +204,7 @@ def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: s
     left = seconds * (1 - RESERVE) - speeds.spent - EXPORT - 4 * OPENING
     final = final_epoch(setting, speeds)
     evaluation = _evaluation(setting, speeds, JUDGED)
-    supernet = setting.steps * speeds.supernet_step + 6 * 1.5 * _evaluation(setting, speeds, LOOKED_AT)
+    supernet = _supernet_epoch(setting, speeds)
     supernet_epochs, candidate_epochs = min(setting.most_epochs, math.floor(SUPERNET * left / supernet)), 0
     if search == "auto":
         least = max(LEAST_SUPERNET, math.ceil(LEAST_STEPS / setting.steps))
@@ -205,16 +214,15 @@ def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: s
         supernet_epochs, supernet = 0, 0.0
         most = max(CANDIDATE_EPOCHS, math.ceil(CANDIDATE_STEPS / setting.steps))
         candidate_epochs = _between(1, SCRATCH * left / (2 * FEWEST * CANDIDATE * final), most)
-        evaluation = CANDIDATE * candidate_epochs * final + 0.3
+        evaluation = _trained(candidate_epochs * final)
     budget = _between(FEWEST, (SCRATCH if search == "scratch" else SEARCH) * left / evaluation, MOST)
     rest = left - supernet_epochs * supernet - budget * evaluation
     final_epochs = _between(1, rest / (2 * final), setting.most_epochs)
     if rest < 2 * final:
-        needed = speeds.spent + EXPORT + 4 * OPENING + 2 * final + FEWEST * evaluation + supernet
+        needed = needed_seconds(setting, speeds, search)
         raise UserError(
-            f"{duration_text(round(seconds))} are too short: one epoch of everything takes about "
-            f"{duration_text(round(needed))} here; give --hours {1.3 * needed / 3600:.2g} or more, a smaller --size, "
-            "or fewer images."
+            f"{time_text(seconds)} are too short: one epoch of everything takes about {time_text(needed)} here; give "
+            f"--hours {rounded_up(SPARE * needed / 3600):g} or more, a smaller --size, or fewer images."
         )
     estimates = {
         "measuring": speeds.spent,
@@ -240,6 +248,25 @@ def make_fit_plan(setting: FitSetting, speeds: Speeds, seconds: float, search: s
     )
 
 
+def needed_seconds(setting: FitSetting, speeds: Speeds, search: str = "auto") -> float:
+    """Return how long one epoch of everything takes, with what was measured; `SPARE` times that is enough."""
+    final, fixed = final_epoch(setting, speeds), speeds.spent + EXPORT + 4 * OPENING
+    if search == "supernet":
+        return fixed + 2 * final + FEWEST * _evaluation(setting, speeds, JUDGED) + _supernet_epoch(setting, speeds)
+    return fixed + 2 * final + FEWEST * _trained(final)
+
+
+def rounded_up(value: float) -> float:
+    """Return a number of three digits that is not below another."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return float(f"{math.ceil(value / step * (1 + 1e-9)) * step:.3g}")
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration; below ten seconds with two digits."""
+    return duration_text(round(seconds) if seconds >= 10 else float(f"{seconds:.2g}"))
+
+
 def final_epoch(setting: FitSetting, speeds: Speeds) -> float:
     """Return the seconds of an epoch of the largest network, and of reading it."""
     return setting.steps * speeds.final_step + reading(setting, speeds)
@@ -248,6 +275,16 @@ def final_epoch(setting: FitSetting, speeds: Speeds) -> float:
 def reading(setting: FitSetting, speeds: Speeds) -> float:
     """Return the seconds that a final training reads images for after an epoch; it reads the test split at its end."""
     return 2.5 * READ * speeds.final_step / setting.batch * min(setting.n_valid, JUDGED)
+
+
+def _supernet_epoch(setting: FitSetting, speeds: Speeds) -> float:
+    """Return the seconds of an epoch of the supernet, with the networks that it reads."""
+    return setting.steps * speeds.supernet_step + 6 * 1.5 * _evaluation(setting, speeds, LOOKED_AT)
+
+
+def _trained(seconds: float) -> float:
+    """Return the seconds of a candidate, given those of the largest network."""
+    return CANDIDATE * seconds + 0.3
 
 
 def _evaluation(setting: FitSetting, speeds: Speeds, images: int) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smemnas.bench.fit.clock import UNDONE, FitClock
+from smemnas.bench.fit.clock import UNDONE, FitClock, Pace
 from smemnas.bench.fit.finals import (
     TRIED_SHARE,
     baseline_options,
@@ -74,18 +74,22 @@ class FitStages:
             return
         allowed = plan.estimates["supernet"] + ALLOWED * plan.estimates["reserve"]
         finished: list[int] = []
+        opened: list[float] = []
+        pace = Pace()
 
         def look(row: Mapping[str, Any]) -> None:
             self.clock.mark()
             taken = self.clock.seconds["supernet"]
             done = int(row["epoch"])
-            if done < plan.supernet_epochs and taken * (1 + 1 / done) > allowed:
+            pace.look(done - 1, opened[0] if opened else taken)
+            if done < plan.supernet_epochs and taken + pace.look(done, taken) > allowed:
                 self.clock.decide("supernet", {"epochs": done, "planned": plan.supernet_epochs, "seconds": taken})
                 raise _OutOfTimeError
             finished.append(done)
 
         def within(steps: int, _: int) -> None:
             taken = self.clock.seconds.get("supernet", 0.0) + self.clock.spent() - sum(self.clock.seconds.values())
+            opened.append(taken)  # with the first step, and without the opening
             if finished and taken > allowed:
                 self.clock.decide(
                     "supernet", {"epochs": finished[-1], "planned": plan.supernet_epochs, "seconds": taken}
@@ -138,10 +142,14 @@ class FitStages:
             "out": self.folder / "search",
         }
         self.begin("search")
+        pace = Pace()
+
+        def ends(done: int) -> bool:
+            return self._search_ends(done, pace)
 
         if plan.search == "supernet":
             checkpoint = self.folder / "supernet" / "checkpoint.pt"
-            run(RunOptions(evaluator="supernet", checkpoint=checkpoint, **common), ends=self._search_ends)
+            run(RunOptions(evaluator="supernet", checkpoint=checkpoint, **common), ends=ends)
         else:
             training = [
                 *(f"size={of.size}", f"width={of.width}", f"stem={of.stem}"),
@@ -151,13 +159,13 @@ class FitStages:
             ]
             run(
                 RunOptions(space="mnv3", evaluator="train", data=of.data, recipe="small", training=training, **common),
-                ends=self._search_ends,
+                ends=ends,
             )
         self.clock.mark()
         if "search stopped" in self.clock.decisions:
             self.tell(f"note: the search is ended after {self.clock.decisions['search stopped']['networks']} networks.")
 
-    def _search_ends(self, done: int) -> bool:
+    def _search_ends(self, done: int, pace: Pace) -> bool:
         """Return whether a search ends after some networks: the next would cost the final training its time.
 
         Up to `FEWEST` networks it may take the time of the final trainings, but for one epoch.
@@ -165,7 +173,7 @@ class FitStages:
         if "search stopped" in self.clock.decisions:
             return done >= int(self.clock.decisions["search stopped"]["networks"])
         self.clock.mark()
-        each = self.clock.seconds["search"] / done if done else 0.0
+        each = pace.look(done, self.clock.seconds["search"])
         expected = self.plan.estimates
         epoch = (expected["final"] - OPENING) / self.plan.final_epochs
         rest = sum(expected[name] for name in ("final", "export", "baseline")) if done >= FEWEST else 0.0
@@ -181,17 +189,18 @@ class FitStages:
         epochs = self._final_epochs()
         options = network_options(self.folder / "search", self.pick, self._recipe(epochs, self.folder / "final"))
         kept = self._slowness() * (EXPORT + OPENING)
-        finished = [0]
+        finished, pace = [0], Pace()
 
         def look(row: Mapping[str, Any]) -> None:
             finished.append(int(row["epoch"]))
             self.clock.mark()
+            pace.look(finished[-1], self.clock.seconds["final"])
 
         def ends(done: int) -> bool:
             if "final stopped" in self.clock.decisions:
                 return done >= int(self.clock.decisions["final stopped"]["epochs"])
             self.clock.mark()
-            over = done > 0 and self._left() < kept + self.clock.seconds["final"] / done
+            over = done > 0 and self._left() < kept + pace.look(done, self.clock.seconds["final"])
             if over:
                 self.clock.decide("final stopped", {"epochs": done, "planned": epochs})
             return over
@@ -222,11 +231,12 @@ class FitStages:
             return None
         resolution = int(found.result["resolution"])
         stem = int(found.result["plan"]["stem_stride"])
-        name = nearest_baseline(float(found.result["madds"]), resolution, stem)
+        madds = float(found.result["madds"])
+        name = nearest_baseline(madds, resolution, stem, self.plan.setting.counted_classes)
         epochs = int(found.result["recipe"]["epochs"])
         each = self._slowness() * (self.plan.estimates["baseline"] - OPENING) / self.plan.final_epochs
         self.begin("baseline")
-        finished = [0]
+        finished, pace = [0], Pace()
 
         def stop() -> None:
             self.clock.decide("baseline", {"model": name, "stopped after": finished[-1]})
@@ -235,10 +245,9 @@ class FitStages:
         def look(row: Mapping[str, Any]) -> None:
             total, done = self.clock.mark(), int(row["epoch"])
             finished.append(done)
-            if 0 < done < epochs:
-                left = self.clock.seconds["baseline"] / done * (epochs - done)
-                if total + left > self.plan.seconds:
-                    stop()
+            left = pace.look(done, self.clock.seconds["baseline"]) * (epochs - done)
+            if total + left > self.plan.seconds and done < epochs:
+                stop()
 
         def within(updates: int, _: int) -> None:
             if self.clock.spent() > self.plan.seconds:

@@ -32,6 +32,8 @@ FORMAT, VERSION = "smemnas-latency", 1
 NOISE, FREEDOM = 0.02, 0.1
 #: Bounds of a factor.
 LOWEST, HIGHEST = 0.2, 5.0
+#: Most CPU threads, and most images of a call.
+MOST_THREADS, MOST_BATCH = 1024, 65536
 
 
 class DeviceError(Exception):
@@ -277,35 +279,94 @@ def onnx_call(model: bytes | str, shape: Sequence[int], threads: int, batch: int
     return lambda: session.run(None, feed)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure or check with the plan and the ONNX files beside this file."""
+def check_options(threads: int, batch: int, clock: str, gpu: bool = False) -> None:
+    """Check how graphs are to be timed.
+
+    Raises:
+        DeviceError: A number makes no sense, or the clock does not see what is timed.
+    """
+    for option, value, most in (("--threads", threads, MOST_THREADS), ("--batch", batch, MOST_BATCH)):
+        if not 1 <= value <= most:
+            raise DeviceError(f"{option} takes 1 to {most:,}, got {value:,}.")
+    if clock == "cpu" and (threads > 1 or gpu):
+        raise DeviceError("--clock cpu sees what one CPU thread computes: leave it out with more threads or a GPU.")
+
+
+def differences(table: Mapping[str, Any], plan: Mapping[str, Any], machine: Mapping[str, Any], clock: str) -> list[str]:
+    """Return how a table that is there was measured otherwise than it would be now, item by item."""
+    wanted = {**plan["space"], **machine, **protocol_of(clock)}
+    wanted["networks"] = sum(n["use"] == "fit" for n in plan["networks"])
+    found = {**table["space"], **table["machine"], **table["protocol"], "networks": len(table["fitted"])}
+    wanted = json.loads(json.dumps(wanted))
+    return [f"{key} {found.get(key)!r}, not {value!r}" for key, value in wanted.items() if found.get(key) != value]
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """Return the content of a table.
+
+    Raises:
+        DeviceError: The file holds something else.
+    """
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        table = None
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise DeviceError(f"{file} is no latency table: choose another file.")
+    return table
+
+
+def parser_of_options() -> argparse.ArgumentParser:
+    """Return what reads the options of `main`."""
     parser = argparse.ArgumentParser(description="Measure the blocks beside this file on this device.")
     parser.add_argument("--out", default="latency.json", help="the table to write")
     parser.add_argument("--check", default="", metavar="TABLE", help="compare a table with whole networks instead")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="cpu: on a busy machine, one thread")
-    given = parser.parse_args(arguments)
-    place = Path(__file__).resolve().parent
+    parser.add_argument("--threads", type=int, help="CPU threads, 1 unless it is said")
+    parser.add_argument("--batch", type=int, help="images of a call, 1 unless it is said")
+    parser.add_argument("--clock", choices=tuple(CLOCKS), help="cpu: on a busy machine, with one thread; wall else")
+    return parser
+
+
+def measured_here(given: argparse.Namespace, place: Path) -> list[str]:
+    """Measure or check with the plan and the ONNX files of a folder; return what there is to say.
+
+    Raises:
+        DeviceError: The options make no sense, or a file is no table or that of another measurement.
+    """
     plan = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+    table = read_table(Path(given.check)) if given.check else {}
+    if table and (given.threads, given.batch, given.clock) != (None, None, None):
+        raise DeviceError("--check measures as the table was measured: leave --threads, --batch and --clock out.")
+    threads, batch = (table["machine"][k] if table else 1 for k in ("threads", "batch"))
+    clock = str(table["protocol"]["clock"]) if table else given.clock or "wall"
+    threads = threads if given.threads is None else given.threads
+    batch = batch if given.batch is None else given.batch
+    check_options(threads, batch, clock)
+    machine, out = onnx_machine(threads, batch), Path(given.out)
 
     def tell(name: str, done: int, n: int) -> None:
         print(f"{done} of {n}: {name}", flush=True)
 
+    def opened(name: str) -> Call:
+        graph = plan["graphs"][name]
+        return onnx_call(str(place / graph["file"]), graph["shape"], threads, batch)
+
+    if table:
+        return check_lines(check_table(plan, machine, opened, Path(given.check), table, tell))
+    if out.exists():
+        other = differences(read_table(out), plan, machine, clock)
+        if other:
+            raise DeviceError(f"{out} is there and was measured otherwise ({'; '.join(other)}): choose another --out.")
+        return [f"{out} was measured before, in the same way: remove it to measure again"]
+    measure_table(plan, machine, opened, out, tell, clock)
+    return [f"{out} is complete"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure or check with the plan and the ONNX files beside this file."""
+    given = parser_of_options().parse_args(arguments)
     try:
-        table = json.loads(Path(given.check).read_text(encoding="utf-8")) if given.check else {}
-        threads, batch = (table["machine"][k] if table else getattr(given, k) for k in ("threads", "batch"))
-
-        def opened(name: str) -> Call:
-            graph = plan["graphs"][name]
-            return onnx_call(str(place / graph["file"]), graph["shape"], threads, batch)
-
-        machine = onnx_machine(threads, batch)
-        if table:
-            print("\n".join(check_lines(check_table(plan, machine, opened, Path(given.check), table, tell))))
-        else:
-            measure_table(plan, machine, opened, Path(given.out), tell, given.clock)
-            print(f"{given.out} is complete")
+        print("\n".join(measured_here(given, Path(__file__).resolve().parent)))
     except (DeviceError, OSError, ImportError, ValueError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

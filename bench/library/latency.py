@@ -15,6 +15,7 @@ from smemnas.bench.latency import device, rounds
 from smemnas.bench.latency.onnx_files import onnx_bytes
 from smemnas.bench.latency.plan import CHECKED, FITTED, MeasuringPlan, measuring_plan
 from smemnas.bench.latency.spaces import measured_space, space_of_table
+from smemnas.bench.log import note
 from smemnas.bench.report.terminal import Shown, shown_progress
 from smemnas.bench.values import several, whole
 
@@ -37,7 +38,7 @@ class LatencyOptions:
         clock: "wall", or "cpu" on a busy machine, with one thread.
         networks: Whole networks that the factors of groups of blocks are fitted to.
         out: The table.
-        overwrite: Replace a table of other networks or another machine.
+        overwrite: Replace a table that is there.
     """
 
     space: str = ""
@@ -68,9 +69,13 @@ def measure_latency(options: LatencyOptions, *, progress: Shown = False) -> Late
     opened, machine = _runtime(plan, options.runtime, options.threads, options.batch, options.clock)
     if out.exists() and not options.overwrite:
         table = read_latency(out)
-        same = json.loads(json.dumps(plan.content["space"])) == table.space and vars_of(table) == machine
-        if not same:
-            raise UserError(f"{out} is a table of other networks or another machine: choose another --out.")
+        other = device.differences(json.loads(out.read_bytes()), plan.content, machine, options.clock)
+        if other:
+            raise UserError(
+                f"{out} is there and was measured otherwise ({'; '.join(other[:4])}): choose another --out, or "
+                "--overwrite it."
+            )
+        note(f"{out} was measured before, in the same way: this is that table; --overwrite measures again.")
         return table
     try:
         with shown_progress("rounds", progress) as tell:
@@ -133,11 +138,6 @@ def latency_script(options: LatencyOptions, out: str | Path) -> Path:
     return folder
 
 
-def vars_of(table: LatencyFile) -> dict[str, Any]:
-    """Return what a table says of its machine."""
-    return {key: getattr(table.machine, key) for key in table.machine.__struct_fields__}
-
-
 def latency_lines(table: LatencyFile) -> list[str]:
     """Return what there is to say of a table, line by line."""
     shape = ", ".join(f"{key} {_text(value)}" for key, value in table.space.items() if key != "layers")
@@ -181,9 +181,11 @@ def _runtime(
     """
     choose("runtime", runtime, dict.fromkeys(RUNTIMES))
     choose("clock", clock, rounds.CLOCKS)
-    threads, batch = whole("--threads", threads, 1, 4096), whole("--batch", batch, 1, 65536)
-    if clock == "cpu" and (threads > 1 or runtime == "torch-cuda"):
-        raise UserError("--clock cpu sees what one CPU thread computes: leave it out with more threads or a GPU.")
+    threads, batch = whole("--threads", threads), whole("--batch", batch)
+    try:
+        device.check_options(threads, batch, clock, runtime == "torch-cuda")
+    except device.DeviceError as error:
+        raise UserError(str(error)) from error
     if runtime == "onnxruntime":
         _need_onnxruntime()
 

@@ -13,10 +13,10 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 from smemnas.bench.errors import RunError, UserError
 from smemnas.bench.fit import fit as module
 from smemnas.bench.fit import stages as stages_module
-from smemnas.bench.fit.clock import FitClock
+from smemnas.bench.fit.clock import FitClock, Pace
 from smemnas.bench.fit.finals import epochs_that_fit
 from smemnas.bench.fit.fit import FitOptions, fit
-from smemnas.bench.fit.plan import OPENING, RESERVE, FitSetting, Speeds, make_fit_plan
+from smemnas.bench.fit.plan import EXPORT, OPENING, RESERVE, FitSetting, Speeds, make_fit_plan
 from smemnas.bench.fit.stages import FitStages
 from smemnas.bench.train.options import make_options
 from smemnas.bench.train.retrain.recipes import find_retrain_recipe
@@ -46,6 +46,7 @@ def made(tmp_path, monkeypatch):
 
     def supernet(options, on_epoch, progress):
         calls.append(("supernet", options))
+        now[0] += supernet.opening
         for epoch in range(1, options.epochs + 1):
             for step in range(4):
                 now[0] += supernet.seconds / 4
@@ -56,6 +57,7 @@ def made(tmp_path, monkeypatch):
         calls.append(("retrain", options))
         options.out.mkdir(exist_ok=True)
         result = {"resolution": 32, "plan": {"stem_stride": 1}, "madds": 2.3e6, "recipe": {"epochs": options.epochs}}
+        now[0] += final.opening
         on_epoch({"epoch": final.kept})
         for epoch in range(final.kept + 1, options.epochs + 1):
             if ends(epoch - 1):
@@ -69,6 +71,7 @@ def made(tmp_path, monkeypatch):
         return SimpleNamespace(result=result)
 
     final.seconds, final.kept = (lambda epoch: 10.0), 0
+    final.opening = supernet.opening = 0.0
 
     monkeypatch.setattr(stages_module, "supernet_train", supernet)
     monkeypatch.setattr(stages_module, "retrain", final)
@@ -253,6 +256,46 @@ def test_a_search_once_begun_is_ended_in_time(made, monkeypatch):
     assert rest <= made.plan.seconds - made.clock.mark() < rest + each
     made.stages.search()
     assert told == [done, done]
+
+
+def test_a_slow_opening_is_no_slow_epoch(made):
+    """Opened once, it counts once: a baseline for which there is time is trained, a training goes on to its end."""
+    plan, each = made.plan, (made.plan.estimates["final"] - OPENING) / made.plan.final_epochs
+    made.supernet.seconds = (plan.estimates["supernet"] - OPENING) / plan.supernet_epochs
+    made.supernet.opening = 0.5 * plan.estimates["reserve"]
+    made.stages.supernet()
+    assert len(made.calls) == 1
+    assert made.clock.decisions == {}
+    made.clock.seconds = {"search": plan.seconds - 2 * plan.estimates["final"] - EXPORT - 40.0}
+    made.final.seconds, made.final.opening = (lambda epoch: each), 15.0
+    made.stages.plan = replace(plan, estimates={**plan.estimates, "final": plan.estimates["final"] + 15.0})
+    found = made.stages.final()
+    made.clock.start("export")
+    made.now[0] += EXPORT
+    made.final.kept = 0
+    assert made.stages.baseline(found).result["recipe"]["epochs"] == plan.final_epochs
+    assert set(made.clock.decisions) <= {"final"}
+    assert made.clock.mark() <= plan.seconds
+
+
+@pytest.mark.parametrize("opening", [0.0, 300.0])
+def test_what_a_stage_still_takes_is_seen_after_its_opening(made, monkeypatch, opening):
+    """The first part that is done says how long the next takes, in a search as in trainings."""
+    pace = Pace()
+    assert [pace.look(0, opening), pace.look(1, opening + 2.0), pace.look(3, opening + 5.0)] == [0.0, 2.0, 5.0 / 3]
+    done, each = [], (made.plan.estimates["search"] - OPENING) / made.plan.budget
+
+    def run(options, ends):
+        made.now[0] += opening
+        while len(done) < options.budget and not ends(len(done)):
+            made.now[0] += each
+            done.append(1)
+
+    monkeypatch.setattr(stages_module, "run", run)
+    made.clock.seconds = {"supernet": made.plan.estimates["supernet"] - opening}
+    made.stages.search()
+    assert len(done) == made.plan.budget
+    assert made.clock.decisions == {}
 
 
 def test_a_search_of_few_slow_networks_leaves_time_for_one_epoch(made, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 
 from smemnas.bench.benchmarks.base import Benchmark
 from smemnas.bench.benchmarks.latency.table import LatencyFile, read_latency
-from smemnas.bench.benchmarks.latency.terms import sum_of
+from smemnas.bench.benchmarks.latency.terms import measuring_command, sum_of
 from smemnas.bench.benchmarks.objectives import choose_objectives
 from smemnas.bench.benchmarks.outcomes import Candidates, Evaluation, Reference
 from smemnas.bench.benchmarks.wrapping import WrappingBenchmark
@@ -50,7 +50,7 @@ class LatencySpace(SpaceView):
         if missing:
             raise DataError(
                 f"the latency table {path} lacks {len(missing)} of {len(form.keys)} blocks, the first is "
-                f"{missing[0]!r}: measure it again with `latency measure`."
+                f"{missing[0]!r}: measure it again with `{measuring_command(form.shape)}`."
             )
         self.costs = (*space.costs, LATENCY)
         self._values = np.array([*(table.value(key) for key in form.keys), 0.0])
@@ -88,7 +88,7 @@ def _check_shape(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> N
         if not same:
             raise UserError(
                 f"the latency table {path} was measured on {found.get('name')} with {key} {_text(other)}, this space "
-                f"has {key} {_text(value)}: measure one for this space (`latency measure --space {wanted['name']}`)."
+                f"has {key} {_text(value)}: `{measuring_command(wanted)}` measures one for this space."
             )
 
 

@@ -6,19 +6,20 @@ blocks, each so many times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from smemnas.bench.errors import UserError
+from smemnas.bench.program import PROGRAM
 from smemnas.spaces.base import FloatArray, IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, EDGES, NONE, OPERATIONS, POOL, SKIP
 from smemnas.spaces.macro import IDENTITY, Macro
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.mnv3_choices import EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES
-from smemnas.spaces.mnv3_costs import N_STATES
+from smemnas.spaces.mnv3_costs import N_STATES, STEM_STRIDE, STRIDES
 from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import CHANNELS, NATSSize
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, NB201
@@ -30,6 +31,10 @@ STAGES = 3
 CELL_PARTS = (*OPERATIONS[CONV1 : POOL + 1], "sum")
 #: Blocks of nats_sss, and the genes whose channels each reads and gives.
 SIZED_BLOCKS = {"first": (0, 0), "reduction1": (0, 1), "cell2": (1, 2), "reduction2": (2, 3), "last": (3, 4)}
+
+
+#: What `latency measure` calls the stride of mnv3's stem and those of its stages.
+STEM_WORDS = {(STEM_STRIDE, STRIDES): "imagenet", (1, (2, 2, 2, 1, 1)): "small"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,24 @@ class Sum:
 def group_of(key: str) -> str:
     """Return the group of a block."""
     return key.split("/")[1]
+
+
+def measuring_command(shape: Mapping[str, Any]) -> str:
+    """Return the command that measures the networks of a shape, see `Sum`."""
+    name, start = shape["name"], f"{PROGRAM} latency measure"
+    items: dict[str, Any] = {}
+    if name == "mnv3":
+        stem = STEM_WORDS.get((shape["stem_stride"], tuple(shape["strides"])))
+        if stem is None:
+            return f"{start} --checkpoint SUPERNET"
+        items = {"width": shape["width"], "stem": stem, "resolutions": "-".join(map(str, shape["resolutions"]))}
+    else:
+        channels = {"nb201": "channels", "nats_sss": "widths", "macro": "stem"}[name]
+        items["channels"] = min(np.atleast_1d(shape[channels]))
+        items |= {"cells": shape["cells"]} if name == "nb201" else {}
+        items["size"] = shape["resolutions"][0]
+    items["classes"] = shape["n_classes"]
+    return " ".join([start, f"--space {name}", *(f"--shape {key}={value}" for key, value in items.items())])
 
 
 def sum_of(space: SearchSpace) -> Sum:

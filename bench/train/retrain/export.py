@@ -214,6 +214,8 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         "evaluation": f"resized to {round(side / result['recipe']['crop_pct'])} pixels "
         f"({result['recipe']['interpolation']}), centre crop {side}",
     }
+    if result.get("note"):
+        facts["note"] = result["note"]
     if result["valid_top1"] is not None:
         facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
     mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))

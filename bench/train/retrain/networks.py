@@ -18,7 +18,7 @@ from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extra
 from smemnas.bench.train.retrain.plan import PRETRAINED, TIMM, RetrainPlan
 from smemnas.bench.train.retrain.spaces import build_network, space_definition
 from smemnas.bench.train.retrain.starts import Renormalised, fill, named_weights, own_moments
-from smemnas.bench.train.seen_images import same_classes, validation_note
+from smemnas.bench.train.seen_images import same_classes, trained_on
 from smemnas.bench.train.supernet.recalibration import recalibrate
 from smemnas.spaces.mnv3_choices import CHOICES, check_choices, read_name
 
@@ -180,7 +180,19 @@ def inherited_note(plan: RetrainPlan, images: Images, valid: Images) -> str:
     _, content = load_supernet(plan.supernet)
     if not same_classes(content, images):
         return f"{images.name} has other classes than the supernet was trained on: the classifier starts at random."
-    return "" if plan.all_images else validation_note(content, valid)
+    return "" if plan.all_images else trained_on(content, valid)[1]
+
+
+def tested_note(plan: RetrainPlan, test: Images) -> tuple[int | None, str]:
+    """Return how many test images the supernet behind a network was trained on, and what is wrong with that.
+
+    With other classes the images are others, unless some are found to be the same.
+    """
+    if plan.supernet is None or not (plan.inherit or plan.recipe.distill):
+        return 0, ""
+    _, content = load_supernet(plan.supernet)
+    count, said = trained_on(content, test)
+    return (count, said) if count or same_classes(content, test) else (0, "")
 
 
 @torch.no_grad()

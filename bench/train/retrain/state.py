@@ -32,7 +32,15 @@ from smemnas.bench.train.retrain.images import (
     stream,
     training_transform,
 )
-from smemnas.bench.train.retrain.networks import build, definition, inherit, inherited_note, start_from, teacher
+from smemnas.bench.train.retrain.networks import (
+    build,
+    definition,
+    inherit,
+    inherited_note,
+    start_from,
+    teacher,
+    tested_note,
+)
 from smemnas.bench.train.retrain.parts import left_of_start, make_ema, make_optimizer, top_accuracies
 from smemnas.bench.train.retrain.plan import PRETRAINED, RetrainPlan
 from smemnas.bench.train.supernet.batches import CALIBRATION
@@ -207,6 +215,9 @@ def result_of(training: RetrainState) -> Row:
     """Return what came out; here, and only here, the test split is opened."""
     plan, recipe, images = training.plan, training.plan.recipe, training.train.parts[0]
     test = open_images(plan.data, "test", size=plan.size or None, n_classes=images.n_classes)
+    seen, said = tested_note(plan, test)
+    if said and training.group.rank == 0:
+        note(said)
     photos = Photos([test], evaluation_transform(recipe, training.resolution), recipe)
     started = time.perf_counter()
     first, five = top_accuracies(training.judged, photos, recipe, training.group, training.machine.workers)
@@ -220,6 +231,7 @@ def result_of(training: RetrainState) -> Row:
         "top1": first,
         "top5": five,
         "test_images": len(test),
+        **({"test_images_seen": seen, "note": said} if said else {}),
         "weights": "last epoch" if training.ema is None else "moving average, last epoch",
         "valid_top1": last.get(f"valid_top1{suffix}"),
         "valid_images": None if training.valid is None else len(training.valid),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from smemnas.bench.train.retrain.int8 import CALIBRATED, Samples, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
 from smemnas.bench.train.retrain.onnx_file import Deployed, need_onnx, write_onnx
 from smemnas.bench.train.retrain.plan import TIMM
+from smemnas.bench.train.retrain.preprocessing import STORING, Step, as_one, in_words, steps_of
 from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import plan_for, splits_for
@@ -83,8 +84,7 @@ class Exported:
         std: Their standard deviation.
         classes: Names in the order of the outputs; empty if not known.
         facts: Further lines of the card by label: accuracies, data, origin.
-        resized: Side that an image's shorter side is resized to, before the centre is cropped; 0 is the resolution.
-        interpolation: How it is resized.
+        steps: From an image file to the input; none resizes the shorter side and crops the centre.
         samples: Images for quantisation, if there are any.
     """
 
@@ -96,8 +96,7 @@ class Exported:
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    resized: int = 0
-    interpolation: str = "bilinear"
+    steps: tuple[Step, ...] = ()
     samples: Samples | None = None
 
     @property
@@ -149,6 +148,7 @@ def export_supernet(
     std: tuple[float, ...] = ()
     classes = tuple(content.get("classes", ()))
     samples = None
+    steps: tuple[Step, ...] = ()
     if not as_is:
         plan = plan_for(content, checkpoint, data, side)
         where = find_device(device)
@@ -165,8 +165,10 @@ def export_supernet(
         net = net.cpu()
         samples = _supernet_samples(plan, train, valid, side)
         mean, std, classes = train.images.mean, train.images.std, train.images.classes
+        steps = steps_of(train.images.size, side, STORING)
     definition = timm_definition(subnet, supernet.shape)
-    exported = Exported(net, name_of(subnet, side), definition, side, mean, std, classes, facts, samples=samples)
+    about = (mean, std, classes, facts, steps, samples)
+    exported = Exported(net, name_of(subnet, side), definition, side, *about)
     return write_export(exported, out, packing)
 
 
@@ -204,22 +206,10 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         raise RunError(
             f"{folder / TRAINED_WEIGHTS} does not hold the weights of {result['arch']} ({reason})."
         ) from error
-    facts: dict[str, Any] = {
-        "data": Path(result["data"]).name,
-        "test accuracy, top-1 (%)": round(result["top1"], 3),
-        "test accuracy, top-5 (%)": round(result["top5"], 3),
-        "test images": result["test_images"],
-        "weights": f"{result['weights']}, training from {result['start']}",
-        "training": f"{result['recipe']['epochs']} epochs, preset {result['recipe']['name']}",
-        "evaluation": f"resized to {round(side / result['recipe']['crop_pct'])} pixels "
-        f"({result['recipe']['interpolation']}), centre crop {side}",
-    }
-    if result.get("note"):
-        facts["note"] = result["note"]
-    if result["valid_top1"] is not None:
-        facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
-    mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
     recipe = result["recipe"]
+    stored = result.get("image_size") or result["plan"]["size"]  # of older versions only what was asked for
+    steps = steps_of(stored, side, recipe["interpolation"], recipe["crop_pct"])
+    mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
     exported = Exported(
         net.eval(),
         result["arch"],
@@ -228,12 +218,27 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         mean,
         std,
         classes,
-        facts,
-        round(side / recipe["crop_pct"]),
-        recipe["interpolation"],
+        _facts(result, steps),
+        steps,
         _retrained_samples(result) if packing.int8 else None,
     )
     return write_export(exported, out, packing)
+
+
+def _facts(result: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
+    """Return what the card says of a final training."""
+    recipe = result["recipe"]
+    return {
+        "data": Path(result["data"]).name,
+        "test accuracy, top-1 (%)": round(result["top1"], 3),
+        "test accuracy, top-5 (%)": round(result["top5"], 3),
+        "test images": result["test_images"],
+        "weights": f"{result['weights']}, training from {result['start']}",
+        "training": f"{recipe['epochs']} epochs, preset {recipe['name']}",
+        "evaluation": in_words(steps),
+        **({"note": result["note"]} if result.get("note") else {}),
+        **({} if result["valid_top1"] is None else {"validation accuracy (%)": round(result["valid_top1"], 3)}),
+    }
 
 
 def _retrained_samples(result: Mapping[str, Any]) -> Samples:
@@ -292,7 +297,8 @@ def write_export(exported: Exported, out: Path, packing: Packing = PLAIN) -> dic
 def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
     """Return what `config.json` says; timm reads "architecture", "num_classes", "pretrained_cfg" and "model_args"."""
     side = exported.resolution
-    resized = exported.resized or side
+    steps = exported.steps or steps_of(0, side, STORING)
+    one = as_one(steps)
     known = {"mean": list(exported.mean), "std": list(exported.std)} if exported.mean else {}
     in_a_space = "space" in exported.definition
     return {
@@ -303,8 +309,8 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
             "input_size": [3, side, side],
             "num_classes": exported.definition["num_classes"],
             **known,
-            "interpolation": exported.interpolation,
-            "crop_pct": side / resized,
+            "interpolation": one["interpolation"],
+            "crop_pct": one["crop_pct"],
             "crop_mode": "center",
             **({"label_names": list(exported.classes)} if exported.classes else {}),
             **({"license": packing.licence} if packing.licence else {}),
@@ -313,8 +319,9 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
         **({"network": dict(exported.definition)} if in_a_space else {}),
         "timm_loads": bool(exported.timm_name),
         "resolution": side,
-        "resized": resized,
-        "interpolation": exported.interpolation,
+        "preprocessing": [list(step) for step in steps],
+        "resized": one["resized"],
+        "interpolation": one["interpolation"],
         "mean": list(exported.mean),
         "std": list(exported.std),
         "classes": list(exported.classes),
@@ -328,11 +335,11 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
 
 def _about(config: Mapping[str, Any], net: Deployed) -> dict[str, Any]:
     """Return the metadata of an ONNX file."""
-    keys = ("architecture", "resolution", "resized", "interpolation", "mean", "std", "classes", "licence")
+    keys = ("architecture", "resolution", "preprocessing", "resized", "interpolation", "mean", "std", "classes")
     pixels = "pixels from 0 to 255" if net.normalises else "pixels from 0 to 1, less mean, by std"
     side = config["resolution"]
     return {
-        **{key: config[key] for key in keys},
+        **{key: config[key] for key in (*keys, "licence")},
         "metrics": config["facts"],
         "input": f"RGB (n, 3, {side}, {side}), {pixels}",
         "output": net.output,

@@ -243,6 +243,7 @@ def result_of(training: RetrainState) -> Row:
         "params": parameters(training.judged),
         "madds": multiply_adds(training.judged, training.resolution),
         "resolution": training.resolution,
+        "image_size": images.size,
         **({"stopped_after": last["epoch"]} if last["epoch"] < recipe.epochs else {}),
         "seconds": round(sum(row["seconds"] for row in training.rows), 3),
         "seconds_test": round(reading, 3),

@@ -22,7 +22,7 @@ from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
-from smemnas.bench.train.retrain import export  # noqa: E402
+from smemnas.bench.train.retrain import export, int8  # noqa: E402
 from smemnas.bench.train.retrain.export import Packing, export_supernet  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.onnx_file import write_onnx  # noqa: E402
@@ -253,6 +253,27 @@ def test_everything_in_one_export(trained, tmp_path):
     assert "local-dir:." in card
     again = export.export_retrained(trained, tmp_path, BARE)  # the same folder, with less
     assert "int8" not in again
+
+
+def test_the_accuracy_in_8_bits_is_read_on_images_of_every_class(trained, supernet, tmp_path, monkeypatch):
+    """Images are sorted by class: the first ones would be those of one."""
+    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
+    read, real = [], int8.write_int8
+
+    def noted(net, source, path, samples, about):
+        read.append(torch.cat([labels for _, labels in samples.held_out()]))
+        return real(net, source, path, samples, about)
+
+    monkeypatch.setattr(export, "READ", 50)
+    monkeypatch.setattr(export, "write_int8", noted)
+    config = export.export_retrained(trained, tmp_path / "one", Packing(int8=True))
+    assert config["int8"]["images"] == 50
+    export_supernet(supernet, ARCH, tmp_path / "other", packing=Packing(int8=True))
+    rows = int8.spread(3000, 2000)
+    assert [int((rows < 2100).sum()), int((rows >= 2100).sum())] == [1400, 600]
+    for labels in read:
+        valid = open_images("digits", "valid").labels
+        np.testing.assert_array_equal(labels, valid[int8.spread(len(valid), 50)])
 
 
 def test_the_card_names_the_class_of_a_file_with_onnxruntime_and_pillow(trained, tmp_path):

@@ -27,7 +27,7 @@ from smemnas.bench.train.retrain.card import card
 from smemnas.bench.train.retrain.folder import WEIGHTS as TRAINED_WEIGHTS
 from smemnas.bench.train.retrain.folder import read_result
 from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform
-from smemnas.bench.train.retrain.int8 import CALIBRATED, Samples, write_int8
+from smemnas.bench.train.retrain.int8 import CALIBRATED, READ, Samples, spread, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
 from smemnas.bench.train.retrain.onnx_file import Deployed, need_onnx, write_onnx
 from smemnas.bench.train.retrain.plan import TIMM
@@ -176,7 +176,7 @@ def _supernet_samples(plan: SupernetPlan, train: Pixels, valid: Pixels, side: in
     """Return the images that batch norms are measured on, and the validation images."""
     return Samples(
         lambda: (resize(images, side).cpu() for images in calibration(plan, train)),
-        lambda: ((resize(images, side).cpu(), labels) for images, labels in evaluation(plan, valid, len(valid.images))),
+        lambda: ((resize(images, side).cpu(), labels) for images, labels in evaluation(plan, valid, READ)),
         "validation images",
     )
 
@@ -257,7 +257,7 @@ def _retrained_samples(result: Mapping[str, Any]) -> Samples:
     order = np.random.default_rng(0).permutation(len(train))[:CALIBRATED]
     return Samples(
         lambda: (images for images, _ in evaluation_batches(train, order, cpu, 0)),
-        lambda: evaluation_batches(valid, np.arange(len(valid)), cpu, 0),
+        lambda: evaluation_batches(valid, spread(len(valid), READ), cpu, 0),
         "validation images" if result["valid_top1"] is not None else "validation images, which were trained on too",
     )
 

@@ -65,6 +65,9 @@ def as_one(steps: Sequence[Step]) -> dict[str, Any]:
 
 def in_words(steps: Sequence[Step]) -> str:
     """Return the steps as the card says them."""
-    return "; then ".join(
-        f"resized to {step.shorter} pixels ({step.interpolation}), centre crop {step.side}" for step in steps
-    )
+    words, stored = [], 0
+    for step in steps:
+        resized = "" if step.shorter == stored else f"resized to {step.shorter} pixels ({step.interpolation}), "
+        words.append(f"{resized}centre crop {step.side}")
+        stored = step.side
+    return "; then ".join(words)

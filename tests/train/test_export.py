@@ -161,6 +161,19 @@ def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path)
     assert export_supernet(supernet, ARCH, tmp_path, packing=BARE) == first
     with pytest.raises(UserError, match=f"holds the export of {ARCH}"):
         export_supernet(supernet, ARCH.replace("765434", "3333"), tmp_path, packing=BARE)
+    about, config = first["identity"], json.loads((tmp_path / "config.json").read_text())
+    changes = (
+        ({"classes": list("abcdefghij")}, "of other classes"),
+        ({"identity": {**about, "data_sha256": "0"}}, "on other images"),
+        ({"identity": {**about, "weights_sha256": "0"}}, "with other weights"),
+    )
+    for change, words in changes:
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(UserError, match=f"holds an export of {ARCH} {words}: choose another folder"):
+            export_supernet(supernet, ARCH, tmp_path, packing=BARE)
+    old = {key: value for key, value in config.items() if key != "identity"}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert export_supernet(supernet, ARCH, tmp_path, packing=BARE) == first
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
@@ -251,8 +264,11 @@ def test_everything_in_one_export(trained, tmp_path):
     assert 'license: "CC-BY-4.0"\n' in card
     assert f"| `model.int8.onnx` | {after['accuracy']:.2f} |" in card
     assert "local-dir:." in card
-    again = export.export_retrained(trained, tmp_path, BARE)  # the same folder, with less
+    again = export.export_retrained(trained, tmp_path, Packing())  # the same folder, with less
     assert "int8" not in again
+    assert sorted(p.name for p in tmp_path.glob("*.onnx")) == ["model.onnx"]
+    export.export_retrained(trained, tmp_path, BARE)
+    assert not list(tmp_path.glob("*.onnx"))
 
 
 def test_the_accuracy_in_8_bits_is_read_on_images_of_every_class(trained, supernet, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError, UserError
-from smemnas.bench.files import make_folder, why, write_bytes, write_json, write_text
-from smemnas.bench.outputs import EXPORT, claim
+from smemnas.bench.files import write_bytes, write_json, write_text
 from smemnas.bench.provenance import environment
 from smemnas.bench.train.batches import Pixels
 from smemnas.bench.train.devices import find_device
@@ -24,13 +23,13 @@ from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, read
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm, timm_definition
 from smemnas.bench.train.recipes import changed
 from smemnas.bench.train.retrain.card import card
+from smemnas.bench.train.retrain.export_folder import CONFIG, claim_export, remove
 from smemnas.bench.train.retrain.folder import WEIGHTS as TRAINED_WEIGHTS
 from smemnas.bench.train.retrain.folder import read_result
 from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform
 from smemnas.bench.train.retrain.int8 import CALIBRATED, READ, Samples, spread, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
 from smemnas.bench.train.retrain.onnx_file import Deployed, need_onnx, write_onnx
-from smemnas.bench.train.retrain.plan import TIMM
 from smemnas.bench.train.retrain.preprocessing import STORING, Step, as_one, in_words, steps_of
 from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 from smemnas.bench.train.supernet.batches import calibration, evaluation
@@ -39,8 +38,7 @@ from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracy, recalibrate, resize
 from smemnas.spaces.mnv3_choices import name_of, read_name
 
-WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
-INT8 = "model.int8.onnx"
+WEIGHTS, ONNX, INT8, CARD = "model.safetensors", "model.onnx", "model.int8.onnx", "README.md"
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ class Exported:
         facts: Further lines of the card by label: accuracies, data, origin.
         steps: From an image file to the input; none resizes the shorter side and crops the centre.
         samples: Images for quantisation, if there are any.
+        identity: Checksums of what it was made of, "weights_sha256" and "data_sha256", as far as they are known.
     """
 
     net: nn.Module
@@ -98,6 +97,7 @@ class Exported:
     facts: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     samples: Samples | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def timm_name(self) -> str:
@@ -149,6 +149,7 @@ def export_supernet(
     classes = tuple(content.get("classes", ()))
     samples = None
     steps: tuple[Step, ...] = ()
+    identity = {"weights_sha256": file_digest(checkpoint)}
     if not as_is:
         plan = plan_for(content, checkpoint, data, side)
         where = find_device(device)
@@ -166,8 +167,9 @@ def export_supernet(
         samples = _supernet_samples(plan, train, valid, side)
         mean, std, classes = train.images.mean, train.images.std, train.images.classes
         steps = steps_of(train.images.size, side, STORING)
+        identity["data_sha256"] = train.images.sha256
     definition = timm_definition(subnet, supernet.shape)
-    about = (mean, std, classes, facts, steps, samples)
+    about = (mean, std, classes, facts, steps, samples, identity)
     exported = Exported(net, name_of(subnet, side), definition, side, *about)
     return write_export(exported, out, packing)
 
@@ -221,6 +223,7 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         _facts(result, steps),
         steps,
         _retrained_samples(result) if packing.int8 else None,
+        {"weights_sha256": file_digest(folder / TRAINED_WEIGHTS), "data_sha256": result["data_sha256"]},
     )
     return write_export(exported, out, packing)
 
@@ -278,7 +281,10 @@ def write_export(exported: Exported, out: Path, packing: Packing = PLAIN) -> dic
     if packing.normalise and not exported.mean:
         raise UserError("the images' mean and standard deviation are not known: leave --normalise or --as-is out.")
     config = _description(exported, packing)
-    _claim(out, config["architecture"])
+    claim_export(out, config)
+    for name, written in ((ONNX, packing.onnx), (INT8, packing.int8)):
+        if not written:  # an earlier one would say something else than the description does
+            remove(out / name)
     _write_weights(exported.net, out / WEIGHTS)
     if packing.onnx:
         moments = (exported.mean, exported.std) if packing.normalise else ((), ())
@@ -329,6 +335,7 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
         "params": parameters(exported.net),
         "madds": multiply_adds(exported.net, side),
         "facts": dict(exported.facts),
+        "identity": dict(exported.identity),
         "environment": environment(),
     }
 
@@ -357,23 +364,3 @@ def _write_weights(net: nn.Module, path: Path) -> None:
 
     # Its own writing of files gives them rights for their owner only, whatever the umask.
     write_bytes(path, save({name: value.contiguous() for name, value in net.state_dict().items()}))
-
-
-def _claim(out: Path, arch: str) -> None:
-    """Make the folder, and refuse one that holds something else.
-
-    Raises:
-        UserError: It holds another export, or files that are none.
-        RunError: It cannot be made.
-    """
-    claim(out, EXPORT)
-    make_folder(out)
-    try:
-        before = json.loads((out / CONFIG).read_bytes())["architecture"]
-    except FileNotFoundError:  # the mark of an export comes first, so that one that was killed can be done again
-        write_json(out / CONFIG, {"architecture": arch, "timm": {}}, durable=False)
-        return
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{out / CONFIG} is corrupt ({why(error)}): remove it, or choose another --out.") from error
-    if before.removeprefix(TIMM) != arch.removeprefix(TIMM):
-        raise UserError(f"{out} holds the export of {before}: choose another folder with --out.")

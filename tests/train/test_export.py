@@ -271,6 +271,20 @@ def test_everything_in_one_export(trained, tmp_path):
     assert not list(tmp_path.glob("*.onnx"))
 
 
+def test_a_training_that_was_ended_early_has_the_epochs_that_it_had(tmp_path):
+    options = smemnas.RetrainOptions(
+        arch="timm:lcnet_035", data="digits", stem="imagenet", preset="small", epochs=3, changes=("crop=1",),
+        device="cpu", out=tmp_path / "net",
+    )  # fmt: skip
+    found = smemnas.retrain(options, ends=lambda done: done >= 1)
+    assert (found.result["recipe"]["epochs"], found.result["stopped_after"]) == (3, 1)
+    assert ">1<" in found._repr_html_()
+    assert ">3<" not in found._repr_html_()
+    assert (
+        export.export_retrained(found.folder, tmp_path / "out", BARE)["facts"]["training"] == "1 epochs, preset small"
+    )
+
+
 def test_the_accuracy_in_8_bits_is_read_on_images_of_every_class(trained, supernet, tmp_path, monkeypatch):
     """Images are sorted by class: the first ones would be those of one."""
     pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")

@@ -25,7 +25,7 @@ from smemnas.bench.train.recipes import changed
 from smemnas.bench.train.retrain.card import card
 from smemnas.bench.train.retrain.export_folder import CONFIG, claim_export, remove
 from smemnas.bench.train.retrain.folder import WEIGHTS as TRAINED_WEIGHTS
-from smemnas.bench.train.retrain.folder import read_result
+from smemnas.bench.train.retrain.folder import epochs_of, read_result
 from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform
 from smemnas.bench.train.retrain.int8 import CALIBRATED, READ, Samples, spread, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
@@ -237,7 +237,7 @@ def _facts(result: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
         "test accuracy, top-5 (%)": round(result["top5"], 3),
         "test images": result["test_images"],
         "weights": f"{result['weights']}, training from {result['start']}",
-        "training": f"{recipe['epochs']} epochs, preset {recipe['name']}",
+        "training": f"{epochs_of(result)} epochs, preset {recipe['name']}",
         "evaluation": in_words(steps),
         **({"note": result["note"]} if result.get("note") else {}),
         **({} if result["valid_top1"] is None else {"validation accuracy (%)": round(result["valid_top1"], 3)}),

@@ -345,7 +345,7 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
             from smemnas.bench.train import options
 
             trained = options.parse_name(dataset)
-            size = trained.values.get("size", 0) if data in ("", trained.data) else 0
+            size = trained.values.get("size", 0) if not data or absolute(data) == absolute(trained.data) else 0
             data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
             width = trained.values.get("width", 1.0) if width is None else width
             if not wishes.arch or space_of(wishes.arch)[0] == front.job.space:  # another space has sizes of its own

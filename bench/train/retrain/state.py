@@ -153,7 +153,7 @@ def start(
         classifier = "loaded"
     if plan.inherit and inherit(net, plan, images, calibration):
         classifier = "inherited"
-    tutor = teacher(plan, images, calibration, device)
+    tutor = teacher(plan, images, calibration, device, side)
     inherited = inherited_note(plan, images, held_out)
     if inherited and group.rank == 0:
         note(inherited)

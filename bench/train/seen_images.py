@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from smemnas.bench.errors import DataError
+from smemnas.bench.train.image_sums import repeated, repeated_note
 from smemnas.bench.train.images import Images
 from smemnas.spaces.base import IntArray
 
@@ -119,6 +120,15 @@ def trained_on(content: Mapping[str, Any], images: Images) -> tuple[int | None, 
         f"{images.name} holds other images than the supernet was trained on: {count} of {len(images)} {what} images "
         f"were in its training, so the {what} accuracy is too good."
     )
+
+
+def repeats(train: Sequence[Images], test: Images) -> tuple[int, str]:
+    """Return how many test images are among training images too, by pixels, and what a reader must know of that."""
+    if test.sums is None or any(part.sums is None for part in train):
+        return 0, ""
+    known = np.concatenate([part.sums.values[part.index] for part in train if part.sums is not None])
+    count = repeated(test.sums.values[test.index], known)
+    return count, repeated_note(test.name, test.split, count, len(test))
 
 
 def _seen(content: Mapping[str, Any], images: Images) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

@@ -31,10 +31,10 @@ model.eval()
 #: Names the class of an image file with onnxruntime and Pillow alone.
 ONNX_SNIPPET = """\
 import json, numpy, onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("{file}")
 about = {{key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}}
-image = Image.open("photo.jpg").convert("RGB")
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 for shorter, how, side, half in about["preprocessing"]:
     scale = shorter / min(image.size)
     size = [max(shorter, round(v * scale)) for v in image.size]

@@ -43,6 +43,7 @@ from smemnas.bench.train.retrain.networks import (
 )
 from smemnas.bench.train.retrain.parts import left_of_start, make_ema, make_optimizer, top_accuracies
 from smemnas.bench.train.retrain.plan import PRETRAINED, RetrainPlan
+from smemnas.bench.train.seen_images import repeats
 from smemnas.bench.train.supernet.batches import CALIBRATION
 from smemnas.bench.train.supernet.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
 
@@ -215,7 +216,8 @@ def result_of(training: RetrainState) -> Row:
     """Return what came out; here, and only here, the test split is opened."""
     plan, recipe, images = training.plan, training.plan.recipe, training.train.parts[0]
     test = open_images(plan.data, "test", size=plan.size or None, n_classes=images.n_classes)
-    seen, said = tested_note(plan, test)
+    (seen, told), (twice, also) = tested_note(plan, test), repeats(training.train.parts, test)
+    said = " ".join(filter(None, (told, also)))
     if said and training.group.rank == 0:
         note(said)
     photos = Photos([test], evaluation_transform(recipe, training.resolution), recipe)
@@ -231,7 +233,9 @@ def result_of(training: RetrainState) -> Row:
         "top1": first,
         "top5": five,
         "test_images": len(test),
-        **({"test_images_seen": seen, "note": said} if said else {}),
+        **({"test_images_seen": seen} if told else {}),
+        **({"test_images_repeated": twice} if also else {}),
+        **({"note": said} if said else {}),
         "weights": "last epoch" if training.ema is None else "moving average, last epoch",
         "valid_top1": last.get(f"valid_top1{suffix}"),
         "valid_images": None if training.valid is None else len(training.valid),

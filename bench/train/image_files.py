@@ -318,7 +318,8 @@ def _note_repeated(source: Path, splits: dict[str, Arrays]) -> None:
     """Say where images are in the training split and in another one, under two names."""
     values = {split: arrays.sums.values for split, arrays in splits.items() if arrays.sums is not None}
     for split in sorted(values.keys() - {"train"}, reverse=True):
-        text = repeated_note(printable(source), split, repeated(values[split], values["train"]), len(values[split]))
+        called = split if "test" in splits else "test"  # see `open_files`
+        text = repeated_note(printable(source), called, repeated(values[split], values["train"]), len(values[split]))
         if text:
             note(text)
 

@@ -275,4 +275,4 @@ def test_a_retraining_and_its_card_say_that_test_images_were_trained_on(pets, tm
     assert call("export", tmp_path / "out", "--no-onnx")[0] == 0
     assert said in (tmp_path / "out" / "export" / "README.md").read_text()
     assert call(*training, tmp_path / "scratch", "--scratch")[0] == 0
-    assert "note" not in json.loads((tmp_path / "scratch" / "result.json").read_text())
+    assert "test_images_seen" not in json.loads((tmp_path / "scratch" / "result.json").read_text())

@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from smemnas.bench.errors import DataError
 from smemnas.bench.train.image_entries import ImageEntry, printable
 
+#: Number of EXIF's orientation; 1 is upright.
+ORIENTATION = 0x112
 
-def decode(entry: ImageEntry, size: int | None) -> NDArray[np.uint8]:
+
+def decode(entry: ImageEntry, size: int | None, turned: list[str] | None = None) -> NDArray[np.uint8]:
     """Return one image ``(h, w, 3)``; with `size`, its shorter side is resized and the centre cropped.
+
+    Args:
+        entry: Where it is.
+        size: Side; None keeps its own.
+        turned: Gets its name, if it was turned to stand upright.
 
     Raises:
         DataError: The file is no image, cut off, or its pixels have no known range.
@@ -30,14 +38,17 @@ def decode(entry: ImageEntry, size: int | None) -> NDArray[np.uint8]:
             stream.seek(entry.start)
             data = stream.read(entry.length)
         with Image.open(io.BytesIO(data)) as opened:
-            return resize(_eight_bits(_upright(opened), opened.format), size)
+            upright = _upright(opened)
+            if upright is not opened and turned is not None:
+                turned.append(entry.name)
+            return resize(_eight_bits(upright, opened.format), size)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{printable(entry.name)} is no readable image ({reason}): replace or remove it.") from error
 
 
 def _upright(image: Any) -> Any:
-    """Return a Pillow image turned as its EXIF orientation says, as viewers show it.
+    """Return a Pillow image turned as its EXIF orientation says, as viewers show it; itself if it says nothing.
 
     Raises:
         OSError: It cannot be read.
@@ -46,7 +57,8 @@ def _upright(image: Any) -> Any:
 
     image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        says = image.getexif().get(ORIENTATION, 1)
+        return image if says == 1 else ImageOps.exif_transpose(image)
     except Exception:  # whatever Pillow raises at EXIF data that is none: the picture itself is there
         return image
 

@@ -246,12 +246,12 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
             f"{printable(source)} needs {needed / 1e9:.1f} GB decoded at {height} pixels, {work.parent} has "
             f"{free / 1e9:.1f} GB free: give a smaller size=..., or point SMEMNAS_DATA at a larger disk."
         )
-    splits, digests = {}, {}
+    splits, digests, turned = {}, {}, list[str]()
     for split in sorted({e.split for e in entries}):
         mine = [e for e in entries if e.split == split]
         labels = np.array([number[e.label] for e in mine], dtype=np.int64)
         file = work / f"{split}-pixels.npy"
-        sums = _write_pixels(file, mine, size, height)
+        sums = _write_pixels(file, mine, size, height, turned)
         np.save(work / f"{split}-labels.npy", labels)
         np.save(work / f"{split}-sums.npy", sums)
         digests[split] = hashlib.sha256(labels.tobytes() + sums.tobytes()).hexdigest()
@@ -264,7 +264,7 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
         "classes": [printable(name) for name in classes],
         "mean": mean,
         "std": std,
-        "sha256": checksum(splits),
+        "sha256": _identity(checksum(splits), turned),
         "labels": digests,
         "source": printable(source.resolve()),
         "size": size,
@@ -274,8 +274,18 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
     (work / "header.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
 
 
-def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, side: int) -> NDArray[np.uint64]:
-    """Decode the images of a split into an array's file; return their checksums ``(n,)``.
+def _identity(checksum: str, turned: Sequence[str]) -> str:
+    """Return the identity of images: their checksum, which sees a sample, and how many were turned upright.
+
+    Before format 3 none was: what was trained on them then is not taken for trained on these.
+    """
+    return hashlib.sha256(f"{checksum} {len(turned)} upright".encode()).hexdigest() if turned else checksum
+
+
+def _write_pixels(
+    file: Path, entries: Sequence[ImageEntry], size: int | None, side: int, turned: list[str]
+) -> NDArray[np.uint64]:
+    """Decode the images of a split into an array's file; return their checksums ``(n,)``; names of `turned` are added.
 
     Written and not mapped: on a full disk a write fails with an error, a mapped page with a signal.
 
@@ -295,7 +305,7 @@ def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, s
         def fill(rows: range) -> None:
             images = []
             for row in rows:
-                image = decode(entries[row], size)
+                image = decode(entries[row], size, turned)
                 if image.shape != (side, side, 3):
                     found = f"{image.shape[1]} x {image.shape[0]}"
                     name = printable(entries[row].name)

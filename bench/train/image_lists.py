@@ -90,7 +90,8 @@ def _beside(source: Path, top: Path, splits: Sequence[Path], left: LeftOut) -> N
                 continue
             if item.is_file() and is_image(item.name):
                 left.beside[item.name] += 1
-            for _, _, names in os.walk(item):
+            for _, folders, names in os.walk(item):
+                folders[:] = [name for name in folders if not is_hidden(name)]
                 left.beside[item.name] += sum(is_image(name) and not is_hidden(name) for name in names)
 
 

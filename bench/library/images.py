@@ -75,7 +75,7 @@ def images(
         RunError: The file cannot be written.
     """
     from smemnas.bench.train.image_files import find_files, list_images
-    from smemnas.bench.train.image_splits import TEST_SHARE, VALID_SHARE, counts, divide, too_few
+    from smemnas.bench.train.image_splits import TEST_SHARE, VALID_SHARE, counts, divide, none_of, too_few
     from smemnas.bench.train.image_tables import write_table
     from smemnas.bench.train.images import with_held_out
 
@@ -102,6 +102,13 @@ def images(
     entries = with_held_out(entries)
     if target is not None:
         write_table(target, entries, target.parent)
-    number: Mapping[str, Counter[str]] = counts(entries)
-    warned = [too_few(str(source), split, sum(number[split].values())) for split in ("valid", "test")]
+    number = counts(entries)
+    classes = sorted(number["train"])
+    warned = []
+    for split in ("valid", "test"):
+        of = number.setdefault(split, Counter())
+        missing = [label for label in classes if not of[label]]
+        of.update(dict.fromkeys(missing, 0))
+        warned.append(too_few(str(source), split, sum(of.values())))
+        warned.append(none_of(str(source), split, missing, len(classes)))
     return ImageFolder(place, number, tuple(filter(None, warned)))

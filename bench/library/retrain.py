@@ -115,9 +115,11 @@ class Retraining:
     def _repr_html_(self) -> str:
         result = self.result
         head = ("test top-1 (%)", "test top-5 (%)", "parameters (M)", "MAdds (M)", "epochs", "start")
+        epochs = result.get("stopped_after", result["recipe"]["epochs"])
         costs = (f"{result[key] / 1e6:.3f}" for key in ("params", "madds"))
-        row = (f"{self.top1:.2f}", f"{self.top5:.2f}", *costs, result["recipe"]["epochs"], result["start"])
-        return html_table(head, [row], title=f"Retraining of {self.arch}", notes=[f"in {self.folder}"])
+        notes = [f"in {self.folder}", *filter(None, (result.get("note"),))]
+        row = (f"{self.top1:.2f}", f"{self.top5:.2f}", *costs, epochs, result["start"])
+        return html_table(head, [row], title=f"Retraining of {self.arch}", notes=notes)
 
 
 def retrain(

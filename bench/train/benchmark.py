@@ -198,6 +198,10 @@ class TrainedBenchmark(Benchmark):
         file = root / FOLDER / self.fingerprint[:16] / GATE_FILE if root else None
         return (*self._said, read_gate(file).line()) if file and file.exists() else self._said
 
+    def tell(self, note: str) -> None:
+        """Add what a reader must know."""
+        self._said += (note,)
+
     def use_folder(self, folder: Path) -> None:
         """Keep trainings below this folder from now on; a run gives its own.
 

@@ -18,6 +18,11 @@ SPLIT_FOLDERS = {
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 #: Pictures of kinds that are not read: they are named, not passed over.
 FOREIGN = (".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".svg", ".npy", ".dcm", ".dng", ".cr2", ".nef")
+#: Endings of what lies beside images and is none: not worth a word.
+SIDECARS = (
+    *(".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".pdf", ".mat", ".log", ".db", ".ini"),
+    *(".md5", ".sha256"),
+)
 
 
 class ImageEntry(NamedTuple):
@@ -49,6 +54,11 @@ def is_image(name: str) -> bool:
 def is_foreign(name: str) -> bool:
     """Whether a file's name is that of a picture of a kind that is not read."""
     return name.lower().endswith(FOREIGN)
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a file's name is that of something that lies beside images and is none."""
+    return name.lower().endswith(SIDECARS)
 
 
 def is_hidden(name: str) -> bool:

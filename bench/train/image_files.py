@@ -31,13 +31,18 @@ from smemnas.bench.log import note
 from smemnas.bench.train.image_decoding import decode
 from smemnas.bench.train.image_entries import ImageEntry, printable
 from smemnas.bench.train.image_lists import list_folder, list_tar
+from smemnas.bench.train.image_splits import VALID_SHARE
+from smemnas.bench.train.image_sums import Sums, image_sum, repeated, repeated_note
 from smemnas.bench.train.image_tables import ENDINGS, is_table, list_table, write_table
 
+#: Splits that are there once they were drawn.
+DRAWN = ("train", "valid", "test")
 #: At most about so many images give mean, standard deviation and checksum.
 SAMPLED = 10_000
 #: Images that a thread decodes at a time.
 BLOCK = 64
-FORMAT = 2
+#: Goes up where the same files give other pixels; 3: images stand upright as their EXIF says.
+FORMAT = 3
 #: Beside decoded images: file, class and split of every one.
 FILES = "files.csv"
 ADVICE = "Decoded images take space: free some, or point SMEMNAS_DATA at another folder."
@@ -45,38 +50,6 @@ ADVICE = "Decoded images take space: free some, or point SMEMNAS_DATA at another
 SPAN = 32
 #: GB of decoded images that nobody opens any more which the user is told about.
 WORTH_A_LINE = 0.1
-
-
-class Sums:
-    """Checksums of the decoded images of one split, compared when an image is used first.
-
-    Args:
-        values: Of each image ``(n,)`` uint64.
-        file: Where the pixels are, for messages.
-    """
-
-    def __init__(self, values: NDArray[np.uint64], file: Path) -> None:
-        self.values = values
-        self.file = file
-        self._seen = np.zeros(len(values), dtype=bool)
-
-    def check(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
-        """Compare images that were not compared yet in this process.
-
-        Args:
-            pixels: All images ``(n, h, w, 3)``.
-            rows: Which of them ``(k,)``.
-
-        Raises:
-            DataError: One is not what was decoded.
-        """
-        for row in rows[~self._seen[rows]].tolist():
-            if image_sum(pixels[row]) != self.values[row]:
-                raise DataError(
-                    f"decoded image {row} in {self.file} changed on the disk: remove {self.file.parent}, and the same "
-                    "command decodes all images again."
-                )
-            self._seen[row] = True
 
 
 class Arrays(NamedTuple):
@@ -106,20 +79,26 @@ class ImageSet:
     sha256: str
 
 
-def open_files(source: Path, size: int | None) -> ImageSet:
+def open_files(source: Path, size: int | None, valid_share: float | None = None) -> ImageSet:
     """Return the images of a folder or tar file, decoded now or earlier.
 
     Args:
         source: The folder, or an uncompressed tar file.
         size: Side to resize and crop to; None keeps the size, which must then be the same for all.
+        valid_share: Share of each class for validation, where all splits are drawn; None is a tenth. Images that are
+            divided otherwise are decoded once more.
 
     Raises:
         DataError: The layout, a class, or an image is wrong, or the decoded images are; the message names it.
+        UserError: The share is given, and the source has a validation split of its own.
     """
-    entries = list_images(source) if not source.is_file() or is_table(source) else None
-    folder = data_folder() / "images" / "decoded" / _key(source, size, entries)
+    packed = source.is_file() and not is_table(source)
+    entries = list_images(source, valid_share) if not packed or valid_share is not None else None
+    drawn = valid_share not in (None, VALID_SHARE) and len({entry.split for entry in entries or ()}) == len(DRAWN)
+    share = valid_share if drawn else None
+    folder = data_folder() / "images" / "decoded" / _key(source, size, None if packed else entries, share)
     if not (folder / "header.json").exists():
-        _make(source, size, entries if entries is not None else list_images(source), folder)
+        _make(source, size, entries if entries is not None else list_images(source), folder, share)
     try:
         header = json.loads((folder / "header.json").read_bytes())
         splits = {split: _open_split(folder, split, str(header["labels"][split])) for split in header["splits"]}
@@ -137,15 +116,20 @@ def open_files(source: Path, size: int | None) -> ImageSet:
     return found
 
 
-def list_images(source: Path) -> list[ImageEntry]:
+def list_images(source: Path, valid_share: float | None = None) -> list[ImageEntry]:
     """Return the images of a folder, a tar file or a table, with their splits.
+
+    Args:
+        source: Where they are.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: It is none of these, or something in it is wrong.
+        UserError: The share is given, and the source has a validation split of its own.
     """
     if is_table(source) and source.is_file():
-        return list_table(source)
-    return list_tar(source) if source.is_file() else list_folder(source)
+        return list_table(source, valid_share)
+    return list_tar(source, valid_share) if source.is_file() else list_folder(source, valid_share)
 
 
 def _open_split(folder: Path, split: str, labels_sha256: str) -> Arrays:
@@ -164,11 +148,6 @@ def _open_split(folder: Path, split: str, labels_sha256: str) -> Arrays:
     return Arrays(pixels, labels, Sums(values, file))
 
 
-def image_sum(image: NDArray[np.uint8]) -> int:
-    """Return a checksum of one image ``(h, w, 3)``, 64 bits."""
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest(), "little")
-
-
 def map_array(file: Path) -> NDArray[np.uint8]:
     """Return an array that stays on disk; nobody writes to it.
 
@@ -183,20 +162,23 @@ def map_array(file: Path) -> NDArray[np.uint8]:
         return np.load(file, mmap_mode="r")
 
 
-def _key(source: Path, size: int | None, entries: list[ImageEntry] | None) -> str:
-    """Return what names the decoded form: path and size asked for, then what the files look like from outside."""
+def _key(source: Path, size: int | None, entries: list[ImageEntry] | None, share: float | None) -> str:
+    """Return what names the decoded form: path and size asked for, then what the files look like from outside.
+
+    With entries their splits are in it; of a tar file the share by which splits are drawn, where it is not the usual.
+    """
     place = hashlib.sha256(json.dumps([FORMAT, str(source.resolve()), size]).encode())
     state = hashlib.sha256()
     if entries is None:
         stat = source.stat()
-        state.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+        state.update(f"{stat.st_size} {stat.st_mtime_ns}{'' if share is None else f' {share}'}".encode())
     else:
         for entry in entries:
             state.update(os.fsencode(f"{entry.split}/{entry.label}/{entry.inside} {entry.length} {entry.stamp}\n"))
     return f"{place.hexdigest()[:12]}-{state.hexdigest()[:16]}"
 
 
-def _make(source: Path, size: int | None, entries: list[ImageEntry], folder: Path) -> None:
+def _make(source: Path, size: int | None, entries: list[ImageEntry], folder: Path, share: float | None) -> None:
     """Decode all images into a folder that is there whole or not at all.
 
     Raises:
@@ -212,18 +194,19 @@ def _make(source: Path, size: int | None, entries: list[ImageEntry], folder: Pat
                 return
             _remove_abandoned(folder.parent, place)
             with replacing_folder(folder, failure=DataError, advice=ADVICE) as work:
-                _decode_all(source, size, entries, work)
+                _decode_all(source, size, entries, work, share)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {why(error)}. {ADVICE}") from error
-    _note_superseded(source, size, folder)
+    _note_superseded(source, size, folder, share)
 
 
-def _note_superseded(source: Path, size: int | None, folder: Path) -> None:
+def _note_superseded(source: Path, size: int | None, folder: Path, share: float | None) -> None:
     """Name decoded images of an earlier state of a source: they may be large, and only the user knows their use."""
     for header in sorted(folder.parent.glob("[!.]*/header.json")):
         try:
             content = json.loads(header.read_bytes())
             same = content["source"] in (printable(source), printable(source.resolve())) and content["size"] == size
+            same = same and content.get("valid_share") == share
             held = sum(file.stat().st_size for file in header.parent.iterdir()) / 1e9
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -250,7 +233,7 @@ def _remove_abandoned(parent: Path, place: str) -> None:
             continue  # it is being written, or belongs to somebody else
 
 
-def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work: Path) -> None:
+def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work: Path, share: float | None) -> None:
     """Write arrays and header of all splits into a folder."""
     classes = sorted({e.label for e in entries})
     number = {name: label for label, name in enumerate(classes)}
@@ -263,16 +246,17 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
             f"{printable(source)} needs {needed / 1e9:.1f} GB decoded at {height} pixels, {work.parent} has "
             f"{free / 1e9:.1f} GB free: give a smaller size=..., or point SMEMNAS_DATA at a larger disk."
         )
-    splits, digests = {}, {}
+    splits, digests, turned = {}, {}, list[str]()
     for split in sorted({e.split for e in entries}):
         mine = [e for e in entries if e.split == split]
         labels = np.array([number[e.label] for e in mine], dtype=np.int64)
         file = work / f"{split}-pixels.npy"
-        sums = _write_pixels(file, mine, size, height)
+        sums = _write_pixels(file, mine, size, height, turned)
         np.save(work / f"{split}-labels.npy", labels)
         np.save(work / f"{split}-sums.npy", sums)
         digests[split] = hashlib.sha256(labels.tobytes() + sums.tobytes()).hexdigest()
-        splits[split] = Arrays(map_array(file), labels)
+        splits[split] = Arrays(map_array(file), labels, Sums(sums, file))
+    _note_repeated(source, splits)
     mean, std = moments(splits["train"].pixels)
     _note_span(source, splits["train"].pixels)
     header = {
@@ -280,17 +264,28 @@ def _decode_all(source: Path, size: int | None, entries: list[ImageEntry], work:
         "classes": [printable(name) for name in classes],
         "mean": mean,
         "std": std,
-        "sha256": checksum(splits),
+        "sha256": _identity(checksum(splits), turned),
         "labels": digests,
         "source": printable(source.resolve()),
         "size": size,
+        **({} if share is None else {"valid_share": share}),
     }
     write_table(work / FILES, entries)
     (work / "header.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
 
 
-def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, side: int) -> NDArray[np.uint64]:
-    """Decode the images of a split into an array's file; return their checksums ``(n,)``.
+def _identity(checksum: str, turned: Sequence[str]) -> str:
+    """Return the identity of images: their checksum, which sees a sample, and how many were turned upright.
+
+    Before format 3 none was: what was trained on them then is not taken for trained on these.
+    """
+    return hashlib.sha256(f"{checksum} {len(turned)} upright".encode()).hexdigest() if turned else checksum
+
+
+def _write_pixels(
+    file: Path, entries: Sequence[ImageEntry], size: int | None, side: int, turned: list[str]
+) -> NDArray[np.uint64]:
+    """Decode the images of a split into an array's file; return their checksums ``(n,)``; names of `turned` are added.
 
     Written and not mapped: on a full disk a write fails with an error, a mapped page with a signal.
 
@@ -310,7 +305,7 @@ def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, s
         def fill(rows: range) -> None:
             images = []
             for row in rows:
-                image = decode(entries[row], size)
+                image = decode(entries[row], size, turned)
                 if image.shape != (side, side, 3):
                     found = f"{image.shape[1]} x {image.shape[0]}"
                     name = printable(entries[row].name)
@@ -327,6 +322,16 @@ def _write_pixels(file: Path, entries: Sequence[ImageEntry], size: int | None, s
         finally:
             pool.shutdown(cancel_futures=True)
     return sums
+
+
+def _note_repeated(source: Path, splits: dict[str, Arrays]) -> None:
+    """Say where images are in the training split and in another one, under two names."""
+    values = {split: arrays.sums.values for split, arrays in splits.items() if arrays.sums is not None}
+    for split in sorted(values.keys() - {"train"}, reverse=True):
+        called = split if "test" in splits else "test"  # see `open_files`
+        text = repeated_note(printable(source), called, repeated(values[split], values["train"]), len(values[split]))
+        if text:
+            note(text)
 
 
 def _note_span(source: Path, pixels: NDArray[np.uint8]) -> None:

@@ -5,8 +5,9 @@ The layout is that of torchvision's ImageFolder, at the top or below one more fo
 * ``train/CLASS/FILE`` with ``test/CLASS/FILE`` or ``val`` or both; with ``val`` alone it is what is tested on.
 * ``CLASS/FILE`` or ``train/CLASS/FILE`` alone: validation and test images are held out, see `bench.train.image_splits`.
 
-Folders inside a class are read too. Where a split has a file ``val_annotations.txt`` (Tiny ImageNet), it says the
-classes of that split. A folder and the tar file of it give the same images in the same order.
+Folders inside a class are read too. Images beside the folders of the splits, and files in a class that are not named as
+images are, are counted in a note. Where a split has a file ``val_annotations.txt`` (Tiny ImageNet), it says the classes
+of that split. A folder and the tar file of it give the same images in the same order.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from smemnas.bench.errors import DataError
+from smemnas.bench.errors import DataError, UserError
 from smemnas.bench.train.image_entries import (
     EXTENSIONS,
     ImageEntry,
     is_foreign,
     is_hidden,
     is_image,
+    is_sidecar,
     printable,
     split_of,
 )
+from smemnas.bench.train.image_left_out import LeftOut
 from smemnas.bench.train.image_splits import divide
 
 ANNOTATIONS = "val_annotations.txt"
@@ -48,12 +51,18 @@ class _File(NamedTuple):
     stamp: int = 0
 
 
-def list_folder(source: Path) -> list[ImageEntry]:
+def list_folder(source: Path, valid_share: float | None = None) -> list[ImageEntry]:
     """Return the images of a folder, by split, class and name.
+
+    Args:
+        source: The folder.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: There is no such folder, no split in it, a class without images, or a file that cannot be read.
+        UserError: The share is given, and the folder has a validation split of its own.
     """
+    left = LeftOut(source)
     if not source.is_dir():
         raise DataError(f"no folder or tar file of images at {printable(source)}.")
     try:
@@ -61,15 +70,29 @@ def list_folder(source: Path) -> list[ImageEntry]:
         if divided:
             splits = [p for p in _folders(top) if split_of(p.name)]
             classes = {(p.name, c.name) for p in splits for c in _folders(p)}
-            files = [file for p in splits for file in _walk(str(p), (p.name,), ())]
+            files = [file for p in splits for file in _walk(str(p), (p.name,), (), left)]
+            _beside(source, top, splits, left)
         else:
             classes = {(ALL, p.name) for p in _folders(top)}
-            files = list(_walk(str(top), (ALL,), ()))
+            files = list(_walk(str(top), (ALL,), (), left))
     except OSError as error:
         raise DataError(
             f"cannot read {printable(error.filename or source)} ({error.strerror}): allow it, or copy."
         ) from error
-    return _entries(source, files, classes, divided)
+    return _entries(source, files, classes, divided, left, valid_share)
+
+
+def _beside(source: Path, top: Path, splits: Sequence[Path], left: LeftOut) -> None:
+    """Count the images beside the folders of the splits, and beside the folder that holds these."""
+    for place, taken in {source: [top], top: splits}.items():
+        for item in sorted(place.iterdir()):
+            if item in taken or is_hidden(item.name):
+                continue
+            if item.is_file() and is_image(item.name):
+                left.beside[item.name] += 1
+            for _, folders, names in os.walk(item):
+                folders[:] = [name for name in folders if not is_hidden(name)]
+                left.beside[item.name] += sum(is_image(name) and not is_hidden(name) for name in names)
 
 
 def _folders(place: Path) -> list[Path]:
@@ -97,8 +120,8 @@ def _has_splits(place: Path) -> bool:
     return bool(training) and (any(map(_folders, training)) or all(split_of(p.name) for p in inside))
 
 
-def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]) -> Iterator[_File]:
-    """Yield the images in a folder and below it.
+def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...], left: LeftOut) -> Iterator[_File]:
+    """Yield the images in a folder and below it; other files are noted.
 
     Raises:
         DataError: Something looks like an image and is none that can be read, or folders contain themselves.
@@ -115,22 +138,29 @@ def _walk(folder: str, path: tuple[str, ...], above: tuple[tuple[int, int], ...]
         if is_foreign(item.name):
             raise _foreign(item.path)
         if item.is_dir():
-            yield from _walk(item.path, (*path, item.name), (*above, here))
+            yield from _walk(item.path, (*path, item.name), (*above, here), left)
         elif item.is_file():
             if is_image(item.name) or item.name == ANNOTATIONS:
                 stat = item.stat()
                 yield _File((*path, item.name), item.path, item.path, 0, stat.st_size, stat.st_mtime_ns)
+            elif len(path) > 1 and not is_sidecar(item.name):
+                left.unknown.append("/".join((*path[1:], item.name)))
         elif item.is_symlink() and (is_image(item.name) or "." not in item.name):
             raise DataError(f"{printable(item.path)} is a link to what is not there: restore its target or remove it.")
         elif is_image(item.name):
             raise DataError(f"{printable(item.path)} is no regular file: remove it.")
 
 
-def list_tar(source: Path) -> list[ImageEntry]:
+def list_tar(source: Path, valid_share: float | None = None) -> list[ImageEntry]:
     """Return the images of a tar file, by split, class and name.
+
+    Args:
+        source: The tar file.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: It is no uncompressed tar file, is cut off, or a member cannot be read.
+        UserError: The share is given, and the tar file has a validation split of its own.
     """
     try:
         with tarfile.open(source, "r:", encoding="utf-8", errors="surrogateescape") as archive:
@@ -140,11 +170,13 @@ def list_tar(source: Path) -> list[ImageEntry]:
             f"{printable(source)} is no readable, uncompressed tar file ({error}): unpack it and name the folder."
         ) from error
     top, divided = _top(members)
-    files, classes = [], set()
+    files, classes, left = [], set(), LeftOut(source)
     for name, member in members.items():
         parts = tuple(name.split("/"))
         path = parts[len(top) :] if divided else (ALL, *parts[len(top) :])
         if parts[: len(top)] != top or len(path) < 2 or not split_of(path[0]):
+            if is_image(parts[-1]) and not member.isdir() and not any(map(is_hidden, parts)):
+                left.beside[(parts[len(top) :] if parts[: len(top)] == top else parts)[0]] += 1
             continue
         if any(map(is_hidden, path)):
             continue
@@ -158,7 +190,9 @@ def list_tar(source: Path) -> list[ImageEntry]:
         target = _followed(source, name, members)
         if target is not None and (is_image(path[-1]) or path[-1] == ANNOTATIONS):
             files.append(_File(path, f"{source}:{member.name}", str(source), target.offset_data, target.size))
-    return _entries(source, files, classes, divided)
+        elif target is not None and len(path) > 2 and not is_sidecar(path[-1]):
+            left.unknown.append("/".join(path[1:]))
+    return _entries(source, files, classes, divided, left, valid_share)
 
 
 def _top(members: dict[str, tarfile.TarInfo]) -> tuple[tuple[str, ...], bool]:
@@ -223,7 +257,14 @@ def _followed(source: Path, name: str, members: dict[str, tarfile.TarInfo]) -> t
     )
 
 
-def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]], divided: bool) -> list[ImageEntry]:
+def _entries(
+    source: Path,
+    files: Iterable[_File],
+    classes: set[tuple[str, str]],
+    divided: bool,
+    left: LeftOut,
+    valid_share: float | None,
+) -> list[ImageEntry]:
     """Sort files into splits and classes.
 
     Args:
@@ -231,6 +272,8 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
         files: Images, and files with annotations.
         classes: Folders of splits and of the classes in them, also empty ones.
         divided: Whether there are folders of splits.
+        left: What is not among the files.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: An image belongs to no class, a class is empty, or the splits do not fit together.
@@ -262,7 +305,7 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
         entries.append(
             ImageEntry(
                 split_of(folder) or folder,
-                label,
+                label.strip(),  # as in a table, which would join what differs in blanks only
                 "/".join(rest),
                 file.name,
                 file.file,
@@ -275,7 +318,27 @@ def _entries(source: Path, files: Iterable[_File], classes: set[tuple[str, str]]
     if empty:
         where = printable("/".join([str(source), *empty[0][0 if divided else 1 :]]))
         raise DataError(f"{where} holds no images: remove this class everywhere, or fill it.")
-    return checked(source, sorted(entries))
+    folders = {folder for folder, _ in classes} | {file.path[0] for file in files}
+    left.check({split_of(folder) for folder in folders} if divided else set())
+    _check_blanks(source, {label for _, label in classes | filled})
+    return checked(source, sorted(entries), valid_share)
+
+
+def _check_blanks(source: Path, names: Iterable[str]) -> None:
+    """Check that no two classes differ in blanks at their ends only, nor consist of them.
+
+    Raises:
+        DataError: Two do, or one does.
+    """
+    known: dict[str, str] = {}
+    for name in sorted(names):
+        other = known.setdefault(name.strip(), name)
+        if other != name or not name.strip():
+            also = f" and {printable(other)!r}" if other != name else ""
+            raise DataError(
+                f"{printable(source)}: the class {printable(name)!r}{also} cannot be told apart by what is not blank: "
+                "rename the folder."
+            )
 
 
 def _annotations(file: _File) -> dict[str, str]:
@@ -286,11 +349,17 @@ def _annotations(file: _File) -> dict[str, str]:
     return {parts[0]: parts[1] for parts in (line.split("\t") for line in lines) if len(parts) > 1}
 
 
-def checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
+def checked(source: Path, entries: list[ImageEntry], valid_share: float | None = None) -> list[ImageEntry]:
     """Check that every split that is there has the same classes, two at least; divide what has one split.
+
+    Args:
+        source: For messages.
+        entries: The images.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: A split or a class is missing.
+        UserError: The share is given, and there is a validation split.
     """
     found: dict[str, set[str]] = {}
     for entry in entries:
@@ -314,4 +383,8 @@ def checked(source: Path, entries: list[ImageEntry]) -> list[ImageEntry]:
     if len(found["train"]) < 2:
         only = printable(next(iter(found["train"])))
         raise DataError(f"{where} holds one class, {only!r}: give images of two classes at least.")
-    return divide(source, entries) if len(found) == 1 else entries
+    if len(found) == 1:
+        return divide(source, entries) if valid_share is None else divide(source, entries, valid=valid_share)
+    if valid_share is not None and {"valid", "test"} <= found.keys():
+        raise UserError(f"{where} has a validation split of its own: leave valid_share out, or remove that split.")
+    return entries

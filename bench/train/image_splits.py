@@ -93,6 +93,18 @@ def too_few(name: str, split: str, n_images: int) -> str:
     )
 
 
+def none_of(name: str, split: str, classes: Sequence[str], n_classes: int) -> str:
+    """Return a warning where a split has no images of some classes, "" where it has of all."""
+    if not classes:
+        return ""
+    what = {"valid": "validation", "test": "test"}[split]
+    shown = ", ".join(repr(printable(label)) for label in classes[:3]) + ", ..." * (len(classes) > 3)
+    return (
+        f"{printable(name)} has no {what} images of {len(classes)} of its {n_classes} classes ({shown}): how well "
+        "networks tell these is not seen there. Give more images of them, or hold out a larger share."
+    )
+
+
 def counts(entries: Sequence[ImageEntry]) -> dict[str, Counter[str]]:
     """Return the number of images by split and class."""
     found: dict[str, Counter[str]] = {}

@@ -30,13 +30,20 @@ def is_table(source: Path) -> bool:
     return source.suffix.lower() in ENDINGS
 
 
-def list_table(source: Path) -> list[ImageEntry]:
+def list_table(source: Path, valid_share: float | None = None) -> list[ImageEntry]:
     """Return the images that a table names, by split, class and file.
+
+    Args:
+        source: The table.
+        valid_share: Share of each class for validation, where the splits are drawn; None is a tenth.
 
     Raises:
         DataError: It is no such table, or names a file twice, one that is not there, or no class or split for it.
+        UserError: The share is given, and the table has a validation split of its own.
     """
     at, lines = _columns(source, _lines(source))
+    if "split" in at and not any(cells[at["split"]] for _, cells in lines if len(cells) > at["split"]):
+        del at["split"]  # no line says it: drawn, as without the column
     found: dict[str, ImageEntry] = {}
     for number, cells in lines:
         if not any(cells):
@@ -59,7 +66,7 @@ def list_table(source: Path) -> list[ImageEntry]:
         found[real] = _entry(place, split or "", label, file, path)
     if not found:
         raise DataError(f"{printable(source)} names no images: give one line per image, file,class.")
-    return checked(source, sorted(found.values()))
+    return checked(source, sorted(found.values()), valid_share)
 
 
 def _entry(place: str, split: str, label: str, file: str, path: str) -> ImageEntry:

@@ -27,7 +27,6 @@ from smemnas.bench.train.image_entries import ImageEntry, printable
 from smemnas.bench.train.image_files import (
     Arrays,
     ImageSet,
-    Sums,
     checksum,
     find_files,
     known_files,
@@ -35,7 +34,8 @@ from smemnas.bench.train.image_files import (
     moments,
     open_files,
 )
-from smemnas.bench.train.image_splits import too_few
+from smemnas.bench.train.image_splits import none_of, too_few
+from smemnas.bench.train.image_sums import Sums
 from smemnas.spaces.base import IntArray
 
 SPLITS = ("train", "valid", "test")
@@ -161,10 +161,12 @@ def open_images(
         size: Side to resize images to; None keeps theirs.
         n_classes: Classes that the caller expects; None takes what is there.
         valid_share: Share of the training images held out for validation, the same for all three splits; None takes
-            a tenth (a quarter of the digits). It has no effect on data with its own validation split.
+            a tenth (a quarter of the digits). Of images that come without splits it is the share of each class, as
+            that for testing is; images with a validation split of their own take none.
 
     Raises:
-        UserError: Unknown data set or split, or a size or share that makes no sense.
+        UserError: Unknown data set or split, a size or share that makes no sense, or a share of images that have a
+            validation split of their own.
         DataError: The data is not there, corrupt, or has another number of classes.
     """
     if split not in SPLITS:
@@ -174,7 +176,7 @@ def open_images(
     share = (DIGITS_VALID if data == "digits" else VALID_SHARE) if valid_share is None else valid_share
     if not 0 < share < 1:
         raise UserError(f"valid_share must lie between 0 and 1, got {share!r}.")
-    found = _open(data, size)
+    found = _open(data, size, None if data in SETS else valid_share)
     if n_classes is not None and n_classes != len(found.classes):
         raise DataError(f"{data} has {len(found.classes)} classes, expected {n_classes}.")
     pixels, labels, sums = found.splits["train" if split == "valid" and "valid" not in found.splits else split]
@@ -210,9 +212,15 @@ def held_out(labels: IntArray, share: float) -> IntArray:
 
 def note_small(images: Images) -> None:
     """Say where held-out images of a user's own are too few to tell networks apart."""
-    text = "" if images.name in SETS else too_few(images.name, images.split, len(images))
-    if text:
-        note(text)
+    if images.name in SETS:
+        return
+    missing = [images.classes[c] for c in np.setdiff1d(np.arange(images.n_classes), images.labels)]
+    for text in (
+        too_few(images.name, images.split, len(images)),
+        none_of(images.name, images.split, missing, images.n_classes),
+    ):
+        if text:
+            note(text)
 
 
 def note_crop(images: Images, crop: int, option: str) -> None:
@@ -244,14 +252,14 @@ def with_held_out(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
 
 
 @lru_cache(maxsize=4)
-def _open(data: str, size: int | None) -> ImageSet:
+def _open(data: str, size: int | None, valid_share: float | None = None) -> ImageSet:
     """Return a data set, opened once per process."""
     if data in SETS:
         return SETS[data](size)
     source = find_files(data)
     if source is None:
         raise UserError(f"no data set {printable(data)!r}; a path has a slash.{suggest(data, [*SETS, *known_files()])}")
-    return open_files(source, size)
+    return open_files(source, size, valid_share)
 
 
 def _digits(size: int | None) -> ImageSet:

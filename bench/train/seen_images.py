@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from smemnas.bench.errors import DataError
+from smemnas.bench.train.image_sums import repeated, repeated_note
 from smemnas.bench.train.images import Images
 from smemnas.spaces.base import IntArray
 
@@ -93,22 +94,41 @@ def unseen(content: Mapping[str, Any], splits: Sequence[Images]) -> tuple[list[I
     return [by_name[images.split] for images in splits], f"{note}."
 
 
-def validation_note(content: Mapping[str, Any], valid: Images) -> str:
-    """Return what is wrong with validation images for a network with a supernet's weights, "" if nothing."""
-    if content.get("data_sha256") in (None, valid.sha256):
-        return ""
-    seen = _seen(content, valid)
+def trained_on(content: Mapping[str, Any], images: Images) -> tuple[int | None, str]:
+    """Return how many images of a split a supernet was trained on, and what a reader of accuracies on them must know.
+
+    Args:
+        content: Of the supernet's file.
+        images: The validation or the test split of what a network with its weights is read on.
+
+    Returns:
+        The number, None if it cannot be known; and the note, "" if nothing is wrong.
+    """
+    if content.get("data_sha256") in (None, images.sha256):
+        return 0, ""
+    what = {"valid": "validation", "test": "test"}[images.split]
+    seen = _seen(content, images)
     if seen is None:
-        return (
-            f"{valid.name} holds other images than the supernet was trained on; whether it was trained on some of the "
-            "validation images is not known."
+        return None, (
+            f"{images.name} holds other images than the supernet was trained on; whether it was trained on some of the "
+            f"{what} images is not known."
         )
-    if not seen.any():
-        return ""
-    return (
-        f"{valid.name} holds other images than the supernet was trained on: {int(seen.sum())} of {len(valid)} "
-        "validation images were in its training, so the validation accuracy is too good."
+    count = int(np.count_nonzero(seen))
+    if not count:
+        return 0, ""
+    return count, (
+        f"{images.name} holds other images than the supernet was trained on: {count} of {len(images)} {what} images "
+        f"were in its training, so the {what} accuracy is too good."
     )
+
+
+def repeats(train: Sequence[Images], test: Images) -> tuple[int, str]:
+    """Return how many test images are among training images too, by pixels, and what a reader must know of that."""
+    if test.sums is None or any(part.sums is None for part in train):
+        return 0, ""
+    known = np.concatenate([part.sums.values[part.index] for part in train if part.sums is not None])
+    count = repeated(test.sums.values[test.index], known)
+    return count, repeated_note(test.name, test.split, count, len(test))
 
 
 def _seen(content: Mapping[str, Any], images: Images) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

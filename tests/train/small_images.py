@@ -56,14 +56,14 @@ def write_imagenet(folder, n_classes=1000, train=5, val=1):
     rng = np.random.default_rng(0)
     colours = rng.integers(30, 226, (n_classes, 3))
     noise = rng.integers(-30, 31, (8, 40, 40, 3))
-    for split, n in (("train", train), ("val", val)):
+    for split, n, first in (("train", train, 0), ("val", val, train)):
         for label, colour in enumerate(colours):
             name = f"n{label:08}"
             place = folder / split / name
             place.mkdir(parents=True)
             for k in range(n):
                 height, width = ((32, 40), (36, 32), (32, 32))[(label + k) % 3]
-                pixels = colour + noise[(label + k) % 8, :height, :width]
+                pixels = colour + noise[(label + k + first) % 8, :height, :width]
                 file = f"{name}_{k}.JPEG" if split == "train" else f"ILSVRC2012_val_{label:08}.JPEG"
                 Image.fromarray(pixels.astype(np.uint8)).save(place / file)
 

@@ -22,7 +22,7 @@ from smemnas.bench.train.images import open_images  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, save  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract, extract_timm  # noqa: E402
-from smemnas.bench.train.retrain import export  # noqa: E402
+from smemnas.bench.train.retrain import export, int8  # noqa: E402
 from smemnas.bench.train.retrain.export import Packing, export_supernet  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.onnx_file import write_onnx  # noqa: E402
@@ -161,6 +161,19 @@ def test_a_folder_is_written_again_for_the_same_network_only(supernet, tmp_path)
     assert export_supernet(supernet, ARCH, tmp_path, packing=BARE) == first
     with pytest.raises(UserError, match=f"holds the export of {ARCH}"):
         export_supernet(supernet, ARCH.replace("765434", "3333"), tmp_path, packing=BARE)
+    about, config = first["identity"], json.loads((tmp_path / "config.json").read_text())
+    changes = (
+        ({"classes": list("abcdefghij")}, "of other classes"),
+        ({"identity": {**about, "data_sha256": "0"}}, "on other images"),
+        ({"identity": {**about, "weights_sha256": "0"}}, "with other weights"),
+    )
+    for change, words in changes:
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(UserError, match=f"holds an export of {ARCH} {words}: choose another folder"):
+            export_supernet(supernet, ARCH, tmp_path, packing=BARE)
+    old = {key: value for key, value in config.items() if key != "identity"}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert export_supernet(supernet, ARCH, tmp_path, packing=BARE) == first
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
@@ -251,8 +264,46 @@ def test_everything_in_one_export(trained, tmp_path):
     assert 'license: "CC-BY-4.0"\n' in card
     assert f"| `model.int8.onnx` | {after['accuracy']:.2f} |" in card
     assert "local-dir:." in card
-    again = export.export_retrained(trained, tmp_path, BARE)  # the same folder, with less
+    again = export.export_retrained(trained, tmp_path, Packing())  # the same folder, with less
     assert "int8" not in again
+    assert sorted(p.name for p in tmp_path.glob("*.onnx")) == ["model.onnx"]
+    export.export_retrained(trained, tmp_path, BARE)
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_a_training_that_was_ended_early_has_the_epochs_that_it_had(tmp_path):
+    options = smemnas.RetrainOptions(
+        arch="timm:lcnet_035", data="digits", stem="imagenet", preset="small", epochs=3, changes=("crop=1",),
+        device="cpu", out=tmp_path / "net",
+    )  # fmt: skip
+    found = smemnas.retrain(options, ends=lambda done: done >= 1)
+    assert (found.result["recipe"]["epochs"], found.result["stopped_after"]) == (3, 1)
+    assert ">1<" in found._repr_html_()
+    assert ">3<" not in found._repr_html_()
+    assert (
+        export.export_retrained(found.folder, tmp_path / "out", BARE)["facts"]["training"] == "1 epochs, preset small"
+    )
+
+
+def test_the_accuracy_in_8_bits_is_read_on_images_of_every_class(trained, supernet, tmp_path, monkeypatch):
+    """Images are sorted by class: the first ones would be those of one."""
+    pytest.importorskip("onnxruntime", reason="needs the extra 'train': pip install -e '.[train]'")
+    read, real = [], int8.write_int8
+
+    def noted(net, source, path, samples, about):
+        read.append(torch.cat([labels for _, labels in samples.held_out()]))
+        return real(net, source, path, samples, about)
+
+    monkeypatch.setattr(export, "READ", 50)
+    monkeypatch.setattr(export, "write_int8", noted)
+    config = export.export_retrained(trained, tmp_path / "one", Packing(int8=True))
+    assert config["int8"]["images"] == 50
+    export_supernet(supernet, ARCH, tmp_path / "other", packing=Packing(int8=True))
+    rows = int8.spread(3000, 2000)
+    assert [int((rows < 2100).sum()), int((rows >= 2100).sum())] == [1400, 600]
+    for labels in read:
+        valid = open_images("digits", "valid").labels
+        np.testing.assert_array_equal(labels, valid[int8.spread(len(valid), 50)])
 
 
 def test_the_card_names_the_class_of_a_file_with_onnxruntime_and_pillow(trained, tmp_path):

@@ -59,6 +59,9 @@ def test_mistakes_before_anything_is_trained(fails, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     fails(("supernet", "trian"), "Did you mean 'train'")
     fails(("supernet", "train", *OPTIONS, "--resolutions", "a"), "--resolutions takes a whole number")
+    far = ("supernet", "train", *OPTIONS, "--resolutions", "8,96", "--out", tmp_path / "far")
+    fails(far, "a resolution of 96 is more than 8 times the 8 pixels of digits")  # before anything is trained
+    assert not (tmp_path / "far" / "checkpoint.pt").exists()
     fails(("supernet", "train", *OPTIONS, "--phases", "progresive"), "no phase", "kernel")
     fails(("supernet", "train", "--data", "cifar", *OPTIONS[2:]), "Did you mean 'cifar")
     fails(("supernet", "eval", "nowhere.pt"), "no checkpoint at")

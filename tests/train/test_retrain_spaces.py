@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from smemnas.bench.report.run import write_report  # noqa: E402
 from smemnas.bench.runs.job import make_job  # noqa: E402
 from smemnas.bench.runs.run import run  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
+from smemnas.bench.train.retrain import plan as plan_file  # noqa: E402
 from smemnas.bench.train.retrain.export import Packing, export_retrained  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.plan import Wishes, make_plan  # noqa: E402
@@ -35,6 +38,20 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("noise") / "images"
     write_folder(folder, per_class=20)
     return folder
+
+
+def test_the_images_of_a_search_have_its_size_however_they_are_named(images, tmp_path, monkeypatch):
+    """As the search was given them, by a relative path, absolute; other images keep their own size."""
+    name = f"train+{quote(str(images), safe='')}+tiny+channels=2+size=12"
+    front = SimpleNamespace(job=SimpleNamespace(dataset=name, space="nats_sss"), archs=[NAMES["nats_sss"]])
+    monkeypatch.setattr(plan_file, "read_front", lambda run: front)
+    monkeypatch.chdir(images.parent)
+    (tmp_path / "run").mkdir()
+    arch = f"nats_sss:{NAMES['nats_sss']}"
+    for data in ("", images.name, f"./{images.name}", str(images)):
+        plan, _ = make_plan(tmp_path / "run", Wishes(arch=arch, data=data, **QUICK))
+        assert (plan.data, plan.size, dict(plan.sizes)) == (str(images), 12, {"channels": 2})
+    assert make_plan(tmp_path / "run", Wishes(arch=arch, data="digits", **QUICK))[0].size == 0
 
 
 @pytest.mark.slow

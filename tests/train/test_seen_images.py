@@ -236,3 +236,43 @@ def test_a_relative_path_is_kept_absolute_and_an_older_one_is_asked_for(tmp_path
     assert call(*reading(tmp_path / "old.pt", "--data", tmp_path / "pets"))[::2] == (0, "")
     monkeypatch.chdir(tmp_path)
     assert call(*reading(tmp_path / "old.pt"))[::2] == (0, "")
+
+
+def put_into_the_test_split(folder):
+    """Copy one training image there; return how messages tell of it."""
+    index = int(open_images(str(folder), "train").index[0])
+    source = folder / "train" / ("cat", "dog", "eel")[index // 10] / f"{index % 10:02}.png"
+    shutil.copy(source, folder / "test/cat/new.png")
+    data._open.cache_clear()
+    return "1 of 31 test images were in its training, so the test accuracy is too good"
+
+
+def test_a_search_says_that_its_report_reads_images_that_were_trained_on(pets, tmp_path, call):
+    folder, net = pets
+    said = put_into_the_test_split(folder)
+    code, text, error = call(
+        "run", "--method", "random", "--evaluator", "supernet", "--checkpoint", net, "--budget", 2, "--device", "cpu",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, error
+    assert said in text
+    assert any(said in note for note in fine_tuned(SupernetOptions(net, epochs=1), ()).notes)
+
+
+def test_a_retraining_and_its_card_say_that_test_images_were_trained_on(pets, tmp_path, call):
+    folder, net = pets
+    said = put_into_the_test_split(folder)
+    training = (
+        "retrain", net, "--arch", ARCH, "--preset", "small", "--epochs", 1, "--set", "batch=9", "--set", "crop=1",
+        "--device", "cpu", "--out",
+    )  # fmt: skip
+    code, _, error = call(*training, tmp_path / "out")
+    assert code == 0, error
+    assert said in error
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["test_images_seen"] == 1
+    assert said in result["note"]
+    assert call("export", tmp_path / "out", "--no-onnx")[0] == 0
+    assert said in (tmp_path / "out" / "export" / "README.md").read_text()
+    assert call(*training, tmp_path / "scratch", "--scratch")[0] == 0
+    assert "test_images_seen" not in json.loads((tmp_path / "scratch" / "result.json").read_text())

@@ -98,7 +98,7 @@ def test_timms_own_teacher_sees_images_as_it_was_trained_on_them(monkeypatch):
     """Images come normalised by their own moments, timm's weights expect ImageNet's."""
     images = open_images("digits", "train", size=32)
     monkeypatch.setattr(networks, "named_weights", lambda name, source: model().state_dict())
-    taught = timm_teacher(plan_of(teacher=f"timm:{NAME}"), images, torch.device("cpu"))
+    taught = timm_teacher(plan_of(teacher=f"timm:{NAME}"), images, torch.device("cpu"), 32)
     assert isinstance(taught, Renormalised)
     pixels = torch.from_numpy(images.take(slice(0, 4))).permute(0, 3, 1, 2) / 255
     given, own = (
@@ -122,6 +122,19 @@ def test_a_training_from_a_file_with_a_teacher(tmp_path):
     torch.save(model(7).state_dict(), tmp_path / "seven.pt")
     with pytest.raises(DataError, match=r"seven.pt knows other classes than the images have"):
         retrain(plan_of(**wishes | {"teacher_weights": str(tmp_path / "seven.pt")}), tmp_path / "x", Machine("cpu"))
+
+
+def test_a_teacher_of_fixed_size_is_built_for_the_student_s_images_or_refused(tmp_path):
+    name, images = "vit_tiny_patch16_224", open_images("digits", "train", size=32)
+    for side in (32, 64):
+        torch.save(timm.create_model(name, num_classes=10, img_size=side).state_dict(), tmp_path / f"{side}.pt")
+    plans = {side: plan_of(teacher=f"timm:{name}", teacher_weights=str(tmp_path / f"{side}.pt")) for side in (32, 64)}
+    cpu = torch.device("cpu")
+    assert timm_teacher(plans[32], images, cpu, 32)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    with pytest.raises(DataError, match="built for images of one size, here 32 pixels"):
+        timm_teacher(plans[64], images, cpu, 32)
+    with pytest.raises(UserError, match="takes no images of 8 pixels"):
+        timm_teacher(plans[32], images, cpu, 8)
 
 
 def test_a_plan_that_names_no_weights_is_what_it_was():

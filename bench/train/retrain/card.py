@@ -31,14 +31,17 @@ model.eval()
 #: Names the class of an image file with onnxruntime and Pillow alone.
 ONNX_SNIPPET = """\
 import json, numpy, onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("{file}")
 about = {{key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}}
-image, side = Image.open("photo.jpg").convert("RGB"), about["resolution"]
-size = [max(side, round(v * about["resized"] / min(image.size))) for v in image.size]
-image = image.resize(size, getattr(Image.Resampling, about["interpolation"].upper()))
-left, top = (round((v - side) / 2) for v in size)
-pixels = numpy.asarray(image.crop((left, top, left + side, top + side)), "float32")
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+for shorter, how, side, half in about["preprocessing"]:
+    scale = shorter / min(image.size)
+    size = [max(shorter, round(v * scale)) for v in image.size]
+    image = image.resize(size, getattr(Image.Resampling, how.upper()))
+    left, top = ((v - side) // 2 if half == "down" else round((v - side) / 2) for v in size)
+    image = image.crop((left, top, left + side, top + side))
+pixels = numpy.asarray(image, "float32")
 if not about["normalised_inside"]:
     pixels = (pixels / 255 - about["mean"]) / about["std"]
 answer = session.run(None, {{"images": pixels.transpose(2, 0, 1)[None].astype("float32")}})[0][0]

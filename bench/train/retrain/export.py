@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from smemnas.bench.benchmarks.table import file_digest
 from smemnas.bench.errors import DataError, RunError, UserError
-from smemnas.bench.files import make_folder, why, write_bytes, write_json, write_text
-from smemnas.bench.outputs import EXPORT, claim
+from smemnas.bench.files import write_bytes, write_json, write_text
 from smemnas.bench.provenance import environment
 from smemnas.bench.train.batches import Pixels
 from smemnas.bench.train.devices import find_device
@@ -24,13 +23,14 @@ from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, read
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm, timm_definition
 from smemnas.bench.train.recipes import changed
 from smemnas.bench.train.retrain.card import card
+from smemnas.bench.train.retrain.export_folder import CONFIG, claim_export, remove
 from smemnas.bench.train.retrain.folder import WEIGHTS as TRAINED_WEIGHTS
-from smemnas.bench.train.retrain.folder import read_result
+from smemnas.bench.train.retrain.folder import epochs_of, read_result
 from smemnas.bench.train.retrain.images import Photos, evaluation_batches, evaluation_transform
-from smemnas.bench.train.retrain.int8 import CALIBRATED, Samples, write_int8
+from smemnas.bench.train.retrain.int8 import CALIBRATED, READ, Samples, spread, write_int8
 from smemnas.bench.train.retrain.networks import rebuild
 from smemnas.bench.train.retrain.onnx_file import Deployed, need_onnx, write_onnx
-from smemnas.bench.train.retrain.plan import TIMM
+from smemnas.bench.train.retrain.preprocessing import STORING, Step, as_one, in_words, steps_of
 from smemnas.bench.train.retrain.recipes import find_retrain_recipe
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import plan_for, splits_for
@@ -38,8 +38,7 @@ from smemnas.bench.train.supernet.plan import SupernetPlan
 from smemnas.bench.train.supernet.recalibration import accuracy, recalibrate, resize
 from smemnas.spaces.mnv3_choices import name_of, read_name
 
-WEIGHTS, CONFIG, ONNX, CARD = "model.safetensors", "config.json", "model.onnx", "README.md"
-INT8 = "model.int8.onnx"
+WEIGHTS, ONNX, INT8, CARD = "model.safetensors", "model.onnx", "model.int8.onnx", "README.md"
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,9 @@ class Exported:
         std: Their standard deviation.
         classes: Names in the order of the outputs; empty if not known.
         facts: Further lines of the card by label: accuracies, data, origin.
-        resized: Side that an image's shorter side is resized to, before the centre is cropped; 0 is the resolution.
-        interpolation: How it is resized.
+        steps: From an image file to the input; none resizes the shorter side and crops the centre.
         samples: Images for quantisation, if there are any.
+        identity: Checksums of what it was made of, "weights_sha256" and "data_sha256", as far as they are known.
     """
 
     net: nn.Module
@@ -96,9 +95,9 @@ class Exported:
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    resized: int = 0
-    interpolation: str = "bilinear"
+    steps: tuple[Step, ...] = ()
     samples: Samples | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def timm_name(self) -> str:
@@ -149,6 +148,8 @@ def export_supernet(
     std: tuple[float, ...] = ()
     classes = tuple(content.get("classes", ()))
     samples = None
+    steps: tuple[Step, ...] = ()
+    identity = {"weights_sha256": file_digest(checkpoint)}
     if not as_is:
         plan = plan_for(content, checkpoint, data, side)
         where = find_device(device)
@@ -165,8 +166,11 @@ def export_supernet(
         net = net.cpu()
         samples = _supernet_samples(plan, train, valid, side)
         mean, std, classes = train.images.mean, train.images.std, train.images.classes
+        steps = steps_of(train.images.size, side, STORING)
+        identity["data_sha256"] = train.images.sha256
     definition = timm_definition(subnet, supernet.shape)
-    exported = Exported(net, name_of(subnet, side), definition, side, mean, std, classes, facts, samples=samples)
+    about = (mean, std, classes, facts, steps, samples, identity)
+    exported = Exported(net, name_of(subnet, side), definition, side, *about)
     return write_export(exported, out, packing)
 
 
@@ -174,7 +178,7 @@ def _supernet_samples(plan: SupernetPlan, train: Pixels, valid: Pixels, side: in
     """Return the images that batch norms are measured on, and the validation images."""
     return Samples(
         lambda: (resize(images, side).cpu() for images in calibration(plan, train)),
-        lambda: ((resize(images, side).cpu(), labels) for images, labels in evaluation(plan, valid, len(valid.images))),
+        lambda: ((resize(images, side).cpu(), labels) for images, labels in evaluation(plan, valid, READ)),
         "validation images",
     )
 
@@ -204,20 +208,10 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         raise RunError(
             f"{folder / TRAINED_WEIGHTS} does not hold the weights of {result['arch']} ({reason})."
         ) from error
-    facts: dict[str, Any] = {
-        "data": Path(result["data"]).name,
-        "test accuracy, top-1 (%)": round(result["top1"], 3),
-        "test accuracy, top-5 (%)": round(result["top5"], 3),
-        "test images": result["test_images"],
-        "weights": f"{result['weights']}, training from {result['start']}",
-        "training": f"{result['recipe']['epochs']} epochs, preset {result['recipe']['name']}",
-        "evaluation": f"resized to {round(side / result['recipe']['crop_pct'])} pixels "
-        f"({result['recipe']['interpolation']}), centre crop {side}",
-    }
-    if result["valid_top1"] is not None:
-        facts["validation accuracy (%)"] = round(result["valid_top1"], 3)
-    mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
     recipe = result["recipe"]
+    stored = result.get("image_size") or result["plan"]["size"]  # of older versions only what was asked for
+    steps = steps_of(stored, side, recipe["interpolation"], recipe["crop_pct"])
+    mean, std, classes = (tuple(result.get(key, ())) for key in ("mean", "std", "classes"))
     exported = Exported(
         net.eval(),
         result["arch"],
@@ -226,12 +220,28 @@ def export_retrained(folder: Path, out: Path, packing: Packing = PLAIN) -> dict[
         mean,
         std,
         classes,
-        facts,
-        round(side / recipe["crop_pct"]),
-        recipe["interpolation"],
+        _facts(result, steps),
+        steps,
         _retrained_samples(result) if packing.int8 else None,
+        {"weights_sha256": file_digest(folder / TRAINED_WEIGHTS), "data_sha256": result["data_sha256"]},
     )
     return write_export(exported, out, packing)
+
+
+def _facts(result: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
+    """Return what the card says of a final training."""
+    recipe = result["recipe"]
+    return {
+        "data": Path(result["data"]).name,
+        "test accuracy, top-1 (%)": round(result["top1"], 3),
+        "test accuracy, top-5 (%)": round(result["top5"], 3),
+        "test images": result["test_images"],
+        "weights": f"{result['weights']}, training from {result['start']}",
+        "training": f"{epochs_of(result)} epochs, preset {recipe['name']}",
+        "evaluation": in_words(steps),
+        **({"note": result["note"]} if result.get("note") else {}),
+        **({} if result["valid_top1"] is None else {"validation accuracy (%)": round(result["valid_top1"], 3)}),
+    }
 
 
 def _retrained_samples(result: Mapping[str, Any]) -> Samples:
@@ -250,7 +260,7 @@ def _retrained_samples(result: Mapping[str, Any]) -> Samples:
     order = np.random.default_rng(0).permutation(len(train))[:CALIBRATED]
     return Samples(
         lambda: (images for images, _ in evaluation_batches(train, order, cpu, 0)),
-        lambda: evaluation_batches(valid, np.arange(len(valid)), cpu, 0),
+        lambda: evaluation_batches(valid, spread(len(valid), READ), cpu, 0),
         "validation images" if result["valid_top1"] is not None else "validation images, which were trained on too",
     )
 
@@ -271,7 +281,10 @@ def write_export(exported: Exported, out: Path, packing: Packing = PLAIN) -> dic
     if packing.normalise and not exported.mean:
         raise UserError("the images' mean and standard deviation are not known: leave --normalise or --as-is out.")
     config = _description(exported, packing)
-    _claim(out, config["architecture"])
+    claim_export(out, config)
+    for name, written in ((ONNX, packing.onnx), (INT8, packing.int8)):
+        if not written:  # an earlier one would say something else than the description does
+            remove(out / name)
     _write_weights(exported.net, out / WEIGHTS)
     if packing.onnx:
         moments = (exported.mean, exported.std) if packing.normalise else ((), ())
@@ -290,7 +303,8 @@ def write_export(exported: Exported, out: Path, packing: Packing = PLAIN) -> dic
 def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
     """Return what `config.json` says; timm reads "architecture", "num_classes", "pretrained_cfg" and "model_args"."""
     side = exported.resolution
-    resized = exported.resized or side
+    steps = exported.steps or steps_of(0, side, STORING)
+    one = as_one(steps)
     known = {"mean": list(exported.mean), "std": list(exported.std)} if exported.mean else {}
     in_a_space = "space" in exported.definition
     return {
@@ -301,8 +315,8 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
             "input_size": [3, side, side],
             "num_classes": exported.definition["num_classes"],
             **known,
-            "interpolation": exported.interpolation,
-            "crop_pct": side / resized,
+            "interpolation": one["interpolation"],
+            "crop_pct": one["crop_pct"],
             "crop_mode": "center",
             **({"label_names": list(exported.classes)} if exported.classes else {}),
             **({"license": packing.licence} if packing.licence else {}),
@@ -311,8 +325,9 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
         **({"network": dict(exported.definition)} if in_a_space else {}),
         "timm_loads": bool(exported.timm_name),
         "resolution": side,
-        "resized": resized,
-        "interpolation": exported.interpolation,
+        "preprocessing": [list(step) for step in steps],
+        "resized": one["resized"],
+        "interpolation": one["interpolation"],
         "mean": list(exported.mean),
         "std": list(exported.std),
         "classes": list(exported.classes),
@@ -320,17 +335,18 @@ def _description(exported: Exported, packing: Packing) -> dict[str, Any]:
         "params": parameters(exported.net),
         "madds": multiply_adds(exported.net, side),
         "facts": dict(exported.facts),
+        "identity": dict(exported.identity),
         "environment": environment(),
     }
 
 
 def _about(config: Mapping[str, Any], net: Deployed) -> dict[str, Any]:
     """Return the metadata of an ONNX file."""
-    keys = ("architecture", "resolution", "resized", "interpolation", "mean", "std", "classes", "licence")
+    keys = ("architecture", "resolution", "preprocessing", "resized", "interpolation", "mean", "std", "classes")
     pixels = "pixels from 0 to 255" if net.normalises else "pixels from 0 to 1, less mean, by std"
     side = config["resolution"]
     return {
-        **{key: config[key] for key in keys},
+        **{key: config[key] for key in (*keys, "licence")},
         "metrics": config["facts"],
         "input": f"RGB (n, 3, {side}, {side}), {pixels}",
         "output": net.output,
@@ -348,23 +364,3 @@ def _write_weights(net: nn.Module, path: Path) -> None:
 
     # Its own writing of files gives them rights for their owner only, whatever the umask.
     write_bytes(path, save({name: value.contiguous() for name, value in net.state_dict().items()}))
-
-
-def _claim(out: Path, arch: str) -> None:
-    """Make the folder, and refuse one that holds something else.
-
-    Raises:
-        UserError: It holds another export, or files that are none.
-        RunError: It cannot be made.
-    """
-    claim(out, EXPORT)
-    make_folder(out)
-    try:
-        before = json.loads((out / CONFIG).read_bytes())["architecture"]
-    except FileNotFoundError:  # the mark of an export comes first, so that one that was killed can be done again
-        write_json(out / CONFIG, {"architecture": arch, "timm": {}}, durable=False)
-        return
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{out / CONFIG} is corrupt ({why(error)}): remove it, or choose another --out.") from error
-    if before.removeprefix(TIMM) != arch.removeprefix(TIMM):
-        raise UserError(f"{out} holds the export of {before}: choose another folder with --out.")

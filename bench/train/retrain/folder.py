@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def read_result(folder: Path) -> Row:
     if result.get("format") != FORMAT:
         raise RunError(f"{file} is no result of a final training.")
     return result
+
+
+def epochs_of(result: Mapping[str, Any]) -> int:
+    """Return the epochs that a final training had, fewer than planned where it was ended early."""
+    return int(result.get("stopped_after", result["recipe"]["epochs"]))
 
 
 def finished(out: Path, identity: dict[str, Any]) -> Row | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from smemnas.bench.errors import RunError
 from smemnas.bench.files import replacing
 from smemnas.bench.train.retrain.onnx_file import INPUT, Deployed, describe, open_session
+from smemnas.spaces.base import IntArray
 
 #: Images that ranges are measured on, and that accuracies are read on at most.
 CALIBRATED, READ = 256, 2000
@@ -33,13 +34,21 @@ class Samples(NamedTuple):
 
     Attributes:
         training: Yields batches of training images, without augmentation.
-        held_out: Yields batches of images that were not trained on, with labels ``(b,)``.
+        held_out: Yields batches of at most `READ` images that were not trained on, with labels ``(b,)``: an even
+            sample, for images are sorted by class.
         what: What these are, for the card.
     """
 
     training: Callable[[], Iterable[Tensor]]
     held_out: Callable[[], Iterable[tuple[Tensor, Tensor]]]
     what: str
+
+
+def spread(n: int, limit: int) -> IntArray:
+    """Return at most `limit` of ``n`` rows ``(k,)``, evenly spread, as `supernet.batches.evaluation` takes them."""
+    count = min(n, limit)
+    rows: IntArray = np.arange(count) * n // count
+    return rows
 
 
 def write_int8(net: Deployed, source: Path, path: Path, samples: Samples, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,8 +127,6 @@ def _accuracy(net: Deployed, session: Any, samples: Samples) -> tuple[float, int
     """Return top-1 accuracy (%) of a session, and on how many images."""
     right = seen = 0
     for images, labels in samples.held_out():
-        if seen >= READ:
-            break
         answers = session.run(None, {INPUT: net.fed(images).numpy()})[0]
         right += int((answers.argmax(1) == labels.numpy()).sum())
         seen += len(labels)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smemnas.bench.errors import UserError, suggest
+from smemnas.bench.errors import DataError, UserError, suggest
 from smemnas.bench.train.faults import is_out_of_memory
 from smemnas.bench.train.images import Images
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet
@@ -18,7 +18,7 @@ from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extra
 from smemnas.bench.train.retrain.plan import PRETRAINED, TIMM, RetrainPlan
 from smemnas.bench.train.retrain.spaces import build_network, space_definition
 from smemnas.bench.train.retrain.starts import Renormalised, fill, named_weights, own_moments
-from smemnas.bench.train.seen_images import same_classes, validation_note
+from smemnas.bench.train.seen_images import same_classes, trained_on
 from smemnas.bench.train.supernet.recalibration import recalibrate
 from smemnas.spaces.mnv3_choices import CHOICES, check_choices, read_name
 
@@ -180,7 +180,19 @@ def inherited_note(plan: RetrainPlan, images: Images, valid: Images) -> str:
     _, content = load_supernet(plan.supernet)
     if not same_classes(content, images):
         return f"{images.name} has other classes than the supernet was trained on: the classifier starts at random."
-    return "" if plan.all_images else validation_note(content, valid)
+    return "" if plan.all_images else trained_on(content, valid)[1]
+
+
+def tested_note(plan: RetrainPlan, test: Images) -> tuple[int | None, str]:
+    """Return how many test images the supernet behind a network was trained on, and what is wrong with that.
+
+    With other classes the images are others, unless some are found to be the same.
+    """
+    if plan.supernet is None or not (plan.inherit or plan.recipe.distill):
+        return 0, ""
+    _, content = load_supernet(plan.supernet)
+    count, said = trained_on(content, test)
+    return (count, said) if count or same_classes(content, test) else (0, "")
 
 
 @torch.no_grad()
@@ -205,14 +217,16 @@ def inherit(net: nn.Module, plan: RetrainPlan, images: Images, calibration: Cali
     return same
 
 
-def teacher(plan: RetrainPlan, images: Images, calibration: Calibration, device: torch.device) -> nn.Module | None:
+def teacher(
+    plan: RetrainPlan, images: Images, calibration: Calibration, device: torch.device, resolution: int
+) -> nn.Module | None:
     """Return the supernet's largest network, with its batch norms measured, or None where nobody teaches.
 
     Raises:
         UserError: It knows other classes.
     """
     if plan.recipe.distill and plan.teacher:
-        return timm_teacher(plan, images, device)
+        return timm_teacher(plan, images, device, resolution)
     if not plan.recipe.distill or plan.supernet is None:
         return None
     supernet, content = load_supernet(plan.supernet)
@@ -232,17 +246,27 @@ def teacher(plan: RetrainPlan, images: Images, calibration: Calibration, device:
     return net.eval().requires_grad_(False)
 
 
-def timm_teacher(plan: RetrainPlan, images: Images, device: torch.device) -> nn.Module:
-    """Return a model of timm that teaches the images' classes.
+def timm_teacher(plan: RetrainPlan, images: Images, device: torch.device, resolution: int) -> nn.Module:
+    """Return a model of timm that teaches the images' classes, on images of the student's resolution.
 
     Raises:
-        UserError: timm has no such model or no weights for it.
+        UserError: timm has no such model or no weights for it, or it takes no images of this resolution.
         DataError: The weights are not there, or know other classes.
     """
     name, source = plan.teacher.removeprefix(TIMM), plan.teacher_weights
-    net = build_named(name, images.n_classes, 2)
+    fixed = size_options(name, resolution)
+    net = build_named(name, images.n_classes, 2, **fixed)
+    check_input(name, net, images.n_classes, resolution)
     where = f"timm's {name}" if source == PRETRAINED else source
-    fill(net, name, named_weights(name, source), where, whole=True)
+    try:
+        fill(net, name, named_weights(name, source), where, whole=True)
+    except DataError as error:
+        if not fixed:
+            raise
+        raise DataError(
+            f"{error} {name} is built for images of one size, here {resolution} pixels: give a teacher with weights of "
+            "that size, or a model that takes any."
+        ) from error
     layout = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
     given = images.mean, images.std
     taught = Renormalised(net, given, own_moments(net)) if source == PRETRAINED else net

@@ -16,6 +16,7 @@ from smemnas.bench.runs.folder import JOB
 from smemnas.bench.runs.front import FinishedFront, folder_name, pick, read_front
 from smemnas.bench.train.images import absolute
 from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.retrain.preprocessing import resized_side
 from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_recipe
 from smemnas.bench.train.retrain.spaces import MNV3, SIZES, checked_name, in_space, read_sizes, space_of
 from smemnas.bench.values import whole
@@ -202,7 +203,7 @@ def make_plan(run: Path | None, wishes: Wishes) -> tuple[RetrainPlan, Path]:
         raise UserError("distill needs a teacher: name a supernet with --supernet or a --teacher, or --set distill=0.")
     teacher_weights = (wishes.teacher_weights or PRETRAINED) if wishes.teacher else ""
     resolution = resolution or found.resolution
-    size = wishes.size or (round(resolution / recipe.crop_pct) if recipe.crop_pct < 1 else found.size)
+    size = wishes.size or (resized_side(resolution, recipe.crop_pct) if recipe.crop_pct < 1 else found.size)
     if size < 0 or resolution < 0:
         raise UserError(f"--size and --resolution are 0 or more, got {size} and {resolution}.")
     plan = RetrainPlan(
@@ -344,7 +345,7 @@ def _open_run(run: Path | None, wishes: Wishes) -> tuple[FinishedFront | None, _
             from smemnas.bench.train import options
 
             trained = options.parse_name(dataset)
-            size = trained.values.get("size", 0) if data in ("", trained.data) else 0
+            size = trained.values.get("size", 0) if not data or absolute(data) == absolute(trained.data) else 0
             data, stem = data or trained.data, stem or trained.values.get("stem", "imagenet")
             width = trained.values.get("width", 1.0) if width is None else width
             if not wishes.arch or space_of(wishes.arch)[0] == front.job.space:  # another space has sizes of its own

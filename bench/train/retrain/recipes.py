@@ -61,7 +61,7 @@ class RetrainRecipe:
         ema_warmup: Let the decay rise from 0, for short trainings.
         precision: "float32", or autocast to "bf16" or "fp16" (with loss scaling, CUDA only).
         crop_pct: Share of the resized image's side that is seen in evaluation.
-        interpolation: How images are resized.
+        interpolation: How stored images are resized; when they are stored at a side, that is bilinear.
         channels_last: Memory layout.
         compile: Compile the network with torch.compile.
         deterministic: Only operations whose result never varies; on a GPU some are slower.

@@ -32,9 +32,18 @@ from smemnas.bench.train.retrain.images import (
     stream,
     training_transform,
 )
-from smemnas.bench.train.retrain.networks import build, definition, inherit, inherited_note, start_from, teacher
+from smemnas.bench.train.retrain.networks import (
+    build,
+    definition,
+    inherit,
+    inherited_note,
+    start_from,
+    teacher,
+    tested_note,
+)
 from smemnas.bench.train.retrain.parts import left_of_start, make_ema, make_optimizer, top_accuracies
 from smemnas.bench.train.retrain.plan import PRETRAINED, RetrainPlan
+from smemnas.bench.train.seen_images import repeats
 from smemnas.bench.train.supernet.batches import CALIBRATION
 from smemnas.bench.train.supernet.recalibration import CALIBRATION_BATCHES, CALIBRATION_SIZE
 
@@ -145,7 +154,7 @@ def start(
         classifier = "loaded"
     if plan.inherit and inherit(net, plan, images, calibration):
         classifier = "inherited"
-    tutor = teacher(plan, images, calibration, device)
+    tutor = teacher(plan, images, calibration, device, side)
     inherited = inherited_note(plan, images, held_out)
     if inherited and group.rank == 0:
         note(inherited)
@@ -207,6 +216,10 @@ def result_of(training: RetrainState) -> Row:
     """Return what came out; here, and only here, the test split is opened."""
     plan, recipe, images = training.plan, training.plan.recipe, training.train.parts[0]
     test = open_images(plan.data, "test", size=plan.size or None, n_classes=images.n_classes)
+    (seen, told), (twice, also) = tested_note(plan, test), repeats(training.train.parts, test)
+    said = " ".join(filter(None, (told, also)))
+    if said and training.group.rank == 0:
+        note(said)
     photos = Photos([test], evaluation_transform(recipe, training.resolution), recipe)
     started = time.perf_counter()
     first, five = top_accuracies(training.judged, photos, recipe, training.group, training.machine.workers)
@@ -220,6 +233,9 @@ def result_of(training: RetrainState) -> Row:
         "top1": first,
         "top5": five,
         "test_images": len(test),
+        **({"test_images_seen": seen} if told else {}),
+        **({"test_images_repeated": twice} if also else {}),
+        **({"note": said} if said else {}),
         "weights": "last epoch" if training.ema is None else "moving average, last epoch",
         "valid_top1": last.get(f"valid_top1{suffix}"),
         "valid_images": None if training.valid is None else len(training.valid),
@@ -231,6 +247,7 @@ def result_of(training: RetrainState) -> Row:
         "params": parameters(training.judged),
         "madds": multiply_adds(training.judged, training.resolution),
         "resolution": training.resolution,
+        "image_size": images.size,
         **({"stopped_after": last["epoch"]} if last["epoch"] < recipe.epochs else {}),
         "seconds": round(sum(row["seconds"] for row in training.rows), 3),
         "seconds_test": round(reading, 3),

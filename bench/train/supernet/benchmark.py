@@ -36,7 +36,7 @@ from smemnas.bench.train.networks.mnv3.to_timm import Resized, build_timm, extra
 from smemnas.bench.train.networks.trainable import TrainableMNV3
 from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.train.results import VALID_ERROR
-from smemnas.bench.train.seen_images import same_classes, unseen
+from smemnas.bench.train.seen_images import same_classes, trained_on, unseen
 from smemnas.bench.train.supernet.batches import calibration, evaluation
 from smemnas.bench.train.supernet.evaluation import CHUNK, plan_for, resolutions_of, splits_for
 from smemnas.bench.train.supernet.options import SupernetOptions
@@ -93,6 +93,7 @@ class SupernetBenchmark(Benchmark):
         (self._train, self._valid), note = splits_for(
             content, self._plan, ("train", "valid"), shape.n_classes, self.device
         )
+        _, tested = trained_on(content, open_images(self._plan.data, "test", size=self._plan.size or None))
         self._sha256 = file_digest(path)
         self._known: dict[tuple[str, str], tuple[float, float]] = {}
         self._read = 0
@@ -101,7 +102,7 @@ class SupernetBenchmark(Benchmark):
             f"{VALID_ERROR} is the error with the weights inherited from {path.name}, on {n_valid} training images "
             "that the supernet was not trained on; batch norm statistics are measured for each network.",
             f"{TEST_ERROR} is that of the same weights on the test images; it is computed for reports only.",
-            *([note] if note else []),
+            *filter(None, (note, tested)),
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -282,7 +283,7 @@ def fine_tuned(
         crop=plan.crop,
         channels_last=True,
     )
-    return TrainedBenchmark(
+    found = TrainedBenchmark(
         space,
         plan.data,
         recipe,
@@ -292,6 +293,10 @@ def fine_tuned(
         device=device,
         jobs=jobs,
     )
+    count, tested = trained_on(content, open_images(plan.data, "test", size=plan.size or None))
+    if tested and (count or space.same_classes):
+        found.tell(tested)
+    return found
 
 
 @functools.lru_cache(maxsize=1)

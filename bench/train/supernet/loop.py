@@ -145,6 +145,8 @@ def _train(
     train, valid = (
         Pixels(open_images(plan.data, split, size=plan.size or None), group.device) for split in ("train", "valid")
     )
+    for side in plan.resolutions:
+        train.images.check_side(side)
     training = _start(plan, out, train.images, group)
     if not training.rows and group.rank == 0:
         note_small(valid.images)

@@ -332,11 +332,13 @@ def _report(
 ) -> dict[str, Any]:
     """Return what came out, as JSON values."""
 
+    from smemnas.bench.train.retrain.folder import epochs_of
+
     def of(training: Retraining) -> dict[str, Any]:
         keys = ("arch", "top1", "top5", "test_images", "valid_top1", "params", "madds", "resolution", "start")
-        return {key: training.result[key] for key in keys} | {
-            "epochs": training.result.get("stopped_after", training.result["recipe"]["epochs"])
-        }
+        result = training.result
+        said = {"note": result["note"]} if result.get("note") else {}
+        return {key: result[key] for key in keys} | {"epochs": epochs_of(result)} | said
 
     return {
         "data": plan.setting.data,
@@ -378,6 +380,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     lines += ["", f"On {n:,} test images, where differences below {resolution(n):.1f} points mean nothing."]
     if report["baseline"] is not None:
         lines.append("Both were trained with one recipe; inherited weights have the supernet's training in them too.")
+    lines += dict.fromkeys(of["note"] for of in (report["network"], report["baseline"]) if of and "note" in of)
     spent = sum(report["seconds"].values())
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in report["seconds"].items())
     lines.append(f"Time: {spent:.0f} of {report['seconds_given']:.0f} s ({parts}).")

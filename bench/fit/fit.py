@@ -331,7 +331,6 @@ def _report(
     plan: FitPlan, clock: FitClock, found: Retraining, baseline: Retraining | None, exported: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what came out, as JSON values."""
-
     from smemnas.bench.train.retrain.folder import epochs_of
 
     def of(training: Retraining) -> dict[str, Any]:

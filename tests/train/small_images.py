@@ -20,6 +20,16 @@ def data_home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def opened_anew(data_home):
+    """Nothing that an earlier test has opened is taken for this one's images."""
+    from smemnas.bench.train import images
+
+    images._open.cache_clear()
+    yield
+    images._open.cache_clear()
+
+
+@pytest.fixture
 def one_thread():
     """Train on one thread, as the suite does."""
     import torch

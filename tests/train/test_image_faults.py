@@ -10,7 +10,7 @@ import pytest
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.[train]'")
 
 from PIL import ImageOps  # noqa: E402
-from small_images import CLASSES, data_home, write_folder, write_tar  # noqa: E402, F401
+from small_images import CLASSES, data_home, opened_anew, write_folder, write_tar  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
 from smemnas.bench.library.images import images  # noqa: E402
@@ -19,12 +19,7 @@ from smemnas.bench.train import images as module  # noqa: E402
 from smemnas.bench.train.image_files import list_images  # noqa: E402
 from smemnas.bench.train.images import open_images  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def fresh(data_home):  # noqa: F811
-    module._open.cache_clear()
-    yield
-    module._open.cache_clear()
+pytestmark = pytest.mark.usefixtures("opened_anew")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install -e '.[train]'")
 
-from small_images import data_home, write_folder, write_tar  # noqa: E402, F401
+from small_images import data_home, opened_anew, write_folder, write_tar  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
 from smemnas.bench.train import image_files as data_files  # noqa: E402
@@ -23,11 +23,7 @@ from smemnas.bench.train.images import open_images  # noqa: E402
 SUITE = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def fresh(data_home):  # noqa: F811
-    module._open.cache_clear()
-    yield
-    module._open.cache_clear()
+pytestmark = pytest.mark.usefixtures("opened_anew")
 
 
 @pytest.fixture

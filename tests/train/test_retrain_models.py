@@ -8,10 +8,9 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 timm = pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
+from small_images import data_home, one_thread, opened_anew, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import UserError  # noqa: E402
-from smemnas.bench.train import images as data  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import read, save  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
 from smemnas.bench.train.retrain.networks import build, build_named, definition, rebuild, size_options  # noqa: E402
@@ -22,11 +21,7 @@ ARCH = "r8-3333-3333-3333-3333-3333"
 CPU = Machine("cpu")
 
 
-@pytest.fixture(autouse=True)
-def fresh(data_home, one_thread):  # noqa: F811
-    data._open.cache_clear()
-    yield
-    data._open.cache_clear()
+pytestmark = pytest.mark.usefixtures("opened_anew", "one_thread")
 
 
 def plan_of(model, side=32, *changes):

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train': pip instal
 pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[train]'")
 pytest.importorskip("PIL.Image", reason="needs the extra 'train': pip install -e '.[train]'")
 
-from small_images import data_home, one_thread, write_folder  # noqa: E402, F401
+from small_images import data_home, one_thread, opened_anew, write_folder  # noqa: E402, F401
 
 from smemnas.bench.errors import DataError  # noqa: E402
 from smemnas.bench.train import images as data  # noqa: E402
@@ -27,11 +27,7 @@ ARCH = "r8-3333-3333-3333-3333-3333"
 STRIDES = (2, 2, 1, 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def fresh(data_home, one_thread):  # noqa: F811
-    data._open.cache_clear()
-    yield
-    data._open.cache_clear()
+pytestmark = pytest.mark.usefixtures("opened_anew", "one_thread")
 
 
 @pytest.fixture

@@ -160,9 +160,10 @@ def kept(width: float, size: int, stem: str) -> tuple[float, int]:
     """
     import torch
 
-    from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+    from smemnas.bench.train.networks.mnv3.subnet import Shape
     from smemnas.bench.train.networks.mnv3.supernet import Supernet
     from smemnas.spaces.mnv3_choices import Choices
+    from smemnas.spaces.mnv3_costs import STEMS
 
     stride, strides = STEMS[stem]
     with torch.device("meta"):

@@ -31,6 +31,8 @@ FloatArray = NDArray[np.float64]
 N_STATES = 1 + len(KERNELS) * len(EXPANSIONS)
 #: Strides of the published networks: the stem's, and that of the first layer of each stage.
 STEM_STRIDE, STRIDES = 2, (2, 2, 2, 1, 2)
+#: Stride of the stem and of the first layer of each stage, by kind of stem.
+STEMS = {"imagenet": (STEM_STRIDE, STRIDES), "small": (1, (2, 2, 2, 1, 1))}
 SQUEEZE = (False, True, False, True, True)
 H_SWISH = (False, False, True, True, True)
 BASE_WIDTHS = (24, 40, 80, 112, 160)

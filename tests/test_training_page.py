@@ -19,9 +19,10 @@ def test_the_page_is_what_its_files_say():
 
 def test_memory_is_that_of_the_tensors_kept_on_a_cpu():
     torch = pytest.importorskip("torch", reason="needs the extra 'train': pip install -e '.[train]'")
-    from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+    from smemnas.bench.train.networks.mnv3.subnet import Shape
     from smemnas.bench.train.networks.mnv3.supernet import Supernet
     from smemnas.spaces.mnv3_choices import Choices
+    from smemnas.spaces.mnv3_costs import STEMS
 
     stride, strides = STEMS["small"]
     net = Supernet(Shape(0.35, 10, stride, strides)).train()

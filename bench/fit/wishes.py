@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from smemnas.bench.benchmarks.constraints import FAR, SAMPLE
 from smemnas.bench.benchmarks.latency.benchmark import LatencySpace
 from smemnas.bench.benchmarks.latency.table import read_latency
-from smemnas.bench.benchmarks.latency.terms import STEM_WORDS, measuring_command, sum_of
+from smemnas.bench.benchmarks.latency.terms import measuring_command, sum_of
 from smemnas.bench.errors import UserError
 from smemnas.bench.fit.measure import LARGE, resolutions_for
 from smemnas.bench.fit.plan import FEWEST, rounded_up
 from smemnas.spaces.base import Constraint, FloatArray, IntArray, SearchSpace
 from smemnas.spaces.feasible import DRAWS, FeasibleSpace
 from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_costs import STEMS
 
 WIDTH = 0.35
-STEMS = {word: strides for strides, word in STEM_WORDS.items()}
 #: Networks within the bounds that are drawn, of which `FEWEST` must differ: a search looks at so many.
 DRAWN = 64
 #: Draws among which the smallest that differ are looked for.

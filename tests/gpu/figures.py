@@ -18,11 +18,12 @@ from smemnas.bench.train import loop
 from smemnas.bench.train.devices import reproducible
 from smemnas.bench.train.grouped.loop import train_group
 from smemnas.bench.train.images import Images, open_images
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm
 from smemnas.bench.train.networks.trainable import trainable_space
 from smemnas.bench.train.recipes import TrainingRecipe, find_recipe
 from smemnas.spaces.mnv3_choices import Choices
+from smemnas.spaces.mnv3_costs import STEMS
 
 from .sizes import Size
 

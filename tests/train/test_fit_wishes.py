@@ -15,7 +15,7 @@ from small_images import data_home, write_folder  # noqa: F401
 
 from smemnas.bench.benchmarks.latency.benchmark import LatencySpace
 from smemnas.bench.benchmarks.latency.table import read_latency
-from smemnas.bench.benchmarks.latency.terms import STEM_WORDS, measuring_command, sum_of
+from smemnas.bench.benchmarks.latency.terms import measuring_command, sum_of
 from smemnas.bench.commands.root import cli
 from smemnas.bench.errors import UserError
 from smemnas.bench.fit import fit as module
@@ -24,8 +24,8 @@ from smemnas.bench.fit.measure import class_count
 from smemnas.bench.fit.plan import FEWEST, Speeds
 from smemnas.bench.fit.wishes import Sizes, check_alone, check_wishes, sizes_for, table_sizes
 from smemnas.bench.latency.spaces import measured_space
-from smemnas.bench.train.networks.mnv3.subnet import STEMS
 from smemnas.spaces.mnv3 import MNV3
+from smemnas.spaces.mnv3_costs import STEMS
 from smemnas.spaces.nb201 import NB201
 from tests.latency_cases import table_file
 
@@ -188,4 +188,3 @@ def test_classes_are_counted_without_decoding(photos):
 def test_the_command_for_a_shape_measures_that_shape(shape):
     wanted = sum_of(measured_space(shape[0], shape[1:])).shape
     assert sum_of(measured_by(f"`{measuring_command(json.loads(json.dumps(wanted)))}`")).shape == wanted
-    assert {word: strides for strides, word in STEM_WORDS.items()} == STEMS

@@ -8,11 +8,12 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 
 from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.train.networks.mnv3.layers import ConvNorm  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import extract_timm  # noqa: E402
 from smemnas.bench.train.supernet.recalibration import accuracies, accuracy, recalibrate, resize  # noqa: E402
 from smemnas.spaces.mnv3_choices import Choices  # noqa: E402
+from smemnas.spaces.mnv3_costs import STEMS  # noqa: E402
 
 SMALL = Shape(0.25, 4, *STEMS["small"], dropout=0.5)
 

@@ -11,11 +11,12 @@ pytest.importorskip("timm", reason="needs the extra 'train': pip install -e '.[t
 from smemnas.bench.errors import DataError, UserError  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet, own_content, save  # noqa: E402
 from smemnas.bench.train.networks.mnv3.layers import ElasticDepthwise  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract, extract_timm, timm_definition  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 from smemnas.spaces.mnv3_choices import Choices, Subnet  # noqa: E402
+from smemnas.spaces.mnv3_costs import STEMS  # noqa: E402
 from smemnas.spaces.mnv3_genes import decode  # noqa: E402
 
 SMALL = Shape(0.35, 10, *STEMS["small"])

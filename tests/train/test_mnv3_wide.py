@@ -10,7 +10,7 @@ from smemnas.bench.benchmarks.catalog import open_benchmark  # noqa: E402
 from smemnas.bench.errors import UserError  # noqa: E402
 from smemnas.bench.train.networks.counting import multiply_adds, parameters  # noqa: E402
 from smemnas.bench.train.networks.mnv3.checkpoint import load_supernet  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape  # noqa: E402
+from smemnas.bench.train.networks.mnv3.subnet import Shape  # noqa: E402
 from smemnas.bench.train.networks.mnv3.supernet import Supernet  # noqa: E402
 from smemnas.bench.train.networks.mnv3.to_timm import build_timm, extract_timm  # noqa: E402
 from smemnas.bench.train.networks.trainable import trainable_space  # noqa: E402
@@ -20,6 +20,7 @@ from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
 from smemnas.spaces.mnv3 import MNV3  # noqa: E402
 from smemnas.spaces.mnv3_choices import CHOICES, Choices  # noqa: E402
+from smemnas.spaces.mnv3_costs import STEMS  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("alone")
 

@@ -19,7 +19,6 @@ from smemnas.bench.errors import RunError, UserError  # noqa: E402
 from smemnas.bench.report.run import write_report  # noqa: E402
 from smemnas.bench.runs.job import make_job  # noqa: E402
 from smemnas.bench.runs.run import run  # noqa: E402
-from smemnas.bench.train.networks.mnv3.subnet import STEMS  # noqa: E402
 from smemnas.bench.train.retrain import state as retrain_state  # noqa: E402
 from smemnas.bench.train.retrain.export import Packing, export_retrained  # noqa: E402
 from smemnas.bench.train.retrain.loop import retrain  # noqa: E402
@@ -28,7 +27,7 @@ from smemnas.bench.train.retrain.state import Machine  # noqa: E402
 from smemnas.bench.train.supernet.loop import train_supernet  # noqa: E402
 from smemnas.bench.train.supernet.options import make_options  # noqa: E402
 from smemnas.bench.train.supernet.plan import SupernetPlan  # noqa: E402
-from smemnas.spaces.mnv3_costs import cost_tables  # noqa: E402
+from smemnas.spaces.mnv3_costs import STEMS, cost_tables  # noqa: E402
 
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
 CPU = Machine("cpu")

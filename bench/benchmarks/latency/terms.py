@@ -19,7 +19,7 @@ from smemnas.spaces.cell201 import CONV1, EDGES, NONE, OPERATIONS, POOL, SKIP
 from smemnas.spaces.macro import IDENTITY, Macro
 from smemnas.spaces.mnv3 import MNV3
 from smemnas.spaces.mnv3_choices import EXPANSIONS, KERNELS, MAX_DEPTH, N_LAYERS, N_STAGES
-from smemnas.spaces.mnv3_costs import N_STATES, STEM_STRIDE, STRIDES
+from smemnas.spaces.mnv3_costs import N_STATES, STEMS
 from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import CHANNELS, NATSSize
 from smemnas.spaces.nb201 import CELLS_PER_STAGE, NB201
@@ -31,10 +31,6 @@ STAGES = 3
 CELL_PARTS = (*OPERATIONS[CONV1 : POOL + 1], "sum")
 #: Blocks of nats_sss, and the genes whose channels each reads and gives.
 SIZED_BLOCKS = {"first": (0, 0), "reduction1": (0, 1), "cell2": (1, 2), "reduction2": (2, 3), "last": (3, 4)}
-
-
-#: What `latency measure` calls the stride of mnv3's stem and those of its stages.
-STEM_WORDS = {(STEM_STRIDE, STRIDES): "imagenet", (1, (2, 2, 2, 1, 1)): "small"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,8 @@ def measuring_command(shape: Mapping[str, Any]) -> str:
     name, start = shape["name"], f"{PROGRAM} latency measure"
     items: dict[str, Any] = {}
     if name == "mnv3":
-        stem = STEM_WORDS.get((shape["stem_stride"], tuple(shape["strides"])))
+        strides = shape["stem_stride"], tuple(shape["strides"])
+        stem = next((word for word, of in STEMS.items() if of == strides), None)
         if stem is None:
             return f"{start} --checkpoint SUPERNET"
         items = {"width": shape["width"], "stem": stem, "resolutions": "-".join(map(str, shape["resolutions"]))}

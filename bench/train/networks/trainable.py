@@ -9,14 +9,14 @@ import numpy as np
 
 from smemnas.bench.errors import UserError, choose
 from smemnas.bench.train import need_torch
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.networks.sized import TrainableMacro, TrainableNATSSize, check_halved
 from smemnas.spaces import graph101 as graphs
 from smemnas.spaces.base import SPACES, FloatArray, IntArray, SearchSpace
 from smemnas.spaces.cell201 import CONV1, CONV3
 from smemnas.spaces.macro import STEM
 from smemnas.spaces.mnv3 import MNV3, RESOLUTIONS
-from smemnas.spaces.mnv3_costs import STEM_STRIDE, STRIDES
+from smemnas.spaces.mnv3_costs import STEM_STRIDE, STEMS, STRIDES
 from smemnas.spaces.mnv3_genes import RESOLUTION_GENE
 from smemnas.spaces.nats_sss import CHANNELS as NATS_CHANNELS
 from smemnas.spaces.nb101 import NB101

@@ -15,12 +15,13 @@ from smemnas.bench.errors import UserError, choose
 from smemnas.bench.runs.folder import JOB
 from smemnas.bench.runs.front import FinishedFront, folder_name, pick, read_front
 from smemnas.bench.train.images import absolute
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.retrain.preprocessing import resized_side
 from smemnas.bench.train.retrain.recipes import RetrainRecipe, find_retrain_recipe
 from smemnas.bench.train.retrain.spaces import MNV3, SIZES, checked_name, in_space, read_sizes, space_of
 from smemnas.bench.values import whole
 from smemnas.spaces.mnv3_choices import name_of, read_name
+from smemnas.spaces.mnv3_costs import STEMS
 
 TIMM = "timm:"
 #: Stands for the weights that timm itself publishes for a model.

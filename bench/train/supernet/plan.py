@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from smemnas.bench.errors import DataError, UserError, choose
-from smemnas.bench.train.networks.mnv3.subnet import STEMS, Shape
+from smemnas.bench.train.networks.mnv3.subnet import Shape
 from smemnas.bench.train.recipes import TrainingRecipe
 from smemnas.bench.values import LARGEST_SIDE, whole
 from smemnas.spaces.mnv3_choices import CHOICES, Choices
+from smemnas.spaces.mnv3_costs import STEMS
 
 #: What each phase may choose from. Progressive shrinking (Cai et al., Once-for-All, ICLR 2020, section 3.3) opens
 #: kernels, then depths, then expansions, the smaller ones last.

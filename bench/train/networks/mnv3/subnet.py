@@ -12,9 +12,6 @@ from smemnas.spaces.mnv3_choices import CHOICES, Subnet
 from smemnas.spaces.mnv3_costs import STRIDES, check_shape
 from smemnas.spaces.mnv3_genes import decode
 
-#: Stride of the stem and of the first layer of each stage, by kind of stem.
-STEMS: dict[str, tuple[int, tuple[int, ...]]] = {"imagenet": (2, STRIDES), "small": (1, (2, 2, 2, 1, 1))}
-
 
 def as_subnet(arch: Subnet | IntArray, choices: str = "ofa") -> Subnet:
     """Return the decoded form of either form.
